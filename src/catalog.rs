@@ -1,0 +1,246 @@
+//! The vocabulary of what there is: departments and their systems, purposes, resources, fields.
+//!
+//! Plain data, already checked by whoever built it (`snapshot`). Knows nothing of files, of
+//! Casbin or of HTTP. INVARIANT: every id that one of these values names exists in the same
+//! [`Catalog`]; the constructors' caller has proved it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::kernel::id::{
+    Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, PurposeCode, ResourceId, SystemId,
+};
+
+/// Who there is: the departments and the systems they have registered.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    /// Departments by id.
+    pub departments: BTreeMap<DepartmentId, Arc<Department>>,
+    /// Systems by id.
+    pub systems: BTreeMap<SystemId, Arc<System>>,
+}
+
+/// What kind of body a department is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DepartmentKind {
+    /// A government department (政务部门).
+    Government,
+    /// A public service enterprise (公共服务企业).
+    PublicService,
+    /// A contractor that works for one of them (受托方).
+    Contractor,
+}
+
+/// A body that owns systems or provides data (部门).
+#[derive(Debug, Clone)]
+pub struct Department {
+    /// Its id.
+    pub id: DepartmentId,
+    /// Its name, for people.
+    pub name: String,
+    /// Its unified social credit code (统一社会信用代码, GB 32100), if registered.
+    pub credit_code: Option<String>,
+    /// Whom to ask about its data.
+    pub contact: String,
+    /// What kind of body it is.
+    pub kind: DepartmentKind,
+}
+
+/// A department's registered application (部门业务系统).
+#[derive(Debug, Clone)]
+pub struct System {
+    /// Its id.
+    pub id: SystemId,
+    /// The department that answers for it.
+    pub department: DepartmentId,
+    /// Its name, for people.
+    pub name: String,
+    /// Whether it may call at all.
+    pub enabled: bool,
+    /// How its certificate is recognised, one or more ways.
+    pub certificates: Vec<CertificateRule>,
+}
+
+/// What in a verified client certificate names a system.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CertificateRule {
+    /// A SAN of type URI, compared whole, such as `spiffe://city.example/dept/minzheng/system/minzheng-aid`.
+    SanUri(String),
+    /// A SAN of type dNSName, compared whole, without wildcards, in lower case.
+    SanDns(String),
+    /// The subject's only common name.
+    SubjectCn(String),
+    /// The subject's only serialNumber or organizationIdentifier, holding a unified social credit code.
+    SubjectCreditCode(String),
+}
+
+/// Why data is wanted (使用用途/应用场景).
+#[derive(Debug, Clone)]
+pub struct Purpose {
+    /// Its code, which travels in tokens and records.
+    pub code: PurposeCode,
+    /// Its name, for people.
+    pub label: String,
+    /// The law or decision that it rests on.
+    pub legal_basis: String,
+}
+
+/// How freely a resource is shared (共享类型).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    /// Open to every department with a purpose (无条件共享).
+    Unconditional,
+    /// By grant (有条件共享).
+    Conditional,
+    /// Never (不予共享), and invisible.
+    None,
+}
+
+impl Sharing {
+    /// The word that stands in `catalog.toml` and in the Casbin group `sharing:<word>`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unconditional => "unconditional",
+            Self::Conditional => "conditional",
+            Self::None => "none",
+        }
+    }
+}
+
+/// How sensitive a field is, from 1 (public) to 4 (most sensitive).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Level(u8);
+
+impl Level {
+    /// A level from 1 to 4.
+    #[must_use]
+    pub fn new(level: u8) -> Option<Self> {
+        (1..=4).contains(&level).then_some(Self(level))
+    }
+
+    /// The level as a number.
+    #[must_use]
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// What a field's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FieldType {
+    /// Text.
+    String,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A date or time, written as text.
+    Date,
+    /// Members of its own.
+    Object,
+}
+
+/// One field of a resource (属性).
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// Where it stands in a record.
+    pub path: FieldPath,
+    /// Its name, for people.
+    pub label: String,
+    /// What its value is.
+    pub kind: FieldType,
+    /// How sensitive it is.
+    pub level: Level,
+    /// The masker that applies unless a grant says otherwise; `None` leaves it as it is.
+    pub mask: Option<MaskerName>,
+    /// The one authoritative provider (一数一源), if declared.
+    pub source: Option<DepartmentId>,
+}
+
+/// A request parameter that grants may constrain.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Its name in scopes and in routes.
+    pub name: ParameterName,
+    /// Its name, for people.
+    pub label: String,
+    /// Whether its value may stand in a record.
+    pub recordable: bool,
+}
+
+/// What the platform answers with for a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BodyFormat {
+    /// One JSON document (RFC 8259).
+    Json,
+    /// JSON documents, one a line.
+    NdJson,
+    /// A file that is granted whole or not at all.
+    Opaque,
+}
+
+/// Where in a body the records lie, and what may stand around them.
+#[derive(Debug, Clone)]
+pub struct BodyShape {
+    /// What the body is.
+    pub format: BodyFormat,
+    /// The member that holds the record or the list of records; `None` if the body itself does.
+    pub records: Option<FieldPath>,
+    /// Members around the records that leave as they are (`code`, `message`, `total`). All others are dropped.
+    pub envelope: Vec<FieldPath>,
+}
+
+/// An entry of the resource catalogue (政务数据资源目录).
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// Its id.
+    pub id: ResourceId,
+    /// Its name, for people.
+    pub name: String,
+    /// Who answers for it (责任方).
+    pub provider: DepartmentId,
+    /// Its class (分类).
+    pub class: String,
+    /// How freely it is shared (共享类型).
+    pub sharing: Sharing,
+    /// How it is used (共享方式): `query`, `verify`, `file`; these are its actions.
+    pub actions: Vec<Action>,
+    /// How often the provider refreshes it (更新时限), for people.
+    pub update_within: Option<String>,
+    /// What a user must observe (使用要求).
+    pub requirements: String,
+    /// What its bodies look like.
+    pub body: BodyShape,
+    /// Its fields (属性), in catalogue order.
+    pub fields: Vec<Field>,
+    /// Named groups of its fields, written `@name` in scopes.
+    pub groups: BTreeMap<GroupName, Vec<FieldPath>>,
+    /// Request parameters that grants may constrain.
+    pub parameters: Vec<Parameter>,
+}
+
+impl Resource {
+    /// The field at `path`.
+    #[must_use]
+    pub fn field(&self, path: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.path.as_str() == path)
+    }
+
+    /// The parameter called `name`.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&Parameter> {
+        self.parameters.iter().find(|parameter| parameter.name.as_str() == name)
+    }
+}
+
+/// All the vocabulary of one snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// Departments and systems.
+    pub registry: Registry,
+    /// Purposes by code.
+    pub purposes: BTreeMap<PurposeCode, Arc<Purpose>>,
+    /// Resources by id.
+    pub resources: BTreeMap<ResourceId, Arc<Resource>>,
+}

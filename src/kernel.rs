@@ -1,0 +1,9 @@
+//! Domain words that everything else is made of: ids, instants, secrets, bounds, diagnostics.
+//!
+//! Knows nothing of files, sockets, async or any engine. No helpers live here, only nouns.
+
+pub mod bound;
+pub mod diagnostic;
+pub mod id;
+pub mod secret;
+pub mod time;

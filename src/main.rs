@@ -1,0 +1,3 @@
+//! The `pinegate` program.
+
+fn main() {}
