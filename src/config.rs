@@ -1,1 +1,303 @@
-//! (module to come)
+//! The gateway configuration: from `gateway.toml` and the files it names to a [`Config`].
+//!
+//! Strict and whole: every unknown key, bad value and missing file of one run is reported together,
+//! each with its place. A [`Config`] has no optional "default" values and no paths still to be read
+//! at a worse moment: what could be wrong has been found by the time it exists. Only this module
+//! reads the environment, and only for secrets that the file refers to.
+
+mod read;
+mod route;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::kernel::bound::ByteLimit;
+use crate::kernel::diagnostic::{Report, Source};
+use crate::kernel::id::{Action, Digest, NodeId, ParameterName, ResourceId, UpstreamId};
+use crate::kernel::secret::Secret;
+use crate::kernel::time::TimeZone;
+
+pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
+
+/// The largest `gateway.toml`, and the largest file it may name.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// All that the gate is told by its operator.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// SHA-256 of that file.
+    pub digest: Digest,
+    /// Where department systems connect.
+    pub listen: Vec<SocketAddr>,
+    /// The gate's certificate and whom it trusts.
+    pub tls: Tls,
+    /// How certificates name systems.
+    pub identity: Identity,
+    /// Where signed purposes come from.
+    pub purpose: Purpose,
+    /// Which request is for which resource.
+    pub routes: Vec<Route>,
+    /// Where the platform's services are.
+    pub upstreams: Vec<Upstream>,
+    /// The policy directory.
+    pub policy: PolicyDirectory,
+    /// The audit log.
+    pub audit: Audit,
+    /// The listener for Prometheus and probes.
+    pub metrics: Metrics,
+    /// The listener for operators.
+    pub admin: Admin,
+    /// Everything that is bounded.
+    pub bounds: Bounds,
+    /// Logs.
+    pub telemetry: Telemetry,
+}
+
+/// A file named by the configuration, with its content.
+#[derive(Clone)]
+pub struct FileContent {
+    /// Its path, made absolute against the configuration's directory.
+    pub path: PathBuf,
+    /// Its content.
+    pub bytes: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for FileContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} bytes)", self.path.display(), self.bytes.len())
+    }
+}
+
+/// `[tls]`: the gate's certificate and whom it trusts.
+#[derive(Debug)]
+pub struct Tls {
+    /// The gate's certificate chain, leaf first, PEM.
+    pub certificate: FileContent,
+    /// Its private key, PEM.
+    pub key: Secret,
+    /// The certificate authorities that issue client certificates, PEM.
+    pub client_ca: FileContent,
+    /// Revocation lists, PEM; `None` where `crl = "none"` says that there are none.
+    pub crls: Option<Vec<FileContent>>,
+    /// What a revocation list past its next update means.
+    pub stale_crl: StaleCrl,
+}
+
+/// What a revocation list past its next update means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StaleCrl {
+    /// Certificates of that authority are refused until a fresh list is loaded.
+    Refuse,
+    /// The old list is used on.
+    Accept,
+}
+
+/// `[identity]`: how certificates name systems.
+#[derive(Debug)]
+pub struct Identity {
+    /// The SPIFFE trust domain of `spiffe://<trust-domain>/dept/<dept>/system/<system>`.
+    pub trust_domain: String,
+}
+
+/// `[purpose]`: where signed purposes come from.
+#[derive(Debug)]
+pub struct Purpose {
+    /// The exact `iss` of a purpose token.
+    pub issuer: String,
+    /// The exact `aud` of a purpose token.
+    pub audience: String,
+    /// The issuer's public keys (RFC 7517).
+    pub jwks: FileContent,
+    /// The algorithms that may be used at all, by their JOSE names.
+    pub algorithms: Vec<String>,
+    /// How far `exp` and `nbf` may be off.
+    pub leeway: Duration,
+    /// Where a caller learns how to get a token; named in `WWW-Authenticate`.
+    pub metadata_url: Option<String>,
+}
+
+/// How a route learns the purpose of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PurposeSource {
+    /// From a signed token only.
+    Token,
+    /// From a token, or declared in `Data-Purpose`; where both are sent they must agree.
+    Declared,
+}
+
+/// How much a refusal tells an identified system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denials {
+    /// Which clause failed, and the caller's own grant that came nearest.
+    Explained,
+    /// The code alone.
+    Coarse,
+}
+
+/// `[[route]]`: which request is for which resource.
+#[derive(Debug)]
+pub struct Route {
+    /// The method it answers; `HEAD` is answered where `GET` is.
+    pub method: RouteMethod,
+    /// The path, with `{names}` for its variable segments.
+    pub path: PathTemplate,
+    /// The catalogue resource it gives.
+    pub resource: ResourceId,
+    /// What it does with the resource.
+    pub action: Action,
+    /// Where it is forwarded to.
+    pub upstream: UpstreamId,
+    /// Where each parameter that grants may constrain is found in a request.
+    pub parameters: Vec<(ParameterName, ParameterSource)>,
+    /// How it learns the purpose.
+    pub purpose: PurposeSource,
+    /// How much its refusals tell.
+    pub denials: Denials,
+    /// Whether the client's token is passed on to the platform.
+    pub forward_token: bool,
+    /// The largest request body.
+    pub max_request_body: ByteLimit,
+    /// The bound on the whole request up to the head of the reply.
+    pub timeout: Duration,
+    /// Where it stands in the file, for cross-checks with the policy directory.
+    pub span: std::ops::Range<usize>,
+}
+
+/// `[[upstream]]`: where a platform service is.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its id.
+    pub id: UpstreamId,
+    /// Its base URL: scheme and authority, nothing else.
+    pub url: http::Uri,
+    /// Whether to speak HTTP/2 to it without asking (always negotiated by ALPN on TLS).
+    pub http2: bool,
+    /// The authorities that issue its certificate, PEM; required for `https`.
+    pub ca: Option<FileContent>,
+    /// The certificate that the gate shows it, with its key, PEM.
+    pub client: Option<(FileContent, Secret)>,
+    /// The bound on setting up a connection.
+    pub connect_timeout: Duration,
+    /// The bound on the wait for a reply's head, and between two parts of its body.
+    pub response_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// How many unused connections are kept.
+    pub max_idle: usize,
+}
+
+/// When policy files take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadTrigger {
+    /// On SIGHUP and `pinegate reload` only: a half-saved edit never goes live.
+    Signal,
+    /// When a file changes, too.
+    Watch,
+}
+
+/// `[policy]`: the policy directory.
+#[derive(Debug)]
+pub struct PolicyDirectory {
+    /// Where it is.
+    pub directory: PathBuf,
+    /// The zone in which its dates and hours are meant.
+    pub zone: TimeZone,
+    /// When it takes effect.
+    pub reload: ReloadTrigger,
+    /// The key of keyed pseudonyms, at least 32 bytes; without it no masker may use them.
+    pub pseudonym_key: Option<Secret>,
+}
+
+/// `[audit]`: the audit log.
+#[derive(Debug)]
+pub struct Audit {
+    /// Where it is.
+    pub directory: PathBuf,
+    /// The name of this gate in its records.
+    pub node: NodeId,
+    /// The size of one segment file.
+    pub segment_bytes: ByteLimit,
+}
+
+/// `[metrics]`: the listener for Prometheus and probes.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// `[admin]`: the listener for operators.
+#[derive(Debug)]
+pub struct Admin {
+    /// The Unix socket it listens on, mode 0600.
+    pub socket: PathBuf,
+}
+
+/// `[bounds]`: everything that is bounded.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Open client connections.
+    pub connections: usize,
+    /// Requests in work at once.
+    pub requests: usize,
+    /// From the first byte of a connection to the end of its TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request head to its end, and from the end of a handshake to the first request.
+    pub header_timeout: Duration,
+    /// The age at which a connection is asked to end.
+    pub connection_age: Duration,
+    /// The size of a request head.
+    pub header_bytes: ByteLimit,
+    /// How many header fields a request may have.
+    pub header_fields: usize,
+    /// Requests in work at once on one HTTP/2 connection.
+    pub http2_streams: u32,
+    /// A reply up to this size is masked whole before its first byte leaves.
+    pub whole_reply: ByteLimit,
+    /// How long the gate waits for requests in work before it stops.
+    pub drain: Duration,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// `[telemetry]`: logs.
+#[derive(Debug)]
+pub struct Telemetry {
+    /// What is logged: a level, or `target=level` pairs.
+    pub log: String,
+    /// How it looks.
+    pub format: LogFormat,
+}
+
+impl Config {
+    /// Reads `path` and every file it names.
+    ///
+    /// The report holds what is wrong; there is a [`Config`] exactly when it has no error.
+    #[must_use]
+    pub fn load(path: &Path) -> (Option<Self>, Report) {
+        let mut report = Report::new();
+        let name = path.display().to_string();
+        match read::bounded(path) {
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => return read::config(path, &Source::new(name, text)),
+                Err(error) => report.push(read::unreadable(&name, &format!("is not UTF-8: {error}"))),
+            },
+            Err(error) => report.push(read::unreadable(&name, &format!("cannot be read: {error}"))),
+        }
+        (None, report)
+    }
+}
+
+#[cfg(test)]
+mod tests;

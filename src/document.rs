@@ -163,6 +163,18 @@ impl<'d, 's> Table<'d, 's> {
         self.value(key).is_some()
     }
 
+    /// Whether `key` is there and holds a text.
+    #[must_use]
+    pub fn is_text(&self, key: &'static str) -> bool {
+        self.value(key).is_some_and(|value| value.get_ref().is_str())
+    }
+
+    /// Whether `key` is there and holds a table.
+    #[must_use]
+    pub fn is_table(&self, key: &'static str) -> bool {
+        self.value(key).is_some_and(|value| value.get_ref().is_table())
+    }
+
     /// A text, if the key is there.
     #[must_use]
     pub fn text(&self, key: &'static str) -> Option<At<&'d str>> {

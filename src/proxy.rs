@@ -1,1 +1,31 @@
-//! (module to come)
+//! The request pipeline, from accepted connection to released reply.
+//!
+//! `stack.rs` is the list of stages in order. Stages 7 to 12 change the *type* of the request, each
+//! adding one fact that only its own stage can make, so a stage that is left out does not compile.
+//! Nothing here decides policy, masks bytes or writes files: it asks the engines and acts.
+
+pub mod problem;
+
+mod authorize;
+mod body;
+mod edge;
+mod exchange;
+mod failure;
+mod forward;
+mod identify;
+mod listener;
+mod normalize;
+mod own;
+mod record;
+mod reply;
+mod rescue;
+mod resolve;
+mod routes;
+mod snapshot;
+mod stack;
+mod stage;
+
+pub use body::Upload;
+pub use listener::Gate;
+pub use routes::{Route, RouteConflict, RouteParameter, Routes};
+pub use snapshot::{Plans, RequestBounds, Snapshot};

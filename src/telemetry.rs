@@ -1,1 +1,399 @@
-//! (module to come)
+//! Metric families and their closed label sets.
+//!
+//! Sole user of `prometheus`. No label is ever made from a path, an address or anything a client
+//! chose: labels come from the catalogue, the registry, or the enums here. Requests touch only
+//! handles resolved when a snapshot was built, so no lock of the registry is on their path.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+use crate::kernel::id::{DepartmentId, Digest, ResourceId};
+
+/// The label of requests that were not for any resource.
+const NO_RESOURCE: &str = "none";
+
+/// Upper bounds of latency buckets, in seconds: from 50 µs, where a gate's own work lies, to 30 s.
+const LATENCY_BUCKETS: [f64; 16] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
+
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The value as a metric label.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+labels! {
+    /// How a request ended, as metrics tell it.
+    Outcome {
+        /// Data left the gate.
+        Allowed = "allowed",
+        /// The policy said no.
+        Denied = "denied",
+        /// The caller or its purpose could not be established.
+        Unidentified = "unidentified",
+        /// A rate, concurrency or quota limit.
+        Limited = "limited",
+        /// The request itself was not acceptable.
+        Invalid = "invalid",
+        /// The platform failed or answered with an error.
+        Upstream = "upstream",
+        /// The reply could not be masked.
+        Mask = "mask",
+        /// The record could not be made durable.
+        Audit = "audit",
+        /// The gate was too busy or failed itself.
+        Overloaded = "overloaded",
+        /// The client went away, or the reply broke off.
+        Aborted = "aborted",
+    }
+}
+
+labels! {
+    /// A part of a request's life whose time is told apart.
+    Stage {
+        /// From the head's arrival to the decision: normalise, route, identify, throttle, authorize.
+        Decide = "decide",
+        /// Waiting for the platform's head.
+        Upstream = "upstream",
+        /// Reading and masking a reply that is masked whole.
+        Mask = "mask",
+        /// Waiting for the record to be durable.
+        Record = "record",
+    }
+}
+
+labels! {
+    /// How a TLS handshake ended.
+    Handshake {
+        /// Both sides were satisfied.
+        Completed = "completed",
+        /// The client showed no certificate.
+        NoCertificate = "no_certificate",
+        /// Its certificate was issued by nobody the gate trusts.
+        UnknownIssuer = "unknown_issuer",
+        /// Its certificate has expired or is not valid yet.
+        Expired = "expired",
+        /// Its certificate is revoked.
+        Revoked = "revoked",
+        /// No fresh revocation list was at hand.
+        RevocationUnknown = "revocation_unknown",
+        /// Its certificate is unusable for another reason.
+        BadCertificate = "bad_certificate",
+        /// The two sides had no protocol in common, or spoke something else.
+        Protocol = "protocol",
+        /// It took too long.
+        Timeout = "timeout",
+        /// The client hung up.
+        Closed = "closed",
+    }
+}
+
+labels! {
+    /// How a reload ended.
+    Reload {
+        /// The new snapshot is live.
+        Applied = "applied",
+        /// Something was wrong; the old one stays.
+        Refused = "refused",
+    }
+}
+
+/// All metrics of one gate.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    departments: IntCounterVec,
+    refusals: IntCounterVec,
+    fields: IntCounterVec,
+    records: IntCounterVec,
+    stages: HistogramVec,
+    handshakes: IntCounterVec,
+    reloads: IntCounterVec,
+    info: GaugeVec,
+    certificate_expiry: GaugeVec,
+    grants: IntGaugeVec,
+    /// Whole requests, from the head's arrival to the end of the reply.
+    pub request_seconds: Histogram,
+    /// Open client connections.
+    pub connections: IntGauge,
+    /// Requests in work.
+    pub in_flight: IntGauge,
+    /// Records made durable.
+    pub audit_records: IntCounter,
+    /// Bytes of them.
+    pub audit_bytes: IntCounter,
+    /// From the first write of a batch to its durability.
+    pub audit_commit_seconds: Histogram,
+    /// Records waiting.
+    pub audit_queue: IntGauge,
+    /// Whether records can be made durable, 1 or 0.
+    pub audit_durable: IntGauge,
+    /// Refusals of clients that were not identified, by no name at all: they may be anybody.
+    pub strangers: IntCounter,
+    /// When a snapshot last went live.
+    pub last_reload: Gauge,
+    /// When the first grant that is valid now will end.
+    pub next_grant_expiry: Gauge,
+}
+
+/// The counters of one resource, resolved once.
+#[derive(Debug, Clone)]
+pub struct ResourceMetrics {
+    outcomes: Vec<IntCounter>,
+    /// Fields masked.
+    pub masked: IntCounter,
+    /// Fields dropped.
+    pub dropped: IntCounter,
+    /// Fields dropped that the catalogue does not know.
+    pub unclassified: IntCounter,
+    /// Records that left.
+    pub records: IntCounter,
+}
+
+impl ResourceMetrics {
+    /// Counts a request.
+    pub fn count(&self, outcome: Outcome) {
+        bump(&self.outcomes, Outcome::ALL, outcome);
+    }
+}
+
+/// The counters of one department, resolved once.
+#[derive(Debug, Clone)]
+pub struct DepartmentMetrics {
+    outcomes: Vec<IntCounter>,
+}
+
+impl DepartmentMetrics {
+    /// Counts a request.
+    pub fn count(&self, outcome: Outcome) {
+        bump(&self.outcomes, Outcome::ALL, outcome);
+    }
+}
+
+/// The histograms of the stages, resolved once.
+#[derive(Debug, Clone)]
+pub struct StageMetrics(Vec<Histogram>);
+
+impl StageMetrics {
+    /// Records how long `stage` took.
+    pub fn observe(&self, stage: Stage, took: Duration) {
+        let position = Stage::ALL.iter().position(|known| *known == stage);
+        if let Some(histogram) = position.and_then(|position| self.0.get(position)) {
+            histogram.observe(took.as_secs_f64());
+        }
+    }
+}
+
+fn bump(counters: &[IntCounter], all: &[Outcome], outcome: Outcome) {
+    let position = all.iter().position(|known| *known == outcome);
+    if let Some(counter) = position.and_then(|position| counters.get(position)) {
+        counter.inc();
+    }
+}
+
+struct Families<'r>(&'r Registry);
+
+impl Families<'_> {
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.add(IntCounter::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+        self.add(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.add(Gauge::new(name, help)?)
+    }
+
+    fn int_gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.add(IntGauge::new(name, help)?)
+    }
+
+    fn latency(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS.to_vec()))?)
+    }
+}
+
+impl Metrics {
+    /// All families, registered and at zero.
+    ///
+    /// # Errors
+    /// When two families have one name, which a test rules out.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let f = Families(&registry);
+        let build = f.gauges("pinegate_build_info", "The running version.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        let stage_opts = HistogramOpts::new("pinegate_stage_duration_seconds", "Time spent in a part of a request.");
+        let stages = f.add(HistogramVec::new(stage_opts.buckets(LATENCY_BUCKETS.to_vec()), &["stage"])?)?;
+        let metrics = Self {
+            requests: f.counters("pinegate_requests_total", "Requests by resource.", &["resource", "outcome"])?,
+            departments: f.counters(
+                "pinegate_department_requests_total",
+                "Requests by the caller's department.",
+                &["department", "outcome"],
+            )?,
+            refusals: f.counters("pinegate_refusals_total", "Refusals by problem code.", &["code"])?,
+            fields: f.counters(
+                "pinegate_fields_total",
+                "Fields masked, dropped, or dropped because the catalogue does not know them.",
+                &["resource", "treatment"],
+            )?,
+            records: f.counters("pinegate_records_released_total", "Data records that left.", &["resource"])?,
+            stages,
+            handshakes: f.counters("pinegate_tls_handshakes_total", "TLS handshakes with clients.", &["result"])?,
+            reloads: f.counters("pinegate_reloads_total", "Reloads of policy and configuration.", &["result"])?,
+            info: f.gauges("pinegate_policy_info", "What is live.", &["policy_digest", "config_digest"])?,
+            certificate_expiry: f.gauges(
+                "pinegate_certificate_expiry_timestamp_seconds",
+                "When a certificate, or a revocation list, stops being valid.",
+                &["kind"],
+            )?,
+            grants: f.add(IntGaugeVec::new(Opts::new("pinegate_grants", "Grants by state."), &["state"])?)?,
+            request_seconds: f.latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
+            connections: f.int_gauge("pinegate_connections", "Open client connections.")?,
+            in_flight: f.int_gauge("pinegate_requests_in_flight", "Requests in work.")?,
+            audit_records: f.counter("pinegate_audit_records_total", "Audit records made durable.")?,
+            audit_bytes: f.counter("pinegate_audit_bytes_total", "Bytes of audit records made durable.")?,
+            audit_commit_seconds: f.latency("pinegate_audit_commit_duration_seconds", "One durable batch of records.")?,
+            audit_queue: f.int_gauge("pinegate_audit_queue_records", "Audit records waiting to be durable.")?,
+            audit_durable: f.int_gauge("pinegate_audit_durable", "Whether audit records can be made durable.")?,
+            strangers: f.counter("pinegate_unidentified_refusals_total", "Refusals of clients nobody has registered.")?,
+            last_reload: f.gauge("pinegate_last_reload_timestamp_seconds", "When a snapshot last went live.")?,
+            next_grant_expiry: f.gauge(
+                "pinegate_next_grant_expiry_timestamp_seconds",
+                "When the first grant that is valid now ends; 0 if none does.",
+            )?,
+            registry: registry.clone(),
+        };
+        for result in Handshake::ALL {
+            metrics.handshakes.with_label_values(&[result.as_str()]);
+        }
+        for result in Reload::ALL {
+            metrics.reloads.with_label_values(&[result.as_str()]);
+        }
+        Ok(metrics)
+    }
+
+    /// The counters of a resource; `None` counts requests that were for no resource.
+    #[must_use]
+    pub fn resource(&self, resource: Option<&ResourceId>) -> ResourceMetrics {
+        let name = resource.map_or(NO_RESOURCE, ResourceId::as_str);
+        let field = |treatment| self.fields.with_label_values(&[name, treatment]);
+        ResourceMetrics {
+            outcomes: outcomes(&self.requests, name),
+            masked: field("masked"),
+            dropped: field("dropped"),
+            unclassified: field("unclassified"),
+            records: self.records.with_label_values(&[name]),
+        }
+    }
+
+    /// The counters of a department.
+    #[must_use]
+    pub fn department(&self, department: &DepartmentId) -> DepartmentMetrics {
+        DepartmentMetrics { outcomes: outcomes(&self.departments, department.as_str()) }
+    }
+
+    /// The histograms of the stages.
+    #[must_use]
+    pub fn stages(&self) -> StageMetrics {
+        StageMetrics(Stage::ALL.iter().map(|stage| self.stages.with_label_values(&[stage.as_str()])).collect())
+    }
+
+    /// The counter of one problem code, which must come from a closed list.
+    #[must_use]
+    pub fn refusals(&self, code: &'static str) -> IntCounter {
+        self.refusals.with_label_values(&[code])
+    }
+
+    /// Counts a TLS handshake.
+    pub fn handshake(&self, result: Handshake) {
+        self.handshakes.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Counts a reload.
+    pub fn reload(&self, result: Reload) {
+        self.reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Shows what is live from now on.
+    pub fn show_digests(&self, policy: Digest, config: Digest) {
+        self.info.reset();
+        self.info.with_label_values(&[policy.to_hex().as_str(), config.to_hex().as_str()]).set(1.0);
+    }
+
+    /// Shows when `kind` stops being valid, in seconds since 1970.
+    pub fn show_expiry(&self, kind: &'static str, at_seconds: f64) {
+        self.certificate_expiry.with_label_values(&[kind]).set(at_seconds);
+    }
+
+    /// Shows how many grants are in `state`.
+    pub fn show_grants(&self, state: &'static str, count: i64) {
+        self.grants.with_label_values(&[state]).set(count);
+    }
+
+    /// Everything in Prometheus' text format 0.0.4.
+    ///
+    /// # Errors
+    /// When a family cannot be encoded.
+    pub fn encode(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+fn outcomes(family: &IntCounterVec, name: &str) -> Vec<IntCounter> {
+    Outcome::ALL.iter().map(|outcome| family.with_label_values(&[name, outcome.as_str()])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_reach_the_page() {
+        let metrics = Metrics::new().unwrap();
+        let resource = ResourceId::parse("population.resident").unwrap();
+        metrics.resource(Some(&resource)).count(Outcome::Denied);
+        metrics.handshake(Handshake::NoCertificate);
+        let page = String::from_utf8(metrics.encode().unwrap()).unwrap();
+        let line = r#"pinegate_requests_total{outcome="denied",resource="population.resident"} 1"#;
+        assert!(page.contains(line), "{page}");
+        assert!(page.contains(r#"pinegate_tls_handshakes_total{result="no_certificate"} 1"#));
+    }
+}

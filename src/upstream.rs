@@ -1,1 +1,189 @@
-//! (module to come)
+//! Pooled connections to the platform's services.
+//!
+//! Sole user of hyper's client. Follows no redirect, reads no proxy setting, tries again only where
+//! the pooled connection had died before anything of the request was sent.
+
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Request, Response, Uri};
+use hyper::body::{Body, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use crate::kernel::id::UpstreamId;
+
+/// The largest head of a reply, in bytes.
+const MAX_REPLY_HEAD_BYTES: usize = 64 << 10;
+
+/// The most header fields of a reply over HTTP/1.1.
+const MAX_REPLY_FIELDS: usize = 200;
+
+/// Why there is no reply to read.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection could be set up.
+    #[error("no connection to upstream `{upstream}`")]
+    Unreachable {
+        /// Which upstream.
+        upstream: UpstreamId,
+        /// Why.
+        source: hyper_util::client::legacy::Error,
+    },
+    /// The connection broke, or what came was not HTTP.
+    #[error("no usable reply from upstream `{upstream}`")]
+    Broken {
+        /// Which upstream.
+        upstream: UpstreamId,
+        /// Why.
+        source: hyper_util::client::legacy::Error,
+    },
+    /// The head of the reply did not come in time.
+    #[error("no reply from upstream `{upstream}` within {within:?}")]
+    Timeout {
+        /// Which upstream.
+        upstream: UpstreamId,
+        /// The bound.
+        within: Duration,
+    },
+    /// The request could not be addressed to the upstream.
+    #[error("no address at upstream `{upstream}` for this request")]
+    Address {
+        /// Which upstream.
+        upstream: UpstreamId,
+        /// Why.
+        source: http::Error,
+    },
+}
+
+/// How to reach one service of the platform.
+#[derive(Debug)]
+pub struct Settings {
+    /// Its id.
+    pub id: UpstreamId,
+    /// Its base URL: scheme and authority.
+    pub url: Uri,
+    /// TLS towards it; unused for `http`.
+    pub tls: Option<rustls::ClientConfig>,
+    /// Whether to speak HTTP/2 in clear text without asking.
+    pub http2: bool,
+    /// The bound on setting up a connection.
+    pub connect_timeout: Duration,
+    /// The bound on the wait for a reply's head.
+    pub response_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// How many unused connections are kept.
+    pub max_idle: usize,
+}
+
+/// One service of the platform, and the connections to it.
+#[derive(Debug)]
+pub struct Upstream<B> {
+    id: UpstreamId,
+    scheme: Scheme,
+    authority: Authority,
+    host: HeaderValue,
+    response_timeout: Duration,
+    client: Client<HttpsConnector<HttpConnector>, B>,
+}
+
+/// Why an upstream cannot be set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The URL lacks a scheme or an authority.
+    #[error("the url has no scheme or no authority")]
+    Url,
+    /// The URL says `https` and there is no TLS configuration.
+    #[error("an `https` url needs the authorities that issue the service's certificate")]
+    NoTls,
+}
+
+impl<B> Upstream<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// Prepares a pool; connects to nothing yet.
+    ///
+    /// # Errors
+    /// When the URL is not a base URL, or is `https` without TLS.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let parts = settings.url.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(SettingsError::Url);
+        };
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| SettingsError::Url)?;
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(settings.connect_timeout));
+        let is_tls = scheme == Scheme::HTTPS;
+        let tls = match settings.tls {
+            Some(tls) => tls,
+            None if is_tls => return Err(SettingsError::NoTls),
+            // The connector wants a TLS configuration even where only `http` is spoken; this one
+            // trusts nobody.
+            None => rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .map_err(|_| SettingsError::NoTls)?
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth(),
+        };
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+        let builder = if is_tls { builder.https_only() } else { builder.https_or_http() };
+        let connector = builder.enable_http1().enable_http2().wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .http2_only(settings.http2 && !is_tls)
+            .pool_idle_timeout(settings.idle_timeout)
+            .pool_max_idle_per_host(settings.max_idle)
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .http1_max_headers(MAX_REPLY_FIELDS)
+            .http1_max_buf_size(MAX_REPLY_HEAD_BYTES)
+            .http2_max_header_list_size(u32::try_from(MAX_REPLY_HEAD_BYTES).unwrap_or(u32::MAX))
+            .http2_adaptive_window(true)
+            .build(connector);
+        Ok(Self { id: settings.id, scheme, authority, host, response_timeout: settings.response_timeout, client })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &UpstreamId {
+        &self.id
+    }
+
+    /// The bound on the wait for a reply's head, and between two parts of its body.
+    #[must_use]
+    pub fn response_timeout(&self) -> Duration {
+        self.response_timeout
+    }
+
+    /// Sends `request`, whose target is a path and query, and waits for the head of the reply.
+    ///
+    /// # Errors
+    /// When there is no connection, no usable reply, or none in time.
+    pub async fn send(&self, mut request: Request<B>) -> Result<Response<Incoming>, UpstreamError> {
+        let target = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+        let mut uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        if let Some(target) = target {
+            uri = uri.path_and_query(target);
+        }
+        *request.uri_mut() =
+            uri.build().map_err(|source| UpstreamError::Address { upstream: self.id.clone(), source })?;
+        request.headers_mut().insert(http::header::HOST, self.host.clone());
+        match tokio::time::timeout(self.response_timeout, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(source)) if source.is_connect() => {
+                Err(UpstreamError::Unreachable { upstream: self.id.clone(), source })
+            }
+            Ok(Err(source)) => Err(UpstreamError::Broken { upstream: self.id.clone(), source }),
+            Err(_elapsed) => {
+                Err(UpstreamError::Timeout { upstream: self.id.clone(), within: self.response_timeout })
+            }
+        }
+    }
+}

@@ -1,0 +1,579 @@
+//! From a document to a [`Config`], section by section, collecting every error.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{
+    Admin, Audit, Bounds, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES, Metrics,
+    ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
+    RouteMethod, StaleCrl, Telemetry, Tls, Upstream,
+};
+use crate::document::{At, Document, Table};
+use crate::kernel::bound::{BoundError, ByteLimit, parse_duration};
+use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
+use crate::kernel::id::{Action, Digest, NodeId, ParameterName, ResourceId, UpstreamId};
+use crate::kernel::secret::Secret;
+use crate::kernel::time::TimeZone;
+
+/// The shortest key of keyed pseudonyms, in bytes: the output length of its hash (RFC 2104, section 3).
+const MIN_PSEUDONYM_KEY_BYTES: usize = 32;
+
+/// The JOSE algorithms a purpose token may be signed with.
+const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "PS256", "RS256"];
+
+/// The content of a regular file of at most [`MAX_FILE_BYTES`].
+pub(super) fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(std::io::Error::other(format!("larger than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A file that could not be read at all.
+pub(super) fn unreadable(name: &str, why: &str) -> Diagnostic {
+    let source = Source::new(name, "");
+    Diagnostic::error("file-unreadable", &source, 0..0, format!("{name} {why}"))
+}
+
+/// Reads the whole configuration.
+pub(super) fn config(path: &Path, source: &Source) -> (Option<Config>, Report) {
+    let document = Document::parse(source);
+    let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let config = Reader { root: document.root(), directory }.config(path, source);
+    let report = document.into_report();
+    (config.filter(|_| !report.has_errors()), report)
+}
+
+struct Reader<'d, 's> {
+    root: Table<'d, 's>,
+    directory: PathBuf,
+}
+
+impl<'d, 's> Reader<'d, 's> {
+    fn config(self, path: &Path, source: &Source) -> Option<Config> {
+        let listen = self.section("listen", "where department systems connect").and_then(Self::listen);
+        let tls = self.section("tls", "the gate's certificate and whom it trusts").and_then(|t| self.tls(t));
+        let identity = self.section("identity", "how certificates name systems").and_then(Self::identity);
+        let purpose =
+            self.section("purpose", "where signed purposes come from").and_then(|t| self.purpose(t));
+        let upstreams = self.upstreams();
+        let routes = self.routes(&upstreams);
+        let policy = self.section("policy", "the policy directory").and_then(|t| self.policy(t));
+        let audit = self.section("audit", "the audit log").and_then(|t| self.audit(t));
+        let metrics =
+            self.section("metrics", "the listener for Prometheus and probes").and_then(Self::metrics);
+        let admin = self.section("admin", "the listener for operators").and_then(|t| self.admin(t));
+        let bounds = Self::bounds(self.root.table("bounds"));
+        let telemetry = Self::telemetry(self.root.table("telemetry"));
+        self.root.finish();
+        Some(Config {
+            path: path.to_path_buf(),
+            digest: Digest::of(source.text.as_bytes()),
+            listen: listen?,
+            tls: tls?,
+            identity: identity?,
+            purpose: purpose?,
+            routes,
+            upstreams,
+            policy: policy?,
+            audit: audit?,
+            metrics: metrics?,
+            admin: admin?,
+            bounds,
+            telemetry,
+        })
+    }
+
+    fn section(&self, key: &'static str, expected: &str) -> Option<Table<'d, 's>> {
+        if !self.root.has(key) {
+            self.root.document().error(
+                "missing-section",
+                0..0,
+                format!("`[{key}]` is missing"),
+                format!("add `[{key}]`: {expected}"),
+            );
+        }
+        self.root.table(key)
+    }
+
+    fn resolve(&self, text: &str) -> PathBuf {
+        self.directory.join(text)
+    }
+
+    fn file(&self, table: &Table<'d, 's>, key: &'static str, text: &At<String>) -> Option<FileContent> {
+        let path = self.resolve(&text.value);
+        match bounded(&path) {
+            Ok(bytes) => Some(FileContent { path, bytes: bytes.into() }),
+            Err(error) => {
+                unreadable_value(table, key, text.span.clone(), &path, &error);
+                None
+            }
+        }
+    }
+
+    fn required_file(&self, table: &Table<'d, 's>, key: &'static str, expected: &str) -> Option<FileContent> {
+        let text = table.required_text(key, expected)?;
+        self.file(table, key, &text)
+    }
+
+    /// A secret: a text names a file, `{ env = "NAME" }` an environment variable.
+    fn secret(&self, table: &Table<'d, 's>, key: &'static str) -> Option<Secret> {
+        if table.is_table(key) {
+            let reference = table.table(key)?;
+            let name = reference.required_text("env", "the environment variable that holds the secret");
+            reference.finish();
+            let name = name?;
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "this is the module that may read the environment"
+            )]
+            return match std::env::var(&name.value) {
+                Ok(value) => Some(Secret::new(value.into_bytes())),
+                Err(_) => {
+                    let why = format!("the environment variable `{}` is not set", name.value);
+                    table.bad_value(key, name.span, &why);
+                    None
+                }
+            };
+        }
+        let text = table.text(key)?.map(str::to_owned);
+        self.file(table, key, &text).map(|file| Secret::new(file.bytes.to_vec()))
+    }
+
+    fn listen(table: Table<'d, 's>) -> Option<Vec<SocketAddr>> {
+        let mut addresses = Vec::new();
+        for address in table.parsed_list("addresses", parse_address) {
+            addresses.push(address.value);
+        }
+        if !table.has("addresses") {
+            table.missing("addresses", "a list such as `[\"0.0.0.0:8443\"]`");
+        }
+        table.finish();
+        (!addresses.is_empty()).then_some(addresses)
+    }
+
+    fn tls(&self, table: Table<'d, 's>) -> Option<Tls> {
+        let certificate = self.required_file(&table, "certificate", "the gate's certificate chain, PEM");
+        if !table.has("key") {
+            table.missing("key", "the file of the gate's private key, PEM");
+        }
+        let key = self.secret(&table, "key");
+        let client_ca =
+            self.required_file(&table, "client_ca", "the authorities that issue client certificates, PEM");
+        let crls = self.crls(&table);
+        let stale_crl =
+            word(&table, "stale_crl", &[("refuse", StaleCrl::Refuse), ("accept", StaleCrl::Accept)]);
+        table.finish();
+        Some(Tls {
+            certificate: certificate?,
+            key: key?,
+            client_ca: client_ca?,
+            crls: crls?,
+            stale_crl: stale_crl.unwrap_or(StaleCrl::Refuse),
+        })
+    }
+
+    fn crls(&self, table: &Table<'d, 's>) -> Option<Option<Vec<FileContent>>> {
+        if !table.has("crls") {
+            table.missing("crls", "a list of revocation lists, or `\"none\"` where there are none");
+            return None;
+        }
+        if table.is_text("crls") {
+            let text = table.text("crls")?;
+            if text.value != "none" {
+                table.bad_value("crls", text.span, &"a list of files, or `\"none\"` where there are none");
+                return None;
+            }
+            return Some(None);
+        }
+        let files = table.texts("crls");
+        if files.is_empty() {
+            table.bad_value("crls", table.span(), &"at least one file, or `\"none\"` where there are none");
+            return None;
+        }
+        files
+            .into_iter()
+            .map(|text| self.file(table, "crls", &text.map(str::to_owned)))
+            .collect::<Option<Vec<_>>>()
+            .map(Some)
+    }
+
+    fn identity(table: Table<'d, 's>) -> Option<Identity> {
+        let is_domain_byte =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+        let trust_domain =
+            table.required("trust_domain", "the SPIFFE trust domain of client certificates", |text| {
+                if !text.is_empty() && text.len() <= 255 && text.bytes().all(is_domain_byte) {
+                    Ok(text.to_owned())
+                } else {
+                    Err("lower-case letters, digits, `.`, `-` and `_`, such as `city.example`")
+                }
+            });
+        table.finish();
+        Some(Identity { trust_domain: trust_domain?.value })
+    }
+
+    fn purpose(&self, table: Table<'d, 's>) -> Option<Purpose> {
+        let issuer = table.required("issuer", "the exact `iss` of purpose tokens", visible_ascii);
+        let audience = table.required("audience", "the exact `aud` of purpose tokens", visible_ascii);
+        let jwks = self.required_file(&table, "jwks", "the issuer's public keys, a JSON Web Key Set");
+        let mut algorithms: Vec<String> = Vec::new();
+        let known = |text: &str| {
+            let algorithm = ALGORITHMS.into_iter().find(|name| *name == text);
+            algorithm.map(str::to_owned).ok_or("`ES256`, `EdDSA`, `PS256` or `RS256`")
+        };
+        for algorithm in table.parsed_list("algorithms", known) {
+            algorithms.push(algorithm.value);
+        }
+        if !table.has("algorithms") {
+            table.missing("algorithms", "a list such as `[\"ES256\", \"EdDSA\"]`");
+        }
+        let leeway = duration(&table, "leeway", Duration::from_secs(30));
+        let metadata_url = table.parsed("metadata_url", visible_ascii).map(|at| at.value);
+        table.finish();
+        Some(Purpose {
+            issuer: issuer?.value,
+            audience: audience?.value,
+            jwks: jwks?,
+            algorithms,
+            leeway,
+            metadata_url,
+        })
+    }
+
+    fn upstreams(&self) -> Vec<Upstream> {
+        let mut upstreams: Vec<Upstream> = Vec::new();
+        if !self.root.has("upstream") {
+            self.root.document().error(
+                "missing-section",
+                0..0,
+                "there is no `[[upstream]]`",
+                "add `[[upstream]]` with `id` and `url`",
+            );
+        }
+        for table in self.root.tables("upstream") {
+            let span = table.span();
+            let document = table.document();
+            let Some(upstream) = self.upstream(table) else { continue };
+            if upstreams.iter().any(|known| known.id == upstream.id) {
+                let message = format!("the upstream id `{}` is used twice", upstream.id);
+                document.error("duplicate-id", span, message, "give each upstream an id of its own");
+            }
+            upstreams.push(upstream);
+        }
+        upstreams
+    }
+
+    fn upstream(&self, table: Table<'d, 's>) -> Option<Upstream> {
+        let id = table.required("id", "a name for routes to use", UpstreamId::parse);
+        let url = table.required(
+            "url",
+            "where the service is, such as `https://platform.city.example:9443`",
+            base_url,
+        );
+        let http2 = table.flag("http2").is_some_and(|at| at.value);
+        let ca = table.text("ca").and_then(|text| self.file(&table, "ca", &text.map(str::to_owned)));
+        let certificate = table
+            .text("certificate")
+            .and_then(|text| self.file(&table, "certificate", &text.map(str::to_owned)));
+        let key = if table.has("key") { self.secret(&table, "key") } else { None };
+        let connect_timeout = duration(&table, "connect_timeout", Duration::from_secs(3));
+        let response_timeout = duration(&table, "response_timeout", Duration::from_secs(30));
+        let idle_timeout = duration(&table, "idle_timeout", Duration::from_secs(60));
+        let max_idle = count(&table, "max_idle", 1..=100_000, 512);
+        if let Some(url) = &url {
+            let is_tls = url.value.scheme_str() == Some("https");
+            if is_tls && !table.has("ca") {
+                table.missing("ca", "the authorities that issue the service's certificate, PEM");
+            }
+            if !is_tls && (table.has("ca") || table.has("certificate")) {
+                table.bad_value("url", url.span.clone(), &"`https://…`, since certificates are configured");
+            }
+        }
+        if table.has("certificate") != table.has("key") {
+            table.missing(if table.has("key") { "certificate" } else { "key" }, "the two go together");
+        }
+        table.finish();
+        let client = certificate.zip(key);
+        let (id, url) = (id?.value, url?.value);
+        Some(Upstream {
+            id,
+            url,
+            http2,
+            ca,
+            client,
+            connect_timeout,
+            response_timeout,
+            idle_timeout,
+            max_idle,
+        })
+    }
+
+    fn routes(&self, upstreams: &[Upstream]) -> Vec<Route> {
+        let mut routes: Vec<Route> = Vec::new();
+        if !self.root.has("route") {
+            self.root.document().error(
+                "missing-section",
+                0..0,
+                "there is no `[[route]]`",
+                "add `[[route]]` with `method`, `path`, `resource`, `action` and `upstream`",
+            );
+        }
+        for table in self.root.tables("route") {
+            let (span, document) = (table.span(), table.document());
+            let Some(route) = Self::route(table, upstreams) else { continue };
+            if routes.iter().any(|known| known.method == route.method && known.path == route.path) {
+                let message = format!("two routes for `{} {}`", route.method.as_method(), route.path);
+                document.error("duplicate-route", span, message, "remove one of them");
+            }
+            routes.push(route);
+        }
+        routes
+    }
+
+    fn route(table: Table<'d, 's>, upstreams: &[Upstream]) -> Option<Route> {
+        let method = table.required("method", "the method it answers", RouteMethod::parse);
+        let path = table.required("path", "the path it answers", PathTemplate::parse);
+        let resource = table.required("resource", "the catalogue resource it gives", ResourceId::parse);
+        let action =
+            table.required("action", "what it does with the resource, such as `query`", Action::parse);
+        let upstream = table.required("upstream", "the id of an `[[upstream]]`", |text| {
+            if upstreams.iter().any(|known| known.id.as_str() == text) {
+                return UpstreamId::parse(text).map_err(|error| error.to_string());
+            }
+            let near = did_you_mean(text, upstreams.iter().map(|known| known.id.as_str()));
+            Err(near.map_or_else(
+                || "the id of an `[[upstream]]`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            ))
+        });
+        let parameters = Self::parameters(&table, path.as_ref().map(|at| &at.value));
+        let sources = [("token", PurposeSource::Token), ("declared", PurposeSource::Declared)];
+        let purpose = word(&table, "purpose", &sources).unwrap_or(PurposeSource::Token);
+        let denials = [("explained", Denials::Explained), ("coarse", Denials::Coarse)];
+        let denials = word(&table, "denials", &denials).unwrap_or(Denials::Explained);
+        let forward_token = table.flag("forward_token").is_some_and(|at| at.value);
+        let max_request_body = size(&table, "max_request_body", ByteLimit::bytes(1 << 20));
+        let timeout = duration(&table, "timeout", Duration::from_secs(30));
+        let span = table.span();
+        table.finish();
+        Some(Route {
+            method: method?.value,
+            path: path?.value,
+            resource: resource?.value,
+            action: action?.value,
+            upstream: upstream?.value,
+            parameters,
+            purpose,
+            denials,
+            forward_token,
+            max_request_body,
+            timeout,
+            span,
+        })
+    }
+
+    fn parameters(
+        table: &Table<'d, 's>,
+        path: Option<&PathTemplate>,
+    ) -> Vec<(ParameterName, ParameterSource)> {
+        let mut parameters = Vec::new();
+        for (name, source) in table.named_texts("parameters") {
+            let name_span = name.span.clone();
+            let parsed = (ParameterName::parse(name.value), ParameterSource::parse(source.value));
+            let (name, from) = match parsed {
+                (Ok(name), Ok(from)) => (name, from),
+                (Err(error), _) => {
+                    table.bad_value("parameters", name_span, &error);
+                    continue;
+                }
+                (_, Err(error)) => {
+                    table.bad_value("parameters", source.span, &error);
+                    continue;
+                }
+            };
+            if let (ParameterSource::Path(variable), Some(path)) = (&from, path)
+                && !path.names().any(|known| known == variable)
+            {
+                table.bad_value("parameters", source.span, &format!("`{path}` has no `{{{variable}}}`"));
+            }
+            parameters.push((name, from));
+        }
+        parameters
+    }
+
+    fn policy(&self, table: Table<'d, 's>) -> Option<PolicyDirectory> {
+        let directory = table.required_text("directory", "where the policy files are");
+        let zone = table.required("zone", "the zone of dates and hours, such as `Asia/Shanghai`", |text| {
+            TimeZone::get(text).map_err(|_| "an IANA time zone, such as `Asia/Shanghai`")
+        });
+        let triggers = [("signal", ReloadTrigger::Signal), ("watch", ReloadTrigger::Watch)];
+        let reload = word(&table, "reload", &triggers).unwrap_or(ReloadTrigger::Signal);
+        let pseudonym_key =
+            if table.has("pseudonym_key") { self.secret(&table, "pseudonym_key") } else { None };
+        if pseudonym_key.as_ref().is_some_and(|key| key.expose().len() < MIN_PSEUDONYM_KEY_BYTES) {
+            let expected = format!("a key of at least {MIN_PSEUDONYM_KEY_BYTES} bytes");
+            table.bad_value("pseudonym_key", table.span(), &expected);
+        }
+        table.finish();
+        Some(PolicyDirectory {
+            directory: self.resolve(&directory?.value),
+            zone: zone?.value,
+            reload,
+            pseudonym_key,
+        })
+    }
+
+    fn audit(&self, table: Table<'d, 's>) -> Option<Audit> {
+        let directory = table.required_text("directory", "where the records are kept");
+        let node = table.required("node", "the name of this gate in its records", NodeId::parse);
+        let segment_bytes = size(&table, "segment_bytes", ByteLimit::bytes(64 << 20));
+        table.finish();
+        Some(Audit { directory: self.resolve(&directory?.value), node: node?.value, segment_bytes })
+    }
+
+    fn metrics(table: Table<'d, 's>) -> Option<Metrics> {
+        let address =
+            table.required("address", "where Prometheus scrapes, such as `127.0.0.1:9464`", parse_address);
+        table.finish();
+        Some(Metrics { address: address?.value })
+    }
+
+    fn admin(&self, table: Table<'d, 's>) -> Option<Admin> {
+        let socket = table.required_text("socket", "the path of a Unix socket for `pinegate reload`");
+        table.finish();
+        Some(Admin { socket: self.resolve(&socket?.value) })
+    }
+
+    fn bounds(table: Option<Table<'d, 's>>) -> Bounds {
+        let mut bounds = Bounds::default();
+        let Some(table) = table else { return bounds };
+        bounds.connections = count(&table, "connections", 1..=10_000_000, bounds.connections);
+        bounds.requests = count(&table, "requests", 1..=10_000_000, bounds.requests);
+        bounds.handshake_timeout = duration(&table, "handshake_timeout", bounds.handshake_timeout);
+        bounds.header_timeout = duration(&table, "header_timeout", bounds.header_timeout);
+        bounds.connection_age = duration(&table, "connection_age", bounds.connection_age);
+        bounds.header_bytes = size(&table, "header_bytes", bounds.header_bytes);
+        if bounds.header_bytes.get() < 8 << 10 || bounds.header_bytes.get() > 1 << 20 {
+            table.bad_value("header_bytes", table.span(), &"a size from `8KiB` to `1MiB`");
+        }
+        bounds.header_fields = count(&table, "header_fields", 8..=1_000, bounds.header_fields);
+        let streams = count(&table, "http2_streams", 1..=10_000, 200);
+        bounds.http2_streams = u32::try_from(streams).unwrap_or(bounds.http2_streams);
+        bounds.whole_reply = size(&table, "whole_reply", bounds.whole_reply);
+        if bounds.whole_reply.get() > 16 << 20 {
+            table.bad_value("whole_reply", table.span(), &"a size of at most `16MiB`");
+        }
+        bounds.drain = duration(&table, "drain", bounds.drain);
+        table.finish();
+        bounds
+    }
+
+    fn telemetry(table: Option<Table<'d, 's>>) -> Telemetry {
+        let mut telemetry = Telemetry { log: "info".to_owned(), format: LogFormat::Pretty };
+        let Some(table) = table else { return telemetry };
+        if let Some(log) = table.parsed("log", |text| {
+            let parsed = text.parse::<tracing_subscriber::filter::Targets>();
+            parsed.map(|_| text.to_owned()).map_err(|_| "a level such as `info`, or `target=level` pairs")
+        }) {
+            telemetry.log = log.value;
+        }
+        let formats = [("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
+        telemetry.format = word(&table, "format", &formats).unwrap_or(LogFormat::Pretty);
+        table.finish();
+        telemetry
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            requests: 4_096,
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            connection_age: Duration::from_secs(3_600),
+            header_bytes: ByteLimit::bytes(32 << 10),
+            header_fields: 100,
+            http2_streams: 200,
+            whole_reply: ByteLimit::bytes(64 << 10),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "an address and port, such as `127.0.0.1:8443` or `[::]:8443`")
+}
+
+fn visible_ascii(text: &str) -> Result<String, &'static str> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
+        Ok(text.to_owned())
+    } else {
+        Err("visible ASCII without blanks, quotes and backslashes")
+    }
+}
+
+fn base_url(text: &str) -> Result<http::Uri, &'static str> {
+    const EXPECTED: &str = "`http://host:port` or `https://host:port` and nothing after it";
+    let url: http::Uri = text.parse().map_err(|_| EXPECTED)?;
+    let has_base = matches!(url.scheme_str(), Some("http" | "https"));
+    let is_bare = url.path_and_query().is_none_or(|rest| rest == "/");
+    let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
+    if has_base && is_bare && authority.is_some() { Ok(url) } else { Err(EXPECTED) }
+}
+
+fn unreadable_value(
+    table: &Table<'_, '_>,
+    key: &str,
+    span: Range<usize>,
+    path: &Path,
+    error: &std::io::Error,
+) {
+    table.document().error(
+        "file-unreadable",
+        span,
+        format!("`{}` names a file that cannot be read", table.path_of(key)),
+        format!("{}: {error}", path.display()),
+    );
+}
+
+fn word<T: Copy>(table: &Table<'_, '_>, key: &'static str, words: &[(&'static str, T)]) -> Option<T> {
+    let parsed = table.parsed(key, |text| {
+        words.iter().find(|(word, _)| *word == text).map(|&(_, value)| value).ok_or_else(|| {
+            let list: Vec<String> = words.iter().map(|(word, _)| format!("`\"{word}\"`")).collect();
+            list.join(" or ")
+        })
+    });
+    parsed.map(|at| at.value)
+}
+
+fn duration(table: &Table<'_, '_>, key: &'static str, default: Duration) -> Duration {
+    table.parsed(key, parse_duration).map_or(default, |at| at.value)
+}
+
+fn size(table: &Table<'_, '_>, key: &'static str, default: ByteLimit) -> ByteLimit {
+    table
+        .parsed(key, |text| -> Result<_, BoundError> { ByteLimit::parse(text) })
+        .map_or(default, |at| at.value)
+}
+
+fn count(
+    table: &Table<'_, '_>,
+    key: &'static str,
+    range: std::ops::RangeInclusive<i64>,
+    default: usize,
+) -> usize {
+    table.integer(key, range).and_then(|at| usize::try_from(at.value).ok()).unwrap_or(default)
+}

@@ -1,0 +1,163 @@
+//! Stages 10 to 12: throttle, authorize, quota. Limits that know nothing of grants come before the
+//! decision, so that a noisy caller burns no policy time; those of the grants come after it.
+
+use std::sync::Arc;
+
+use super::exchange::{Caller, Draft, Exchange};
+use super::failure::{Denied, Failure};
+use super::identify::Identified;
+use super::normalize::NormalHead;
+use super::routes::Route;
+use super::stage::Check;
+use crate::config::Denials;
+use crate::grant::{Decision, DenyReason, Permit, Query};
+use crate::kernel::id::PurposeCode;
+use crate::quota::{Admission, InFlight, QuotaError};
+
+/// What a limit that is used up, or does not exist, leads to.
+pub(crate) fn limited(error: QuotaError) -> Failure {
+    match error {
+        QuotaError::Exceeded(exceeded) => Failure::Limited(Box::new(exceeded)),
+        QuotaError::Unregistered { .. } | QuotaError::TooManyCounters { .. } => Failure::Gate,
+    }
+}
+
+/// A request within the limits of its system, department and resource.
+#[derive(Debug)]
+pub(crate) struct Throttled {
+    identified: Identified,
+    admission: Admission,
+}
+
+/// The stage `throttle`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Throttle;
+
+impl Check for Throttle {
+    type In = Identified;
+    type Out = Throttled;
+
+    fn check(&self, identified: Identified) -> Result<Throttled, Failure> {
+        let routed = identified.routed();
+        let exchange = routed.exchange();
+        let (system, resource) = (&identified.caller().system.id, &routed.route().resource.id);
+        let admission =
+            exchange.snapshot.limiter.throttle(exchange.draft.received, system, resource).map_err(limited)?;
+        Ok(Throttled { identified, admission })
+    }
+}
+
+/// A request the policy permits, with the permit.
+#[derive(Debug)]
+pub(crate) struct Permitted {
+    identified: Identified,
+    admission: Admission,
+    permit: Arc<Permit>,
+}
+
+/// The stage `authorize`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Authorize;
+
+impl Check for Authorize {
+    type In = Throttled;
+    type Out = Permitted;
+
+    fn check(&self, throttled: Throttled) -> Result<Permitted, Failure> {
+        let Throttled { identified, admission } = throttled;
+        let (routed, caller) = (identified.routed(), identified.caller());
+        let (exchange, route) = (routed.exchange(), routed.route());
+        let query = Query {
+            system: &caller.system.id,
+            department: &caller.department.id,
+            resource: &route.resource.id,
+            action: &route.action,
+            purpose: identified.purpose(),
+            fields: identified.requested(),
+            parameters: identified.parameters(),
+            narrowed_to: identified.narrowed_to(),
+        };
+        let decision = exchange.snapshot.policy.decide(&query, exchange.draft.received);
+        exchange.draft.note_decided(exchange.draft.started.elapsed());
+        match decision {
+            Decision::Permit(permit) => {
+                let permit = Arc::new(permit);
+                Draft::note(&exchange.draft.permit, Arc::clone(&permit));
+                Ok(Permitted { identified, admission, permit })
+            }
+            Decision::Denial(denial) => {
+                let is_known = denial.reason != DenyReason::ResourceUnknown;
+                let contact = is_known.then(|| contact_of(route));
+                let coarse = route.denials == Denials::Coarse;
+                Draft::note(&exchange.draft.denied_by, denial.denied_by.clone());
+                Err(Failure::Denied(Box::new(Denied { denial, contact, coarse })))
+            }
+        }
+    }
+}
+
+fn contact_of(route: &Route) -> String {
+    let provider = &route.provider;
+    format!("{} ({})", provider.name, provider.contact)
+}
+
+/// A request that may be forwarded: permitted, and within the limits of its grants.
+#[derive(Debug)]
+pub(crate) struct Metered {
+    identified: Identified,
+    permit: Arc<Permit>,
+    admission: Admission,
+}
+
+/// What is left of a request when it is forwarded.
+pub(crate) struct Cleared {
+    pub(crate) exchange: Box<Exchange>,
+    pub(crate) head: NormalHead,
+    pub(crate) route: Arc<Route>,
+    pub(crate) caller: Caller,
+    pub(crate) purpose: PurposeCode,
+    pub(crate) permit: Arc<Permit>,
+    pub(crate) admission: Admission,
+}
+
+impl Cleared {
+    /// Takes out the places that the request holds in limits on requests at once; they are kept until
+    /// the reply has ended.
+    pub(crate) fn split_in_flight(mut self) -> (InFlight, Self) {
+        (std::mem::take(&mut self.admission.in_flight), self)
+    }
+}
+
+impl Metered {
+    /// Gives up the proof for what it proves.
+    pub(crate) fn clear(self) -> Cleared {
+        let Self { identified, permit, admission } = self;
+        let (routed, caller, purpose) = identified.into_routed();
+        let route = Arc::clone(routed.route());
+        let (exchange, head) = routed.into_parts();
+        Cleared { exchange, head, route, caller, purpose, permit, admission }
+    }
+}
+
+/// The stage `quota`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quota;
+
+impl Check for Quota {
+    type In = Permitted;
+    type Out = Metered;
+
+    fn check(&self, permitted: Permitted) -> Result<Metered, Failure> {
+        let Permitted { identified, admission, permit } = permitted;
+        let routed = identified.routed();
+        let exchange = routed.exchange();
+        let (system, resource) = (&identified.caller().system.id, &routed.route().resource.id);
+        let of_grants = exchange
+            .snapshot
+            .limiter
+            .admit_grants(exchange.draft.received, system, resource, &permit.grants)
+            .map_err(limited)?;
+        Draft::note(&exchange.draft.admitted, ());
+        Ok(Metered { identified, permit, admission: admission.and(of_grants) })
+    }
+}

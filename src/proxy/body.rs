@@ -1,0 +1,259 @@
+//! The two bodies the gate handles: what a client uploads, and what it is answered with.
+//!
+//! Both stream; neither is ever held whole beyond a named bound.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::failure::Failure;
+use super::normalize::is_trailer;
+
+/// Why a body broke off. The transfer is cut, never ended as if it were whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The other side's body broke off or was malformed.
+    #[error("the body broke off")]
+    Broken(#[source] hyper::Error),
+    /// The client sent more than the route allows.
+    #[error("the request body is larger than {limit} bytes")]
+    TooLarge { limit: u64 },
+    /// The platform was silent for too long in the middle of a body.
+    #[error("the platform stalled in the middle of the body")]
+    Stalled,
+    /// The body cannot be masked.
+    #[error("the body cannot be masked")]
+    Mask(#[source] crate::mask::MaskError),
+    /// The day's records are used up.
+    #[error("the day's records are used up")]
+    Quota(Box<Failure>),
+}
+
+impl BodyError {
+    /// The reason as it stands in a record.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Broken(_) => "upstream-broken",
+            Self::TooLarge { .. } => "request-too-large",
+            Self::Stalled => "upstream-stalled",
+            Self::Mask(error) => error.reason(),
+            Self::Quota(_) => "rows-exhausted",
+        }
+    }
+}
+
+/// What became of an upload; read by whoever has to say why forwarding failed.
+#[derive(Debug, Default)]
+pub(crate) struct UploadState {
+    bytes: AtomicU64,
+    fault: AtomicU8,
+}
+
+/// What was wrong with an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UploadFault {
+    Broken,
+    TooLarge,
+}
+
+impl UploadState {
+    /// How many bytes of it came.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What was wrong with it, if anything.
+    pub(crate) fn fault(&self) -> Option<UploadFault> {
+        match self.fault.load(Ordering::Acquire) {
+            1 => Some(UploadFault::Broken),
+            2 => Some(UploadFault::TooLarge),
+            _ => None,
+        }
+    }
+
+    fn fail(&self, fault: UploadFault) {
+        let number = match fault {
+            UploadFault::Broken => 1,
+            UploadFault::TooLarge => 2,
+        };
+        self.fault.store(number, Ordering::Release);
+    }
+}
+
+/// A request body on its way to the platform: bounded, counted, its trailers filtered.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    inner: Incoming,
+    limit: u64,
+    state: Arc<UploadState>,
+}
+
+impl Upload {
+    pub(crate) fn new(inner: Incoming, limit: u64) -> (Self, Arc<UploadState>) {
+        let state = Arc::new(UploadState::default());
+        (Self { inner, limit, state: Arc::clone(&state) }, state)
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                this.state.fail(UploadFault::Broken);
+                return Poll::Ready(Some(Err(BodyError::Broken(error))));
+            }
+        };
+        let frame = match frame.into_data() {
+            Ok(data) => {
+                let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+                let bytes = this.state.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
+                if bytes > this.limit {
+                    this.state.fail(UploadFault::TooLarge);
+                    return Poll::Ready(Some(Err(BodyError::TooLarge { limit: this.limit })));
+                }
+                Frame::data(data)
+            }
+            Err(frame) => match frame.into_trailers() {
+                Ok(trailers) => Frame::trailers(filtered(trailers)),
+                Err(_unknown) => return Poll::Ready(None),
+            },
+        };
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// Only the trailer fields that may pass.
+pub(crate) fn filtered(mut trailers: HeaderMap) -> HeaderMap {
+    let refused: Vec<HeaderName> = trailers.keys().filter(|name| !is_trailer(name)).cloned().collect();
+    for name in &refused {
+        trailers.remove(name);
+    }
+    trailers
+}
+
+/// Something that ends with a reply's body: a limit's permit, a counter of requests in work.
+pub(crate) trait Guard: Send {}
+
+impl<T: Send> Guard for T {}
+
+/// A streamed body, boxed once a reply.
+pub(crate) type Stream = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
+
+/// The body of a reply, and what ends with it.
+pub struct ReplyBody {
+    content: Content,
+    guards: Vec<Box<dyn Guard>>,
+}
+
+enum Content {
+    Empty,
+    Whole(Bytes),
+    Stream(Stream),
+}
+
+impl ReplyBody {
+    /// No body at all.
+    pub(crate) fn empty() -> Self {
+        Self { content: Content::Empty, guards: Vec::new() }
+    }
+
+    /// A body that is in hand.
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { content: Content::Whole(bytes.into()), guards: Vec::new() }
+    }
+
+    /// A body that is still coming.
+    pub(crate) fn stream(stream: Stream) -> Self {
+        Self { content: Content::Stream(stream), guards: Vec::new() }
+    }
+
+    /// Whether it is still coming.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.content, Content::Stream(_))
+    }
+
+    /// The bytes in hand, if it is.
+    pub(crate) fn as_whole(&self) -> &[u8] {
+        match &self.content {
+            Content::Whole(bytes) => bytes,
+            Content::Empty | Content::Stream(_) => &[],
+        }
+    }
+
+    /// Wraps a body that is still coming.
+    pub(crate) fn map_stream(mut self, wrap: impl FnOnce(Stream) -> Stream) -> Self {
+        if let Content::Stream(stream) = self.content {
+            self.content = Content::Stream(wrap(stream));
+        }
+        self
+    }
+
+    /// Keeps `guard` until the body has ended, one way or another.
+    pub(crate) fn guard(&mut self, guard: impl Guard + 'static) {
+        self.guards.push(Box::new(guard));
+    }
+}
+
+impl std::fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match &self.content {
+            Content::Empty => "empty",
+            Content::Whole(_) => "whole",
+            Content::Stream(_) => "stream",
+        };
+        write!(f, "ReplyBody({what})")
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.content = Content::Empty;
+                Poll::Ready((!bytes.is_empty()).then_some(Ok(Frame::data(bytes))))
+            }
+            Content::Stream(stream) => stream.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Content::Stream(stream) => stream.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The outer stages, which wait or watch: `observe`, `record`, `admit`, `deadline`, and `oblige` at the
+//! bottom. Each is a tower layer; a request costs two boxed futures in all.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::Response;
+use pin_project_lite::pin_project;
+use tokio::time::Timeout;
+use tower::{Layer, Service};
+
+use super::authorize::Metered;
+use super::body::ReplyBody;
+use super::exchange::{Draft, Exchange};
+use super::failure::{Failure, RequestFailure};
+use super::forward::X_REQUEST_ID;
+use super::record::{Recorder, SealOnDrop};
+use super::reply::oblige;
+use super::rescue::refuse;
+use super::resolve::Routed;
+use super::snapshot::Snapshot;
+use crate::telemetry::{Metrics, Outcome, ResourceMetrics, Stage, StageMetrics};
+
+type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, E>> + Send>>;
+
+/// The layer `observe`.
+#[derive(Debug, Clone)]
+pub(crate) struct Observe {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stages: StageMetrics,
+    pub(crate) nowhere: ResourceMetrics,
+}
+
+impl<S> Layer<S> for Observe {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Observed { observe: Arc::new(self.clone()), inner }
+    }
+}
+
+/// A service whose requests are counted until their replies have ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Observed<S> {
+    observe: Arc<Observe>,
+    inner: S,
+}
+
+impl<S> Service<Box<Exchange>> for Observed<S>
+where
+    S: Service<Box<Exchange>, Response = Response<ReplyBody>, Error = Infallible>,
+{
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = ObservedFuture<S::Future>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, exchange: Box<Exchange>) -> Self::Future {
+        self.observe.metrics.in_flight.inc();
+        let watch = Watch {
+            observe: Arc::clone(&self.observe),
+            draft: Arc::clone(&exchange.draft),
+            snapshot: Arc::clone(&exchange.snapshot),
+            answered: false,
+        };
+        ObservedFuture { inner: self.inner.call(exchange), watch: Some(watch) }
+    }
+}
+
+pin_project! {
+    /// The reply of an [`Observed`] service.
+    pub(crate) struct ObservedFuture<F> {
+        #[pin]
+        inner: F,
+        watch: Option<Watch>,
+    }
+}
+
+impl<F> Future for ObservedFuture<F>
+where
+    F: Future<Output = Result<Response<ReplyBody>, Infallible>>,
+{
+    type Output = Result<Response<ReplyBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = ready!(this.inner.poll(cx));
+        if let Some(mut watch) = this.watch.take() {
+            watch.answered = true;
+            response.body_mut().guard(watch);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// Counts a request when it has ended.
+struct Watch {
+    observe: Arc<Observe>,
+    draft: Arc<Draft>,
+    snapshot: Arc<Snapshot>,
+    answered: bool,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let Self { observe, draft, snapshot, answered } = self;
+        let refusal = draft.refusal.get();
+        let outcome = match refusal {
+            Some(code) => code.outcome(),
+            None if !*answered || draft.aborted.get().is_some() => Outcome::Aborted,
+            None => Outcome::Allowed,
+        };
+        if let Some(code) = refusal {
+            observe.metrics.refusals(code.as_str()).inc();
+        }
+        let resource = draft.route.get().map_or(&observe.nowhere, |route| &route.metrics);
+        resource.count(outcome);
+        if let Some(summary) = draft.masked.get() {
+            resource.masked.inc_by(summary.masked());
+            resource.dropped.inc_by(summary.dropped());
+            resource.unclassified.inc_by(summary.unclassified());
+            resource.records.inc_by(summary.records);
+        }
+        match draft.caller.get().and_then(|caller| snapshot.departments.get(&caller.department.id)) {
+            Some(department) => department.count(outcome),
+            None => observe.metrics.strangers.inc(),
+        }
+        let took = draft.started.elapsed();
+        observe.metrics.request_seconds.observe(took.as_secs_f64());
+        for (stage, micros) in [(Stage::Decide, draft.decided_us()), (Stage::Upstream, draft.upstream_us())] {
+            if micros > 0 {
+                observe.stages.observe(stage, std::time::Duration::from_micros(micros));
+            }
+        }
+        observe.metrics.in_flight.dec();
+    }
+}
+
+/// The layer `record`.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) recorder: Arc<Recorder>,
+}
+
+impl<S> Layer<S> for Record {
+    type Service = RecordedService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RecordedService { recorder: Arc::clone(&self.recorder), inner }
+    }
+}
+
+/// A service whose replies leave after their record.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordedService<S> {
+    recorder: Arc<Recorder>,
+    inner: S,
+}
+
+impl<S> Service<Box<Exchange>> for RecordedService<S>
+where
+    S: Service<Box<Exchange>, Response = Response<ReplyBody>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = Answer<Infallible>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, exchange: Box<Exchange>) -> Self::Future {
+        let about = exchange.circumstances();
+        let recorder = Arc::clone(&self.recorder);
+        let seal = SealOnDrop::new(Arc::clone(&recorder), about);
+        let inner = self.inner.call(exchange);
+        Box::pin(async move {
+            let Ok(response) = inner.await;
+            let Some(about) = seal.disarm() else { return Ok(response) };
+            let released = recorder.release(&about, response).await;
+            let mut response = released.unwrap_or_else(|failure| {
+                // Without a record nothing may leave, whatever it was.
+                refuse(&failure, &about.draft, &about.snapshot)
+            });
+            common_fields(response.headers_mut(), &about.draft);
+            Ok(response)
+        })
+    }
+}
+
+/// Header fields of every reply: findable, never cached, never guessed at.
+fn common_fields(headers: &mut HeaderMap, draft: &Draft) {
+    if let Ok(id) = HeaderValue::from_str(draft.request_id.encode(&mut [0; 36])) {
+        headers.insert(X_REQUEST_ID.clone(), id);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// The layer `admit`: a bound on requests in work, shed at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Admit {
+    in_work: Arc<AtomicUsize>,
+}
+
+impl<S> Layer<S> for Admit {
+    type Service = Admitted<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Admitted { in_work: Arc::clone(&self.in_work), inner }
+    }
+}
+
+/// A service that sheds what is too much.
+#[derive(Debug, Clone)]
+pub(crate) struct Admitted<S> {
+    in_work: Arc<AtomicUsize>,
+    inner: S,
+}
+
+impl<S> Service<Box<Exchange>> for Admitted<S>
+where
+    S: Service<Box<Exchange>, Response = Response<ReplyBody>, Error = Failure>,
+{
+    type Response = Response<ReplyBody>;
+    type Error = Failure;
+    type Future = AdmittedFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, exchange: Box<Exchange>) -> Self::Future {
+        let place = WorkPlace(Arc::clone(&self.in_work));
+        if self.in_work.fetch_add(1, Ordering::Relaxed) >= exchange.snapshot.bounds.requests {
+            return AdmittedFuture { inner: None, place: Some(place) };
+        }
+        AdmittedFuture { inner: Some(self.inner.call(exchange)), place: Some(place) }
+    }
+}
+
+/// One request in work.
+struct WorkPlace(Arc<AtomicUsize>);
+
+impl Drop for WorkPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pin_project! {
+    /// The reply of an [`Admitted`] service.
+    pub(crate) struct AdmittedFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        place: Option<WorkPlace>,
+    }
+}
+
+impl<F> Future for AdmittedFuture<F>
+where
+    F: Future<Output = Result<Response<ReplyBody>, Failure>>,
+{
+    type Output = Result<Response<ReplyBody>, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Ready(Err(Failure::Overloaded)) };
+        let mut response = ready!(inner.poll(cx));
+        if let (Ok(response), Some(place)) = (&mut response, this.place.take()) {
+            response.body_mut().guard(place);
+        }
+        Poll::Ready(response)
+    }
+}
+
+/// The layer `deadline`: the bound of the route on everything up to the head of the reply.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline;
+
+impl<S> Layer<S> for Deadline {
+    type Service = Timed<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Timed { inner }
+    }
+}
+
+/// A service that answers in time.
+#[derive(Debug, Clone)]
+pub(crate) struct Timed<S> {
+    inner: S,
+}
+
+impl<S> Service<Routed> for Timed<S>
+where
+    S: Service<Routed, Response = Response<ReplyBody>, Error = Failure>,
+{
+    type Response = Response<ReplyBody>;
+    type Error = Failure;
+    type Future = TimedFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, routed: Routed) -> Self::Future {
+        let within = routed.route().timeout;
+        TimedFuture { inner: tokio::time::timeout(within, self.inner.call(routed)) }
+    }
+}
+
+pin_project! {
+    /// The reply of a [`Timed`] service.
+    pub(crate) struct TimedFuture<F> {
+        #[pin]
+        inner: Timeout<F>,
+    }
+}
+
+impl<F> Future for TimedFuture<F>
+where
+    F: Future<Output = Result<Response<ReplyBody>, Failure>>,
+{
+    type Output = Result<Response<ReplyBody>, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let reply = ready!(self.project().inner.poll(cx));
+        Poll::Ready(reply.unwrap_or_else(|_elapsed| Err(RequestFailure::Timeout.into())))
+    }
+}
+
+/// The bottom of the stack: `oblige` around `forward`.
+#[derive(Debug, Clone)]
+pub(crate) struct Oblige {
+    pub(crate) recorder: Arc<Recorder>,
+}
+
+impl Service<Metered> for Oblige {
+    type Response = Response<ReplyBody>;
+    type Error = Failure;
+    type Future = Answer<Failure>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, metered: Metered) -> Self::Future {
+        Box::pin(oblige(Arc::clone(&self.recorder), metered))
+    }
+}

@@ -1,0 +1,206 @@
+//! One request on its way through the stages, and the notes its record is made from.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::body::UploadState;
+use super::failure::Failure;
+use super::problem::{Code, Language};
+use super::record::Circumstances;
+use super::routes::Route;
+use super::snapshot::Snapshot;
+use crate::catalog::{Department, System};
+use crate::grant::Permit;
+use crate::identity::Peer;
+use crate::kernel::id::{GrantId, ParameterName, PurposeCode, RequestId, TokenId};
+use crate::kernel::time::Timestamp;
+use crate::mask::Summary;
+
+/// A request as it arrived, with the connection it came on and the snapshot that judges it.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) parts: Parts,
+    pub(crate) body: Incoming,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Whom the certificate names, found out before anything else so that refusals are recorded with
+    /// a name; the stage `identify` insists on it.
+    pub(crate) caller: Result<Caller, Failure>,
+    pub(crate) draft: Arc<Draft>,
+}
+
+impl Exchange {
+    /// What its record needs besides the notes.
+    pub(crate) fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            draft: Arc::clone(&self.draft),
+            snapshot: Arc::clone(&self.snapshot),
+            peer: Arc::clone(&self.peer),
+            method: self.parts.method.clone(),
+        }
+    }
+}
+
+/// Which system calls, and who answers for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) system: Arc<System>,
+    pub(crate) department: Arc<Department>,
+}
+
+/// How the purpose became known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PurposeOrigin {
+    Token,
+    Declared,
+}
+
+/// Why data is wanted, and who says so.
+#[derive(Debug, Clone)]
+pub(crate) struct StatedPurpose {
+    pub(crate) code: PurposeCode,
+    pub(crate) origin: PurposeOrigin,
+    pub(crate) token: Option<TokenId>,
+}
+
+/// What was asked for, in the caller's words.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Requested {
+    /// Items of a scope; empty asks for all that is granted.
+    pub(crate) fields: Vec<String>,
+    /// Parameters that may stand in a record.
+    pub(crate) recordable: Vec<(ParameterName, String)>,
+}
+
+/// The notes of one request. Each is written once, by the stage that knows; whoever seals the record
+/// reads them, even if the stages were dropped in the middle.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) request_id: RequestId,
+    pub(crate) trace_id: OnceLock<String>,
+    pub(crate) received: Timestamp,
+    pub(crate) started: Instant,
+    pub(crate) language: Language,
+    pub(crate) caller: OnceLock<Caller>,
+    pub(crate) route: OnceLock<Arc<Route>>,
+    pub(crate) purpose: OnceLock<StatedPurpose>,
+    pub(crate) requested: OnceLock<Requested>,
+    pub(crate) permit: OnceLock<Arc<Permit>>,
+    /// The deny lines that matched.
+    pub(crate) denied_by: OnceLock<Vec<GrantId>>,
+    /// Set once every limit has let the request through.
+    pub(crate) admitted: OnceLock<()>,
+    pub(crate) refusal: OnceLock<Code>,
+    pub(crate) upload: OnceLock<Arc<UploadState>>,
+    /// Set once an intent record is durable: the record that follows is an outcome.
+    pub(crate) intent: OnceLock<()>,
+    /// Why the reply broke off, if it did.
+    pub(crate) aborted: OnceLock<&'static str>,
+    /// What masking did.
+    pub(crate) masked: OnceLock<Summary>,
+    decided_us: AtomicU64,
+    upstream_us: AtomicU64,
+}
+
+impl Draft {
+    pub(crate) fn new(received: Timestamp, language: Language) -> Self {
+        Self {
+            request_id: RequestId::generate(),
+            trace_id: OnceLock::new(),
+            received,
+            started: Instant::now(),
+            language,
+            caller: OnceLock::new(),
+            route: OnceLock::new(),
+            purpose: OnceLock::new(),
+            requested: OnceLock::new(),
+            permit: OnceLock::new(),
+            denied_by: OnceLock::new(),
+            admitted: OnceLock::new(),
+            refusal: OnceLock::new(),
+            upload: OnceLock::new(),
+            intent: OnceLock::new(),
+            aborted: OnceLock::new(),
+            masked: OnceLock::new(),
+            decided_us: AtomicU64::new(0),
+            upstream_us: AtomicU64::new(0),
+        }
+    }
+
+    /// The trace id of the request, from its `traceparent` (W3C Trace Context, section 3.2) if that is
+    /// well-formed, else from the request id; either way the header field then says so.
+    pub(crate) fn trace(&self, headers: &mut HeaderMap) -> String {
+        let given = headers.get_all(TRACEPARENT).iter().collect::<Vec<_>>();
+        if let [only] = given.as_slice()
+            && let Some(trace) = only.to_str().ok().and_then(trace_id)
+        {
+            return trace.to_owned();
+        }
+        headers.remove(TRACEPARENT);
+        headers.remove(TRACESTATE);
+        let id = self.request_id.to_string().replace('-', "");
+        let span = id.get(16..).unwrap_or("0000000000000001");
+        if let Ok(value) = HeaderValue::from_str(&format!("00-{id}-{span}-00")) {
+            headers.insert(TRACEPARENT, value);
+        }
+        id
+    }
+
+    /// Notes a fact. A second note of the same kind changes nothing: the first stage to know is right.
+    pub(crate) fn note<T>(slot: &OnceLock<T>, value: T) {
+        if slot.set(value).is_err() {
+            tracing::debug!("a note was made twice");
+        }
+    }
+
+    /// Notes what masking did; the first summary stands.
+    pub(crate) fn note_masked(&self, summary: Summary) {
+        drop(self.masked.set(summary));
+    }
+
+    pub(crate) fn note_decided(&self, took: Duration) {
+        self.decided_us.store(micros(took), Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_upstream(&self, took: Duration) {
+        self.upstream_us.store(micros(took), Ordering::Relaxed);
+    }
+
+    pub(crate) fn decided_us(&self) -> u64 {
+        self.decided_us.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn upstream_us(&self) -> u64 {
+        self.upstream_us.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn total_us(&self) -> u64 {
+        micros(self.started.elapsed())
+    }
+}
+
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+
+/// The trace id of a well-formed `traceparent`.
+fn trace_id(text: &str) -> Option<&str> {
+    let is_hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let mut parts = text.splitn(5, '-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_right = is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
+    let is_set = trace.bytes().any(|b| b != b'0') && span.bytes().any(|b| b != b'0');
+    let has_rest = parts.next().is_some();
+    (is_right && is_set && !(version == "00" && has_rest)).then_some(trace)
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}

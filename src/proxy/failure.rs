@@ -1,0 +1,372 @@
+//! Everything that can go wrong between a request's head and its reply, as one sum.
+//!
+//! Stages return a [`Failure`]; `rescue` turns it into a problem document, metrics and the record
+//! read its [`Code`]. What it tells the client is chosen here and nowhere else; causes that are
+//! nobody's business outside go to the log only.
+
+use http::Method;
+
+use super::problem::{Code, Language, Particulars};
+use crate::grant::{Denial, DenyReason};
+use crate::identity::{IdentityError, TokenError};
+use crate::quota::{Bound, Exceeded};
+use crate::upstream::UpstreamError;
+
+/// What is wrong with a request itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RequestFailure {
+    /// It is HTTP, and yet not a request the gate can read.
+    Malformed { why: &'static str },
+    /// Its path has more than one reading, or none.
+    Path { why: &'static str },
+    /// Its query has more than one reading, or none.
+    Query { why: &'static str },
+    /// Its host is missing, doubled, contradictory or malformed.
+    Host,
+    /// A header field is not acceptable.
+    Header { name: String, why: &'static str },
+    /// The method is not allowed on this path; empty if it is not allowed anywhere.
+    Method { allowed: Vec<Method> },
+    /// It expects something other than `100-continue`.
+    Expectation,
+    /// Its body is larger than the route allows.
+    TooLarge { limit: u64 },
+    /// Its body broke off or was malformed.
+    Body,
+    /// It took longer than the route allows.
+    Timeout,
+}
+
+/// What is wrong with the platform's answer.
+#[derive(Debug)]
+pub(crate) enum UpstreamFailure {
+    /// There is no answer.
+    None(UpstreamError),
+    /// The answer breaks HTTP, redirects, or is a part of something.
+    Invalid { why: &'static str },
+    /// The platform says that it failed.
+    Failed { status: u16 },
+    /// The platform does not accept the request.
+    Rejected { status: u16 },
+    /// The platform has no such record.
+    NotFound,
+}
+
+/// Why an answer could not be masked.
+#[derive(Debug)]
+pub(crate) enum MaskFailure {
+    /// It is not of the declared type.
+    MediaType { declared: &'static str },
+    /// It has a content coding.
+    Coding,
+    /// It is not what the masks can read.
+    Body(crate::mask::MaskError),
+    /// The masks could not be built.
+    Plan(crate::mask::PlanError),
+}
+
+/// Why the purpose of a request is not settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PurposeFailure {
+    /// None was given.
+    Missing,
+    /// The header says another than the token.
+    Mismatch,
+    /// It is not registered.
+    Unknown(String),
+    /// The scope that was asked for cannot be read, or exceeds the token's.
+    Scope(String),
+}
+
+/// Why a request gets a problem in place of data.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Request(RequestFailure),
+    Identity(IdentityError),
+    /// The certificate is revoked, or nobody trusts its issuer any more.
+    Revoked,
+    Token(TokenError),
+    Purpose(PurposeFailure),
+    ResourceUnknown,
+    Denied(Box<Denied>),
+    Limited(Box<Exceeded>),
+    /// The reply has more records than the grant allows.
+    Rows {
+        limit: u64,
+    },
+    Upstream(UpstreamFailure),
+    Mask(MaskFailure),
+    /// The record cannot be made durable.
+    Audit,
+    Overloaded,
+    /// A panic was caught, or something that cannot be was.
+    Gate,
+}
+
+/// A denial, and whom to ask about it.
+#[derive(Debug)]
+pub(crate) struct Denied {
+    pub(crate) denial: Denial,
+    pub(crate) contact: Option<String>,
+    /// Whether the route tells nothing but the code.
+    pub(crate) coarse: bool,
+}
+
+impl From<RequestFailure> for Failure {
+    fn from(failure: RequestFailure) -> Self {
+        Self::Request(failure)
+    }
+}
+
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        Self::Identity(error)
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<PurposeFailure> for Failure {
+    fn from(failure: PurposeFailure) -> Self {
+        Self::Purpose(failure)
+    }
+}
+
+impl From<UpstreamFailure> for Failure {
+    fn from(failure: UpstreamFailure) -> Self {
+        Self::Upstream(failure)
+    }
+}
+
+impl From<MaskFailure> for Failure {
+    fn from(failure: MaskFailure) -> Self {
+        Self::Mask(failure)
+    }
+}
+
+impl RequestFailure {
+    fn code(&self) -> Code {
+        match self {
+            Self::Malformed { .. } => Code::RequestMalformed,
+            Self::Path { .. } => Code::RequestPath,
+            Self::Query { .. } => Code::RequestQuery,
+            Self::Host => Code::RequestHost,
+            Self::Header { .. } => Code::RequestHeader,
+            Self::Method { .. } => Code::RequestMethod,
+            Self::Expectation => Code::RequestExpectation,
+            Self::TooLarge { .. } => Code::RequestTooLarge,
+            Self::Body => Code::RequestBody,
+            Self::Timeout => Code::RequestTimeout,
+        }
+    }
+
+    fn detail(&self, language: Language) -> String {
+        match (self, language) {
+            (Self::Malformed { why } | Self::Path { why } | Self::Query { why }, Language::En) => {
+                format!("{}: {why}", self.code().title(language))
+            }
+            (Self::Malformed { why } | Self::Path { why } | Self::Query { why }, Language::Zh) => {
+                format!("{}（{why}）", self.code().title(language))
+            }
+            (Self::Header { name, why }, Language::En) => format!("header field `{name}`: {why}"),
+            (Self::Header { name, why }, Language::Zh) => format!("请求头 `{name}` 不被接受（{why}）"),
+            (Self::TooLarge { limit }, Language::En) => format!("this route takes bodies of at most {limit} bytes"),
+            (Self::TooLarge { limit }, Language::Zh) => format!("该路由接受的请求体最大为 {limit} 字节"),
+            (Self::Method { allowed }, Language::En) if !allowed.is_empty() => {
+                format!("this path answers {}", methods(allowed))
+            }
+            (Self::Method { allowed }, Language::Zh) if !allowed.is_empty() => {
+                format!("该路径支持的方法：{}", methods(allowed))
+            }
+            (Self::Host | Self::Method { .. } | Self::Expectation | Self::Body | Self::Timeout, _) => {
+                self.code().title(language).to_owned()
+            }
+        }
+    }
+}
+
+fn methods(allowed: &[Method]) -> String {
+    allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn token_code(error: &TokenError) -> Code {
+    let code = error.code();
+    Code::ALL.iter().copied().find(|known| known.as_str() == code).unwrap_or(Code::TokenMalformed)
+}
+
+fn identity_code(error: &IdentityError) -> Code {
+    match error {
+        IdentityError::Unknown { .. } => Code::IdentityUnknown,
+        IdentityError::Ambiguous { .. } => Code::IdentityAmbiguous,
+        IdentityError::Disabled { .. } => Code::IdentityDisabled,
+        IdentityError::Expired { .. } => Code::IdentityExpired,
+    }
+}
+
+fn denial_code(reason: DenyReason) -> Code {
+    match reason {
+        DenyReason::ResourceUnknown => Code::ResourceUnknown,
+        DenyReason::NoGrant | DenyReason::EvaluationFailed => Code::GrantNone,
+        DenyReason::PurposeNotGranted => Code::PurposeNotGranted,
+        DenyReason::GrantExpired => Code::GrantExpired,
+        DenyReason::GrantNotYetValid => Code::GrantNotYetValid,
+        DenyReason::OutsideSchedule => Code::GrantOutsideWindow,
+        DenyReason::ParameterNotGranted => Code::ScopeParameter,
+        DenyReason::ScopeExceeded => Code::ScopeExceeded,
+        DenyReason::Denied => Code::GrantDenied,
+    }
+}
+
+fn clause(reason: DenyReason) -> Option<&'static str> {
+    match reason {
+        DenyReason::PurposeNotGranted => Some("purpose"),
+        DenyReason::GrantExpired | DenyReason::GrantNotYetValid | DenyReason::OutsideSchedule => Some("window"),
+        DenyReason::ParameterNotGranted => Some("parameter"),
+        DenyReason::ScopeExceeded => Some("fields"),
+        DenyReason::NoGrant => Some("resource"),
+        DenyReason::ResourceUnknown | DenyReason::Denied | DenyReason::EvaluationFailed => None,
+    }
+}
+
+impl Failure {
+    /// Its code.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Request(failure) => failure.code(),
+            Self::Identity(error) => identity_code(error),
+            Self::Revoked => Code::IdentityRevoked,
+            Self::Token(error) => token_code(error),
+            Self::Purpose(PurposeFailure::Missing) => Code::PurposeMissing,
+            Self::Purpose(PurposeFailure::Mismatch) => Code::PurposeMismatch,
+            Self::Purpose(PurposeFailure::Unknown(_)) => Code::PurposeUnknown,
+            Self::Purpose(PurposeFailure::Scope(_)) => Code::ScopeMalformed,
+            Self::ResourceUnknown => Code::ResourceUnknown,
+            Self::Denied(denied) => denial_code(denied.denial.reason),
+            Self::Limited(exceeded) => match exceeded.bound {
+                Bound::Rate => Code::RateExceeded,
+                Bound::Concurrency => Code::RateConcurrency,
+                Bound::PerDay | Bound::RowsPerDay => Code::QuotaExhausted,
+            },
+            Self::Rows { .. } => Code::QuotaRows,
+            Self::Upstream(failure) => match failure {
+                UpstreamFailure::None(UpstreamError::Timeout { .. }) => Code::UpstreamTimeout,
+                UpstreamFailure::None(UpstreamError::Unreachable { .. }) => Code::UpstreamUnreachable,
+                UpstreamFailure::None(_) | UpstreamFailure::Invalid { .. } => Code::UpstreamInvalid,
+                UpstreamFailure::Failed { .. } => Code::UpstreamFailed,
+                UpstreamFailure::Rejected { .. } => Code::UpstreamRejected,
+                UpstreamFailure::NotFound => Code::UpstreamNotFound,
+            },
+            Self::Mask(MaskFailure::MediaType { .. } | MaskFailure::Coding) => Code::MaskMediaType,
+            Self::Mask(MaskFailure::Body(_)) => Code::MaskBody,
+            Self::Mask(MaskFailure::Plan(_)) => Code::MaskUnavailable,
+            Self::Audit => Code::AuditUnavailable,
+            Self::Overloaded => Code::Overloaded,
+            Self::Gate => Code::GateFailed,
+        }
+    }
+
+    /// What the client is told in words.
+    pub(crate) fn detail(&self, language: Language) -> String {
+        match (self, language) {
+            (Self::Request(failure), _) => failure.detail(language),
+            (Self::Identity(error), Language::En) => error.to_string(),
+            (Self::Token(error), Language::En) => error.to_string(),
+            (Self::Purpose(PurposeFailure::Unknown(code)), Language::En) => {
+                format!("`{code}` is not a registered purpose code")
+            }
+            (Self::Purpose(PurposeFailure::Unknown(code)), Language::Zh) => format!("使用用途代码 `{code}` 未登记"),
+            (Self::Purpose(PurposeFailure::Scope(why)), _) => why.clone(),
+            (Self::Denied(denied), _) if !denied.coarse => denied.detail(language),
+            (Self::Limited(exceeded), Language::En) => format!(
+                "limit `{}` ({}) allows {}; try again in {} s",
+                exceeded.name,
+                exceeded.bound.as_str(),
+                exceeded.quota,
+                exceeded.retry_after_secs()
+            ),
+            (Self::Limited(exceeded), Language::Zh) => format!(
+                "限额 `{}`（{}）上限为 {}，请在 {} 秒后重试",
+                exceeded.name,
+                exceeded.bound.as_str(),
+                exceeded.quota,
+                exceeded.retry_after_secs()
+            ),
+            (Self::Rows { limit }, Language::En) => format!("the grant allows {limit} records in one reply"),
+            (Self::Rows { limit }, Language::Zh) => format!("授权规定单次最多返回 {limit} 条记录"),
+            (Self::Upstream(UpstreamFailure::Failed { status } | UpstreamFailure::Rejected { status }), Language::En) => {
+                format!("the platform answered with status {status}")
+            }
+            (Self::Upstream(UpstreamFailure::Failed { status } | UpstreamFailure::Rejected { status }), Language::Zh) => {
+                format!("交换平台返回状态码 {status}")
+            }
+            (Self::Mask(MaskFailure::MediaType { declared }), Language::En) => {
+                format!("the catalogue declares {declared}")
+            }
+            (Self::Mask(MaskFailure::MediaType { declared }), Language::Zh) => format!("目录声明的格式为 {declared}"),
+            _ => self.code().title(language).to_owned(),
+        }
+    }
+
+    /// What the client is told for programs.
+    pub(crate) fn particulars(&self) -> Particulars {
+        match self {
+            Self::Denied(denied) if !denied.coarse => denied.particulars(),
+            _ => Particulars::default(),
+        }
+    }
+
+    /// After how many seconds another try makes sense, where that is known.
+    pub(crate) fn retry_after_secs(&self) -> Option<u64> {
+        match self {
+            Self::Limited(exceeded) => Some(exceeded.retry_after_secs()),
+            Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan(_)) => Some(1),
+            _ => None,
+        }
+    }
+}
+
+impl Denied {
+    fn particulars(&self) -> Particulars {
+        if self.denial.reason == DenyReason::ResourceUnknown {
+            return Particulars::default();
+        }
+        Particulars {
+            clause: clause(self.denial.reason),
+            failing: self.denial.detail.clone(),
+            nearest_grant: self.denial.nearest.as_ref().map(|near| near.grant.to_string()),
+            contact: self.contact.clone(),
+        }
+    }
+
+    /// The failing clause with both values, as the caller's nearest own grant has it.
+    fn detail(&self, language: Language) -> String {
+        let title = denial_code(self.denial.reason).title(language);
+        if self.denial.reason == DenyReason::ResourceUnknown {
+            return title.to_owned();
+        }
+        let mut detail = title.to_owned();
+        let failing = self.denial.nearest.as_ref().and_then(|near| {
+            near.clauses.iter().find(|clause| !clause.holds).map(|clause| (&near.grant, clause))
+        });
+        if let Some((grant, clause)) = failing {
+            let (name, granted, asked) = (clause.name, &clause.granted, &clause.requested);
+            detail.push_str(&match language {
+                Language::En => format!("; grant {grant} has {name} `{granted}`, the request has `{asked}`"),
+                Language::Zh => format!("；授权 {grant} 的 {name} 为 `{granted}`，请求为 `{asked}`"),
+            });
+        } else if !self.denial.detail.is_empty() {
+            detail.push_str(&format!(": {}", self.denial.detail.join(", ")));
+        }
+        if let Some(contact) = &self.contact {
+            detail.push_str(&match language {
+                Language::En => format!("; ask {contact}"),
+                Language::Zh => format!("；请联系 {contact}"),
+            });
+        }
+        detail
+    }
+}

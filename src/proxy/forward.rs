@@ -1,0 +1,115 @@
+//! Stage 14: the request goes to the platform, as the gate's own.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, Version};
+use hyper::body::Incoming;
+
+use super::authorize::Cleared;
+use super::body::{Upload, UploadFault};
+use super::exchange::{Draft, Exchange};
+use super::failure::{Failure, RequestFailure, UpstreamFailure};
+use crate::kernel::id::GrantId;
+
+static PINEGATE_SYSTEM: HeaderName = HeaderName::from_static("pinegate-system");
+static PINEGATE_DEPARTMENT: HeaderName = HeaderName::from_static("pinegate-department");
+/// Names the grants of a permit, towards both sides.
+pub(crate) static PINEGATE_GRANT: HeaderName = HeaderName::from_static("pinegate-grant");
+static PINEGATE_PURPOSE: HeaderName = HeaderName::from_static("pinegate-purpose");
+/// The request id, towards both sides.
+pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Sends what is cleared, and waits for the head of the platform's answer.
+pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc<Draft>), Failure> {
+    let Cleared { exchange, head, route, caller, purpose, permit, .. } = cleared;
+    let Exchange { mut parts, body, peer, draft, .. } = *exchange;
+    let limit = route.max_request_body.get();
+    if declared_length(&parts.headers).is_some_and(|length| length > limit) {
+        return Err(RequestFailure::TooLarge { limit }.into());
+    }
+    let (upload, state) = Upload::new(body, limit);
+    Draft::note(&draft.upload, Arc::clone(&state));
+
+    let headers = &mut parts.headers;
+    headers.remove(header::EXPECT);
+    headers.remove("data-purpose");
+    headers.remove("data-scope");
+    if !route.forward_token {
+        headers.remove(header::AUTHORIZATION);
+    }
+    set(headers, &PINEGATE_SYSTEM, caller.system.id.as_str())?;
+    set(headers, &PINEGATE_DEPARTMENT, caller.department.id.as_str())?;
+    set(headers, &PINEGATE_PURPOSE, purpose.as_str())?;
+    set(headers, &PINEGATE_GRANT, &joined(&permit.grants))?;
+    set(headers, &header::FORWARDED, &forwarded(peer.remote, headers.get(header::HOST)))?;
+    set(headers, &X_REQUEST_ID, draft.request_id.encode(&mut [0; 36]))?;
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+
+    let mut target = head.path.raw;
+    if let Some(query) = &head.query.raw {
+        target.push('?');
+        target.push_str(query);
+    }
+    parts.uri = target.parse().map_err(|_| Failure::from(RequestFailure::Path { why: "it is no request target" }))?;
+    parts.version = Version::HTTP_11;
+    let started = tokio::time::Instant::now();
+    let sent = route.upstream.send(Request::from_parts(parts, upload)).await;
+    draft.note_upstream(started.elapsed());
+    match sent {
+        Ok(response) => Ok((response, draft)),
+        Err(error) => Err(match state.fault() {
+            // The platform saw a request break off because the client's did: the client is told so.
+            Some(UploadFault::TooLarge) => RequestFailure::TooLarge { limit }.into(),
+            Some(UploadFault::Broken) => RequestFailure::Body.into(),
+            None => {
+                tracing::warn!(request_id = %draft.request_id, error = %chain(&error), "forwarding failed");
+                UpstreamFailure::None(error).into()
+            }
+        }),
+    }
+}
+
+/// Whether a request must be on record before it goes out: everything that may change something
+/// (RFC 9110, section 9.2.1).
+pub(crate) fn is_unsafe(method: &Method) -> bool {
+    !method.is_safe()
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) -> Result<(), Failure> {
+    headers.insert(name, HeaderValue::from_str(value).map_err(|_| Failure::Gate)?);
+    Ok(())
+}
+
+/// Grant ids apart by commas.
+pub(crate) fn joined(grants: &[GrantId]) -> String {
+    grants.iter().map(GrantId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// `Forwarded` (RFC 7239, sections 4 and 6); the host was checked to be plain.
+fn forwarded(remote: std::net::SocketAddr, host: Option<&HeaderValue>) -> String {
+    let address = match remote.ip().to_canonical() {
+        std::net::IpAddr::V4(address) => address.to_string(),
+        std::net::IpAddr::V6(address) => format!("\"[{address}]\""),
+    };
+    match host.and_then(|host| host.to_str().ok()) {
+        Some(host) => format!("for={address};host=\"{host}\";proto=https"),
+        None => format!("for={address};proto=https"),
+    }
+}
+
+/// An error with all its causes, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

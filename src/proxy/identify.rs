@@ -1,0 +1,215 @@
+//! Stage 9: who calls, and why.
+//!
+//! The system comes from the verified certificate alone, the purpose from a signed token, or from a
+//! header where the route allows that; where both speak they must agree.
+
+use http::header;
+
+use super::exchange::{Caller, Draft, PurposeOrigin, Requested, StatedPurpose};
+use super::failure::{Failure, PurposeFailure};
+use super::resolve::Routed;
+use super::routes::Route;
+use super::snapshot::Snapshot;
+use super::stage::Check;
+use crate::config::{ParameterSource, PurposeSource};
+use crate::identity::token::bearer_token;
+use crate::identity::{Peer, TokenError};
+use crate::kernel::id::{GrantId, ParameterName, PurposeCode};
+use crate::kernel::time::Timestamp;
+
+/// The most items of a requested scope.
+const MAX_REQUESTED_FIELDS: usize = 256;
+
+/// Which registered system `peer` is, under `snapshot`, at `now`.
+pub(crate) fn caller(snapshot: &Snapshot, peer: &Peer, now: Timestamp) -> Result<Caller, Failure> {
+    let system = snapshot.identities.identify(&peer.certificate, now)?;
+    let department = snapshot.catalog.registry.departments.get(&system.department).ok_or(Failure::Gate)?;
+    Ok(Caller { system: system.clone(), department: department.clone() })
+}
+
+/// A request of a known system with a known purpose.
+#[derive(Debug)]
+pub(crate) struct Identified {
+    routed: Routed,
+    caller: Caller,
+    purpose: PurposeCode,
+    requested: Vec<String>,
+    parameters: Vec<(ParameterName, Vec<String>)>,
+    narrowed_to: Option<Vec<GrantId>>,
+}
+
+impl Identified {
+    pub(crate) fn routed(&self) -> &Routed {
+        &self.routed
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(crate) fn purpose(&self) -> &PurposeCode {
+        &self.purpose
+    }
+
+    /// The fields asked for, as the caller wrote them; empty asks for all.
+    pub(crate) fn requested(&self) -> &[String] {
+        &self.requested
+    }
+
+    /// The parameters that grants may constrain, with every value they came with.
+    pub(crate) fn parameters(&self) -> &[(ParameterName, Vec<String>)] {
+        &self.parameters
+    }
+
+    pub(crate) fn narrowed_to(&self) -> Option<&[GrantId]> {
+        self.narrowed_to.as_deref()
+    }
+
+    pub(crate) fn into_routed(self) -> (Routed, Caller, PurposeCode) {
+        (self.routed, self.caller, self.purpose)
+    }
+}
+
+/// The stage `identify`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Identify;
+
+impl Check for Identify {
+    type In = Routed;
+    type Out = Identified;
+
+    fn check(&self, mut routed: Routed) -> Result<Identified, Failure> {
+        let caller = routed.take_caller()?;
+        let exchange = routed.exchange();
+        let stated = stated_purpose(&routed, &caller)?;
+        if !exchange.snapshot.catalog.purposes.contains_key(&stated.purpose.code) {
+            return Err(PurposeFailure::Unknown(stated.purpose.code.to_string()).into());
+        }
+        let parameters = parameters(&routed);
+        Draft::note(
+            &exchange.draft.requested,
+            Requested { fields: stated.requested.clone(), recordable: recordable(routed.route(), &parameters) },
+        );
+        let purpose = stated.purpose.code.clone();
+        Draft::note(&exchange.draft.purpose, stated.purpose);
+        let (requested, narrowed_to) = (stated.requested, stated.narrowed_to);
+        Ok(Identified { routed, caller, purpose, requested, parameters, narrowed_to })
+    }
+}
+
+struct Stated {
+    purpose: StatedPurpose,
+    requested: Vec<String>,
+    narrowed_to: Option<Vec<GrantId>>,
+}
+
+fn stated_purpose(routed: &Routed, caller: &Caller) -> Result<Stated, Failure> {
+    let exchange = routed.exchange();
+    let headers = &exchange.parts.headers;
+    let declared = declared_purpose(headers.get("data-purpose"))?;
+    let asked = declared_scope(headers.get("data-scope"))?;
+    let has_token = headers.contains_key(header::AUTHORIZATION);
+    if !has_token && routed.route().purpose == PurposeSource::Declared {
+        let code = declared.ok_or(PurposeFailure::Missing)?;
+        let purpose = StatedPurpose { code, origin: PurposeOrigin::Declared, token: None };
+        return Ok(Stated { purpose, requested: asked, narrowed_to: None });
+    }
+    let values = headers.get_all(header::AUTHORIZATION).iter().map(http::HeaderValue::as_bytes);
+    let token = bearer_token(values)?;
+    let (system, facts) = (&caller.system.id, &exchange.peer.certificate);
+    let token = exchange.snapshot.tokens.verify(token, system, facts, exchange.draft.received)?;
+    if declared.is_some_and(|declared| declared != token.purpose) {
+        return Err(PurposeFailure::Mismatch.into());
+    }
+    let allowed: &[String] = token.scope.as_ref().map_or(&[], |scope| scope.items());
+    let requested = narrowed(asked, allowed)?;
+    let purpose =
+        StatedPurpose { code: token.purpose.clone(), origin: PurposeOrigin::Token, token: Some(token.id.clone()) };
+    Ok(Stated { purpose, requested, narrowed_to: token.grants.clone() })
+}
+
+/// A request may ask for less than its token allows, never for more. Items are compared as written:
+/// a group is not taken apart, so that a token for `@basic` and a request for one of its fields is
+/// refused here rather than guessed at.
+fn narrowed(asked: Vec<String>, allowed: &[String]) -> Result<Vec<String>, Failure> {
+    if allowed.is_empty() {
+        return Ok(asked);
+    }
+    if asked.is_empty() {
+        return Ok(allowed.to_vec());
+    }
+    let is_allowed = |item: &String| {
+        allowed.iter().any(|allowed| {
+            allowed == "*"
+                || allowed == item
+                || allowed.strip_suffix(".*").is_some_and(|base| {
+                    item.strip_prefix(base).is_some_and(|rest| rest.starts_with('.'))
+                })
+        })
+    };
+    match asked.iter().find(|item| !is_allowed(item)) {
+        None => Ok(asked),
+        Some(item) => Err(PurposeFailure::Scope(format!("`{item}` is not in the token's scope")).into()),
+    }
+}
+
+fn declared_purpose(value: Option<&http::HeaderValue>) -> Result<Option<PurposeCode>, Failure> {
+    let Some(value) = value else { return Ok(None) };
+    let text = value.to_str().unwrap_or("").trim();
+    PurposeCode::parse(text).map(Some).map_err(|_| PurposeFailure::Unknown(text.to_owned()).into())
+}
+
+/// `Data-Scope`: items apart by `|`, as in grants. Names outside ASCII are percent-encoded.
+fn declared_scope(value: Option<&http::HeaderValue>) -> Result<Vec<String>, Failure> {
+    let Some(value) = value else { return Ok(Vec::new()) };
+    let refuse = |why: &str| Failure::from(PurposeFailure::Scope(format!("Data-Scope: {why}")));
+    let text = value.to_str().map_err(|_| refuse("write ASCII, percent-encode the rest"))?;
+    let text = percent_encoding::percent_decode_str(text).decode_utf8().map_err(|_| refuse("it is not UTF-8"))?;
+    let items: Vec<String> = text.split('|').map(|item| item.trim().to_owned()).collect();
+    if items.len() > MAX_REQUESTED_FIELDS {
+        return Err(refuse("it has too many fields"));
+    }
+    if items.iter().any(|item| item.is_empty() || item.chars().any(char::is_control)) {
+        return Err(refuse("write field names apart by `|`, such as `name|address.city`"));
+    }
+    Ok(items)
+}
+
+/// Every value of every parameter the route declares.
+fn parameters(routed: &Routed) -> Vec<(ParameterName, Vec<String>)> {
+    let route = routed.route();
+    let values_of = |source: &ParameterSource| -> Vec<String> {
+        match source {
+            ParameterSource::Path(name) => {
+                routed.variables().iter().filter(|(known, _)| known == name).map(|(_, v)| v.clone()).collect()
+            }
+            ParameterSource::Query(name) => {
+                let pairs = routed.head().query.parameters.iter();
+                pairs.filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
+            }
+            ParameterSource::Header(name) => {
+                let values = routed.exchange().parts.headers.get_all(name).iter();
+                values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+            }
+        }
+    };
+    route.parameters.iter().map(|parameter| (parameter.name.clone(), values_of(&parameter.source))).collect()
+}
+
+fn recordable(route: &Route, parameters: &[(ParameterName, Vec<String>)]) -> Vec<(ParameterName, String)> {
+    let mut recordable = Vec::new();
+    for (declared, (name, values)) in route.parameters.iter().zip(parameters) {
+        if declared.recordable {
+            recordable.extend(values.iter().map(|value| (name.clone(), value.clone())));
+        }
+    }
+    recordable
+}
+
+/// What a caller without a valid token is told about how to get one (RFC 6750, section 3).
+pub(crate) fn challenge(error: &TokenError) -> &'static str {
+    match error {
+        TokenError::Missing => "",
+        _ => ", error=\"invalid_token\"",
+    }
+}

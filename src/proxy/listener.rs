@@ -1,0 +1,323 @@
+//! From the socket to the stack: accept, TLS handshake, HTTP/1.1 or HTTP/2 by ALPN.
+//!
+//! Every wait has a deadline: the handshake, the first request, every head, the age of a connection.
+//! A connection's certificate is read once; whether it still holds is asked again after every reload
+//! and, for its dates, on every request.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+use super::body::ReplyBody;
+use super::edge::Observe;
+use super::exchange::{Caller, Draft, Exchange};
+use super::failure::Failure;
+use super::identify;
+use super::problem::Language;
+use super::record::Recorder;
+use super::snapshot::Snapshot;
+use super::stack::stack;
+use crate::config::Bounds;
+use crate::identity::Peer;
+use crate::journal::Journal;
+use crate::kernel::time::Clock;
+use crate::telemetry::{Handshake, Metrics};
+use crate::tls::HandshakeFailure;
+
+/// How long the accept loop rests when the process has no descriptor left.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// How much one HTTP/2 stream and one connection may have in flight towards the gate, in bytes.
+const HTTP2_WINDOW_BYTES: u32 = 256 << 10;
+
+/// The gate as the listener sees it: what lives as long as the process.
+#[derive(Debug)]
+pub struct Gate {
+    /// What judges requests; swapped whole by a reload.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// TLS towards clients; swapped with the snapshot.
+    pub tls: ArcSwap<ServerConfig>,
+    /// Where records go.
+    pub journal: Journal,
+    /// What Prometheus sees.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The bounds of connections.
+    pub bounds: Bounds,
+    /// Every task that serves a connection.
+    pub tasks: TaskTracker,
+    /// Set when the gate stops taking new work.
+    pub draining: CancellationToken,
+    connections: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// A gate that serves nobody yet.
+    #[must_use]
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        tls: Arc<ServerConfig>,
+        journal: Journal,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+        bounds: Bounds,
+    ) -> Self {
+        Self {
+            snapshot: ArcSwap::new(snapshot),
+            tls: ArcSwap::new(tls),
+            journal,
+            metrics,
+            clock,
+            bounds,
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            connections: Arc::new(Semaphore::new(bounds.connections)),
+        }
+    }
+
+    /// Serves the connections of `listener` until the gate drains.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let stages = self.metrics.stages();
+        let observe =
+            Observe { metrics: Arc::clone(&self.metrics), stages: stages.clone(), nowhere: self.metrics.resource(None) };
+        let stack = stack(observe, Arc::new(Recorder::new(self.journal.clone(), stages)));
+        loop {
+            let accepted = tokio::select! {
+                () = self.draining.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, remote)) => {
+                    let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() else {
+                        // Closing at once is the cheapest answer to too many connections.
+                        continue;
+                    };
+                    let (gate, stack) = (Arc::clone(&self), stack.clone());
+                    self.tasks.spawn(async move {
+                        gate.metrics.connections.inc();
+                        gate.connection(stream, remote, stack).await;
+                        gate.metrics.connections.dec();
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    async fn connection<S>(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr, stack: S)
+    where
+        S: Stack,
+    {
+        let Some((stream, peer)) = self.handshake(stream, remote).await else { return };
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let session = Arc::new(Session {
+            gate: Arc::clone(self),
+            peer: Arc::new(peer),
+            good_under: AtomicU64::new(self.snapshot.load().revision),
+            requests: AtomicU64::new(0),
+        });
+        let served = if is_http2 { session.http2(stream, stack).await } else { session.http1(stream, stack).await };
+        if let Err(error) = served {
+            tracing::debug!(%remote, error = %super::forward::chain(&*error), "a connection ended badly");
+        }
+    }
+
+    /// The handshake, and what it proved.
+    async fn handshake(&self, stream: TcpStream, remote: SocketAddr) -> Option<(TlsStream<TcpStream>, Peer)> {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%remote, %error, "a connection ended at once");
+            return None;
+        }
+        let acceptor = TlsAcceptor::from(self.tls.load_full());
+        let shaken = tokio::time::timeout(self.bounds.handshake_timeout, acceptor.accept(stream)).await;
+        let (result, stream) = match shaken {
+            Ok(Ok(stream)) => (Handshake::Completed, Some(stream)),
+            Ok(Err(error)) => (of_handshake(&error), None),
+            Err(_elapsed) => (Handshake::Timeout, None),
+        };
+        let peer = stream.and_then(|stream| {
+            let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let chain: Vec<Vec<u8>> = certificates.iter().map(|der| der.to_vec()).collect();
+            Some((stream, Peer::new(remote, chain).ok()?))
+        });
+        let result = if peer.is_none() && result == Handshake::Completed { Handshake::BadCertificate } else { result };
+        self.metrics.handshake(result);
+        if result != Handshake::Completed {
+            tracing::debug!(%remote, result = result.as_str(), "a handshake failed");
+        }
+        peer
+    }
+}
+
+/// Why a handshake failed, as metrics tell it.
+fn of_handshake(error: &io::Error) -> Handshake {
+    match HandshakeFailure::of_io(error) {
+        HandshakeFailure::NoCertificate => Handshake::NoCertificate,
+        HandshakeFailure::UnknownAuthority => Handshake::UnknownIssuer,
+        HandshakeFailure::Expired | HandshakeFailure::NotYetValid => Handshake::Expired,
+        HandshakeFailure::Revoked => Handshake::Revoked,
+        HandshakeFailure::ListStale | HandshakeFailure::RevocationUnknown => Handshake::RevocationUnknown,
+        HandshakeFailure::Closed => Handshake::Closed,
+        HandshakeFailure::Timeout => Handshake::Timeout,
+        HandshakeFailure::Protocol => Handshake::Protocol,
+        _ => Handshake::BadCertificate,
+    }
+}
+
+/// The finished stack, as a connection uses it.
+pub(crate) trait Stack:
+    Service<Box<Exchange>, Response = Response<ReplyBody>, Error = std::convert::Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Stack for S where
+    S: Service<Box<Exchange>, Response = Response<ReplyBody>, Error = std::convert::Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+type Served = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// One connection.
+struct Session {
+    gate: Arc<Gate>,
+    peer: Arc<Peer>,
+    /// The last revision under which the certificate was found good.
+    good_under: AtomicU64,
+    requests: AtomicU64,
+}
+
+impl Session {
+    async fn http1<S: Stack>(self: Arc<Self>, stream: TlsStream<TcpStream>, stack: S) -> Served {
+        let bounds = self.gate.bounds;
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(bounds.header_timeout)
+            .max_buf_size(bounds.header_bytes.as_usize())
+            .max_headers(bounds.header_fields)
+            .half_close(false)
+            .serve_connection(TokioIo::new(stream), self.service(stack));
+        let mut connection = std::pin::pin!(connection);
+        let mut age = std::pin::pin!(tokio::time::sleep(bounds.connection_age));
+        tokio::select! {
+            served = connection.as_mut() => return Ok(served?),
+            () = self.gate.draining.cancelled() => {}
+            () = age.as_mut() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        Ok(connection.await?)
+    }
+
+    async fn http2<S: Stack>(self: Arc<Self>, stream: TlsStream<TcpStream>, stack: S) -> Served {
+        let bounds = self.gate.bounds;
+        let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(bounds.http2_streams)
+            .max_header_list_size(u32::try_from(bounds.header_bytes.get()).unwrap_or(u32::MAX))
+            .initial_stream_window_size(HTTP2_WINDOW_BYTES)
+            .initial_connection_window_size(HTTP2_WINDOW_BYTES)
+            .keep_alive_interval(bounds.header_timeout)
+            .keep_alive_timeout(bounds.header_timeout)
+            .serve_connection(TokioIo::new(stream), self.service(stack));
+        let mut connection = std::pin::pin!(connection);
+        let mut age = std::pin::pin!(tokio::time::sleep(bounds.connection_age));
+        let mut first = std::pin::pin!(tokio::time::sleep(bounds.header_timeout));
+        let mut is_waiting = true;
+        loop {
+            tokio::select! {
+                served = connection.as_mut() => return Ok(served?),
+                () = self.gate.draining.cancelled() => break,
+                () = age.as_mut() => break,
+                // HTTP/2 has no deadline of its own for a preface or a first request.
+                () = first.as_mut(), if is_waiting => {
+                    is_waiting = false;
+                    if self.requests.load(Ordering::Relaxed) == 0 {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        connection.as_mut().graceful_shutdown();
+        Ok(connection.await?)
+    }
+
+    fn service<S: Stack>(
+        self: &Arc<Self>,
+        stack: S,
+    ) -> impl hyper::service::Service<
+        Request<Incoming>,
+        Response = Response<ReplyBody>,
+        Error = std::convert::Infallible,
+        Future: Send + 'static,
+    > + use<S> {
+        let session = Arc::clone(self);
+        service_fn(move |request| {
+            session.requests.fetch_add(1, Ordering::Relaxed);
+            let exchange = session.exchange(request);
+            let mut stack = stack.clone();
+            async move { stack.call(exchange).await }
+        })
+    }
+
+    /// A request with all that is known before it is read.
+    fn exchange(&self, request: Request<Incoming>) -> Box<Exchange> {
+        let (mut parts, body) = request.into_parts();
+        let now = self.gate.clock.now();
+        let language = Language::preferred(&parts.headers);
+        let draft = Draft::new(now, language);
+        let trace = draft.trace(&mut parts.headers);
+        Draft::note(&draft.trace_id, trace);
+        let snapshot = self.gate.snapshot.load_full();
+        let caller = self.caller(&snapshot, now);
+        let draft = Arc::new(draft);
+        if let Ok(caller) = &caller {
+            Draft::note(&draft.caller, caller.clone());
+        }
+        Box::new(Exchange { parts, body, peer: Arc::clone(&self.peer), snapshot, caller, draft })
+    }
+
+    fn caller(&self, snapshot: &Snapshot, now: crate::kernel::time::Timestamp) -> Result<Caller, Failure> {
+        if self.good_under.load(Ordering::Relaxed) != snapshot.revision {
+            if let Err(error) = snapshot.client_verifier.still_good(&self.peer.chain, now) {
+                tracing::info!(
+                    remote = %self.peer.remote,
+                    serial = %self.peer.certificate.serial,
+                    reason = error.as_str(),
+                    "a connection outlived its certificate"
+                );
+                return Err(Failure::Revoked);
+            }
+            self.good_under.store(snapshot.revision, Ordering::Relaxed);
+        }
+        identify::caller(snapshot, &self.peer, now)
+    }
+}
+

@@ -1,0 +1,325 @@
+//! Stage 7: from whatever the client sent to a request that can be read in one way only.
+//!
+//! The path is decided here once; routing, policy, record and forwarding all use this one reading.
+//! What could be read in two ways is refused, never repaired (RFC 9112, section 11.2; RFC 3986,
+//! section 6). Header fields that speak of one connection, and everything by which a client could
+//! pretend to be the gate, are dropped.
+
+use http::header::{self, HeaderMap, HeaderName};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Method, Version};
+use percent_encoding::percent_decode_str;
+
+use super::failure::{Failure, RequestFailure};
+
+/// The longest path and query, in bytes.
+pub(crate) const MAX_TARGET_BYTES: usize = 8 << 10;
+
+/// The most parameters a query may have.
+pub(crate) const MAX_QUERY_PARAMETERS: usize = 64;
+
+/// A path that has one reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NormalPath {
+    /// As it was sent, which is how it is forwarded.
+    pub(crate) raw: String,
+    /// Percent-decoded, for routing and parameters.
+    pub(crate) decoded: String,
+}
+
+/// The parameters of a query, decoded, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Query {
+    /// As it was sent, which is how it is forwarded.
+    pub(crate) raw: Option<String>,
+    /// Names and values, decoded.
+    pub(crate) parameters: Vec<(String, String)>,
+}
+
+/// What the gate understands of a request's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NormalHead {
+    pub(crate) path: NormalPath,
+    pub(crate) query: Query,
+}
+
+/// Header fields that mean one connection only (RFC 9110, section 7.6.1) and their legacy kin.
+static HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Header fields by which a client could pretend to be the gate or someone else, by exact name.
+/// Compared in lower case; names with underscores are refused before, so no alias passes.
+const FORGEABLE: [&str; 22] = [
+    "client-cert",
+    "client-cert-chain",
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-original-url",
+    "x-original-host",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-remote-user",
+    "remote-user",
+    "x-auth-request-user",
+    "x-authenticated-user",
+    "x-authenticated-userid",
+    "x-request-id",
+    "x-user",
+];
+
+/// The same, by prefix.
+const FORGEABLE_PREFIXES: [&str; 5] = ["pinegate-", "x-forwarded-", "x-ssl-", "x-client-", "ssl-client-"];
+
+/// Header fields that must not come twice: two readers could choose differently.
+static SINGULAR: [HeaderName; 7] = [
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::EXPECT,
+    HeaderName::from_static("data-purpose"),
+    HeaderName::from_static("data-scope"),
+];
+
+/// Header fields that would make the platform answer with a part, a condition, or a coding that
+/// hides what is masked; the gate asks for whole and plain answers.
+static WHOLE_AND_PLAIN: [HeaderName; 12] = [
+    header::RANGE,
+    header::IF_RANGE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::ACCEPT_ENCODING,
+    HeaderName::from_static("a-im"),
+    HeaderName::from_static("want-digest"),
+    HeaderName::from_static("want-content-digest"),
+    HeaderName::from_static("want-repr-digest"),
+    header::COOKIE,
+];
+
+/// Reads the head of a request in place: after it, `parts` holds only what may be forwarded.
+pub(crate) fn normalize(parts: &mut Parts) -> Result<NormalHead, Failure> {
+    check_method(&parts.method)?;
+    check_host(parts)?;
+    check_fields(&parts.headers)?;
+    let path = path(parts.uri.path())?;
+    let query = query(parts.uri.query())?;
+    strip(&mut parts.headers);
+    Ok(NormalHead { path, query })
+}
+
+fn check_method(method: &Method) -> Result<(), Failure> {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => Ok(()),
+        _ => Err(RequestFailure::Method { allowed: Vec::new() }.into()),
+    }
+}
+
+/// One authority, from one place (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
+fn check_host(parts: &Parts) -> Result<(), Failure> {
+    let hosts: Vec<_> = parts.headers.get_all(header::HOST).iter().collect();
+    let from_target = parts.uri.authority();
+    let from_header = match hosts.as_slice() {
+        [] => None,
+        [host] => Some(host.to_str().ok().and_then(authority).ok_or(RequestFailure::Host)?),
+        _ => return Err(RequestFailure::Host.into()),
+    };
+    let agree = match (from_target, &from_header) {
+        (Some(target), Some(host)) => target.as_str().eq_ignore_ascii_case(host.as_str()),
+        (Some(_), None) => parts.version == Version::HTTP_2,
+        (None, Some(_)) => true,
+        (None, None) => false,
+    };
+    let is_plain = from_target.is_none_or(|target| authority(target.as_str()).is_some());
+    if agree && is_plain { Ok(()) } else { Err(RequestFailure::Host.into()) }
+}
+
+/// Host and port and nothing else.
+fn authority(text: &str) -> Option<Authority> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    if text.is_empty() || text.len() > 255 || !text.bytes().all(is_plain) {
+        return None;
+    }
+    text.parse().ok().filter(|authority: &Authority| !authority.host().is_empty())
+}
+
+fn check_fields(headers: &HeaderMap) -> Result<(), Failure> {
+    for name in &SINGULAR {
+        if headers.get_all(name).iter().count() > 1 {
+            return Err(RequestFailure::Header { name: name.as_str().to_owned(), why: "it came twice" }.into());
+        }
+    }
+    for (name, value) in headers {
+        let why = if name.as_str().contains('_') {
+            "names with underscores are read differently by different servers"
+        } else if value.as_bytes().iter().any(|&byte| !(byte == b'\t' || (b' '..=b'~').contains(&byte))) {
+            "values must be visible ASCII"
+        } else {
+            continue;
+        };
+        return Err(RequestFailure::Header { name: name.as_str().to_owned(), why }.into());
+    }
+    if let Some(expect) = headers.get(header::EXPECT)
+        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    {
+        return Err(RequestFailure::Expectation.into());
+    }
+    if headers.contains_key(header::UPGRADE) {
+        let name = header::UPGRADE.as_str().to_owned();
+        return Err(RequestFailure::Header { name, why: "no route allows an upgrade" }.into());
+    }
+    Ok(())
+}
+
+/// The one reading of a path, or none.
+fn path(raw: &str) -> Result<NormalPath, Failure> {
+    let refuse = |why| Err(RequestFailure::Path { why }.into());
+    if raw.len() > MAX_TARGET_BYTES {
+        return refuse("it is too long");
+    }
+    let Some(rest) = raw.strip_prefix('/') else { return refuse("it does not begin with `/`") };
+    if raw.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>')) {
+        return refuse("it has a character that must be percent-encoded");
+    }
+    if raw.contains(';') {
+        return refuse("`;` parameters are read differently by different servers");
+    }
+    check_escapes(raw)?;
+    let Ok(decoded) = percent_decode_str(raw).decode_utf8() else { return refuse("it is not UTF-8") };
+    if decoded.chars().any(char::is_control) {
+        return refuse("it has a control character");
+    }
+    let segments = rest.split('/').count();
+    for (index, segment) in rest.split('/').enumerate() {
+        let is_root = rest.is_empty();
+        if segment.is_empty() && !is_root {
+            return refuse(if index + 1 == segments { "it ends with `/`" } else { "it has an empty segment" });
+        }
+        let decoded = percent_decode_str(segment).decode_utf8_lossy();
+        if decoded.trim_end_matches([' ', '.']) != decoded {
+            return refuse("a segment is, or ends with, dots or blanks");
+        }
+    }
+    Ok(NormalPath { raw: raw.to_owned(), decoded: decoded.into_owned() })
+}
+
+/// Every `%` begins an escape of a byte that needs one: none of `/ \ % ; .`, no letter, no digit,
+/// no control (RFC 3986, section 6.2.2.2: an escaped unreserved character is the same as the plain
+/// one, so only one of the two spellings may pass).
+fn check_escapes(raw: &str) -> Result<(), Failure> {
+    let mut parts = raw.split('%');
+    let _before_the_first = parts.next();
+    for part in parts {
+        let byte = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let is_hex = part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+        let why = match byte {
+            Some(_) if !is_hex => "a `%` is not followed by two hexadecimal digits",
+            None => "a `%` is not followed by two hexadecimal digits",
+            Some(b'/' | b'\\' | b'%' | b';' | b'?' | b'#') => "it has an encoded separator",
+            Some(byte) if byte.is_ascii_control() => "it has an encoded control character",
+            Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') => {
+                "it encodes a character that needs no encoding"
+            }
+            Some(_) => continue,
+        };
+        return Err(RequestFailure::Path { why }.into());
+    }
+    Ok(())
+}
+
+/// The parameters of a query (application/x-www-form-urlencoded, WHATWG URL), strictly.
+fn query(raw: Option<&str>) -> Result<Query, Failure> {
+    let Some(raw) = raw else { return Ok(Query::default()) };
+    let refuse = |why| Err(RequestFailure::Query { why }.into());
+    if raw.len() > MAX_TARGET_BYTES {
+        return refuse("it is too long");
+    }
+    if raw.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b';' | b'#' | b'\\')) {
+        return refuse("it has a character that must be percent-encoded");
+    }
+    let mut parameters = Vec::new();
+    for pair in raw.split('&').filter(|_| !raw.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (Some(name), Some(value)) = (form_decode(name), form_decode(value)) else {
+            return refuse("an escape is malformed, hides a control character, or is not UTF-8");
+        };
+        if name.is_empty() {
+            return refuse("a parameter has no name");
+        }
+        if parameters.len() == MAX_QUERY_PARAMETERS {
+            return refuse("it has too many parameters");
+        }
+        parameters.push((name, value));
+    }
+    Ok(Query { raw: Some(raw.to_owned()), parameters })
+}
+
+fn form_decode(text: &str) -> Option<String> {
+    let mut escapes = text.split('%');
+    let _before_the_first = escapes.next();
+    if !escapes.all(|part| part.len() >= 2 && part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())) {
+        return None;
+    }
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8().ok()?;
+    (!decoded.chars().any(char::is_control)).then(|| decoded.into_owned())
+}
+
+/// Drops what must not be forwarded.
+fn strip(headers: &mut HeaderMap) {
+    // RFC 9110, section 7.6.1: fields named by Connection are for this connection only. The gate's
+    // own fields are added after this, so naming them has no effect.
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .filter(|name| *name != header::AUTHORIZATION && *name != header::CONTENT_TYPE && *name != header::HOST)
+        .filter(|name| *name != header::CONTENT_LENGTH && !name.as_str().starts_with("data-"))
+        .collect();
+    for name in HOP_BY_HOP.iter().chain(&WHOLE_AND_PLAIN).chain(&named) {
+        headers.remove(name);
+    }
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_forgeable(name)).cloned().collect();
+    for name in &forged {
+        headers.remove(name);
+    }
+}
+
+/// Whether a client could use `name` to pretend to be the gate or someone else.
+pub(crate) fn is_forgeable(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    FORGEABLE.contains(&name) || FORGEABLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a trailer field may pass: none that frames, routes, identifies or negotiates
+/// (RFC 9110, section 6.5.1).
+pub(crate) fn is_trailer(name: &HeaderName) -> bool {
+    !is_forgeable(name)
+        && !HOP_BY_HOP.contains(name)
+        && !SINGULAR.contains(name)
+        && !WHOLE_AND_PLAIN.contains(name)
+        && !matches!(*name, header::TRAILER | header::CONTENT_ENCODING | header::CONTENT_RANGE | header::SET_COOKIE)
+        && !name.as_str().contains('_')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,356 @@
+//! Stage 3, `record`: no byte of a reply is released before the record of that access is durable.
+//!
+//! A reply in hand gets one complete record. A streamed one gets an intent before its head and an
+//! outcome after its end; so does a request that may change something, whose intent is durable before
+//! it is forwarded. A client that goes away erases nothing: what was noted until then is sealed when
+//! the request is dropped. Requests of nobody in particular are counted, not recorded, so that a
+//! stranger cannot fill the disk.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body::{Body, Frame};
+
+use super::body::{BodyError, ReplyBody, Stream};
+use super::exchange::{Draft, PurposeOrigin};
+use super::failure::Failure;
+use super::problem::Code;
+use super::snapshot::Snapshot;
+use crate::audit::{Access, Entry, Kind, Outcome};
+use crate::identity::Peer;
+use crate::journal::Journal;
+use crate::kernel::id::{Digest, FieldPath};
+use crate::telemetry::{Stage, StageMetrics};
+
+/// Writes the records of requests.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    journal: Journal,
+    stages: StageMetrics,
+}
+
+/// What is known of a request when its record is sealed, from the connection and the snapshot.
+#[derive(Debug, Clone)]
+pub(crate) struct Circumstances {
+    pub(crate) draft: Arc<Draft>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) method: http::Method,
+}
+
+/// How a reply ended.
+struct Ending {
+    status: StatusCode,
+    bytes: u64,
+    digest: Option<Digest>,
+    aborted: Option<&'static str>,
+}
+
+impl Recorder {
+    pub(crate) fn new(journal: Journal, stages: StageMetrics) -> Self {
+        Self { journal, stages }
+    }
+
+    /// Makes the intent of a request durable.
+    pub(crate) async fn intend(&self, about: &Circumstances) -> Result<(), Failure> {
+        self.durably(about.encode(Kind::Intent, None)).await?;
+        Draft::note(&about.draft.intent, ());
+        Ok(())
+    }
+
+    async fn durably(&self, entry: Entry) -> Result<(), Failure> {
+        let started = tokio::time::Instant::now();
+        let appended = self.journal.append(entry).await;
+        self.stages.observe(Stage::Record, started.elapsed());
+        match appended {
+            Ok(_seq) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "a record could not be made durable");
+                Err(Failure::Audit)
+            }
+        }
+    }
+
+    /// Makes the record of a reply durable and gives the reply free, or says why it may not leave.
+    pub(crate) async fn release(
+        self: &Arc<Self>,
+        about: &Circumstances,
+        response: Response<ReplyBody>,
+    ) -> Result<Response<ReplyBody>, Failure> {
+        if about.draft.caller.get().is_none() {
+            return Ok(response);
+        }
+        let status = response.status();
+        if response.body().is_stream() {
+            if about.draft.intent.get().is_none() {
+                self.intend(about).await?;
+            }
+            let sealing = Sealing { recorder: Arc::clone(self), about: about.clone(), status };
+            return Ok(response.map(|body| body.map_stream(|inner| Box::pin(Recorded::new(inner, sealing)))));
+        }
+        let bytes = response.body().as_whole();
+        let ending = Ending {
+            status,
+            bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            digest: (!bytes.is_empty()).then(|| Digest::of(bytes)),
+            aborted: None,
+        };
+        self.durably(about.encode(about.last_kind(), Some(&ending))).await?;
+        Ok(response)
+    }
+
+    /// Seals a record without waiting for it: the client is gone, or has all it will get.
+    fn seal(&self, about: &Circumstances, ending: &Ending) {
+        if about.draft.caller.get().is_none() {
+            return;
+        }
+        if let Err(error) = self.journal.submit(about.encode(about.last_kind(), Some(ending))) {
+            // The intent stays without an outcome; recovery closes it as unknown.
+            tracing::error!(request_id = %about.draft.request_id, %error, "an outcome could not be recorded");
+        }
+    }
+}
+
+impl Circumstances {
+    fn last_kind(&self) -> Kind {
+        if self.draft.intent.get().is_some() { Kind::Outcome } else { Kind::Access }
+    }
+
+    fn encode(&self, kind: Kind, ending: Option<&Ending>) -> Entry {
+        let Self { draft, snapshot, peer, method } = self;
+        let caller = draft.caller.get();
+        let route = draft.route.get();
+        let purpose = draft.purpose.get();
+        let requested = draft.requested.get();
+        let permit = draft.permit.get();
+        let refusal = draft.refusal.get().copied();
+        let counts = self.counts();
+        Access {
+            kind,
+            at: draft.received,
+            request_id: draft.request_id,
+            trace_id: draft.trace_id.get().map(String::as_str),
+            system: caller.map(|caller| &caller.system.id),
+            department: caller.map(|caller| &caller.department.id),
+            certificate: &peer.certificate.fingerprint,
+            address: canonical(peer.remote.ip()),
+            method: method.as_str(),
+            route: route.map(|route| route.template.as_str()),
+            resource: route.map(|route| &route.resource.id),
+            provider: route.map(|route| &route.provider.id),
+            action: route.map(|route| &route.action),
+            purpose: purpose.map(|purpose| &purpose.code),
+            purpose_source: purpose.map(|purpose| match purpose.origin {
+                PurposeOrigin::Token => "token",
+                PurposeOrigin::Declared => "declared",
+            }),
+            token_id: purpose.and_then(|purpose| purpose.token.as_ref()),
+            requested: requested.map_or(&[], |requested| &requested.fields),
+            parameters: requested.map_or(&[], |requested| &requested.recordable),
+            decision: decision(permit.is_some(), refusal),
+            reason: refusal.map(Code::as_str),
+            grants: permit.map_or(&[], |permit| &permit.grants),
+            denied_by: draft.denied_by.get().map_or(&[], Vec::as_slice),
+            released: permit.map_or(&[], |permit| &permit.fields),
+            policy: &snapshot.policy_digest_hex,
+            config: &snapshot.config_digest_hex,
+            outcome: ending.map(|ending| counts.outcome(draft, ending)),
+        }
+        .encode()
+    }
+
+    fn counts(&self) -> Counts<'_> {
+        let mut counts = Counts::default();
+        if let Some(summary) = self.draft.masked.get() {
+            counts.records = Some(summary.records);
+            counts.unclassified = summary.unclassified();
+            for field in summary.fields() {
+                if field.masked > 0 {
+                    counts.masked.push((field.path, field.masked));
+                }
+                if field.dropped > 0 {
+                    counts.dropped.push((field.path, field.dropped));
+                }
+            }
+        }
+        counts
+    }
+}
+
+#[derive(Default)]
+struct Counts<'d> {
+    records: Option<u64>,
+    masked: Vec<(&'d FieldPath, u64)>,
+    dropped: Vec<(&'d FieldPath, u64)>,
+    unclassified: u64,
+}
+
+impl Counts<'_> {
+    fn outcome(&self, draft: &Draft, ending: &Ending) -> Outcome<'_> {
+        Outcome {
+            status: ending.status.as_u16(),
+            bytes_in: draft.upload.get().map_or(0, |upload| upload.bytes()),
+            bytes_out: ending.bytes,
+            records: self.records,
+            masked: &self.masked,
+            dropped: &self.dropped,
+            unclassified: self.unclassified,
+            sent_sha256: ending.digest,
+            total_us: draft.total_us(),
+            decide_us: draft.decided_us(),
+            upstream_us: draft.upstream_us(),
+            aborted: ending.aborted,
+        }
+    }
+}
+
+/// What was decided, apart from what came of it: a permit whose reply failed is still a permit.
+fn decision(permitted: bool, refusal: Option<Code>) -> &'static str {
+    use crate::telemetry::Outcome as Sum;
+    match (permitted, refusal.map(Code::outcome)) {
+        (true, _) => "permit",
+        (false, Some(Sum::Denied | Sum::Limited | Sum::Unidentified | Sum::Invalid)) => "deny",
+        (false, _) => "error",
+    }
+}
+
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// Who seals the record of a streamed reply, and about what.
+struct Sealing {
+    recorder: Arc<Recorder>,
+    about: Circumstances,
+    status: StatusCode,
+}
+
+/// A streamed reply whose outcome is recorded when it ends, one way or another.
+struct Recorded {
+    inner: Option<Stream>,
+    sealing: Sealing,
+    bytes: u64,
+    digest: digest::Context,
+    end: End,
+}
+
+/// How far a streamed reply has come.
+enum End {
+    Open,
+    Whole,
+    Broken(&'static str),
+    Sealed,
+}
+
+impl Recorded {
+    fn new(inner: Stream, sealing: Sealing) -> Self {
+        let digest = digest::Context::new(&digest::SHA256);
+        Self { inner: Some(inner), sealing, bytes: 0, digest, end: End::Open }
+    }
+
+    fn seal(&mut self) {
+        let (aborted, is_whole) = match self.end {
+            End::Sealed => return,
+            End::Open => (Some("client-gone"), false),
+            End::Whole => (None, true),
+            End::Broken(why) => (Some(why), false),
+        };
+        self.end = End::Sealed;
+        if let Some(why) = aborted {
+            Draft::note(&self.sealing.about.draft.aborted, why);
+        }
+        // The masks note what they did when they are dropped, which must be before the record.
+        self.inner = None;
+        let digest = is_whole.then(|| {
+            let mut bytes = [0; 32];
+            bytes.copy_from_slice(self.digest.clone().finish().as_ref());
+            Digest(bytes)
+        });
+        let Sealing { recorder, about, status } = &self.sealing;
+        recorder.seal(about, &Ending { status: *status, bytes: self.bytes, digest, aborted });
+    }
+}
+
+impl Body for Recorded {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let frame = ready!(inner.as_mut().poll_frame(cx));
+        match &frame {
+            None => {
+                self.end = End::Whole;
+                self.seal();
+            }
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.bytes = self.bytes.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+                    self.digest.update(data);
+                }
+                let is_last = self.inner.as_ref().is_some_and(|inner| inner.is_end_stream());
+                if is_last {
+                    // Nobody has to poll again after the last frame.
+                    self.end = End::Whole;
+                }
+            }
+            Some(Err(error)) => {
+                let about = &self.sealing.about;
+                tracing::warn!(
+                    request_id = %about.draft.request_id,
+                    error = %super::forward::chain(error),
+                    "a reply was cut off"
+                );
+                self.end = End::Broken(error.reason());
+                self.seal();
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(|inner| inner.is_end_stream())
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.inner.as_ref().map_or_else(|| http_body::SizeHint::with_exact(0), |inner| inner.size_hint())
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.seal();
+    }
+}
+
+/// Seals the record of a request whose client went away before there was a reply.
+pub(crate) struct SealOnDrop {
+    recorder: Arc<Recorder>,
+    about: Option<Circumstances>,
+}
+
+impl SealOnDrop {
+    pub(crate) fn new(recorder: Arc<Recorder>, about: Circumstances) -> Self {
+        Self { recorder, about: Some(about) }
+    }
+
+    /// The reply is there; it has a record of its own.
+    pub(crate) fn disarm(mut self) -> Option<Circumstances> {
+        self.about.take()
+    }
+}
+
+impl Drop for SealOnDrop {
+    fn drop(&mut self) {
+        if let Some(about) = self.about.take() {
+            // 499 is what proxies log when a client closes before the answer; it never travels.
+            let status = StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT);
+            self.recorder.seal(&about, &Ending { status, bytes: 0, digest: None, aborted: Some("client-gone") });
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Stage 4, `rescue`: below it stages may fail, above it nothing does. A [`Failure`] becomes a problem
+//! document; a panic becomes `gate-failed` and costs nobody else anything.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{self, HeaderValue};
+use http::{Method, Response};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::body::ReplyBody;
+use super::exchange::{Draft, Exchange};
+use super::failure::{Failure, RequestFailure};
+use super::identify::challenge;
+use super::problem::render;
+use super::snapshot::Snapshot;
+
+/// The layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rescue;
+
+impl<S> Layer<S> for Rescue {
+    type Service = Rescued<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Rescued { inner }
+    }
+}
+
+/// A service that always answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Rescued<S> {
+    inner: S,
+}
+
+impl<S> Service<Box<Exchange>> for Rescued<S>
+where
+    S: Service<Box<Exchange>, Response = Response<ReplyBody>, Error = Failure>,
+{
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = RescuedFuture<S::Future>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, exchange: Box<Exchange>) -> Self::Future {
+        let (draft, snapshot) = (Arc::clone(&exchange.draft), Arc::clone(&exchange.snapshot));
+        let inner = std::panic::catch_unwind(AssertUnwindSafe(|| self.inner.call(exchange))).ok();
+        RescuedFuture { inner, draft, snapshot }
+    }
+}
+
+pin_project! {
+    /// The reply of a [`Rescued`] service.
+    pub(crate) struct RescuedFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        draft: Arc<Draft>,
+        snapshot: Arc<Snapshot>,
+    }
+}
+
+impl<F> Future for RescuedFuture<F>
+where
+    F: Future<Output = Result<Response<ReplyBody>, Failure>>,
+{
+    type Output = Result<Response<ReplyBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = match this.inner.as_pin_mut() {
+            Some(inner) => std::panic::catch_unwind(AssertUnwindSafe(|| inner.poll(cx))),
+            None => Ok(Poll::Ready(Err(Failure::Gate))),
+        };
+        let reply = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(reply)) => reply,
+            Err(_panic) => {
+                tracing::error!(request_id = %this.draft.request_id, "a request made the gate panic");
+                Err(Failure::Gate)
+            }
+        };
+        Poll::Ready(Ok(reply.unwrap_or_else(|failure| refuse(&failure, this.draft, this.snapshot))))
+    }
+}
+
+/// The refusal of a request, noted in its draft.
+pub(crate) fn refuse(failure: &Failure, draft: &Draft, snapshot: &Snapshot) -> Response<ReplyBody> {
+    let code = failure.code();
+    drop(draft.refusal.set(code));
+    let detail = failure.detail(draft.language);
+    let mut response = render(code, draft.language, &detail, &failure.particulars(), draft.request_id);
+    let headers = response.headers_mut();
+    if let Some(seconds) = failure.retry_after_secs() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    match failure {
+        Failure::Token(error) => {
+            let value = format!("{}{}", snapshot.challenge, challenge(error));
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(header::WWW_AUTHENTICATE, value);
+            }
+        }
+        Failure::Request(RequestFailure::Method { allowed }) if !allowed.is_empty() => {
+            let mut names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+            if names.contains(&"GET") {
+                names.push("HEAD");
+            }
+            if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
+                headers.insert(header::ALLOW, value);
+            }
+        }
+        Failure::Limited(exceeded) => {
+            if let Some(usage) = &exceeded.usage {
+                if let Ok(value) = HeaderValue::from_str(&usage.rate_limit()) {
+                    headers.insert("ratelimit", value);
+                }
+                if let Ok(value) = HeaderValue::from_str(usage.rate_limit_policy()) {
+                    headers.insert("ratelimit-policy", value);
+                }
+            }
+        }
+        _ => {}
+    }
+    response.map(ReplyBody::whole)
+}

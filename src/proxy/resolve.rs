@@ -1,0 +1,99 @@
+//! Stages 7 and 8: normalise the head, then route it to a catalogue resource and an action.
+
+use std::sync::Arc;
+
+use super::exchange::{Caller, Draft, Exchange};
+use super::failure::Failure;
+use super::normalize::{NormalHead, normalize};
+use super::routes::{PathVariables, Route};
+use super::stage::Check;
+
+/// A request whose head has one reading only.
+#[derive(Debug)]
+pub(crate) struct Normalized {
+    exchange: Box<Exchange>,
+    head: NormalHead,
+}
+
+impl Normalized {
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    pub(crate) fn head(&self) -> &NormalHead {
+        &self.head
+    }
+
+    /// Whom the certificate names. Taken once, by whoever insists on it.
+    pub(crate) fn take_caller(&mut self) -> Result<Caller, Failure> {
+        std::mem::replace(&mut self.exchange.caller, Err(Failure::Gate))
+    }
+}
+
+/// The stage `normalize`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Normalize;
+
+impl Check for Normalize {
+    type In = Box<Exchange>;
+    type Out = Normalized;
+
+    fn check(&self, mut exchange: Box<Exchange>) -> Result<Normalized, Failure> {
+        let head = normalize(&mut exchange.parts)?;
+        Ok(Normalized { exchange, head })
+    }
+}
+
+/// A request for a resource of the catalogue.
+#[derive(Debug)]
+pub(crate) struct Routed {
+    normalized: Normalized,
+    route: Arc<Route>,
+    variables: PathVariables,
+}
+
+impl Routed {
+    pub(crate) fn exchange(&self) -> &Exchange {
+        self.normalized.exchange()
+    }
+
+    pub(crate) fn head(&self) -> &NormalHead {
+        self.normalized.head()
+    }
+
+    pub(crate) fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// The path's variable segments, decoded.
+    pub(crate) fn variables(&self) -> &[(String, String)] {
+        &self.variables
+    }
+
+    /// Whom the certificate names. Taken once, by the stage that insists on it.
+    pub(crate) fn take_caller(&mut self) -> Result<Caller, Failure> {
+        self.normalized.take_caller()
+    }
+
+    /// Gives up the types for the parts that are forwarded.
+    pub(crate) fn into_parts(self) -> (Box<Exchange>, NormalHead) {
+        (self.normalized.exchange, self.normalized.head)
+    }
+}
+
+/// The stage `resolve`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resolve;
+
+impl Check for Resolve {
+    type In = Normalized;
+    type Out = Routed;
+
+    fn check(&self, normalized: Normalized) -> Result<Routed, Failure> {
+        let exchange = normalized.exchange();
+        let (route, variables) =
+            exchange.snapshot.routes.find(&exchange.parts.method, &normalized.head.path.decoded)?;
+        Draft::note(&exchange.draft.route, Arc::clone(&route));
+        Ok(Routed { normalized, route, variables })
+    }
+}

@@ -1,0 +1,108 @@
+//! The routes of one snapshot: method and path to a catalogue resource and an action.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use super::body::Upload;
+use super::failure::{Failure, RequestFailure};
+use crate::catalog::{Department, Resource};
+use crate::config::{Denials, ParameterSource, PurposeSource};
+use crate::kernel::bound::ByteLimit;
+use crate::kernel::id::{Action, ParameterName};
+use crate::telemetry::ResourceMetrics;
+use crate::upstream::Upstream;
+
+/// One route with everything a request on it needs, looked up beforehand.
+#[derive(Debug)]
+pub struct Route {
+    /// The method it answers.
+    pub method: Method,
+    /// Its path template, which stands for the path in records.
+    pub template: String,
+    /// What it gives.
+    pub resource: Arc<Resource>,
+    /// What it does with it.
+    pub action: Action,
+    /// Who answers for the resource.
+    pub provider: Arc<Department>,
+    /// Where it is forwarded to.
+    pub upstream: Arc<Upstream<Upload>>,
+    /// Where the parameters that grants may constrain are found.
+    pub parameters: Vec<RouteParameter>,
+    /// How it learns the purpose.
+    pub purpose: PurposeSource,
+    /// How much its refusals tell.
+    pub denials: Denials,
+    /// Whether the client's token is passed on.
+    pub forward_token: bool,
+    /// The largest request body.
+    pub max_request_body: ByteLimit,
+    /// The bound on the whole request up to the head of the reply.
+    pub timeout: Duration,
+    /// The counters of its resource.
+    pub metrics: ResourceMetrics,
+}
+
+/// One parameter of a route that grants may constrain.
+#[derive(Debug)]
+pub struct RouteParameter {
+    /// Its name in scopes.
+    pub name: ParameterName,
+    /// Where it is found.
+    pub source: ParameterSource,
+    /// Whether its value may stand in a record.
+    pub recordable: bool,
+}
+
+/// Why routes cannot be used together.
+#[derive(Debug, thiserror::Error)]
+#[error("the path `{path}` cannot stand beside another route")]
+pub struct RouteConflict {
+    /// The later of the two.
+    pub path: String,
+    /// Why.
+    pub source: matchit::InsertError,
+}
+
+/// All routes, by path and then by method.
+#[derive(Debug)]
+pub struct Routes {
+    paths: matchit::Router<Vec<Arc<Route>>>,
+}
+
+/// A path's variable segments, by name.
+pub(crate) type PathVariables = Vec<(String, String)>;
+
+impl Routes {
+    /// Indexes `routes`.
+    ///
+    /// # Errors
+    /// When two path templates overlap without one being more specific.
+    pub fn new(routes: Vec<Route>) -> Result<Self, RouteConflict> {
+        let mut by_path: BTreeMap<String, Vec<Arc<Route>>> = BTreeMap::new();
+        for route in routes {
+            by_path.entry(route.template.clone()).or_default().push(Arc::new(route));
+        }
+        let mut paths = matchit::Router::new();
+        for (path, routes) in by_path {
+            paths.insert(path.clone(), routes).map_err(|source| RouteConflict { path, source })?;
+        }
+        Ok(Self { paths })
+    }
+
+    /// The route for `method` and the decoded `path`.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Result<(Arc<Route>, PathVariables), Failure> {
+        let matched = self.paths.at(path).map_err(|_| Failure::ResourceUnknown)?;
+        // HEAD is GET without a body (RFC 9110, section 9.3.2).
+        let wanted = if *method == Method::HEAD { &Method::GET } else { method };
+        let Some(route) = matched.value.iter().find(|route| route.method == *wanted) else {
+            let allowed = matched.value.iter().map(|route| route.method.clone()).collect();
+            return Err(RequestFailure::Method { allowed }.into());
+        };
+        let variables = matched.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok((Arc::clone(route), variables))
+    }
+}

@@ -1,0 +1,175 @@
+//! All that reloads together.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::routes::Routes;
+use http::HeaderValue;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::catalog::{Catalog, Resource};
+use crate::grant::ReleasedField;
+use crate::identity::{Identities, TokenVerifier};
+use crate::kernel::id::{DepartmentId, Digest, FieldPath, ResourceId};
+use crate::kernel::secret::Secret;
+use crate::mask::{Maskers, Plan, PlanError, PlanSpec, PseudonymKey};
+use crate::policy::Policy;
+use crate::quota::Limiter;
+use crate::telemetry::DepartmentMetrics;
+use crate::tls::ClientVerifier;
+
+/// How many compiled masking plans a snapshot keeps.
+const MAX_PLANS: usize = 4_096;
+
+/// The most bytes of field names that one list of `Pinegate-Masked` shows.
+const MAX_ANNOUNCED_BYTES: usize = 2 << 10;
+
+/// The label of the pseudonym key, which stands before every pseudonym.
+const PSEUDONYM_LABEL: &str = "h1";
+
+/// Policy, routes, limits and trust at one revision: immutable, swapped whole. Each request is judged by
+/// exactly one, and its record names the digests.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts up with each swap.
+    pub revision: u64,
+    /// The digest of the policy directory.
+    pub policy_digest: Digest,
+    /// The same as text, for records.
+    pub policy_digest_hex: String,
+    /// The digest of the gateway configuration.
+    pub config_digest: Digest,
+    /// The same as text, for records.
+    pub config_digest_hex: String,
+    /// The vocabulary.
+    pub catalog: Catalog,
+    /// The grants and the model.
+    pub policy: Policy,
+    /// Rates, concurrency and quotas.
+    pub limiter: Arc<Limiter>,
+    /// Certificates to systems.
+    pub identities: Identities,
+    /// Purpose tokens.
+    pub tokens: TokenVerifier,
+    /// `WWW-Authenticate` of a 401.
+    pub challenge: http::HeaderValue,
+    /// Client certificates, for connections that outlive a reload.
+    pub client_verifier: Arc<ClientVerifier>,
+    /// Paths to resources.
+    pub routes: Routes,
+    /// Counters by department.
+    pub departments: HashMap<DepartmentId, DepartmentMetrics>,
+    /// Masking plans.
+    pub plans: Plans,
+    /// What is bounded per request.
+    pub bounds: RequestBounds,
+}
+
+/// The bounds that a request meets.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestBounds {
+    /// Requests in work at once.
+    pub requests: usize,
+    /// A reply up to this size is masked whole before its first byte leaves, in bytes.
+    pub whole_reply: usize,
+}
+
+/// What a plan was compiled from. Equal permits share one list of fields, so its address names it;
+/// the key keeps the list alive, so no other list can come to have that address.
+#[derive(Debug, Clone)]
+struct PlanKey {
+    resource: ResourceId,
+    department: DepartmentId,
+    fields: Arc<[ReleasedField]>,
+}
+
+impl PartialEq for PlanKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.fields, &other.fields)
+            && self.department == other.department
+            && self.resource == other.resource
+    }
+}
+
+impl Eq for PlanKey {}
+
+impl Hash for PlanKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.fields.as_ptr().hash(state);
+        self.department.hash(state);
+    }
+}
+
+/// A compiled plan, and what it is announced as.
+#[derive(Debug)]
+pub struct AnnouncedPlan {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The value of `Pinegate-Masked`: which fields the plan masks and drops.
+    pub header: HeaderValue,
+}
+
+/// Masking plans, compiled when first needed and kept.
+#[derive(Debug)]
+pub struct Plans {
+    maskers: Maskers,
+    key: Option<Secret>,
+    compiled: quick_cache::sync::Cache<PlanKey, Arc<AnnouncedPlan>>,
+}
+
+impl Plans {
+    /// No plans yet.
+    #[must_use]
+    pub fn new(maskers: Maskers, key: Option<Secret>) -> Self {
+        Self { maskers, key, compiled: quick_cache::sync::Cache::new(MAX_PLANS) }
+    }
+
+    /// The plan that lets `fields` of `resource` out to `department`.
+    ///
+    /// # Errors
+    /// When the fields cannot be masked as the permit says; then nothing may leave.
+    pub fn plan(
+        &self,
+        resource: &Resource,
+        department: &DepartmentId,
+        fields: &Arc<[ReleasedField]>,
+    ) -> Result<Arc<AnnouncedPlan>, PlanError> {
+        let key = PlanKey { resource: resource.id.clone(), department: department.clone(), fields: Arc::clone(fields) };
+        if let Some(known) = self.compiled.get(&key) {
+            return Ok(known);
+        }
+        let pseudonyms = self.key.as_ref().map(|secret| PseudonymKey {
+            secret,
+            label: PSEUDONYM_LABEL,
+            department,
+            resource: &resource.id,
+        });
+        let plan = Plan::compile(&PlanSpec {
+            shape: &resource.body,
+            fields,
+            catalogue: &resource.fields,
+            maskers: &self.maskers,
+            key: pseudonyms,
+        })?;
+        let compiled = Arc::new(AnnouncedPlan { header: announcement(&plan), plan: Arc::new(plan) });
+        self.compiled.insert(key, Arc::clone(&compiled));
+        Ok(compiled)
+    }
+}
+
+/// `masked="a b", dropped="c"`, a dictionary of strings (RFC 9651, section 3.2). Names outside ASCII are
+/// percent-encoded; a list beyond its bound becomes a number.
+fn announcement(plan: &Plan) -> HeaderValue {
+    let list = |names: &[FieldPath]| {
+        let names: Vec<String> =
+            names.iter().map(|name| utf8_percent_encode(name.as_str(), UNSAFE_IN_STRING).to_string()).collect();
+        let list = names.join(" ");
+        if list.len() > MAX_ANNOUNCED_BYTES { names.len().to_string() } else { format!("\"{list}\"") }
+    };
+    let text = format!("masked={}, dropped={}", list(plan.masked_names()), list(plan.dropped_names()));
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+/// Everything but visible ASCII, and what a string of structured fields escapes.
+const UNSAFE_IN_STRING: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\').add(b'%');
