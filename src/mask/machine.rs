@@ -175,6 +175,17 @@ impl State {
         }
     }
 
+    /// The memory that the growing parts hold, in bytes.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        self.stack.capacity() * size_of::<Frame>()
+            + self.held.capacity()
+            + self.value.capacity()
+            + self.decoded.capacity()
+            + self.next.capacity() * 2
+            + (self.masked.capacity() + self.dropped.capacity()) * 8
+    }
+
     fn count_masked(&mut self, slot: u16) {
         if let Some(count) = self.masked.get_mut(usize::from(slot)) {
             *count += 1;

@@ -95,6 +95,12 @@ impl Transform {
         }
     }
 
+    /// The memory that is held between pieces, in bytes.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        size_of::<Self>() + self.state.footprint()
+    }
+
     fn settle(
         &mut self,
         result: Result<(), MaskError>,
