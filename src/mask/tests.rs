@@ -111,7 +111,7 @@ pub(super) fn run_pieces<'b>(
         }
     }
     let summary = transform.finish(&mut out)?;
-    assert_eq!(summary.bytes_out, out.len() as u64);
+    assert_eq!(summary.bytes_out, u64::try_from(out.len()).unwrap());
     Ok((out, summary))
 }
 

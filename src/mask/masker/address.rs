@@ -113,12 +113,12 @@ fn division(text: &str, endings: &[(&str, usize)], min_name: usize) -> Option<us
     None
 }
 
-/// Whether the ending belongs to a longer word: `市场` is no city, `红旗路` no banner.
+/// Whether the ending belongs to a longer word: `市场` is no city, `红旗路` and `红旗区` no banner.
 fn is_inside_word(after: Option<&str>, ending: &str) -> bool {
     let next = after.and_then(|after| after.chars().next());
     match ending {
-        "市" => next.is_some_and(|c| "场民政".contains(c)),
-        "旗" | "区" | "县" => next.is_some_and(|c| "路街府".contains(c)),
+        "市" => next.is_some_and(|c| "场民政区".contains(c)),
+        "旗" | "区" | "县" => next.is_some_and(|c| "路街府区".contains(c)),
         _ => false,
     }
 }

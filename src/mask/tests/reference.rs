@@ -158,7 +158,9 @@ impl Reference<'_> {
             serde_json::Value::String(text) => Value::Text(text),
             serde_json::Value::Number(_) => Value::Number(raw),
             serde_json::Value::Bool(value) => Value::Boolean(*value),
-            _ => return out.push_str("null"),
+            serde_json::Value::Null | serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+                return out.push_str("null");
+            }
         };
         self.maskers.get(&masker).unwrap().apply(value, None, &mut bytes);
         out.push_str(std::str::from_utf8(&bytes).unwrap());
@@ -166,7 +168,7 @@ impl Reference<'_> {
 
     fn array<'b>(&self, rest: &'b str, place: &Place, out: &mut String) -> &'b str {
         out.push('[');
-        let mut rest = space(&rest[1..], out);
+        let mut rest = space(tail(rest), out);
         while !rest.starts_with(']') {
             rest = self.value(rest, place, out);
             rest = space(rest, out);
@@ -176,7 +178,7 @@ impl Reference<'_> {
             }
         }
         out.push(']');
-        &rest[1..]
+        tail(rest)
     }
 
     /// A member goes with the separator before it; what is first then has none. White space stays
@@ -185,7 +187,7 @@ impl Reference<'_> {
         out.push('{');
         let mut kept_any = false;
         let mut before = String::new();
-        let mut rest = space(&rest[1..], &mut before);
+        let mut rest = space(tail(rest), &mut before);
         while !rest.starts_with('}') {
             let after_key = skip(rest);
             let key = rest.strip_suffix(after_key).unwrap();
@@ -193,7 +195,7 @@ impl Reference<'_> {
             let mut colon = String::new();
             let value = space(after_key, &mut colon);
             colon.push(':');
-            let value = space(&value[1..], &mut colon);
+            let value = space(tail(value), &mut colon);
             let kept = self.member(place, &name);
             if let Some(place) = &kept {
                 if kept_any {
@@ -220,7 +222,7 @@ impl Reference<'_> {
         }
         out.push_str(&before);
         out.push('}');
-        &rest[1..]
+        tail(rest)
     }
 }
 
@@ -230,6 +232,11 @@ fn join(above: &str, name: &str) -> String {
 
 fn below(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// All but the first byte, which is a bracket or a colon.
+fn tail(text: &str) -> &str {
+    text.split_at(1).1
 }
 
 /// Moves white space to `out`.
@@ -243,5 +250,5 @@ fn space<'b>(text: &'b str, out: &mut String) -> &'b str {
 fn skip(text: &str) -> &str {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     values.next().unwrap().unwrap();
-    &text[values.byte_offset()..]
+    text.split_at(values.byte_offset()).1
 }
