@@ -1,0 +1,225 @@
+//! The compiled form of a plan: one node per object, one rule per value.
+//!
+//! A rule says by the first byte of a value what becomes of it; a node finds the rule of a member
+//! by its name.
+
+use super::text::prefix;
+
+/// What kind of value a first byte begins, one bit each.
+pub(super) mod class {
+    pub(in crate::mask) const TEXT: u8 = 1;
+    pub(in crate::mask) const NUMBER: u8 = 2;
+    pub(in crate::mask) const BOOLEAN: u8 = 4;
+    pub(in crate::mask) const NULL: u8 = 8;
+    pub(in crate::mask) const OBJECT: u8 = 16;
+    pub(in crate::mask) const ARRAY: u8 = 32;
+    pub(in crate::mask) const ANY: u8 = 63;
+    pub(in crate::mask) const SCALAR: u8 = TEXT | NUMBER | BOOLEAN;
+
+    const TABLE: [u8; 256] = table();
+
+    const fn table() -> [u8; 256] {
+        let mut table = [0; 256];
+        let mut byte: u8 = 0;
+        let mut rest: &mut [u8] = &mut table;
+        while let Some((first, after)) = rest.split_first_mut() {
+            *first = match byte {
+                b'"' => TEXT,
+                b'-' | b'0'..=b'9' => NUMBER,
+                b't' | b'f' => BOOLEAN,
+                b'n' => NULL,
+                b'{' => OBJECT,
+                b'[' => ARRAY,
+                _ => 0,
+            };
+            byte = byte.wrapping_add(1);
+            rest = after;
+        }
+        table
+    }
+
+    /// The class that `byte` begins; 0 if no value begins with it.
+    #[inline(always)]
+    pub(in crate::mask) fn of(byte: u8) -> u8 {
+        TABLE.get(usize::from(byte)).copied().unwrap_or(0)
+    }
+}
+
+/// What a rule does beyond its masks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing: scalars by their class, or a subtree that leaves or goes as a whole.
+    Plain,
+    /// The member is dropped with its separator.
+    Drop,
+    /// An object here is the node `index`.
+    Node,
+    /// An object here is the node `index` and counts as a record.
+    Record,
+}
+
+/// The counter of what has no path of its own; those of paths come after it.
+pub(super) const NAMELESS: u16 = 0;
+
+/// What becomes of a value. Arrays hand their rule on to their elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rule {
+    /// Classes that are copied, or entered if they are containers.
+    pub(super) copy: u8,
+    /// Classes that go to the masker `index`. What is in neither is replaced by `null`.
+    pub(super) mask: u8,
+    pub(super) kind: Kind,
+    /// A node or a masker, depending on `kind` and `mask`.
+    pub(super) index: u16,
+    /// Which counter it adds to.
+    pub(super) slot: u16,
+}
+
+impl Rule {
+    /// Everything is copied, if copying is on at all: envelope members, and the inside of what is
+    /// dropped or replaced.
+    pub(super) const WHOLE: Self =
+        Self { copy: class::ANY, mask: 0, kind: Kind::Plain, index: 0, slot: NAMELESS };
+
+    /// The member is dropped and counted in `slot`.
+    pub(super) const fn drop(slot: u16) -> Self {
+        Self { copy: class::ANY, mask: 0, kind: Kind::Drop, index: 0, slot }
+    }
+
+    /// Values of `classes` leave as they are, others become `null`.
+    pub(super) const fn clear(classes: u8, slot: u16) -> Self {
+        Self { copy: classes | class::NULL | class::ARRAY, mask: 0, kind: Kind::Plain, index: 0, slot }
+    }
+
+    /// Scalars go to the masker `index`, objects become `null`.
+    pub(super) const fn masked(index: u16, slot: u16) -> Self {
+        Self { copy: class::NULL | class::ARRAY, mask: class::SCALAR, kind: Kind::Plain, index, slot }
+    }
+
+    /// Objects are the node `index`, scalars become `null`.
+    pub(super) const fn node(index: u16, slot: u16) -> Self {
+        Self { copy: class::NULL | class::ARRAY | class::OBJECT, mask: 0, kind: Kind::Node, index, slot }
+    }
+
+    /// Like [`Rule::node`], and every object is a record.
+    pub(super) const fn record(index: u16) -> Self {
+        Self { kind: Kind::Record, ..Self::node(index, NAMELESS) }
+    }
+}
+
+/// The members of one object that have a rule.
+#[derive(Debug)]
+struct Node {
+    /// Entry indices by hash, [`FREE`] where there is none; at least half of them free.
+    buckets: Box<[u16]>,
+}
+
+/// One member of one node.
+#[derive(Debug)]
+struct Entry {
+    prefix: u64,
+    name: Box<[u8]>,
+    rule: Rule,
+}
+
+const FREE: u16 = u16::MAX;
+
+/// All nodes of a plan.
+#[derive(Debug, Default)]
+pub(super) struct Automaton {
+    nodes: Vec<Node>,
+    entries: Vec<Entry>,
+}
+
+/// More nodes or members than the automaton can number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLarge;
+
+impl Automaton {
+    /// The most entries: their numbers and those of the nodes must fit 16 bits together.
+    const MAX_ENTRIES: usize = 1 << 15;
+
+    /// Adds a node with these members, whose names differ.
+    pub(super) fn add(&mut self, members: &[(&str, Rule)]) -> Result<u16, TooLarge> {
+        let size = (members.len() * 2).next_power_of_two();
+        let mut buckets = vec![FREE; size].into_boxed_slice();
+        for (name, rule) in members {
+            let entry = u16::try_from(self.entries.len()).map_err(|_| TooLarge)?;
+            let name = name.as_bytes();
+            let start = bucket(prefix(name), name.len(), size);
+            let (front, back) = buckets.split_at_mut(start);
+            if let Some(free) = back.iter_mut().chain(front).find(|bucket| **bucket == FREE) {
+                *free = entry;
+            }
+            self.entries.push(Entry { prefix: prefix(name), name: name.into(), rule: *rule });
+        }
+        let node = u16::try_from(self.nodes.len()).map_err(|_| TooLarge)?;
+        self.nodes.push(Node { buckets });
+        let numbers = self.entries.len() + self.nodes.len();
+        if numbers > Self::MAX_ENTRIES { Err(TooLarge) } else { Ok(node) }
+    }
+
+    /// How many positions a body can be at: one before each node's first member, one after each entry.
+    pub(super) fn positions(&self) -> usize {
+        self.entries.len() + self.nodes.len()
+    }
+
+    /// The position before the first member of `node`.
+    #[inline(always)]
+    pub(super) fn start(&self, node: u16) -> u16 {
+        u16::try_from(self.entries.len()).unwrap_or(FREE).wrapping_add(node)
+    }
+
+    /// The entry of `node` for a member name. `prefix` is the name's [`prefix`].
+    pub(super) fn find(&self, node: u16, name: &[u8], prefix: u64) -> Option<u16> {
+        let buckets = &self.nodes.get(usize::from(node))?.buckets;
+        let (front, back) = buckets.split_at_checked(bucket(prefix, name.len(), buckets.len()))?;
+        back.iter()
+            .chain(front)
+            .take_while(|entry| **entry != FREE)
+            .find(|entry| self.rule_if(**entry, name, prefix).is_some())
+            .copied()
+    }
+
+    /// The rule of `entry`, if that is what `name` names.
+    #[inline(always)]
+    pub(super) fn rule_if(&self, entry: u16, name: &[u8], prefix: u64) -> Option<Rule> {
+        let entry = self.entries.get(usize::from(entry))?;
+        let same = entry.prefix == prefix
+            && entry.name.len() == name.len()
+            && (name.len() <= 8 || *entry.name == *name);
+        same.then_some(entry.rule)
+    }
+}
+
+/// Where the search for a name begins in a table of `size` buckets, a power of two.
+#[inline(always)]
+fn bucket(prefix: u64, length: usize, size: usize) -> usize {
+    let length = u64::try_from(length).unwrap_or(u64::MAX);
+    let hash = (prefix ^ length.rotate_left(56)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    // The upper half of a multiplicative hash is the well-mixed one.
+    usize::try_from(hash >> 40).unwrap_or(0) & size.wrapping_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_is_found_and_nothing_else() {
+        let names: Vec<String> = (0..300).map(|i| format!("{}name-{i}", "x".repeat(i % 13))).collect();
+        let members: Vec<(&str, Rule)> =
+            (0_u16..).zip(&names).map(|(i, n)| (n.as_str(), Rule::drop(i))).collect();
+        let mut automaton = Automaton::default();
+        assert_eq!(automaton.add(&[]), Ok(0));
+        let node = automaton.add(&members).unwrap();
+        for (name, rule) in members {
+            let name = name.as_bytes();
+            let entry = automaton.find(node, name, prefix(name)).unwrap();
+            assert_eq!(automaton.rule_if(entry, name, prefix(name)), Some(rule));
+            assert_eq!(automaton.find(0, name, prefix(name)), None);
+            let longer = [name, b"\0"].concat();
+            assert_eq!(automaton.find(node, &longer, prefix(&longer)), None);
+        }
+    }
+}

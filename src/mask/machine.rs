@@ -1,0 +1,360 @@
+//! The token machine: grammar, copying and dropping over one piece of a body.
+//!
+//! [`Scan`] walks a piece of valid UTF-8; [`State`] is what it carries from one piece to the next.
+//! What may leave is never copied byte by byte: `mark` is where the bytes begin that are not written
+//! yet, and they are written as one range when something else must come between or the piece ends.
+//!
+//! Three things interrupt copying. A *dropped* member goes with the separator before it; so the
+//! separator, the white space after it and the name are *held* until the name has been looked up. A
+//! *replaced* value is `null` from its first byte on. A *masked* scalar is taken whole.
+//!
+//! INVARIANT: `copying` is off from the first byte of a value that does not leave to its last, and
+//! inside it every rule is [`Rule::WHOLE`].
+
+mod members;
+mod scalars;
+mod state;
+
+use super::automaton::{Kind, Rule, class};
+use super::error::MaskError;
+use super::plan::Plan;
+use super::text::{is_space, space_run};
+use super::transform::Bounds;
+use scalars::keep_up_to;
+pub(super) use state::State;
+use state::{After, Expect, Frame, Number, Shape};
+
+/// One walk over one piece.
+#[derive(Debug)]
+pub(super) struct Scan<'s> {
+    pub(super) plan: &'s Plan,
+    pub(super) bounds: &'s Bounds,
+    pub(super) state: &'s mut State,
+    /// Valid UTF-8.
+    pub(super) piece: &'s [u8],
+    /// Where in the body the piece begins.
+    pub(super) base: u64,
+    pub(super) out: &'s mut Vec<u8>,
+    at: usize,
+    /// While copying: where the bytes begin that are not written.
+    mark: usize,
+    /// While holding: where the held bytes of this piece begin.
+    hold: usize,
+}
+
+impl<'s> Scan<'s> {
+    pub(super) fn new(
+        plan: &'s Plan,
+        bounds: &'s Bounds,
+        state: &'s mut State,
+        piece: &'s [u8],
+        base: u64,
+        out: &'s mut Vec<u8>,
+    ) -> Self {
+        state.value_from = 0;
+        Self { plan, bounds, state, piece, base, out, at: 0, mark: 0, hold: 0 }
+    }
+
+    /// Walks the whole piece.
+    pub(super) fn run(mut self) -> Result<(), MaskError> {
+        while self.at < self.piece.len() {
+            match self.state.expect {
+                Expect::SeparatorOrEnd => self.separator()?,
+                Expect::Key | Expect::KeyOrEnd => self.key()?,
+                Expect::Colon => self.colon()?,
+                Expect::Value | Expect::ElementOrEnd => self.value()?,
+                Expect::InText | Expect::InKey => self.string()?,
+                Expect::InNumber(number) => self.number(number)?,
+                Expect::InLiteral(rest) => self.literal(rest)?,
+                Expect::Nothing => self.nothing()?,
+            }
+        }
+        self.park()
+    }
+
+    /// Ends the body: a number at its very end has no byte after it that would end it.
+    pub(super) fn finish(mut self) -> Result<(), MaskError> {
+        if let Expect::InNumber(number) = self.state.expect
+            && number.may_end()
+            && self.state.top.shape == Shape::Root
+        {
+            self.end_value();
+        }
+        // Between lines there may be blank ones, or none at all.
+        let between_lines =
+            self.state.expect == Expect::Value && self.plan.lines && self.state.top.shape == Shape::Root;
+        let ended = self.state.expect == Expect::Nothing || between_lines;
+        if ended { Ok(()) } else { Err(MaskError::Truncated { at: self.base }) }
+    }
+
+    #[inline(always)]
+    fn peek(&self) -> Option<u8> {
+        self.piece.get(self.at).copied()
+    }
+
+    /// The next byte that is not white space.
+    #[inline(always)]
+    fn token(&mut self) -> Result<Option<u8>, MaskError> {
+        match self.peek() {
+            Some(byte) if !is_space(byte) => Ok(Some(byte)),
+            _ => self.token_after_space(),
+        }
+    }
+
+    fn token_after_space(&mut self) -> Result<Option<u8>, MaskError> {
+        let rest = self.piece.get(self.at..).unwrap_or_default();
+        let run = space_run(rest);
+        if self.plan.lines
+            && self.state.top.shape != Shape::Root
+            && let Some(newline) = rest.iter().take(run).position(|byte| *byte == b'\n')
+        {
+            self.at += newline;
+            self.check_space()?;
+            return Err(self.syntax(self.at, "the rest of the document on the same line"));
+        }
+        self.at += run;
+        self.check_space()?;
+        Ok(self.peek())
+    }
+
+    fn offset(&self, at: usize) -> u64 {
+        self.base + as_u64(at)
+    }
+
+    #[cold]
+    fn syntax(&self, at: usize, expected: &'static str) -> MaskError {
+        MaskError::Syntax { at: self.offset(at), expected }
+    }
+
+    /// Writes the bytes that are copied up to `end`.
+    #[inline(always)]
+    fn flush(&mut self, end: usize) {
+        if let Some(bytes) = self.piece.get(self.mark..end) {
+            self.out.extend_from_slice(bytes);
+        }
+        self.mark = end;
+    }
+
+    #[inline(always)]
+    fn separator(&mut self) -> Result<(), MaskError> {
+        let Some(byte) = self.token()? else { return Ok(()) };
+        let in_object = matches!(self.state.top.shape, Shape::Members | Shape::Whole);
+        match byte {
+            b',' if in_object => {
+                if self.state.top.shape == Shape::Members {
+                    self.start_hold();
+                }
+                self.state.expect = Expect::Key;
+                self.at += 1;
+            }
+            b',' => {
+                self.state.rule = self.state.top.rule;
+                self.state.expect = Expect::Value;
+                self.at += 1;
+            }
+            b'}' if in_object => self.close(),
+            b']' if !in_object => self.close(),
+            _ => return Err(self.syntax(self.at, if in_object { "`,` or `}`" } else { "`,` or `]`" })),
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if self.state.holding {
+            if !self.state.copying {
+                self.release(0);
+            }
+            self.settle();
+        }
+        self.at += 1;
+        self.state.after = self.state.top.after;
+        if let Some(frame) = self.state.stack.pop() {
+            self.state.top = frame;
+        }
+        self.end_value();
+    }
+
+    #[inline(always)]
+    fn key(&mut self) -> Result<(), MaskError> {
+        let Some(byte) = self.token()? else { return Ok(()) };
+        match byte {
+            b'"' => {
+                self.at += 1;
+                self.state.escaped = false;
+                self.state.key = self.at;
+                self.state.key_is_held = false;
+                self.state.expect = Expect::InKey;
+                self.string()
+            }
+            b'}' if self.state.expect == Expect::KeyOrEnd => {
+                self.close();
+                Ok(())
+            }
+            _ => Err(self.syntax(self.at, "a member name in quotes")),
+        }
+    }
+
+    #[inline(always)]
+    fn colon(&mut self) -> Result<(), MaskError> {
+        match self.token()? {
+            None => Ok(()),
+            Some(b':') => {
+                self.at += 1;
+                self.state.expect = Expect::Value;
+                Ok(())
+            }
+            Some(_) => Err(self.syntax(self.at, "`:`")),
+        }
+    }
+
+    #[inline(always)]
+    fn value(&mut self) -> Result<(), MaskError> {
+        let Some(byte) = self.token()? else { return Ok(()) };
+        let class = class::of(byte);
+        let rule = self.state.rule;
+        if rule.copy & class == 0 {
+            if class == 0 {
+                return self.no_value(byte);
+            }
+            if rule.mask & class != 0 {
+                self.interrupt(After::Mask);
+            } else {
+                self.interrupt(After::Resume);
+                self.out.extend_from_slice(b"null");
+                self.state.count_masked(rule.slot);
+                self.state.rule = Rule::WHOLE;
+            }
+        }
+        match byte {
+            b'"' => {
+                self.at += 1;
+                self.state.escaped = false;
+                self.state.expect = Expect::InText;
+                self.string()
+            }
+            b'{' => self.open(self.object_shape()),
+            b'[' => self.open(Shape::Array),
+            b't' => self.literal(b"true"),
+            b'f' => self.literal(b"false"),
+            b'n' => self.literal(b"null"),
+            b'-' => self.begin_number(Number::Sign),
+            b'0' => self.begin_number(Number::Zero),
+            _ => self.begin_number(Number::Integer),
+        }
+    }
+
+    fn no_value(&mut self, byte: u8) -> Result<(), MaskError> {
+        if byte == b']' && self.state.expect == Expect::ElementOrEnd {
+            self.close();
+            return Ok(());
+        }
+        if byte == 0xEF && self.offset(self.at) == 0 {
+            return Err(MaskError::ByteOrderMark);
+        }
+        Err(self.syntax(self.at, "a value"))
+    }
+
+    /// Copying stops before the value that begins here.
+    #[inline(always)]
+    fn interrupt(&mut self, after: After) {
+        self.flush(self.at);
+        self.state.copying = false;
+        self.state.after = after;
+        self.state.value_from = self.at;
+    }
+
+    fn object_shape(&self) -> Shape {
+        match self.state.rule.kind {
+            Kind::Node | Kind::Record => Shape::Members,
+            Kind::Plain | Kind::Drop => Shape::Whole,
+        }
+    }
+
+    #[inline(always)]
+    fn open(&mut self, shape: Shape) -> Result<(), MaskError> {
+        if self.state.stack.len() >= self.bounds.depth {
+            return Err(MaskError::Depth { at: self.offset(self.at), max: self.bounds.depth });
+        }
+        let rule = self.state.rule;
+        let after = std::mem::replace(&mut self.state.after, After::Nothing);
+        let position = self.plan.automaton.start(rule.index);
+        let frame = Frame { rule, shape, after, kept: false, position };
+        let parent = std::mem::replace(&mut self.state.top, frame);
+        self.state.stack.push(parent);
+        self.at += 1;
+        self.state.expect = if shape == Shape::Array { Expect::ElementOrEnd } else { Expect::KeyOrEnd };
+        if shape == Shape::Members {
+            self.start_hold();
+            if rule.kind == Kind::Record {
+                self.state.records += 1;
+                if let Some(max) = self.bounds.records.filter(|max| self.state.records > *max) {
+                    return Err(MaskError::TooManyRecords { max });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The value at hand ends before `at`.
+    #[inline(always)]
+    fn end_value(&mut self) {
+        self.state.expect = match self.state.top.shape {
+            Shape::Root => Expect::Nothing,
+            Shape::Array | Shape::Members | Shape::Whole => Expect::SeparatorOrEnd,
+        };
+        match self.state.after {
+            After::Nothing => return,
+            After::Hold => self.start_hold(),
+            After::Mask => self.mask_value(),
+            After::Resume => {
+                self.state.copying = true;
+                self.mark = self.at;
+            }
+        }
+        self.state.after = After::Nothing;
+    }
+
+    /// After a document there may be white space, and on a new line another document.
+    fn nothing(&mut self) -> Result<(), MaskError> {
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'\n' if self.plan.lines => {
+                    self.state.expect = Expect::Value;
+                    self.state.rule = self.state.top.rule;
+                    self.at += 1;
+                    return Ok(());
+                }
+                space if is_space(space) => self.at += 1,
+                _ => return Err(MaskError::Trailing { at: self.offset(self.at) }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts away what the next piece needs of this one.
+    fn park(&mut self) -> Result<(), MaskError> {
+        let end = self.piece.len();
+        if self.state.copying {
+            self.flush(if self.state.holding { self.hold } else { end });
+        }
+        if self.state.holding {
+            if self.state.expect == Expect::InKey {
+                self.check_key(end)?;
+                if !self.state.key_is_held {
+                    self.state.key = self.state.held.len() + (self.state.key - self.hold);
+                    self.state.key_is_held = true;
+                }
+            }
+            self.state.held.extend_from_slice(self.piece.get(self.hold..).unwrap_or_default());
+        }
+        if self.state.after == After::Mask {
+            let part = self.piece.get(self.state.value_from..).unwrap_or_default();
+            keep_up_to(&mut self.state.value, part, self.bounds.value);
+        }
+        Ok(())
+    }
+}
+
+fn as_u64(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

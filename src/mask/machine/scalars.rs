@@ -1,0 +1,193 @@
+//! Scalars: strings, numbers and literals by their grammar, and what a masker leaves of them.
+
+use super::super::error::MaskError;
+use super::super::masker::Value;
+use super::super::text::{decode, plain_run};
+use super::Scan;
+use super::state::{Escape, Expect, Half, Number, Shape};
+
+impl Scan<'_> {
+    /// The error of a string, unless it lies in a name that is too long already.
+    #[cold]
+    pub(super) fn string_error(&self, error: MaskError) -> MaskError {
+        let is_name = self.state.expect == Expect::InKey && self.state.top.shape == Shape::Members;
+        match self.check_key(self.at) {
+            Err(too_long) if is_name => too_long,
+            _ => error,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn string(&mut self) -> Result<(), MaskError> {
+        if self.state.escape != Escape::None {
+            self.escape()?;
+        }
+        loop {
+            self.at += plain_run(self.piece.get(self.at..).unwrap_or_default());
+            match self.peek() {
+                None => return Ok(()),
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    self.at += 1;
+                    self.state.escaped = true;
+                    self.state.escape = Escape::Begun;
+                    self.escape()?;
+                }
+                Some(_) => return Err(self.string_error(MaskError::Control { at: self.offset(self.at) })),
+            }
+        }
+        self.at += 1;
+        if self.state.expect == Expect::InKey {
+            return self.end_key();
+        }
+        self.end_value();
+        Ok(())
+    }
+
+    /// Walks an escape to its end, or to that of the piece.
+    pub(super) fn escape(&mut self) -> Result<(), MaskError> {
+        while let Some(byte) = self.peek()
+            && self.state.escape != Escape::None
+        {
+            self.state.escape = match (self.state.escape, byte) {
+                (Escape::Begun, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Escape::None,
+                (Escape::Begun, b'u') => Escape::Hex { left: 4, unit: 0, half: Half::FirstOrNone },
+                (Escape::Hex { left, unit, half }, _) => self.hex(byte, left, unit, half)?,
+                (Escape::WantsBackslash, b'\\') => Escape::WantsU,
+                (Escape::WantsU, b'u') => Escape::Hex { left: 4, unit: 0, half: Half::Second },
+                (Escape::WantsBackslash | Escape::WantsU, _) => {
+                    return Err(self.string_error(MaskError::Surrogate { at: self.offset(self.at) }));
+                }
+                (Escape::Begun | Escape::None, _) => {
+                    return Err(self.string_error(MaskError::Escape { at: self.offset(self.at) }));
+                }
+            };
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes one hexadecimal digit of a `\u` escape.
+    pub(super) fn hex(&self, byte: u8, left: u8, unit: u16, half: Half) -> Result<Escape, MaskError> {
+        let digit = char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok());
+        let Some(digit) = digit else {
+            return Err(self.string_error(MaskError::Escape { at: self.offset(self.at) }));
+        };
+        let unit = unit << 4 | digit;
+        if left > 1 {
+            return Ok(Escape::Hex { left: left - 1, unit, half });
+        }
+        match (half, unit) {
+            (Half::FirstOrNone, 0xD800..=0xDBFF) => Ok(Escape::WantsBackslash),
+            (Half::Second, 0xDC00..=0xDFFF) => Ok(Escape::None),
+            (Half::Second, _) | (Half::FirstOrNone, 0xDC00..=0xDFFF) => {
+                Err(self.string_error(MaskError::Surrogate { at: self.offset(self.at) }))
+            }
+            (Half::FirstOrNone, _) => Ok(Escape::None),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn begin_number(&mut self, number: Number) -> Result<(), MaskError> {
+        self.at += 1;
+        self.number(number)
+    }
+
+    #[inline(always)]
+    pub(super) fn number(&mut self, mut number: Number) -> Result<(), MaskError> {
+        while let Some(byte) = self.peek() {
+            number = match (number, byte) {
+                (Number::Integer, b'0'..=b'9') => Number::Integer,
+                (Number::Fraction | Number::Point, b'0'..=b'9') => Number::Fraction,
+                (Number::Zero | Number::Integer, b'.') => Number::Point,
+                (Number::Sign, b'0') => Number::Zero,
+                (Number::Sign, b'1'..=b'9') => Number::Integer,
+                (Number::Zero | Number::Integer | Number::Fraction, b'e' | b'E') => Number::Exponent,
+                (Number::Exponent, b'+' | b'-') => Number::ExponentSign,
+                (Number::Exponent | Number::ExponentSign | Number::ExponentDigits, b'0'..=b'9') => {
+                    Number::ExponentDigits
+                }
+                (ended, _) if ended.may_end() => {
+                    self.end_value();
+                    return Ok(());
+                }
+                _ => return Err(self.syntax(self.at, "a digit")),
+            };
+            self.at += 1;
+        }
+        self.state.expect = Expect::InNumber(number);
+        Ok(())
+    }
+
+    /// Takes what is left of `true`, `false` or `null`.
+    #[inline(always)]
+    pub(super) fn literal(&mut self, mut rest: &'static [u8]) -> Result<(), MaskError> {
+        while let Some((wanted, after)) = rest.split_first() {
+            match self.peek() {
+                None => {
+                    self.state.expect = Expect::InLiteral(rest);
+                    return Ok(());
+                }
+                Some(byte) if byte == *wanted => self.at += 1,
+                Some(_) => return Err(self.syntax(self.at, "`true`, `false` or `null`")),
+            }
+            rest = after;
+        }
+        self.end_value();
+        Ok(())
+    }
+
+    /// Writes what the masker leaves of the value that ends before `at`.
+    pub(super) fn mask_value(&mut self) {
+        let state = &mut *self.state;
+        let last = self.piece.get(state.value_from..self.at).unwrap_or_default();
+        let raw = if state.value.is_empty() {
+            last
+        } else {
+            keep_up_to(&mut state.value, last, self.bounds.value);
+            &state.value
+        };
+        if let Some(fitted) = self.plan.maskers.get(usize::from(state.rule.index)) {
+            if raw.len() <= self.bounds.value {
+                let value = scalar(raw, state.escaped, &mut state.decoded);
+                fitted.masker.apply(value, fitted.pseudonym.as_ref(), self.out);
+            } else {
+                fitted
+                    .masker
+                    .hide(scalar(raw.get(..1).unwrap_or_default(), false, &mut state.decoded), self.out);
+            }
+        }
+        state.value.clear();
+        let slot = state.rule.slot;
+        state.count_masked(slot);
+        self.state.copying = true;
+        self.mark = self.at;
+    }
+}
+
+/// The scalar that `raw` writes; `decoded` holds its text if it has escapes.
+fn scalar<'v>(raw: &'v [u8], escaped: bool, decoded: &'v mut String) -> Value<'v> {
+    let text = std::str::from_utf8(raw).unwrap_or_default();
+    match raw.first() {
+        Some(b'"') => {
+            let inside = text.strip_prefix('"').unwrap_or_default();
+            let inside = inside.strip_suffix('"').unwrap_or_default();
+            if !escaped {
+                return Value::Text(inside);
+            }
+            decoded.clear();
+            decode(inside, decoded);
+            Value::Text(decoded)
+        }
+        Some(b't') => Value::Boolean(true),
+        Some(b'f') => Value::Boolean(false),
+        Some(b'n') | None => Value::Null,
+        Some(_) => Value::Number(text),
+    }
+}
+
+/// Appends to `value` until it is one byte longer than `bound`, which tells that it is too long.
+pub(super) fn keep_up_to(value: &mut Vec<u8>, part: &[u8], bound: usize) {
+    let room = bound.saturating_add(1).saturating_sub(value.len());
+    value.extend_from_slice(part.get(..room).unwrap_or(part));
+}

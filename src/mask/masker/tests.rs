@@ -1,0 +1,268 @@
+use super::*;
+use proptest::prelude::*;
+
+fn masker(definition: &str) -> Masker {
+    let mut words = definition.split(' ');
+    let method = words.next().unwrap();
+    let parameters: Vec<(&str, &str)> = words.map(|word| word.split_once('=').unwrap()).collect();
+    Masker::parse(method, &parameters).unwrap()
+}
+
+fn apply(masker: &Masker, value: Value<'_>) -> String {
+    let mut out = Vec::new();
+    masker.apply(value, None, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[track_caller]
+fn check(definition: &str, cases: &[(&str, &str)]) {
+    let masker = masker(definition);
+    for (text, expected) in cases {
+        let left = apply(&masker, Value::Text(text));
+        assert_eq!(serde_json::from_str::<String>(&left).unwrap(), *expected, "{definition} of {text}");
+    }
+}
+
+#[test]
+fn identifiers() {
+    check(
+        "resident-id",
+        &[("11010519491231002X", "1****************X"), ("110105194912310021", "***"), ("", "***")],
+    );
+    check("resident-id first=6 last=0", &[("11010519491231002x", "110105****************")]);
+    check("credit-code", &[("91350100M000100Y43", "91************0Y43"), ("91350100M000100Y44", "***")]);
+    check("bank-card", &[("4111 1111 1111 1111", "************1111"), ("4111111111111112", "***")]);
+    check("bank-card last=0", &[("4111111111111111", "************")]);
+    check(
+        "plate",
+        &[("皖A12345", "皖A****5"), ("皖AD12345", "皖A****5"), ("京A1234警", "京A****警"), ("12345", "***")],
+    );
+    check("plate first=1 last=0", &[("皖A·12345", "皖****")]);
+    check(
+        "licence-no",
+        &[
+            ("皖(2020)屯溪区不动产权第0001234号", "皖(***4号"),
+            ("AB12345", "***"),
+            ("12 45678901", "***"),
+            ("AB-2020-001", "AB***01"),
+        ],
+    );
+}
+
+#[test]
+fn mobiles_keep_their_separators() {
+    check(
+        "mobile",
+        &[
+            ("13800138000", "138****8000"),
+            ("+8613800138000", "+86138****8000"),
+            ("+86 138-0013-8000", "+86 138-****-8000"),
+            ("008613800138000", "0086138****8000"),
+            ("0559-2512345", "***"),
+            ("13800138000,13800138001", "***"),
+        ],
+    );
+    check("mobile first=0 last=2", &[("138 0013 8000", "*** **** **00")]);
+}
+
+#[test]
+fn names_keep_their_surname() {
+    check(
+        "name",
+        &[
+            ("张三", "张**"),
+            ("欧阳修", "欧阳**"),
+            ("诸葛孔明", "诸葛**"),
+            ("欧阳", "欧**"),
+            ("张", "***"),
+            ("", "***"),
+            ("阿卜杜拉·买买提", "阿**"),
+            ("迪丽热巴•迪力木拉提", "迪**"),
+            ("欧阳·娜娜", "欧**"),
+            ("·张三", "***"),
+            ("𠮷田太", "𠮷**"),
+            ("John Smith", "***"),
+            ("张三13800138000", "***"),
+            ("张 三", "***"),
+            ("一二三四五六七八九十一二三四五六七八九十一", "***"),
+        ],
+    );
+}
+
+#[test]
+fn addresses_are_cut_after_the_district() {
+    check(
+        "address",
+        &[
+            ("安徽省黄山市屯溪区前园北路12号", "安徽省黄山市屯溪区***"),
+            ("安徽省黄山市歙县徽城镇紫阳路1号", "安徽省黄山市歙县***"),
+            ("安徽省宣城市宁国市河沥溪街道", "安徽省宣城市宁国市***"),
+            ("黄山市屯溪区市场路1号", "黄山市屯溪区***"),
+            ("北京市朝阳区建国路1号", "北京市朝阳区***"),
+            ("江西省景德镇市珠山区x", "江西省景德镇市珠山区***"),
+            ("河南省新乡市红旗区平原路1号", "河南省新乡市红旗区***"),
+            ("内蒙古自治区呼伦贝尔市鄂温克族自治旗巴彦托海镇", "内蒙古自治区呼伦贝尔市鄂温克族自治旗***"),
+            ("新疆维吾尔自治区伊犁哈萨克自治州伊宁市解放路", "新疆维吾尔自治区伊犁哈萨克自治州伊宁市***"),
+            (
+                "云南省临沧市双江拉祜族佤族布朗族傣族自治县勐勐镇",
+                "云南省临沧市双江拉祜族佤族布朗族傣族自治县***",
+            ),
+            ("贵州省黔西南布依族苗族自治州兴义市桔山街道", "贵州省黔西南布依族苗族自治州兴义市***"),
+            ("湖北省荆州市沙市区北京路1号", "湖北省荆州市沙市区***"),
+            // No district: less is kept.
+            ("安徽省黄山市阳光小区3栋502", "安徽省黄山市***"),
+            ("安徽省黄山市前园北路12号", "安徽省黄山市***"),
+            ("安徽省前园北路12号市区", "安徽省***"),
+            ("安徽省合肥市经济技术开发区管委会大楼", "安徽省合肥市经济技术开发区***"),
+            // No province: a city and a district, or nothing.
+            ("黄山市前园北路12号", "***"),
+            ("幸福路市场3号", "***"),
+            ("菜市场东边小区", "***"),
+            ("前园北路12号", "***"),
+            ("安徽省黄山市屯溪区", "***"),
+            ("No. 12 North Road", "***"),
+            ("", "***"),
+        ],
+    );
+    check(
+        "address keep=city",
+        &[("安徽省黄山市屯溪区x路", "安徽省黄山市***"), ("北京市朝阳区x路", "北京市***")],
+    );
+    check("address keep=province", &[("安徽省黄山市屯溪区x路", "安徽省***"), ("黄山市屯溪区x路", "***")]);
+}
+
+#[test]
+fn other_text() {
+    check(
+        "email",
+        &[
+            ("zhangsan@163.com", "z***@163.com"),
+            ("a@b.cn", "***@b.cn"),
+            ("张三@例子.中国", "张***@例子.中国"),
+            ("not an address", "***"),
+            ("a@11010519491231002x.cn", "***"),
+        ],
+    );
+    check(
+        "date-year",
+        &[("1990-03-07", "1990"), ("1990年3月7日", "1990"), ("1990-02-30", "***"), ("643000000", "***")],
+    );
+    check("date-year keep=month", &[("1990/3/7", "1990-03"), ("19900307", "1990-03")]);
+    check(
+        "keep-first count=2",
+        &[("黄山市屯溪区", "黄山***"), ("ab", "***"), ("a\"b", "a\"***"), ("", "***")],
+    );
+    check("keep-last count=2", &[("黄山市屯溪区", "***溪区"), ("ab", "***"), ("a\\\n", "***\\\n")]);
+    check("full", &[("anything", "***"), ("", "***")]);
+    check("pseudonym", &[("without a key", "***")]);
+    check("drop", &[("anything", "***")]);
+    assert_eq!(apply(&masker("null"), Value::Text("anything")), "null");
+}
+
+#[test]
+fn bands() {
+    check(
+        "bucket edges=0,100,200.5",
+        &[
+            ("-1", "<0"),
+            ("0", "0-100"),
+            ("99.99", "0-100"),
+            ("100", "100-200.5"),
+            ("2e2", "100-200.5"),
+            ("200.5", ">=200.5"),
+            ("1e308", ">=200.5"),
+            ("inf", "***"),
+            ("NaN", "***"),
+            ("+1", "***"),
+            (".5", "***"),
+            ("01", "***"),
+            ("1.", "***"),
+            ("500万", "***"),
+            ("1e999", "***"),
+        ],
+    );
+    assert_eq!(apply(&masker("bucket edges=100"), Value::Number("12")), "\"<100\"");
+    assert_eq!(apply(&masker("bucket edges=100"), Value::Number("1E2")), "\">=100\"");
+    assert_eq!(apply(&masker("bucket edges=100"), Value::Number("1e999")), "null");
+}
+
+#[test]
+fn values_other_than_text() {
+    for (definition, number, expected) in [
+        ("mobile", "13800138000", "\"138****8000\""),
+        ("bank-card", "4111111111111111", "\"************1111\""),
+        ("resident-id", "440524188001010014", "\"4****************4\""),
+        ("date-year", "19900307", "\"1990\""),
+        ("date-year", "643000000", "null"),
+        ("keep-first count=2", "12345", "\"12***\""),
+        ("keep-first count=2", "-1.5", "null"),
+        ("licence-no", "-12345678.5", "null"),
+        ("full", "1", "null"),
+        ("name", "1", "null"),
+        ("null", "1", "null"),
+    ] {
+        assert_eq!(apply(&masker(definition), Value::Number(number)), expected, "{definition} of {number}");
+    }
+    for method in Maskers::builtin().iter().map(|(_, masker)| masker) {
+        assert_eq!(apply(method, Value::Null), "null");
+        assert_eq!(apply(method, Value::Boolean(true)), "null");
+    }
+}
+
+#[test]
+fn definitions_are_checked() {
+    let error = |method: &str, parameters: &[(&str, &str)]| {
+        Masker::parse(method, parameters).unwrap_err().to_string()
+    };
+    assert_eq!(error("mobil", &[]), "`mobil` is not a masking method; `mobile` is");
+    assert_eq!(error("something-else", &[]), "`something-else` is not a masking method");
+    assert_eq!(error("full", &[("keep", "1")]), "`keep` is not a parameter of `full`, or it stands twice");
+    assert_eq!(
+        error("mobile", &[("first", "1"), ("first", "1")]),
+        "`first` is not a parameter of `mobile`, or it stands twice"
+    );
+    assert_eq!(
+        error("mobile", &[("first", "4")]),
+        "`first` of `mobile` is `4`; expected a whole number from 0 to 3"
+    );
+    assert_eq!(
+        error("mobile", &[("last", "+1")]),
+        "`last` of `mobile` is `+1`; expected a whole number from 0 to 4"
+    );
+    assert_eq!(
+        error("keep-first", &[]),
+        "`keep-first` needs the parameter `count`: a whole number from 1 to 64"
+    );
+    assert_eq!(
+        error("address", &[("keep", "street")]),
+        "`keep` of `address` is `street`; expected one of `province`, `city`, `district`"
+    );
+    assert!(error("bucket", &[]).starts_with("`bucket` needs the parameter `edges`: 1 to 64 numbers"));
+    for edges in ["", "a", "2,1", "1,1", "1,,2", "nan", "1;2"] {
+        assert!(error("bucket", &[("edges", edges)]).starts_with("`edges` of `bucket` is"), "{edges}");
+    }
+    assert!(error("pseudonym", &[("join", "Not A Name")]).starts_with("`join` of `pseudonym` is"));
+    let mut maskers = Maskers::builtin();
+    let name = MaskerName::parse("mobile").unwrap();
+    assert_eq!(
+        maskers.insert(name.clone(), masker("keep-first count=9")).unwrap_err().to_string(),
+        "a masker named `mobile` exists already; a built-in masker cannot be redefined"
+    );
+    assert_eq!(maskers.get(&name), Some(&masker("mobile")));
+    assert_eq!(maskers.iter().count(), Masker::METHODS.len() - 3, "all but those that need a parameter");
+}
+
+proptest! {
+    /// Whatever comes in, one JSON value comes out, and never the whole of a longer text.
+    #[test]
+    fn every_masker_writes_one_value_and_hides_something(text in "\\PC{0,40}|[0-9]{8,19}|[a-z0-9]{1,9}@[a-z]{1,5}\\.cn") {
+        let all = ["keep-first count=3", "keep-last count=3", "bucket edges=1,5"];
+        let builtin: Vec<String> = Maskers::builtin().iter().map(|(name, _)| name.to_string()).collect();
+        for definition in all.into_iter().chain(builtin.iter().map(String::as_str)) {
+            let left = apply(&masker(definition), Value::Text(&text));
+            let left: serde_json::Value = serde_json::from_str(&left).unwrap();
+            let shown = left.as_str().unwrap_or_default();
+            prop_assert!(text.chars().count() < 4 || !shown.contains(&text), "{definition} of {text} shows {shown}");
+        }
+    }
+}

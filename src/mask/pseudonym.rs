@@ -1,0 +1,94 @@
+//! Keyed pseudonyms (基于密码技术的标识符派生假名, GB/T 37964-2019 annex A.4).
+//!
+//! HMAC-SHA-256 (RFC 2104) under a key that is derived for one consuming department and one field,
+//! so that departments cannot join what they were given separately. Truncated to 128 bits and
+//! written with the label of the secret, so that a rotated secret is seen. Base 32 (RFC 4648), in
+//! lower case, survives systems that fold case and needs no escaping anywhere.
+
+use aws_lc_rs::hmac;
+use data_encoding::BASE32_NOPAD;
+
+use crate::kernel::id::{DepartmentId, FieldPath, ResourceId};
+use crate::kernel::secret::Secret;
+
+/// How many bytes of the HMAC a pseudonym shows: 128 bits, never fewer.
+const SHOWN_BYTES: usize = 16;
+/// What [`SHOWN_BYTES`] are in base 32 without padding.
+const SHOWN_CHARACTERS: usize = 26;
+
+/// What pseudonyms are derived from: a secret and for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct PseudonymKey<'a> {
+    /// The secret; at least 16 bytes.
+    pub secret: &'a Secret,
+    /// Which secret it is, a word that stands before the `:` in every pseudonym, such as `h1`.
+    pub label: &'a str,
+    /// The department that will see the pseudonyms.
+    pub department: &'a DepartmentId,
+    /// The resource whose fields are masked.
+    pub resource: &'a ResourceId,
+}
+
+impl PseudonymKey<'_> {
+    /// The shortest secret, in bytes: the strength that a pseudonym shows.
+    pub const MIN_SECRET_BYTES: usize = 16;
+    /// The longest label, in bytes.
+    pub const MAX_LABEL_BYTES: usize = 16;
+
+    /// Whether secret and label are such that pseudonyms can be made from them.
+    pub(super) fn is_fit(&self) -> bool {
+        self.secret.expose().len() >= Self::MIN_SECRET_BYTES
+            && (1..=Self::MAX_LABEL_BYTES).contains(&self.label.len())
+            && self.label.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    }
+
+    /// The key for one field, or for all fields of this department that share the name `join`.
+    ///
+    /// Each part is preceded by its length, so that no two choices of parts give one input.
+    #[must_use]
+    pub fn fit(&self, field: &FieldPath, join: Option<&str>) -> FittedPseudonym {
+        let parts = match join {
+            Some(join) => ["pinegate pseudonym 1 joined", self.department.as_str(), join, ""],
+            None => [
+                "pinegate pseudonym 1 field",
+                self.department.as_str(),
+                self.resource.as_str(),
+                field.as_str(),
+            ],
+        };
+        let mut input = Vec::new();
+        for part in parts {
+            input.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            input.extend_from_slice(part.as_bytes());
+        }
+        let root = hmac::Key::new(hmac::HMAC_SHA256, self.secret.expose());
+        let derived = hmac::sign(&root, &input);
+        FittedPseudonym {
+            key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+            label: self.label.to_owned(),
+        }
+    }
+}
+
+/// Makes the pseudonyms of one field for one department.
+#[derive(Debug, Clone)]
+pub struct FittedPseudonym {
+    key: hmac::Key,
+    label: String,
+}
+
+impl FittedPseudonym {
+    /// Writes the pseudonym of `value` as a JSON string, such as `"h1:k5vp…"`.
+    pub(super) fn write(&self, value: &[u8], out: &mut Vec<u8>) {
+        let tag = hmac::sign(&self.key, value);
+        let mut shown = [0; SHOWN_CHARACTERS];
+        let bytes = tag.as_ref().get(..SHOWN_BYTES).unwrap_or_default();
+        BASE32_NOPAD.encode_mut(bytes, &mut shown);
+        shown.make_ascii_lowercase();
+        out.push(b'"');
+        out.extend_from_slice(self.label.as_bytes());
+        out.push(b':');
+        out.extend_from_slice(&shown);
+        out.push(b'"');
+    }
+}

@@ -1,0 +1,262 @@
+//! The engine against serde_json (what is JSON) and the reference (what becomes of it), over
+//! generated bodies, mutated bodies and all kinds of pieces.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::reference::Reference;
+use super::*;
+
+const CATALOGUE: &str = "name:string:name phone:string:mobile size:number born:date:date-year ok:boolean \
+    addr.city:string addr.at.lon:number addr.at.lat:number addr.line:string:address any:object \
+    box:object box.in:string:full box.deep:object box.deep.x:string a_rather_long_member_name_1:string \
+    a_rather_long_member_name_2:string 字段:string";
+
+const NAMES: [&str; 32] = [
+    "name",
+    "phone",
+    "size",
+    "born",
+    "ok",
+    "addr",
+    "city",
+    "at",
+    "lon",
+    "lat",
+    "line",
+    "any",
+    "box",
+    "in",
+    "deep",
+    "x",
+    "a_rather_long_member_name_1",
+    "a_rather_long_member_name_2",
+    "a_rather_long_member_name_3",
+    "字段",
+    "code",
+    "data",
+    "rows",
+    "total",
+    "Name",
+    "unknown",
+    r"\u006eame",
+    r"ph\u006Fne",
+    r"\u5b57段",
+    "",
+    r"data\u0000",
+    r"\ud83d\ude00",
+];
+
+const SCALARS: [&str; 40] = [
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "1",
+    "-1",
+    "1.10",
+    "1E5",
+    "12.5e-3",
+    "99",
+    "1e+2",
+    "13800138000",
+    "12345678901234567890123",
+    "\"\"",
+    "\"a\"",
+    "\"13800138000\"",
+    "\"+86 138 0013 8000\"",
+    "\"张三\"",
+    "\"欧阳修\"",
+    r#""\u5f20\u4e09""#,
+    r#""1\u0033800138000""#,
+    "\"1990-03-07\"",
+    "\"19900307\"",
+    "19900307",
+    "\"安徽省黄山市屯溪区前园北路1号\"",
+    "\"CANARY\"",
+    r#""CANARY\n\"\\\/""#,
+    r#""\ud83d\ude00CANARY""#,
+    "\"😀\"",
+    "\"a longer text without anything to stop at in it\"",
+    r#""ends in a backslash\\""#,
+    "\"{}\"",
+    "\"[\\\"\"",
+    "\"\u{7f}\"",
+    "\"\u{2028}\"",
+    "\"\\u0000\"",
+    "\"null\"",
+    "7",
+    "\"男\"",
+];
+
+fn spaces() -> impl Strategy<Value = &'static str> {
+    prop_oneof![6 => Just(""), 1 => select(vec![" ", "\n", "\t", "\r\n", "  ", "\n          "])]
+}
+
+fn value() -> impl Strategy<Value = String> {
+    let scalar = select(SCALARS.to_vec()).prop_map(str::to_owned);
+    scalar.prop_recursive(6, 60, 8, |inner| {
+        let element = (spaces(), inner.clone(), spaces()).prop_map(|(a, v, b)| format!("{a}{v}{b}"));
+        let member = (spaces(), select(NAMES.to_vec()), spaces(), spaces(), inner, spaces())
+            .prop_map(|(a, k, b, c, v, d)| format!("{a}\"{k}\"{b}:{c}{v}{d}"));
+        prop_oneof![
+            1 => (spaces(), proptest::collection::vec(element, 0..4))
+                .prop_map(|(space, all)| if all.is_empty() { format!("[{space}]") } else { format!("[{}]", all.join(",")) }),
+            3 => (spaces(), proptest::collection::vec(member, 0..8))
+                .prop_map(|(space, all)| if all.is_empty() { format!("{{{space}}}") } else { format!("{{{}}}", all.join(",")) }),
+        ]
+    })
+}
+
+/// A body with records where most shapes expect them.
+fn body() -> impl Strategy<Value = String> {
+    (spaces(), value(), spaces(), any::<bool>()).prop_map(|(a, v, b, wrapped)| {
+        if wrapped {
+            format!("{a}{{\"code\":0,\"data\":{v}, \"rows\" :{{\"data\":[{v},{v}],\"x\":1}}}}{b}")
+        } else {
+            format!("{a}{v}{b}")
+        }
+    })
+}
+
+fn a_shape() -> impl Strategy<Value = BodyShape> {
+    select(vec![
+        shape(Some("data"), "code"),
+        shape(Some("data"), ""),
+        shape(Some("rows.data"), "code rows.total"),
+        shape(None, ""),
+        shape(None, "code box.total"),
+    ])
+}
+
+fn release() -> impl Strategy<Value = Vec<ReleasedField>> {
+    let paths: Vec<FieldPath> = catalogue(CATALOGUE)
+        .into_iter()
+        .map(|field| field.path)
+        .chain([path("addr"), path("addr.at")])
+        .collect();
+    let count = paths.len();
+    let how = prop_oneof![
+        3 => Just(None),
+        3 => Just(Some(Treatment::Clear)),
+        3 => select(vec!["mobile", "name", "full", "null", "drop", "band", "first", "date-year", "address"])
+            .prop_map(|name| Some(Treatment::Masked(MaskerName::parse(name).unwrap()))),
+    ];
+    proptest::collection::vec(how, count).prop_map(move |all| {
+        paths
+            .iter()
+            .zip(all)
+            .filter_map(|(path, how)| Some(ReleasedField { path: path.clone(), treatment: how? }))
+            .collect()
+    })
+}
+
+fn pieces<'b>(body: &'b [u8], cuts: &[usize]) -> Vec<&'b [u8]> {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).chain([0, body.len()]).collect();
+    cuts.sort_unstable();
+    cuts.windows(2).map(|ends| &body[ends[0]..ends[1]]).collect()
+}
+
+/// What serde_json takes for JSON. A number that its floats cannot hold is a number all the same.
+fn is_json(body: &[u8]) -> Option<bool> {
+    match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(_) => Some(true),
+        Err(error) if error.to_string().contains("out of range") => None,
+        Err(_) => Some(false),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn bodies_become_what_the_reference_says(
+        body in body(), shape in a_shape(), fields in release(), cuts in proptest::collection::vec(any::<usize>(), 0..6),
+    ) {
+        let catalogue = catalogue(CATALOGUE);
+        let maskers = maskers();
+        let plan = compile(&shape, &fields, &catalogue).unwrap();
+        let reference = Reference { shape: &shape, catalogue: &catalogue, fields: &fields, maskers: &maskers };
+        let expected = reference.transform(&body);
+        let (out, _) = run_pieces(&plan, Bounds::default(), pieces(body.as_bytes(), &cuts)).unwrap();
+        prop_assert_eq!(String::from_utf8(out).unwrap(), &*expected);
+        let (out, _) = run_pieces(&plan, Bounds::default(), [body.as_bytes()]).unwrap();
+        prop_assert_eq!(String::from_utf8(out).unwrap(), &*expected);
+        prop_assert_eq!(is_json(expected.as_bytes()), Some(true));
+    }
+
+    #[test]
+    fn mutated_bodies_are_json_for_both_or_for_neither(
+        body in body(), fields in release(), shape in a_shape(),
+        mutations in proptest::collection::vec((any::<usize>(), any::<u8>(), 0..3_u8), 1..4),
+        cuts in proptest::collection::vec(any::<usize>(), 0..6),
+    ) {
+        const LIKELY: &[u8] = b"\"\\{}[]:, \n0e-.tu\x00\xe5\xed\x80\xff";
+        let mut body = body.into_bytes();
+        for (at, byte, how) in mutations {
+            let at = at % (body.len() + 1);
+            let byte = if byte < 128 { LIKELY[usize::from(byte) % LIKELY.len()] } else { byte };
+            match how {
+                0 => body.insert(at, byte),
+                1 if at < body.len() => body[at] = byte,
+                _ if at < body.len() => { body.remove(at); }
+                _ => {}
+            }
+        }
+        let catalogue = catalogue(CATALOGUE);
+        let plan = compile(&shape, &fields, &catalogue).unwrap();
+        let whole = run_pieces(&plan, Bounds::default(), [&*body]).map(|(out, _)| out);
+        if let Some(is_json) = is_json(&body) {
+            prop_assert_eq!(whole.is_ok(), is_json, "{}", String::from_utf8_lossy(&body));
+        }
+        if let Ok(out) = &whole {
+            let maskers = maskers();
+            let reference = Reference { shape: &shape, catalogue: &catalogue, fields: &fields, maskers: &maskers };
+            if let Ok(text) = std::str::from_utf8(&body) {
+                prop_assert_eq!(String::from_utf8_lossy(out), reference.transform(text));
+            }
+        }
+        let cut = run_pieces(&plan, Bounds::default(), pieces(&body, &cuts)).map(|(out, _)| out);
+        prop_assert_eq!(&cut, &whole);
+        let bytes = run_pieces(&plan, Bounds::default(), body.chunks(1)).map(|(out, _)| out);
+        prop_assert_eq!(&bytes, &whole);
+    }
+
+    #[test]
+    fn small_bodies_do_not_depend_on_any_cut(body in value(), fields in release(), shape in a_shape()) {
+        let plan = compile(&shape, &fields, &catalogue(CATALOGUE)).unwrap();
+        let tight = Bounds { depth: 4, key: 12, value: 8, space: 3, records: Some(3) };
+        for bounds in [Bounds::default(), tight] {
+            let body = &body.as_bytes()[..body.len().min(400)];
+            // A refusal is as good as any other result: all cuts must come to the same.
+            if let Ok((_, summary)) = run_all(&plan, bounds, body) {
+                prop_assert_eq!(summary.bytes_in, u64::try_from(body.len()).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn the_identity_changes_nothing(body in body(), cuts in proptest::collection::vec(any::<usize>(), 0..6)) {
+        let plan = Arc::new(Plan::identity());
+        let (out, _) = run_pieces(&plan, Bounds::default(), pieces(body.as_bytes(), &cuts)).unwrap();
+        prop_assert_eq!(out, body.into_bytes());
+    }
+
+    /// A text that is planted everywhere leaves through clear text fields and envelope members only.
+    #[test]
+    fn nothing_planted_leaves_but_where_it_may(body in body(), fields in release()) {
+        let fields: Vec<_> = fields.into_iter().filter(|field| {
+            !matches!(&field.treatment, Treatment::Masked(name) if name.as_str() == "first")
+        }).collect();
+        let clear = |path: &str| fields.iter().any(|field| path == field.path.as_str() && field.treatment == Treatment::Clear);
+        let safe = fields.iter().all(|field| field.treatment != Treatment::Clear);
+        let plan = compile(&shape(Some("data"), ""), &fields, &catalogue(CATALOGUE)).unwrap();
+        let (out, _) = run_pieces(&plan, Bounds::default(), [body.as_bytes()]).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        if safe || !["name", "phone", "born", "addr", "addr.city", "addr.line", "box", "box.in", "box.deep",
+            "box.deep.x", "a_rather_long_member_name_1", "a_rather_long_member_name_2", "字段"].into_iter().any(clear) {
+            prop_assert!(!out.contains("CANARY"), "{}", out);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! One body through one plan: [`Transform`].
+
+use std::sync::Arc;
+
+use crate::kernel::id::FieldPath;
+
+use super::error::MaskError;
+use super::machine::{Scan, State};
+use super::plan::Plan;
+
+/// What a body may not exceed. Only values that are masked and names that are compared are held in
+/// memory; everything else may be of any length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The most containers inside one another. A body that is deeper is refused.
+    pub depth: usize,
+    /// The longest name that is compared, in bytes as written. A body with a longer one is refused.
+    pub key: usize,
+    /// The longest value that is masked, in bytes as written. A longer one is masked fully.
+    pub value: usize,
+    /// The most white space that is held between two members, in bytes. A body with more is refused.
+    pub space: usize,
+    /// The most records, if there is a cap. A body with more is refused.
+    pub records: Option<u64>,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { depth: 128, key: 1 << 10, value: 64 << 10, space: 16 << 10, records: None }
+    }
+}
+
+/// The streaming state of one body.
+#[derive(Debug)]
+pub struct Transform {
+    plan: Arc<Plan>,
+    bounds: Bounds,
+    state: State,
+    /// The bytes that the machine has seen.
+    offset: u64,
+    bytes_out: u64,
+    /// The front of a character that the next piece must complete, [`Transform::cut`] bytes of it.
+    character: [u8; 4],
+    cut: usize,
+    failed: Option<MaskError>,
+}
+
+impl Transform {
+    /// A body has begun.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, bounds: Bounds) -> Self {
+        let state = State::new(&plan);
+        Self { plan, bounds, state, offset: 0, bytes_out: 0, character: [0; 4], cut: 0, failed: None }
+    }
+
+    /// Takes the next piece of the body, of any size, and appends to `out` what may leave of it.
+    ///
+    /// # Errors
+    /// When the body is not acceptable. Nothing is appended then, and every later call returns the
+    /// same error: the body must be cut off, never ended.
+    pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
+        let before = out.len();
+        let result = match self.failed {
+            Some(error) => Err(error),
+            None => self.take(input, out),
+        };
+        self.settle(result, before, out)
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// When it ends inside a document, or has failed before.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Summary, MaskError> {
+        let before = out.len();
+        let result = match (self.failed, self.cut) {
+            (Some(error), _) => Err(error),
+            (None, 0) => self.scan_end(out),
+            (None, _) => Err(MaskError::Utf8 { at: self.offset }),
+        };
+        self.settle(result, before, out)?;
+        Ok(self.summary())
+    }
+
+    /// What has happened so far, also after a failure.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary {
+            plan: Arc::clone(&self.plan),
+            bytes_in: self.offset.saturating_add(u64::try_from(self.cut).unwrap_or_default()),
+            bytes_out: self.bytes_out,
+            records: self.state.records,
+            masked: self.state.masked.clone(),
+            dropped: self.state.dropped.clone(),
+        }
+    }
+
+    /// The memory that is held between pieces, in bytes.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        size_of::<Self>() + self.state.footprint()
+    }
+
+    fn settle(
+        &mut self,
+        result: Result<(), MaskError>,
+        before: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MaskError> {
+        match result {
+            Ok(()) => {
+                let written = out.len().saturating_sub(before);
+                self.bytes_out = self.bytes_out.saturating_add(u64::try_from(written).unwrap_or_default());
+            }
+            Err(error) => {
+                out.truncate(before);
+                self.failed = Some(error);
+            }
+        }
+        result
+    }
+
+    /// The machine sees whole characters only, and sees them before an error behind them is told.
+    fn take(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
+        while self.cut > 0 {
+            let Some((&byte, rest)) = input.split_first() else { return Ok(()) };
+            input = rest;
+            self.complete(byte, out)?;
+        }
+        match simdutf8::compat::from_utf8(input) {
+            Ok(_) => self.scan(input, out),
+            Err(error) => {
+                let (valid, rest) = input.split_at_checked(error.valid_up_to()).unwrap_or((&[], input));
+                self.scan(valid, out)?;
+                if error.error_len().is_some() {
+                    return Err(MaskError::Utf8 { at: self.offset });
+                }
+                for (place, byte) in self.character.iter_mut().zip(rest) {
+                    *place = *byte;
+                }
+                self.cut = rest.len();
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds one byte to the character that was cut.
+    fn complete(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), MaskError> {
+        let mut character = self.character;
+        if let Some(place) = character.get_mut(self.cut) {
+            *place = byte;
+        }
+        let bytes = character.get(..=self.cut).unwrap_or(&character);
+        match std::str::from_utf8(bytes) {
+            Ok(_) => {
+                self.cut = 0;
+                self.scan(bytes, out)
+            }
+            Err(error) if error.error_len().is_some() => Err(MaskError::Utf8 { at: self.offset }),
+            Err(_) => {
+                self.character = character;
+                self.cut += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn scan(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        Scan::new(&self.plan, &self.bounds, &mut self.state, piece, self.offset, out).run()?;
+        self.offset = self.offset.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
+        Ok(())
+    }
+
+    fn scan_end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
+        Scan::new(&self.plan, &self.bounds, &mut self.state, &[], self.offset, out).finish()
+    }
+}
+
+/// What happened to a body.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    plan: Arc<Plan>,
+    /// Bytes taken.
+    pub bytes_in: u64,
+    /// Bytes given.
+    pub bytes_out: u64,
+    /// Records that left.
+    pub records: u64,
+    masked: Vec<u64>,
+    dropped: Vec<u64>,
+}
+
+/// How often one field was masked or dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldCount<'s> {
+    /// The field, or a place above fields that went as a whole.
+    pub path: &'s FieldPath,
+    /// Values that left as something else than they were: masked, or replaced by `null` because
+    /// they are not of the declared type.
+    pub masked: u64,
+    /// Members that did not leave.
+    pub dropped: u64,
+}
+
+impl Summary {
+    /// The fields of which something was masked or dropped. Their names come from the catalogue,
+    /// never from the body.
+    pub fn fields(&self) -> impl Iterator<Item = FieldCount<'_>> {
+        let counts = self.masked.iter().zip(&self.dropped).skip(1);
+        counts
+            .zip(&self.plan.paths)
+            .map(|((masked, dropped), path)| FieldCount { path, masked: *masked, dropped: *dropped })
+            .filter(|count| count.masked > 0 || count.dropped > 0)
+    }
+
+    /// Members that were dropped because neither the catalogue nor the shape of the body names them,
+    /// and values in the place of records or of an envelope's object that are neither.
+    #[must_use]
+    pub fn unclassified(&self) -> u64 {
+        [&self.masked, &self.dropped].into_iter().filter_map(|counts| counts.first()).sum()
+    }
+
+    /// Values masked, in all.
+    #[must_use]
+    pub fn masked(&self) -> u64 {
+        self.masked.iter().skip(1).sum()
+    }
+
+    /// Catalogue fields dropped, in all.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.iter().skip(1).sum()
+    }
+}
