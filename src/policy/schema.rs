@@ -1,7 +1,7 @@
 //! The fields of one resource as the policy sees them: numbered, in sets, with their maskers.
 //!
-//! Only *leaves* are numbered: a field that has fields of its own stands for those, so what a
-//! grant of `address` lets out is each of them under its own masker. A leaf without a masker takes
+//! Only *leaves* are numbered: `address` stands for every field below it, whether it is in the
+//! catalogue itself or not, so what a grant of it lets out is each of them under its own masker. A leaf without a masker takes
 //! that of the nearest field above it.
 
 use std::collections::HashMap;
@@ -92,10 +92,8 @@ impl Schema {
                     above.push('.');
                 }
                 above.push_str(name);
+                names.entry(above.clone()).or_insert_with(|| schema.none()).add(index);
             }
-        }
-        for field in fields {
-            names.insert(field.path.as_str().to_owned(), schema.at_or_below(&field.path));
         }
         for (group, members) in &resource.groups {
             let mut set = schema.none();

@@ -99,14 +99,9 @@ impl Loader<'_> {
         }
         let names: BTreeSet<&str> =
             self.vocabulary.member_places(resource).flat_map(|place| place.schema.names()).collect();
-        let below = format!("{name}.*");
-        let help = if names.contains(below.as_str()) {
-            format!("write `{below}` for all below it")
-        } else {
-            match did_you_mean(&name, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "write a field or group of catalog.toml".to_owned(),
-            }
+        let help = match did_you_mean(&name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write a field or group of catalog.toml".to_owned(),
         };
         let (code, kind) = match item.selector {
             Selector::Group(_) => ("unknown-field-group", "field group"),

@@ -20,7 +20,7 @@ use crate::policy::calendar::Calendar;
 use crate::policy::model::SHIPPED;
 use crate::policy::{Policy, PolicyInput};
 
-pub(super) const MASKERS: [&str; 6] = ["name", "resident-id", "mobile", "address", "full", "plate"];
+const MASKERS: [&str; 6] = ["name", "resident-id", "mobile", "address", "full", "plate"];
 
 fn department(id: &str) -> (DepartmentId, Arc<Department>) {
     let id = DepartmentId::parse(id).unwrap();
@@ -54,7 +54,7 @@ fn field(text: &str) -> Field {
     }
 }
 
-pub(super) fn resource(
+fn resource(
     id: &str,
     sharing: Sharing,
     actions: &[&str],
@@ -138,7 +138,7 @@ pub(super) fn catalog() -> Catalog {
     catalog
 }
 
-pub(super) fn calendar() -> Calendar {
+fn calendar() -> Calendar {
     Calendar::new([2026], (1..=7).map(|day| date(2026, 10, day)), [date(2026, 10, 10)]).unwrap()
 }
 

@@ -208,12 +208,14 @@ fn a_field_with_fields_of_its_own_stands_for_them() {
     let grants = "\
 p, A-1, sys:minzheng-aid, spatial.parcel, query, *, owner, always, allow
 p, A-2, sys:ziran-map, spatial.parcel, query, *, owner.*:clear, always, allow
+p, A-3, sys:minzheng-aid, population.resident, query, *, address, always, allow
 ";
     check(
         grants,
         &[
             // `owner.kind` has no masker of its own and takes that of `owner`.
             (Asking::new().resource("spatial.parcel"), "A-1: owner.name:name owner.kind:full"),
+            (Asking::new(), "A-3: address.city address.detail:address"),
             (Asking::new().resource("spatial.parcel").fields(&["owner.name"]), "A-1: owner.name:name"),
             (
                 Asking::new()
