@@ -10,6 +10,26 @@ use crate::kernel::id::{
 };
 use crate::kernel::time::Timestamp;
 
+/// What a matching line does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Effect {
+    /// It grants.
+    Allow,
+    /// It refuses, whatever else grants.
+    Deny,
+}
+
+impl Effect {
+    /// The word that stands in `grants.csv`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// May this system do this, with this resource, for this purpose, to this extent, now?
 #[derive(Debug, Clone)]
 pub struct Query<'q> {
@@ -104,7 +124,8 @@ pub struct NearMiss {
 /// One clause of a grant held against a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clause {
-    /// Which clause: `action`, `resource`, `system`, `purpose`, `fields`, `parameter`, `window`.
+    /// Which clause: `system`, `resource`, `action`, `purpose`, `window`, `parameter`, `fields`, or
+    /// `token` where the token names grants.
     pub name: &'static str,
     /// Whether it holds.
     pub holds: bool,

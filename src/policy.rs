@@ -1,1 +1,82 @@
-//! (module to come)
+//! The policy engine: may this system do this with this resource, for this purpose, now, and what
+//! may leave?
+//!
+//! Pure: it is given texts and instants and knows no file and no clock. [`Policy::load`] turns
+//! `model.conf`, `grants.csv` and the catalogue into a [`Policy`]; [`Policy::decide`] answers one
+//! query; [`Policy::explain`] says why. Casbin is the semantics: the shipped model is decided
+//! natively over an index, and casbin-rs is held against it at every load (`oracle`).
+//!
+//! INVARIANT: what cannot be evaluated is refused.
+
+use std::collections::HashMap;
+
+use crate::kernel::id::GrantId;
+
+pub mod calendar;
+pub mod csv;
+pub mod model;
+pub mod oracle;
+pub mod problem;
+pub mod scope;
+pub mod terms;
+pub mod window;
+
+mod decide;
+mod explain;
+mod listing;
+mod load;
+mod release;
+mod roles;
+mod schedule;
+mod schema;
+mod table;
+mod vocabulary;
+
+pub use explain::{Explanation, Held, MAX_SHOWN};
+pub use listing::GrantSummary;
+pub use load::PolicyInput;
+
+use release::Released;
+use table::Table;
+use terms::Grant;
+use vocabulary::Vocabulary;
+use window::Frame;
+
+/// Compiled grants and the catalogue they speak of; immutable.
+#[derive(Debug)]
+pub struct Policy {
+    frame: Frame,
+    vocabulary: Vocabulary,
+    grants: Vec<Grant>,
+    by_id: HashMap<GrantId, usize>,
+    table: Table,
+    released: Released,
+}
+
+impl Policy {
+    fn new(frame: Frame, vocabulary: Vocabulary, grants: Vec<Grant>, table: Table) -> Self {
+        let by_id = grants.iter().enumerate().map(|(index, grant)| (grant.id.clone(), index)).collect();
+        Self { frame, vocabulary, grants, by_id, table, released: Released::new() }
+    }
+
+    /// Every grant and refusal, in file order.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// The grant called `id`.
+    #[must_use]
+    pub fn grant(&self, id: &GrantId) -> Option<&Grant> {
+        self.grants.get(*self.by_id.get(id)?)
+    }
+
+    /// The local clock and calendar it reads windows by.
+    #[must_use]
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+#[cfg(test)]
+mod tests;

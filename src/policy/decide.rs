@@ -1,0 +1,204 @@
+//! The decision.
+//!
+//! G is every allow line that matches, in file order, if no deny line matches. A line matches if
+//! its subject is the system or one of its roles, its resource the resource or one of its roles,
+//! its action and purpose cover those asked for, its constraints hold for the parameters, its
+//! fields give something that is wanted, and its window holds. What leaves is the union over G,
+//! narrowed to what was asked for; to ask for more is refused.
+
+use super::Policy;
+use super::schema::FieldSet;
+use super::scope::Constraint;
+use super::table::Line;
+use super::vocabulary::{Place, Subject};
+use super::window::Phase;
+use crate::catalog::Sharing;
+use crate::grant::{Decision, DenyReason, Effect, Permit, Query};
+use crate::kernel::id::ParameterName;
+use crate::kernel::time::Timestamp;
+
+/// A query whose words are known to the catalogue.
+#[derive(Debug)]
+pub(super) struct Asked<'p> {
+    pub(super) subject: &'p Subject,
+    pub(super) number: u32,
+    pub(super) place: &'p Place,
+    pub(super) action: u16,
+    /// The purpose by number; one that is unknown has a number that no line covers.
+    pub(super) purpose: u32,
+    /// The fields asked for by name, those that exist; `None` if none were named.
+    pub(super) wanted: Option<FieldSet>,
+    /// Whether a field was asked for that does not exist.
+    pub(super) wants_unknown: bool,
+}
+
+/// The lines that matched.
+#[derive(Debug, Default)]
+struct Matches {
+    /// File order and number of the selection of each allow line.
+    allowing: Vec<(u32, u32)>,
+    denied: bool,
+    valid_until: Option<Timestamp>,
+}
+
+impl Policy {
+    /// Answers `query` as of `now`.
+    ///
+    /// A refusal names one clause, the one to mend first: the resource must be known, no deny line
+    /// may match, some grant must cover system, resource and action; among those one must cover
+    /// the purpose; among those one must hold now; among those one must allow the parameters;
+    /// among those all fields must be granted.
+    #[must_use]
+    pub fn decide(&self, query: &Query<'_>, now: Timestamp) -> Decision {
+        match self.ask(query) {
+            Err(reason) => Decision::Denial(self.denial(query, None, reason, now)),
+            Ok(asked) => match self.permit(query, &asked, now) {
+                Ok(permit) => Decision::Permit(permit),
+                Err(reason) => Decision::Denial(self.denial(query, Some(&asked), reason, now)),
+            },
+        }
+    }
+
+    /// Finds the words of `query`.
+    pub(super) fn ask(&self, query: &Query<'_>) -> Result<Asked<'_>, DenyReason> {
+        let vocabulary = &self.vocabulary;
+        let number = vocabulary.place_ids.get(query.resource).copied();
+        let (number, place) = number
+            .and_then(|number| Some((number, vocabulary.place(number)?)))
+            .filter(|(_, place)| place.resource.sharing != Sharing::None)
+            .ok_or(DenyReason::ResourceUnknown)?;
+        let subject = vocabulary.systems.get(query.system).ok_or(DenyReason::NoGrant)?;
+        if subject.department != *query.department {
+            return Err(DenyReason::EvaluationFailed);
+        }
+        if !place.resource.actions.contains(query.action) {
+            return Err(DenyReason::NoGrant);
+        }
+        let action = vocabulary.action(query.action).ok_or(DenyReason::EvaluationFailed)?;
+        let purpose = vocabulary.purpose(query.purpose).unwrap_or(u32::MAX);
+        let (mut wanted, mut wants_unknown) = (None, false);
+        if !query.fields.is_empty() {
+            let mut fields = place.schema.none();
+            for item in query.fields {
+                match place.schema.named(item) {
+                    Some(set) => fields.extend(set),
+                    None => wants_unknown = true,
+                }
+            }
+            wanted = Some(fields);
+        }
+        Ok(Asked { subject, number, place, action, purpose, wanted, wants_unknown })
+    }
+
+    /// The permit, or the reason that the hot path knows: `Denied`, `ScopeExceeded`,
+    /// `EvaluationFailed`, or `NoGrant` for whatever kept every line from matching.
+    fn permit(&self, query: &Query<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Permit, DenyReason> {
+        let Matches { mut allowing, denied, valid_until } = self.matches(query, asked, now)?;
+        if denied {
+            return Err(DenyReason::Denied);
+        }
+        if allowing.is_empty() {
+            return Err(DenyReason::NoGrant);
+        }
+        allowing.sort_unstable();
+        let numbers: Vec<u32> = allowing.iter().map(|&(_, selection)| selection).collect();
+        let selections: Option<Vec<_>> = numbers.iter().map(|&number| self.table.selection(number)).collect();
+        let selections = selections.ok_or(DenyReason::EvaluationFailed)?;
+        if let Some(wanted) = &asked.wanted {
+            let mut granted = asked.place.schema.none();
+            selections.iter().for_each(|selection| granted.extend(&selection.fields));
+            if asked.wants_unknown || !wanted.is_within(&granted) {
+                return Err(DenyReason::ScopeExceeded);
+            }
+        }
+        let fields =
+            self.released.fields((asked.number, asked.place), &numbers, &selections, asked.wanted.as_ref());
+        let mut permit = Permit {
+            grants: Vec::with_capacity(allowing.len()),
+            fields,
+            rows_per_reply: None,
+            rows_per_day: None,
+            valid_until,
+        };
+        for (order, _) in allowing {
+            let grant = self.grant_at(order).ok_or(DenyReason::EvaluationFailed)?;
+            permit.grants.push(grant.id.clone());
+            permit.rows_per_reply = earlier(permit.rows_per_reply, grant.scope.rows_per_reply);
+            permit.rows_per_day = earlier(permit.rows_per_day, grant.scope.rows_per_day);
+        }
+        Ok(permit)
+    }
+
+    fn matches(&self, query: &Query<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Matches, DenyReason> {
+        let mut matches = Matches::default();
+        for line in self.table.near(&asked.subject.roles, &asked.place.roles) {
+            if !line.covers_action(asked.action)
+                || !line.covers_purpose(asked.purpose)
+                || !self.parameters_hold(line, query)
+            {
+                continue;
+            }
+            let selection = self.table.selection_number(line, asked.number);
+            let selection = selection.ok_or(DenyReason::EvaluationFailed)?;
+            if line.effect == Effect::Allow && !self.gives(asked, selection)? {
+                continue;
+            }
+            let window = self.table.window(line).ok_or(DenyReason::EvaluationFailed)?;
+            let standing = window.standing(now);
+            matches.valid_until = earlier(matches.valid_until, standing.until);
+            match (standing.phase, line.effect) {
+                (Phase::Inside, Effect::Deny) => matches.denied = true,
+                (Phase::Inside, Effect::Allow) if self.token_allows(line, query) => {
+                    matches.allowing.push((line.order, selection));
+                }
+                (Phase::Inside | Phase::Before | Phase::OffSchedule | Phase::After, _) => {}
+            }
+        }
+        Ok(matches)
+    }
+
+    fn gives(&self, asked: &Asked<'_>, selection: u32) -> Result<bool, DenyReason> {
+        let selection = self.table.selection(selection).ok_or(DenyReason::EvaluationFailed)?;
+        Ok(selection.gives(asked.wanted.as_ref()))
+    }
+
+    fn parameters_hold(&self, line: &Line, query: &Query<'_>) -> bool {
+        let constraints = self.table.constraints(line);
+        let mut hold = constraints.iter().map(|constraint| holds(constraint, query.parameters, line.effect));
+        hold.all(|holds| holds)
+    }
+
+    /// Whether the token names the line's grant, or names none. Denials are never narrowed.
+    pub(super) fn token_allows(&self, line: &Line, query: &Query<'_>) -> bool {
+        query
+            .narrowed_to
+            .is_none_or(|named| self.grant_at(line.order).is_some_and(|grant| named.contains(&grant.id)))
+    }
+
+    pub(super) fn grant_at(&self, order: u32) -> Option<&super::terms::Grant> {
+        self.grants.get(usize::try_from(order).ok()?)
+    }
+}
+
+/// The smaller of two bounds, where none is no bound.
+fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (bound, None) | (None, bound) => bound,
+    }
+}
+
+/// Whether `constraint` holds for the request's parameters. A parameter that is absent or doubled
+/// fails an allow line and matches a deny line.
+pub(super) fn holds(
+    constraint: &Constraint,
+    parameters: &[(ParameterName, Vec<String>)],
+    effect: Effect,
+) -> bool {
+    let mut values =
+        parameters.iter().filter(|(name, _)| *name == constraint.parameter).flat_map(|(_, values)| values);
+    match (values.next(), values.next()) {
+        (Some(value), None) => constraint.patterns.iter().any(|pattern| pattern.matches(value)),
+        (None, _) | (Some(_), Some(_)) => effect == Effect::Deny,
+    }
+}

@@ -1,0 +1,265 @@
+//! The lines as the engine reads them: by subject and resource, small and in a row.
+//!
+//! The index is derived from the shipped matcher: `g(r.sub, p.sub) && g2(r.res, p.res)` become one
+//! key, probed once for each role of the system and each role of the resource. A line that is not
+//! found so cannot match, and a line that cannot match has no effect, so leaving it out changes no
+//! decision.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use super::roles::Node;
+use super::schema::Selection;
+use super::scope::{Constraint, Scope};
+use super::terms::Grant;
+use super::vocabulary::Vocabulary;
+use super::window::Window;
+use crate::grant::Effect;
+
+/// The most pairs of a fields part and a resource it may apply to.
+pub(crate) const MAX_SELECTIONS: usize = 4_000_000;
+
+/// Why a table cannot be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TableError {
+    /// Many scopes on themes with many resources.
+    #[error("more than {MAX_SELECTIONS} pairs of scope and resource: use fewer different scopes on themes")]
+    Selections,
+    /// More lines than can be numbered.
+    #[error("more lines than can be numbered")]
+    Lines,
+}
+
+/// One line, without its texts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line {
+    /// Its place among the grants, which is file order.
+    pub(crate) order: u32,
+    /// The purposes it covers, `from..to` by number.
+    purpose_from: u32,
+    purpose_to: u32,
+    /// Its window.
+    window: u32,
+    /// Its constraints; zero for none.
+    constraints: u32,
+    choice: Choice,
+    /// Its action by number; [`ANY_ACTION`] for `*`.
+    action: u16,
+    pub(crate) effect: Effect,
+}
+
+const ANY_ACTION: u16 = u16::MAX;
+
+/// Where a line's selection is found.
+#[derive(Debug, Clone, Copy)]
+enum Choice {
+    /// It applies to one resource.
+    One(u32),
+    /// It applies to several: by its fields part and the resource.
+    ByResource(u32),
+}
+
+impl Line {
+    pub(crate) fn covers_action(&self, action: u16) -> bool {
+        self.action == action || self.action == ANY_ACTION
+    }
+
+    pub(crate) fn covers_purpose(&self, purpose: u32) -> bool {
+        self.purpose_from <= purpose && purpose < self.purpose_to
+    }
+}
+
+/// All lines, and what they share.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// By key, within a key in file order.
+    lines: Vec<Line>,
+    /// Key → where its lines begin and how many they are.
+    keys: HashMap<u64, (u32, u32), BuildHasherDefault<Spread>>,
+    windows: Vec<Arc<Window>>,
+    constraints: Vec<Arc<Scope>>,
+    selections: Vec<Selection>,
+    by_resource: HashMap<(u32, u32), u32>,
+}
+
+impl Table {
+    /// Numbers and sorts the lines of `grants`.
+    pub(crate) fn build(vocabulary: &Vocabulary, grants: &[Grant]) -> Result<Self, TableError> {
+        let mut builder = Builder::new(vocabulary);
+        let mut keyed = Vec::with_capacity(grants.len());
+        for (order, grant) in grants.iter().enumerate() {
+            let order = u32::try_from(order).map_err(|_| TableError::Lines)?;
+            keyed.push((key(grant.subject_node, grant.resource_node), builder.line(order, grant)?));
+        }
+        keyed.sort_by_key(|&(key, line)| (key, line.order));
+        let mut table = builder.table;
+        for (position, &(key, line)) in (0..).zip(&keyed) {
+            table.lines.push(line);
+            table.keys.entry(key).or_insert((position, 0)).1 += 1;
+        }
+        table.lines.shrink_to_fit();
+        Ok(table)
+    }
+
+    /// The lines given to `subject` about `resource`, in file order.
+    pub(crate) fn lines(&self, subject: Node, resource: Node) -> &[Line] {
+        let found = self.keys.get(&key(subject, resource)).and_then(|&(start, length)| {
+            let start = usize::try_from(start).ok()?;
+            self.lines.get(start..start + usize::try_from(length).ok()?)
+        });
+        found.unwrap_or(&[])
+    }
+
+    /// The lines given to any of `subjects` about any of `resources`.
+    pub(crate) fn near<'t>(
+        &'t self,
+        subjects: &'t [Node],
+        resources: &'t [Node],
+    ) -> impl Iterator<Item = &'t Line> {
+        subjects.iter().flat_map(move |&subject| {
+            resources.iter().flat_map(move |&resource| self.lines(subject, resource))
+        })
+    }
+
+    pub(crate) fn window(&self, line: &Line) -> Option<&Window> {
+        self.windows.get(usize::try_from(line.window).ok()?).map(|window| &**window)
+    }
+
+    pub(crate) fn constraints(&self, line: &Line) -> &[Constraint] {
+        let scope = usize::try_from(line.constraints)
+            .ok()
+            .and_then(|index| self.constraints.get(index.checked_sub(1)?));
+        scope.map_or(&[], |scope| &scope.constraints)
+    }
+
+    /// The number of what a line selects on `resource`.
+    pub(crate) fn selection_number(&self, line: &Line, resource: u32) -> Option<u32> {
+        match line.choice {
+            Choice::One(number) => Some(number),
+            Choice::ByResource(fields) => self.by_resource.get(&(fields, resource)).copied(),
+        }
+    }
+
+    pub(crate) fn selection(&self, number: u32) -> Option<&Selection> {
+        self.selections.get(usize::try_from(number).ok()?)
+    }
+}
+
+/// A table being built: everything that lines share is kept once.
+struct Builder<'v> {
+    vocabulary: &'v Vocabulary,
+    table: Table,
+    windows: HashMap<*const Window, u32>,
+    constraints: HashMap<String, u32>,
+    fields: HashMap<String, u32>,
+}
+
+impl<'v> Builder<'v> {
+    fn new(vocabulary: &'v Vocabulary) -> Self {
+        Self {
+            vocabulary,
+            table: Table::default(),
+            windows: HashMap::new(),
+            constraints: HashMap::new(),
+            fields: HashMap::new(),
+        }
+    }
+
+    fn line(&mut self, order: u32, grant: &Grant) -> Result<Line, TableError> {
+        let purposes = self.vocabulary.purpose_range(&grant.purposes);
+        let action = match &grant.action {
+            None => ANY_ACTION,
+            Some(action) => self.vocabulary.action(action).ok_or(TableError::Lines)?,
+        };
+        Ok(Line {
+            order,
+            purpose_from: purposes.start,
+            purpose_to: purposes.end,
+            window: self.window(&grant.window)?,
+            constraints: self.constrained(&grant.scope)?,
+            choice: self.choice(grant)?,
+            action,
+            effect: grant.effect,
+        })
+    }
+
+    fn window(&mut self, window: &Arc<Window>) -> Result<u32, TableError> {
+        let windows = &mut self.table.windows;
+        let next = u32::try_from(windows.len()).map_err(|_| TableError::Lines)?;
+        Ok(*self.windows.entry(Arc::as_ptr(window)).or_insert_with(|| {
+            windows.push(Arc::clone(window));
+            next
+        }))
+    }
+
+    fn constrained(&mut self, scope: &Arc<Scope>) -> Result<u32, TableError> {
+        if scope.constraints.is_empty() {
+            return Ok(0);
+        }
+        let text = scope.constraints.iter().map(Constraint::to_string).collect::<Vec<_>>().join(";");
+        let constraints = &mut self.table.constraints;
+        let next = u32::try_from(constraints.len() + 1).map_err(|_| TableError::Lines)?;
+        Ok(*self.constraints.entry(text).or_insert_with(|| {
+            constraints.push(Arc::clone(scope));
+            next
+        }))
+    }
+
+    fn choice(&mut self, grant: &Grant) -> Result<Choice, TableError> {
+        let next = u32::try_from(self.fields.len()).map_err(|_| TableError::Lines)?;
+        let fields = *self.fields.entry(grant.scope.fields_text()).or_insert(next);
+        let members = self.vocabulary.members(grant.resource_node);
+        let mut number = None;
+        for &resource in members {
+            number = Some(self.selection(fields, resource, &grant.scope)?);
+        }
+        // A theme or sharing type may gain members, a resource is its only one.
+        Ok(match (members, number) {
+            ([_], Some(number)) => Choice::One(number),
+            _ => Choice::ByResource(fields),
+        })
+    }
+
+    fn selection(&mut self, fields: u32, resource: u32, scope: &Scope) -> Result<u32, TableError> {
+        if let Some(&number) = self.table.by_resource.get(&(fields, resource)) {
+            return Ok(number);
+        }
+        let number = self.table.selections.len();
+        if number >= MAX_SELECTIONS {
+            return Err(TableError::Selections);
+        }
+        let number = u32::try_from(number).map_err(|_| TableError::Selections)?;
+        let place = self.vocabulary.place(resource).ok_or(TableError::Selections)?;
+        self.table.selections.push(place.schema.select(&scope.items));
+        self.table.by_resource.insert((fields, resource), number);
+        Ok(number)
+    }
+}
+
+fn key(subject: Node, resource: Node) -> u64 {
+    u64::from(subject.0) << 32 | u64::from(resource.0)
+}
+
+/// Spreads the bits of a key. Keys are numbers given out at load, so nobody outside can choose
+/// colliding ones.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // Fibonacci hashing: 2^64 divided by the golden ratio. The high half has the best bits.
+        let product = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ (product >> 32);
+    }
+}

@@ -1,0 +1,4 @@
+mod city;
+mod decisions;
+mod differential;
+mod files;
