@@ -4,7 +4,7 @@
 //! [`Table::finish`] with the nearest name that would have been right. Nothing here knows what the
 //! keys mean. It stands beside serde's derive because that stops at the first error.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
@@ -61,6 +61,7 @@ impl<'s> Document<'s> {
             span: self.root.span(),
             entries: self.root.get_ref(),
             asked: RefCell::default(),
+            all_asked: Cell::new(false),
         }
     }
 
@@ -101,6 +102,7 @@ pub struct Table<'d, 's> {
     span: Range<usize>,
     entries: &'d DeTable<'s>,
     asked: RefCell<BTreeSet<&'static str>>,
+    all_asked: Cell<bool>,
 }
 
 impl<'d, 's> Table<'d, 's> {
@@ -301,7 +303,14 @@ impl<'d, 's> Table<'d, 's> {
     }
 
     fn child(&self, path: String, span: Range<usize>, entries: &'d DeTable<'s>) -> Table<'d, 's> {
-        Table { document: self.document, path, span, entries, asked: RefCell::default() }
+        Table {
+            document: self.document,
+            path,
+            span,
+            entries,
+            asked: RefCell::default(),
+            all_asked: Cell::new(false),
+        }
     }
 
     /// A table within this one, if the key is there.
@@ -397,8 +406,48 @@ impl<'d, 's> Table<'d, 's> {
         named
     }
 
+    /// Every key not asked for before, with its value as text: a text, a whole number, or a list of
+    /// these joined by `,`. For tables whose further keys are checked by whoever knows them. All of
+    /// them count as asked.
+    #[must_use]
+    pub fn other_scalars(&self) -> Vec<(At<String>, At<String>)> {
+        fn scalar(value: &DeValue<'_>) -> Option<String> {
+            let integer = value.as_integer().and_then(|it| i64::from_str_radix(it.as_str(), it.radix()).ok());
+            value.as_str().map(ToOwned::to_owned).or_else(|| integer.map(|number| number.to_string()))
+        }
+        self.all_asked.set(true);
+        let asked = self.asked.borrow();
+        let mut others = Vec::new();
+        for (name, value) in self.entries {
+            let word: &str = name.get_ref();
+            if asked.contains(word) {
+                continue;
+            }
+            let text = match value.get_ref().as_array() {
+                Some(list) => list
+                    .iter()
+                    .map(|item| scalar(item.get_ref()))
+                    .collect::<Option<Vec<_>>>()
+                    .map(|items| items.join(",")),
+                None => scalar(value.get_ref()),
+            };
+            match text {
+                Some(text) => others.push((
+                    At { value: word.to_owned(), span: name.span() },
+                    At { value: text, span: value.span() },
+                )),
+                None => self.wrong_type(word, value, "a text, a whole number or a list of these"),
+            }
+        }
+        others.sort_by_key(|(name, _)| name.span.start);
+        others
+    }
+
     /// Reports every key that nobody asked for.
     pub fn finish(self) {
+        if self.all_asked.get() {
+            return;
+        }
         let asked = self.asked.into_inner();
         for (name, _) in self.entries {
             let word: &str = name.get_ref();

@@ -1,0 +1,295 @@
+//! `catalog.toml`: the resource catalogue (政务数据资源目录).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::reference::{Declared, head};
+use crate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, Parameter, Resource, Sharing};
+use crate::document::{At, Document, Table};
+use crate::kernel::diagnostic::{Report, Source};
+use crate::kernel::id::{Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, ResourceId};
+
+/// The names that the catalogue may refer to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names<'n> {
+    pub(super) departments: &'n Declared<DepartmentId>,
+    pub(super) maskers: &'n Declared<MaskerName>,
+}
+
+/// What `catalog.toml` says.
+#[derive(Debug)]
+pub(super) struct CatalogFile {
+    pub(super) resources: BTreeMap<ResourceId, Arc<Resource>>,
+    pub(super) declared: Declared<ResourceId>,
+}
+
+/// Reads `catalog.toml`.
+pub(super) fn read(source: &Source, names: Names<'_>) -> (CatalogFile, Report) {
+    let document = Document::parse(source);
+    let root = document.root();
+    let mut file = CatalogFile { resources: BTreeMap::new(), declared: Declared::new("a resource") };
+    for table in root.tables("resource") {
+        if let Some(resource) = read_resource(&table, &mut file.declared, names) {
+            file.resources.insert(resource.id.clone(), Arc::new(resource));
+        }
+        table.finish();
+    }
+    root.finish();
+    (file, document.into_report())
+}
+
+fn read_resource(
+    table: &Table<'_, '_>,
+    declared: &mut Declared<ResourceId>,
+    names: Names<'_>,
+) -> Option<Resource> {
+    let document = table.document();
+    let id = table.required("id", "such as `population.resident`", ResourceId::parse);
+    let name = table.required_text("name", "the resource's name for people");
+    let provider = table.required("provider", "the department that answers for it", DepartmentId::parse);
+    let class = table.required_text("class", "its class in the catalogue, such as `基础信息资源/人口`");
+    let sharing = table.required("sharing", SHARING_EXPECTED, parse_sharing);
+    let update_within = table.text("update_within").map(|text| text.value.to_owned());
+    let requirements = table.text("requirements").map_or_else(String::new, |text| text.value.to_owned());
+    let actions = read_actions(table);
+    let (fields, paths) = read_fields(table, names);
+    let groups = read_groups(table, &paths);
+    let parameters = read_parameters(table);
+    let body = read_body(table, fields.is_empty());
+    let provider = provider.filter(|provider| names.departments.check(document, provider));
+    let id = id?;
+    if !declared.declare(document, &id) {
+        return None;
+    }
+    Some(Resource {
+        id: id.value,
+        name: name?.value,
+        provider: provider?.value,
+        class: class?.value,
+        sharing: sharing?.value,
+        actions,
+        update_within,
+        requirements,
+        body: body?,
+        fields,
+        groups,
+        parameters,
+    })
+}
+
+const SHARING_EXPECTED: &str = "`unconditional`, `conditional` or `none`";
+
+fn parse_sharing(word: &str) -> Result<Sharing, String> {
+    [Sharing::Unconditional, Sharing::Conditional, Sharing::None]
+        .into_iter()
+        .find(|sharing| sharing.as_str() == word)
+        .ok_or_else(|| format!("write {SHARING_EXPECTED}"))
+}
+
+fn read_actions(table: &Table<'_, '_>) -> Vec<Action> {
+    let mut declared = Declared::new("a way of sharing");
+    if !table.has("mode") {
+        table.missing("mode", "how it is shared, such as `[\"query\", \"verify\"]`");
+    }
+    let actions = table.parsed_list("mode", Action::parse);
+    if actions.is_empty() && table.has("mode") {
+        let help = "name at least one, such as `query`";
+        table.document().error("bad-value", head(table), "`mode` names no way to use the resource", help);
+    }
+    let mut first_time = |action: &At<Action>| declared.declare(table.document(), action);
+    actions.into_iter().filter(|action| first_time(action)).map(|action| action.value).collect()
+}
+
+/// The fields, and every path that was declared, right or wrong in other ways.
+fn read_fields(table: &Table<'_, '_>, names: Names<'_>) -> (Vec<Field>, Declared<FieldPath>) {
+    let document = table.document();
+    let mut declared = Declared::new("a field of this resource");
+    let mut fields = Vec::new();
+    let mut placed: Vec<(At<FieldPath>, FieldType)> = Vec::new();
+    for table in table.tables("fields") {
+        let name = table.required("name", "its path in a record, such as `address.city`", FieldPath::parse);
+        let label = table.required_text("label", "its name for people");
+        let kind = table.parsed("type", parse_type).map_or(FieldType::String, |kind| kind.value);
+        if !table.has("level") {
+            table.missing("level", "how sensitive it is, from 1 (public) to 4");
+        }
+        let level = table.integer("level", 1..=4);
+        let mask = table.parsed("mask", MaskerName::parse);
+        let source = table.parsed("source", DepartmentId::parse);
+        table.finish();
+        let mask = mask.filter(|mask| names.maskers.check(document, mask));
+        let source = source.filter(|source| names.departments.check(document, source));
+        let Some(name) = name else { continue };
+        if !declared.declare(document, &name) {
+            continue;
+        }
+        placed.push((name.clone(), kind));
+        let level = level.and_then(|level| Level::new(u8::try_from(level.value).ok()?));
+        if let (Some(label), Some(level)) = (label, level) {
+            fields.push(Field {
+                path: name.value,
+                label: label.value,
+                kind,
+                level,
+                mask: mask.map(|mask| mask.value),
+                source: source.map(|source| source.value),
+            });
+        }
+    }
+    check_nesting(document, &placed);
+    (fields, declared)
+}
+
+fn parse_type(word: &str) -> Result<FieldType, &'static str> {
+    match word {
+        "string" => Ok(FieldType::String),
+        "number" => Ok(FieldType::Number),
+        "boolean" => Ok(FieldType::Boolean),
+        "date" => Ok(FieldType::Date),
+        "object" => Ok(FieldType::Object),
+        _ => Err("write `string`, `number`, `boolean`, `date` or `object`"),
+    }
+}
+
+/// A field that has fields below it must say that it is an object: otherwise a grant on it, and the
+/// masker it gets, would be about something that is not there.
+fn check_nesting(document: &Document<'_>, fields: &[(At<FieldPath>, FieldType)]) {
+    let sorted: BTreeMap<&str, (&Range<usize>, FieldType)> =
+        fields.iter().map(|(path, kind)| (path.value.as_str(), (&path.span, *kind))).collect();
+    for (path, _) in fields {
+        let text = path.value.as_str();
+        let parents = text.match_indices('.').filter_map(|(dot, _)| text.get(..dot));
+        for parent in parents {
+            if let Some((span, kind)) = sorted.get(parent)
+                && *kind != FieldType::Object
+            {
+                let line = document.source().position(span.start).line;
+                document.error(
+                    "field-nesting",
+                    path.span.clone(),
+                    format!("`{text}` lies below `{parent}`, which is no object"),
+                    format!("give `{parent}` on line {line} `type = \"object\"`, or remove one of them"),
+                );
+            }
+        }
+    }
+}
+
+fn read_groups(table: &Table<'_, '_>, fields: &Declared<FieldPath>) -> BTreeMap<GroupName, Vec<FieldPath>> {
+    let document = table.document();
+    let mut groups = BTreeMap::new();
+    for (name, members) in table.named_lists("groups") {
+        let mut declared = Declared::new("a member of this group");
+        let mut paths = Vec::new();
+        if members.is_empty() {
+            let message = format!("the group `{}` is empty", name.value);
+            document.error("bad-value", name.span.clone(), message, "name at least one field");
+        }
+        for member in members {
+            match FieldPath::parse(member.value) {
+                Ok(path) => {
+                    let path = At { value: path, span: member.span };
+                    if fields.check(document, &path) && declared.declare(document, &path) {
+                        paths.push(path.value);
+                    }
+                }
+                Err(error) => table.bad_value("groups", member.span, &error),
+            }
+        }
+        match GroupName::parse(name.value) {
+            Ok(group) => _ = groups.insert(group, paths),
+            Err(error) => table.bad_value("groups", name.span, &error),
+        }
+    }
+    groups
+}
+
+fn read_parameters(table: &Table<'_, '_>) -> Vec<Parameter> {
+    let document = table.document();
+    let mut declared = Declared::new("a parameter of this resource");
+    let mut parameters = Vec::new();
+    for table in table.tables("parameters") {
+        let name = table.required("name", "such as `area`", ParameterName::parse);
+        let label = table.required_text("label", "its name for people");
+        let recordable = table.flag("recordable").is_some_and(|flag| flag.value);
+        table.finish();
+        let Some(name) = name else { continue };
+        if name.value.as_str() == "rows" {
+            let help = "in a scope `rows` caps the records of a reply; choose another name";
+            document.error("reserved-name", name.span, "a parameter cannot be called `rows`", help);
+            continue;
+        }
+        if declared.declare(document, &name)
+            && let Some(label) = label
+        {
+            parameters.push(Parameter { name: name.value, label: label.value, recordable });
+        }
+    }
+    parameters
+}
+
+fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
+    let document = table.document();
+    let format = match table.parsed("format", parse_format) {
+        Some(format) => format.value,
+        None if table.has("format") => return None,
+        None => BodyFormat::Json,
+    };
+    let records = table.parsed("records", FieldPath::parse);
+    let envelope = table.parsed_list("envelope", FieldPath::parse);
+    let only_json = |span: Range<usize>, key: &str| {
+        let message = format!("`{key}` is about JSON documents, not this format");
+        document.error("body-shape", span, message, "remove it, or write `format = \"json\"`");
+    };
+    match format {
+        BodyFormat::Json => check_envelope(document, records.as_ref(), &envelope),
+        BodyFormat::NdJson | BodyFormat::Opaque => {
+            if let Some(records) = &records {
+                only_json(records.span.clone(), "records");
+            }
+            if let Some(first) = envelope.first() {
+                only_json(first.span.clone(), "envelope");
+            }
+        }
+    }
+    if format == BodyFormat::Opaque && !has_no_fields {
+        let help = "remove `fields`: a file is granted whole or not at all";
+        document.error("body-shape", head(table), "an opaque body has no fields to mask or drop", help);
+    }
+    if format != BodyFormat::Opaque && has_no_fields && !table.has("fields") {
+        table.missing("fields", "what its records hold: no field that is not listed ever leaves");
+    }
+    Some(BodyShape {
+        format,
+        records: records.map(|path| path.value),
+        envelope: envelope.into_iter().map(|path| path.value).collect(),
+    })
+}
+
+fn parse_format(word: &str) -> Result<BodyFormat, &'static str> {
+    match word {
+        "json" => Ok(BodyFormat::Json),
+        "ndjson" => Ok(BodyFormat::NdJson),
+        "opaque" => Ok(BodyFormat::Opaque),
+        _ => Err("write `json`, `ndjson` or `opaque`"),
+    }
+}
+
+/// What stands around the records must not hold them: it leaves unmasked.
+fn check_envelope(document: &Document<'_>, records: Option<&At<FieldPath>>, envelope: &[At<FieldPath>]) {
+    let mut declared = Declared::new("a member of the envelope");
+    for member in envelope {
+        let Some(records) = records else {
+            let help = "name the member that holds the records: `records = \"data\"`";
+            document.error("body-shape", member.span.clone(), "an envelope needs `records`", help);
+            return;
+        };
+        declared.declare(document, member);
+        if member.value.covers(&records.value) || records.value.covers(&member.value) {
+            let message = format!("`{}` overlaps the records at `{}`", member.value, records.value);
+            let help = "what the envelope names leaves unmasked; remove it";
+            document.error("body-shape", member.span.clone(), message, help);
+        }
+    }
+}
