@@ -234,9 +234,9 @@ fn scope(object: &Object) -> Result<Option<TokenScope>, TokenError> {
 fn grants(object: &Object) -> Result<Option<Vec<GrantId>>, TokenError> {
     const ERROR: TokenError =
         TokenError::Claim { claim: "grant", expected: "a grant id or a list of them; leave it out for all" };
-    let parse = |item: &Json| match item {
-        Json::Text(text) => GrantId::parse(text).map_err(|_| ERROR),
-        _ => Err(ERROR),
+    let parse = |item: &Json| {
+        let Json::Text(text) = item else { return Err(ERROR) };
+        GrantId::parse(text).map_err(|_| ERROR)
     };
     match object.get("grant") {
         None => Ok(None),

@@ -235,11 +235,8 @@ fn judge(jwk: &Object, allowed: &[SignatureAlgorithm]) -> Verdict {
     }
     match jwk.get("key_ops") {
         None => {}
-        Some(Json::List(operations)) => {
-            if !operations.contains(&Json::Text("verify".to_owned())) {
-                return Verdict::ForOthers("its `key_ops` lack `verify`");
-            }
-        }
+        Some(Json::List(operations)) if operations.contains(&Json::Text("verify".to_owned())) => {}
+        Some(Json::List(_)) => return Verdict::ForOthers("its `key_ops` lack `verify`"),
         Some(_) => return Verdict::Wrong("`key_ops` is not a list", "write `\"key_ops\": [\"verify\"]`"),
     }
     let stated = match jwk.get("alg") {
@@ -257,11 +254,11 @@ fn judge(jwk: &Object, allowed: &[SignatureAlgorithm]) -> Verdict {
         Some(_) => Verdict::ForOthers("its `kty` is none of EC, OKP, RSA"),
         None => Verdict::Wrong("`kty` is missing", "write `\"kty\": \"EC\"`, `\"OKP\"` or `\"RSA\"`"),
     };
-    match verdict {
-        Verdict::Usable(algorithm, _) if !allowed.contains(&algorithm) => {
+    match &verdict {
+        Verdict::Usable(algorithm, _) if !allowed.contains(algorithm) => {
             Verdict::ForOthers("its algorithm is not one that the configuration allows")
         }
-        other => other,
+        Verdict::Usable(..) | Verdict::ForOthers(_) | Verdict::Wrong(..) => verdict,
     }
 }
 
