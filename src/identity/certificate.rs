@@ -169,6 +169,21 @@ pub struct CertificateFacts {
     pub key_kind: KeyKind,
     /// Whether it says of itself that it is a certification authority (RFC 5280, 4.2.1.9).
     pub is_authority: bool,
+    /// What its key may be used for (RFC 5280, 4.2.1.3).
+    pub key_usage: KeyUsage,
+    /// Whether it has a critical extension that is not understood (RFC 5280, 4.2).
+    pub has_unknown_critical: bool,
+}
+
+/// What a key may be used for. A certificate that does not say allows everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUsage {
+    /// Signing as itself, in handshakes (digitalSignature).
+    pub signs_data: bool,
+    /// Signing certificates (keyCertSign).
+    pub signs_certificates: bool,
+    /// Signing revocation lists (cRLSign).
+    pub signs_lists: bool,
 }
 
 impl CertificateFacts {
@@ -206,6 +221,10 @@ impl CertificateFacts {
             public_key: Arc::from(&*certificate.public_key().subject_public_key.data),
             key_kind: key_kind(certificate.public_key()),
             is_authority,
+            key_usage: key_usage(&certificate)?,
+            has_unknown_critical: certificate
+                .iter_extensions()
+                .any(|extension| extension.critical && extension.parsed_extension().unsupported()),
         })
     }
 
@@ -276,6 +295,15 @@ fn shown(subject: &X509Name<'_>) -> String {
     const MAX_SHOWN_CHARS: usize = 256;
     let shown = subject.to_string();
     shown.chars().take(MAX_SHOWN_CHARS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn key_usage(certificate: &X509Certificate<'_>) -> Result<KeyUsage, CertificateError> {
+    let usage = certificate.key_usage().map_err(|_| CertificateError::BadExtension)?;
+    Ok(KeyUsage {
+        signs_data: usage.as_ref().is_none_or(|usage| usage.value.digital_signature()),
+        signs_certificates: usage.as_ref().is_none_or(|usage| usage.value.key_cert_sign()),
+        signs_lists: usage.as_ref().is_none_or(|usage| usage.value.crl_sign()),
+    })
 }
 
 fn key_kind(key: &SubjectPublicKeyInfo<'_>) -> KeyKind {

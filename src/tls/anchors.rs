@@ -82,9 +82,12 @@ impl Anchors {
     pub(super) fn read(file: &PemFile, now: Timestamp) -> Result<Self, TlsError> {
         let roots = certificates(file, "PEM certificates of certification authorities", now)?;
         for root in &roots {
-            if !root.facts.is_authority {
-                let (file, subject) = (Arc::clone(&root.file), Arc::clone(&root.facts.subject));
+            let (file, subject) = (Arc::clone(&root.file), Arc::clone(&root.facts.subject));
+            if !root.facts.is_authority || !root.facts.key_usage.signs_certificates {
                 return Err(TlsError::NotAnAuthority { file, subject });
+            }
+            if root.facts.has_unknown_critical {
+                return Err(TlsError::CriticalExtension { file, subject });
             }
         }
         let all = Arc::new(store(roots.iter())?);

@@ -34,6 +34,9 @@ pub enum Refusal {
     /// Its key is too weak or of a kind that is not accepted.
     #[error("the peer's key is too weak or of a kind that is not accepted")]
     WeakKey,
+    /// Its key usage excludes signing, which every handshake needs (RFC 5280, 4.2.1.3).
+    #[error("the peer's certificate has a key usage without digitalSignature")]
+    Usage,
     /// It is a certification authority's own.
     #[error("the peer's certificate is a certification authority's")]
     Authority,
@@ -59,6 +62,9 @@ pub(super) fn check_presented(
     }
     if facts.is_authority {
         return Err(Refusal::Authority);
+    }
+    if !facts.key_usage.signs_data {
+        return Err(Refusal::Usage);
     }
     Ok(())
 }

@@ -71,6 +71,14 @@ pub enum TlsError {
         /// Whose certificate.
         subject: Arc<str>,
     },
+    /// A root with a rule that is not understood.
+    #[error("the certificate of `{subject}` in `{file}` has a critical extension that is not understood")]
+    CriticalExtension {
+        /// The file.
+        file: Arc<str>,
+        /// Whose certificate.
+        subject: Arc<str>,
+    },
     /// A key that is too weak or of a kind that is not accepted.
     #[error(
         "the key of `{subject}` in `{file}` is not accepted; use P-256, P-384, P-521, Ed25519 or RSA of 2048 bits or more"
@@ -112,8 +120,10 @@ pub enum TlsError {
         /// Who issued it.
         issuer: Arc<str>,
     },
-    /// A revocation list that its issuer did not sign.
-    #[error("the revocation list of `{issuer}` in `{file}` is not signed by that authority's key")]
+    /// A revocation list that its issuer did not sign, or may not.
+    #[error(
+        "the revocation list of `{issuer}` in `{file}` is not signed by a key of that authority that may sign lists"
+    )]
     ListSignature {
         /// The file.
         file: Arc<str>,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::{AlertDescription, CertRevocationListError, CertificateError, Error, PeerMisbehaved};
+use rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
 
 use super::client_verifier::Refusal;
 
@@ -98,7 +98,6 @@ impl HandshakeFailure {
         match error {
             Error::NoCertificatesPresented => Self::NoCertificate,
             Error::InvalidCertificate(error) => Self::of_certificate(error),
-            Error::InvalidCertRevocationList(CertRevocationListError::BadSignature) => Self::RevocationStale,
             Error::InvalidCertRevocationList(_) => Self::RevocationStale,
             Error::PeerMisbehaved(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme) => {
                 Self::BadSignature
@@ -134,6 +133,7 @@ impl HandshakeFailure {
             CertificateError::BadSignature => Self::BadSignature,
             CertificateError::Other(other) => match other.0.downcast_ref::<Refusal>() {
                 Some(Refusal::WeakKey) => Self::WeakKey,
+                Some(Refusal::Usage) => Self::WrongUsage,
                 Some(Refusal::ChainTooLong | Refusal::Unreadable | Refusal::Authority) | None => {
                     Self::BadCertificate
                 }

@@ -115,7 +115,7 @@ fn check_signature(file: &PemFile, facts: &RevocationFacts, authorities: &[&Load
     }
     let provider = provider();
     let algorithms = provider.signature_verification_algorithms.all;
-    let signed = issuers.any(|authority| {
+    let signed = issuers.filter(|authority| authority.facts.key_usage.signs_lists).any(|authority| {
         algorithms.iter().any(|algorithm| {
             algorithm.verify_signature(&authority.facts.public_key, &facts.signed, &facts.signature).is_ok()
         })

@@ -1,3 +1,5 @@
+#![expect(clippy::too_many_lines, reason = "one table of cases")]
+
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 
 use super::*;

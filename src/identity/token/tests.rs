@@ -1,3 +1,10 @@
+#![expect(
+    clippy::string_slice,
+    clippy::wildcard_enum_match_arm,
+    clippy::too_many_lines,
+    reason = "tables of cases, cut from texts known to be ASCII"
+)]
+
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
