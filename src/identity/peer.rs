@@ -1,6 +1,6 @@
 //! What TLS proved of a connection.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 use super::certificate::{CertificateError, CertificateFacts};
@@ -38,5 +38,23 @@ impl Peer {
         let leaf = chain.first().ok_or(PeerError::NoCertificate)?;
         let certificate = Arc::new(CertificateFacts::read(leaf).map_err(PeerError::Certificate)?);
         Ok(Self { remote, certificate, chain })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_has_a_readable_leaf() {
+        let remote: SocketAddr = "192.0.2.1:7".parse().unwrap();
+        assert_eq!(Peer::new(remote, Vec::new()).unwrap_err(), PeerError::NoCertificate);
+        let error = Peer::new(remote, vec![vec![1, 2]]).unwrap_err();
+        assert_eq!(error, PeerError::Certificate(CertificateError::NotACertificate));
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap().der().to_vec();
+        let peer = Peer::new(remote, vec![leaf.clone(), vec![1, 2]]).unwrap();
+        assert_eq!(*peer.certificate, CertificateFacts::read(&leaf).unwrap());
+        assert_eq!((peer.chain.len(), peer.remote), (2, remote));
     }
 }

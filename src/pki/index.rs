@@ -30,7 +30,7 @@ pub(super) struct Entry {
     pub(super) revoked: Option<i64>,
 }
 
-/// All entries, oldest first, and the number of the last revocation list.
+/// All entries, oldest first.
 #[derive(Debug)]
 pub(super) struct Index {
     path: PathBuf,

@@ -1,16 +1,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
 
 use super::*;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+
 use crate::identity::CertificateFacts;
+use crate::identity::revocation::RevocationFacts;
 use crate::identity::token::{KeySet, SignatureAlgorithm, SigningKey};
 use crate::kernel::diagnostic::Source;
 use crate::kernel::secret::Secret;
-use crate::kernel::time::ManualClock;
-use crate::tls::{
-    HandshakeFailure, KeyFile, OnGap, PemFile, Revocation, ServerTls, ServerTlsInputs, TlsError,
-};
 
 const URI: &str = "spiffe://city.example/dept/minzheng/system/minzheng-aid";
 
@@ -23,8 +23,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 fn der(path: &Path) -> Vec<u8> {
-    use rustls_pki_types::pem::PemObject;
-    rustls_pki_types::CertificateDer::from_pem_file(path).unwrap().to_vec()
+    CertificateDer::from_pem_file(path).unwrap().to_vec()
 }
 
 #[test]
@@ -41,7 +40,7 @@ fn files_and_their_modes() {
         assert_eq!(mode(private), 0o600, "{}", private.display());
     }
     for public in [&ca.certificate(), &ca.revocation_list(), &server.certificate, &client.certificate] {
-        assert_eq!(mode(public) & 0o077, 0o044, "{}", public.display());
+        assert_eq!(mode(public) & 0o133, 0, "{}", public.display());
     }
     let facts = CertificateFacts::read(&der(&client.certificate)).unwrap();
     assert_eq!(facts.san_uris.only(), Some(URI));
@@ -95,31 +94,26 @@ fn what_cannot_be_issued() {
     assert!(matches!(DevelopmentCa::open(Path::new("/nowhere")), Err(PkiError::File { .. })));
 }
 
-fn tls(root: &Path, server: &Issued, at: Timestamp) -> Result<ServerTls, TlsError> {
-    let file = |path: &Path| PemFile {
-        name: path.display().to_string().into(),
-        bytes: fs::read(path).unwrap().into(),
+/// The list in force: what it says, and whether it names a serial number.
+fn list(ca: &DevelopmentCa) -> (RevocationFacts, impl Fn(&Issued) -> bool + use<>) {
+    let der = CertificateRevocationListDer::from_pem_file(ca.revocation_list()).unwrap().to_vec();
+    let facts = RevocationFacts::read(&der).unwrap();
+    let own = CertificateFacts::read(&self::der(&ca.certificate())).unwrap();
+    assert_eq!(facts.issuer_der, own.subject_der);
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &own.public_key);
+    assert!(key.verify(&facts.signed, &facts.signature).is_ok(), "signed by the authority");
+    let names = move |issued: &Issued| {
+        let serial = data_encoding::HEXLOWER.decode(issued.serial.as_bytes()).unwrap();
+        der.windows(serial.len()).any(|window| *window == *serial)
     };
-    let inputs = ServerTlsInputs {
-        certificate_chain: &file(&server.certificate),
-        key: &KeyFile { name: "server.key".into(), pem: Secret::new(fs::read(&server.key).unwrap()) },
-        client_authorities: &file(&root.join("ca.pem")),
-        client_intermediates: None,
-        revocation: &Revocation::Lists {
-            files: vec![file(&root.join("crl.pem"))],
-            stale: OnGap::Refuse,
-            unknown: OnGap::Refuse,
-        },
-    };
-    ServerTls::new(&inputs, Arc::new(ManualClock::new(at)))
+    (facts, names)
 }
 
 #[test]
-fn the_gate_takes_what_the_authority_makes_until_it_is_revoked() {
+fn revocation() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     let ca = DevelopmentCa::create(root, "ca", 365, now(), Overwrite::Refuse).unwrap();
-    let server = ca.issue_server("server", &["localhost"], 90, now(), Overwrite::Refuse).unwrap();
     let names = [
         ("uri", ClientName::SanUri(URI)),
         ("dns", ClientName::SanDns("a.city.example")),
@@ -130,25 +124,25 @@ fn the_gate_takes_what_the_authority_makes_until_it_is_revoked() {
         .into_iter()
         .map(|(file, name)| ca.issue_client(file, name, 30, now(), Overwrite::Refuse).unwrap())
         .collect();
-    let chain = |issued: &Issued| vec![der(&issued.certificate)];
-    let verifier = tls(root, &server, now()).unwrap().verifier;
-    for client in &clients {
-        assert_eq!(verifier.still_good(&chain(client), now()), Ok(()));
-    }
-    assert_eq!(verifier.still_good(&chain(&server), now()), Err(HandshakeFailure::WrongUsage));
+    let facts = |issued: &Issued| CertificateFacts::read(&der(&issued.certificate)).unwrap();
+    assert_eq!(facts(&clients[1]).san_dns.only(), Some("a.city.example"));
+    assert_eq!(facts(&clients[2]).common_names.only(), Some("用水报装系统"));
+    assert_eq!(facts(&clients[3]).credit_codes.only(), Some("91340100MA2MRXYQ0X"));
+    assert_eq!(list(&ca).0.revoked, 0);
 
     let ca = DevelopmentCa::open(root).unwrap();
     assert_eq!(ca.revoke("uri", 30, now()).unwrap(), [clients[0].serial.clone()]);
     assert_eq!(ca.revoke(&clients[1].serial, 30, now()).unwrap(), [clients[1].serial.clone()]);
     assert!(ca.revoke("uri", 30, now()).is_ok(), "revoking again changes nothing");
-    let verifier = tls(root, &server, now()).unwrap().verifier;
-    let verdicts: Vec<_> = clients.iter().map(|client| verifier.still_good(&chain(client), now())).collect();
-    assert_eq!(verdicts, [Err(HandshakeFailure::Revoked), Err(HandshakeFailure::Revoked), Ok(()), Ok(())]);
+    let (facts, names) = list(&ca);
+    assert_eq!(facts.revoked, 2);
+    assert_eq!(clients.iter().map(names).collect::<Vec<_>>(), [true, true, false, false]);
+    assert_eq!(facts.next_update.unwrap().to_string(), "2026-07-01T08:30:00Z");
 
     let later = "2026-07-02T00:00:00Z".parse().unwrap();
-    assert!(matches!(tls(root, &server, later), Err(TlsError::ListStale { .. })));
     ca.write_revocation_list(30, later).unwrap();
-    assert!(tls(root, &server, later).is_ok());
+    let (facts, _) = list(&ca);
+    assert_eq!((facts.revoked, facts.next_update > Some(later)), (2, true));
 }
 
 #[test]

@@ -229,6 +229,11 @@ fn hostile_chains_in_both_versions() {
         long.chain.extend(std::iter::repeat_n(other.der.clone(), 100));
         long
     };
+    let stolen = {
+        let mut stolen = leaf(&root, |_| {});
+        stolen.key = leaf(&root, |_| {}).key;
+        stolen
+    };
     let self_signed = {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
@@ -259,6 +264,7 @@ fn hostile_chains_in_both_versions() {
         ),
         ("any usage, by saying none", Some(usage(vec![])), "connected"),
         ("no certificate", None, "no-certificate"),
+        ("another's certificate", Some(stolen), "bad-signature"),
         ("expired", Some(dates(2024, 2026)), "expired"),
         ("early", Some(dates(2027, 2028)), "not-yet-valid"),
         ("another authority", Some(leaf(&other, |_| {})), "unknown-ca"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 
 use super::anchors::{Anchors, certificates, private_key};
 use super::revocation::{OnGap, Revocation, lists};
@@ -62,7 +63,7 @@ impl UpstreamTls {
             // The name is rustls's; the verifier demands more than rustls's own, never less.
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let config = match inputs.client {
+        let mut config = match inputs.client {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => {
                 let loaded = certificates(chain, "the gate's PEM certificate chain", now)?;
@@ -75,6 +76,8 @@ impl UpstreamTls {
                 })?
             }
         };
+        // A resumed session shows no certificate either, and pooled connections seldom need one.
+        config.resumption = Resumption::disabled();
         Ok(Self { config: Arc::new(config), dates })
     }
 }

@@ -407,7 +407,8 @@ fn a_remembered_token_is_remembered_for_one_system_and_certificate_only() {
 
 #[test]
 fn authorization_headers() {
-    let cases: [(&[&[u8]], Result<&str, TokenError>); 12] = [
+    type Case<'c> = (&'c [&'c [u8]], Result<&'c str, TokenError>);
+    let cases: [Case<'_>; 12] = [
         (&[], Err(TokenError::Missing)),
         (&[b"Bearer a.b.c"], Ok("a.b.c")),
         (&[b"Bearer a", b"Bearer a"], Err(TokenError::Repeated)),
@@ -555,6 +556,21 @@ proptest! {
         changed[at] = byte;
         let changed = String::from_utf8(changed).unwrap();
         prop_assert_eq!(verify(&changed).is_ok(), changed == *good, "{}", changed);
+    }
+
+    #[test]
+    fn any_key_set_is_judged(at in 0_usize..400, byte in 0x20_u8..0x7f) {
+        let mut text = jwks(&[world().es.signing.public_jwk(), world().ed.signing.public_jwk()])
+            .text
+            .as_bytes()
+            .to_vec();
+        let at = at % text.len();
+        text[at] = byte;
+        let source = Source::new("jwks.json", String::from_utf8(text).unwrap());
+        match KeySet::from_jwks(&source, &SignatureAlgorithm::ALL) {
+            Ok((set, _)) => prop_assert!(!set.is_empty()),
+            Err(report) => prop_assert!(!report.to_string().is_empty()),
+        }
     }
 
     #[test]

@@ -17,10 +17,10 @@ fn lists_are_checked_when_they_load() {
         |files: &[PemFile], stale, unknown| Revocation::Lists { files: files.to_vec(), stale, unknown };
     let (refuse, accept) = (OnGap::Refuse, OnGap::Accept);
     for (what, authorities, revocation, expected) in [
-        ("fresh", &root.pem, listed(&[fresh.clone()]), "loads"),
+        ("fresh", &root.pem, listed(std::slice::from_ref(&fresh)), "loads"),
         ("explicitly none", &root.pem, Revocation::None, "loads"),
         ("no file", &root.pem, listed(&[]), "no revocation list is configured"),
-        ("stale", &root.pem, listed(&[stale.clone()]), "stale since 2026-05-01T00:00:00Z"),
+        ("stale", &root.pem, listed(std::slice::from_ref(&stale)), "stale since 2026-05-01T00:00:00Z"),
         ("stale, accepted", &root.pem, lists(&[stale], accept, refuse), "loads"),
         (
             "another issuer's",
@@ -29,8 +29,8 @@ fn lists_are_checked_when_they_load() {
             "of no configured",
         ),
         ("a forged one", &root.pem, listed(&[crl(&impostor, &[], (2026, 7, 1))]), "is not signed by"),
-        ("an authority without one", &both, listed(&[fresh.clone()]), "no revocation list of"),
-        ("the same, accepted", &both, lists(&[fresh.clone()], refuse, accept), "loads"),
+        ("an authority without one", &both, listed(std::slice::from_ref(&fresh)), "no revocation list of"),
+        ("the same, accepted", &both, lists(std::slice::from_ref(&fresh), refuse, accept), "loads"),
         ("not PEM", &root.pem, listed(&[pem("crl.pem", "hello")]), "`crl.pem` holds none"),
         (
             "damaged PEM",
@@ -188,6 +188,12 @@ fn only_the_right_platform_is_believed() {
     let config = upstream(&[], Some((&chain, &key)));
     let connected = connect(platform(&server_leaf(&root), Some(&gates)), config).unwrap();
     assert_eq!(connected.server.peer_certificates().unwrap(), &gate.chain[..]);
+
+    let (platform_config, config) = (platform(&server_leaf(&root), None), upstream(&[], None));
+    for _ in 0..3 {
+        let connected = connect(Arc::clone(&platform_config), Arc::clone(&config)).unwrap();
+        assert_eq!(connected.client.handshake_kind(), Some(rustls::HandshakeKind::Full));
+    }
 
     let fresh = [crl(&root, &[7], (2026, 7, 1))];
     let error = connect(platform(&server_leaf(&root), None), upstream(&fresh, None)).err().unwrap();
