@@ -198,4 +198,12 @@ fn only_the_right_platform_is_believed() {
     let fresh = [crl(&root, &[7], (2026, 7, 1))];
     let error = connect(platform(&server_leaf(&root), None), upstream(&fresh, None)).err().unwrap();
     assert!(matches!(HandshakeFailure::of(&error), HandshakeFailure::PeerAlert | HandshakeFailure::Revoked));
+
+    let moving = ManualClock::new(NOW.parse().unwrap());
+    let lists = [crl(&root, &[], (2026, 7, 1))];
+    let inputs = UpstreamTlsInputs { authorities: &authorities, lists: &lists, client: None };
+    let config = UpstreamTls::new(&inputs, Arc::new(moving.clone())).unwrap().config;
+    assert!(connect(platform(&server_leaf(&root), None), Arc::clone(&config)).is_ok());
+    moving.set("2026-07-02T00:00:00Z".parse().unwrap());
+    assert!(connect(platform(&server_leaf(&root), None), config).is_err(), "the list is stale by now");
 }
