@@ -1,1 +1,7 @@
-//! (module to come)
+//! The demonstration (演示环境): an invented exchange platform with invented people.
+//!
+//! [`people`] makes the records, [`platform`] serves them as an exchange platform would. Nothing
+//! in here is taken from a real register.
+
+pub mod people;
+pub mod platform;
