@@ -25,7 +25,7 @@ mod snapshot;
 mod stack;
 mod stage;
 
-pub use body::Upload;
-pub use listener::Gate;
-pub use routes::{Route, RouteConflict, RouteParameter, Routes};
-pub use snapshot::{Plans, RequestBounds, Snapshot};
+pub(crate) use body::Upload;
+pub(crate) use listener::Gate;
+pub(crate) use routes::{Route, RouteConflict, RouteParameter, Routes};
+pub(crate) use snapshot::{Plans, RequestBounds, Snapshot};

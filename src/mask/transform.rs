@@ -82,6 +82,12 @@ impl Transform {
         Ok(self.summary())
     }
 
+    /// Records that have left so far.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.state.records
+    }
+
     /// What has happened so far, also after a failure.
     #[must_use]
     pub fn summary(&self) -> Summary {

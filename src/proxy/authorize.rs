@@ -12,13 +12,14 @@ use super::stage::Check;
 use crate::config::Denials;
 use crate::grant::{Decision, DenyReason, Permit, Query};
 use crate::kernel::id::PurposeCode;
-use crate::quota::{Admission, InFlight, QuotaError};
+use crate::quota::QuotaError;
+use crate::quota::limiter::{Admission, InFlight};
 
 /// What a limit that is used up, or does not exist, leads to.
 pub(crate) fn limited(error: QuotaError) -> Failure {
     match error {
         QuotaError::Exceeded(exceeded) => Failure::Limited(Box::new(exceeded)),
-        QuotaError::Unregistered { .. } | QuotaError::TooManyCounters { .. } => Failure::Gate,
+        QuotaError::Unregistered { .. } | QuotaError::TooManyCounters { .. } | QuotaError::TooManyTallies => Failure::Gate,
     }
 }
 

@@ -160,7 +160,7 @@ impl<T: Send> Guard for T {}
 pub(crate) type Stream = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
 
 /// The body of a reply, and what ends with it.
-pub struct ReplyBody {
+pub(crate) struct ReplyBody {
     content: Content,
     guards: Vec<Box<dyn Guard>>,
 }

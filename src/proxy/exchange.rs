@@ -155,13 +155,13 @@ impl Draft {
     /// Notes a fact. A second note of the same kind changes nothing: the first stage to know is right.
     pub(crate) fn note<T>(slot: &OnceLock<T>, value: T) {
         if slot.set(value).is_err() {
-            tracing::debug!("a note was made twice");
+            tracing::trace!("a note was made twice; the first stands");
         }
     }
 
     /// Notes what masking did; the first summary stands.
     pub(crate) fn note_masked(&self, summary: Summary) {
-        drop(self.masked.set(summary));
+        Self::note(&self.masked, summary);
     }
 
     pub(crate) fn note_decided(&self, took: Duration) {

@@ -15,8 +15,6 @@ use crate::upstream::UpstreamError;
 /// What is wrong with a request itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestFailure {
-    /// It is HTTP, and yet not a request the gate can read.
-    Malformed { why: &'static str },
     /// Its path has more than one reading, or none.
     Path { why: &'static str },
     /// Its query has more than one reading, or none.
@@ -60,9 +58,9 @@ pub(crate) enum MaskFailure {
     /// It has a content coding.
     Coding,
     /// It is not what the masks can read.
-    Body(crate::mask::MaskError),
+    Body { reason: &'static str },
     /// The masks could not be built.
-    Plan(crate::mask::PlanError),
+    Plan,
 }
 
 /// Why the purpose of a request is not settled.
@@ -151,7 +149,6 @@ impl From<MaskFailure> for Failure {
 impl RequestFailure {
     fn code(&self) -> Code {
         match self {
-            Self::Malformed { .. } => Code::RequestMalformed,
             Self::Path { .. } => Code::RequestPath,
             Self::Query { .. } => Code::RequestQuery,
             Self::Host => Code::RequestHost,
@@ -166,10 +163,10 @@ impl RequestFailure {
 
     fn detail(&self, language: Language) -> String {
         match (self, language) {
-            (Self::Malformed { why } | Self::Path { why } | Self::Query { why }, Language::En) => {
+            (Self::Path { why } | Self::Query { why }, Language::En) => {
                 format!("{}: {why}", self.code().title(language))
             }
-            (Self::Malformed { why } | Self::Path { why } | Self::Query { why }, Language::Zh) => {
+            (Self::Path { why } | Self::Query { why }, Language::Zh) => {
                 format!("{}（{why}）", self.code().title(language))
             }
             (Self::Header { name, why }, Language::En) => format!("header field `{name}`: {why}"),
@@ -261,8 +258,8 @@ impl Failure {
                 UpstreamFailure::NotFound => Code::UpstreamNotFound,
             },
             Self::Mask(MaskFailure::MediaType { .. } | MaskFailure::Coding) => Code::MaskMediaType,
-            Self::Mask(MaskFailure::Body(_)) => Code::MaskBody,
-            Self::Mask(MaskFailure::Plan(_)) => Code::MaskUnavailable,
+            Self::Mask(MaskFailure::Body { .. }) => Code::MaskBody,
+            Self::Mask(MaskFailure::Plan) => Code::MaskUnavailable,
             Self::Audit => Code::AuditUnavailable,
             Self::Overloaded => Code::Overloaded,
             Self::Gate => Code::GateFailed,
@@ -303,6 +300,12 @@ impl Failure {
             (Self::Upstream(UpstreamFailure::Failed { status } | UpstreamFailure::Rejected { status }), Language::Zh) => {
                 format!("交换平台返回状态码 {status}")
             }
+            (Self::Mask(MaskFailure::Body { reason }), Language::En) => {
+                format!("the answer is not what the catalogue declares ({reason}); nothing of it left")
+            }
+            (Self::Upstream(UpstreamFailure::Invalid { why }), Language::En) => {
+                format!("{}: {why}", self.code().title(language))
+            }
             (Self::Mask(MaskFailure::MediaType { declared }), Language::En) => {
                 format!("the catalogue declares {declared}")
             }
@@ -323,7 +326,7 @@ impl Failure {
     pub(crate) fn retry_after_secs(&self) -> Option<u64> {
         match self {
             Self::Limited(exceeded) => Some(exceeded.retry_after_secs()),
-            Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan(_)) => Some(1),
+            Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan) => Some(1),
             _ => None,
         }
     }

@@ -4,7 +4,6 @@
 //! A connection's certificate is read once; whether it still holds is asked again after every reload
 //! and, for its dates, on every request.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,7 +36,7 @@ use crate::config::Bounds;
 use crate::identity::Peer;
 use crate::journal::Journal;
 use crate::kernel::time::Clock;
-use crate::telemetry::{Handshake, Metrics};
+use crate::telemetry::{HANDSHAKE_COMPLETED, Metrics};
 use crate::tls::HandshakeFailure;
 
 /// How long the accept loop rests when the process has no descriptor left.
@@ -48,30 +47,30 @@ const HTTP2_WINDOW_BYTES: u32 = 256 << 10;
 
 /// The gate as the listener sees it: what lives as long as the process.
 #[derive(Debug)]
-pub struct Gate {
+pub(crate) struct Gate {
     /// What judges requests; swapped whole by a reload.
-    pub snapshot: ArcSwap<Snapshot>,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
     /// TLS towards clients; swapped with the snapshot.
-    pub tls: ArcSwap<ServerConfig>,
+    pub(crate) tls: ArcSwap<ServerConfig>,
     /// Where records go.
-    pub journal: Journal,
+    pub(crate) journal: Journal,
     /// What Prometheus sees.
-    pub metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
     /// The time.
-    pub clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// The bounds of connections.
-    pub bounds: Bounds,
+    pub(crate) bounds: Bounds,
     /// Every task that serves a connection.
-    pub tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
     /// Set when the gate stops taking new work.
-    pub draining: CancellationToken,
+    pub(crate) draining: CancellationToken,
     connections: Arc<Semaphore>,
 }
 
 impl Gate {
     /// A gate that serves nobody yet.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         snapshot: Arc<Snapshot>,
         tls: Arc<ServerConfig>,
         journal: Journal,
@@ -93,7 +92,7 @@ impl Gate {
     }
 
     /// Serves the connections of `listener` until the gate drains.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         let stages = self.metrics.stages();
         let observe =
             Observe { metrics: Arc::clone(&self.metrics), stages: stages.clone(), nowhere: self.metrics.resource(None) };
@@ -151,37 +150,22 @@ impl Gate {
         }
         let acceptor = TlsAcceptor::from(self.tls.load_full());
         let shaken = tokio::time::timeout(self.bounds.handshake_timeout, acceptor.accept(stream)).await;
-        let (result, stream) = match shaken {
-            Ok(Ok(stream)) => (Handshake::Completed, Some(stream)),
-            Ok(Err(error)) => (of_handshake(&error), None),
-            Err(_elapsed) => (Handshake::Timeout, None),
+        let (failure, stream) = match shaken {
+            Ok(Ok(stream)) => (None, Some(stream)),
+            Ok(Err(error)) => (Some(HandshakeFailure::of_io(&error)), None),
+            Err(_elapsed) => (Some(HandshakeFailure::Timeout), None),
         };
         let peer = stream.and_then(|stream| {
             let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let chain: Vec<Vec<u8>> = certificates.iter().map(|der| der.to_vec()).collect();
             Some((stream, Peer::new(remote, chain).ok()?))
         });
-        let result = if peer.is_none() && result == Handshake::Completed { Handshake::BadCertificate } else { result };
-        self.metrics.handshake(result);
-        if result != Handshake::Completed {
-            tracing::debug!(%remote, result = result.as_str(), "a handshake failed");
+        let failure = failure.or(if peer.is_none() { Some(HandshakeFailure::BadCertificate) } else { None });
+        self.metrics.handshake(failure.map_or(HANDSHAKE_COMPLETED, HandshakeFailure::as_str));
+        if let Some(failure) = failure {
+            tracing::debug!(%remote, reason = failure.as_str(), "a handshake failed");
         }
         peer
-    }
-}
-
-/// Why a handshake failed, as metrics tell it.
-fn of_handshake(error: &io::Error) -> Handshake {
-    match HandshakeFailure::of_io(error) {
-        HandshakeFailure::NoCertificate => Handshake::NoCertificate,
-        HandshakeFailure::UnknownAuthority => Handshake::UnknownIssuer,
-        HandshakeFailure::Expired | HandshakeFailure::NotYetValid => Handshake::Expired,
-        HandshakeFailure::Revoked => Handshake::Revoked,
-        HandshakeFailure::ListStale | HandshakeFailure::RevocationUnknown => Handshake::RevocationUnknown,
-        HandshakeFailure::Closed => Handshake::Closed,
-        HandshakeFailure::Timeout => Handshake::Timeout,
-        HandshakeFailure::Protocol => Handshake::Protocol,
-        _ => Handshake::BadCertificate,
     }
 }
 

@@ -138,7 +138,6 @@ codes! {
     RateConcurrency = "rate-concurrency", TOO_MANY_REQUESTS, Limited, "Too many requests at once", "并发请求过多";
     QuotaExhausted = "quota-exhausted", TOO_MANY_REQUESTS, Limited, "The quota of this day is used up", "当日配额已用完";
     QuotaRows = "quota-rows", FORBIDDEN, Limited, "The reply has more records than the grant allows", "返回记录数超出授权上限";
-    RequestMalformed = "request-malformed", BAD_REQUEST, Invalid, "The request cannot be read", "请求格式不正确";
     RequestPath = "request-path", BAD_REQUEST, Invalid, "The path could be read in more than one way", "请求路径存在歧义";
     RequestQuery = "request-query", BAD_REQUEST, Invalid, "The query could be read in more than one way", "查询参数存在歧义";
     RequestHost = "request-host", BAD_REQUEST, Invalid, "The Host is missing, doubled or malformed", "Host 缺失、重复或格式不正确";

@@ -87,7 +87,7 @@ impl Duties {
                 let plan = snapshot.plans.plan(resource, department, &cleared.permit.fields);
                 Some(plan.map_err(|error| {
                     tracing::error!(resource = %resource.id, %error, "the masks of a permit cannot be built");
-                    Failure::from(MaskFailure::Plan(error))
+                    Failure::from(MaskFailure::Plan)
                 })?)
             }
         };
@@ -173,8 +173,7 @@ fn check_media_type(format: BodyFormat, headers: &HeaderMap) -> Result<(), Failu
     if format == BodyFormat::Opaque {
         return Ok(());
     }
-    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
-    if codings.clone().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    if headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(MaskFailure::Coding.into());
     }
     if headers.contains_key(header::CONTENT_RANGE) {
@@ -218,7 +217,7 @@ fn failure_of(error: BodyError, meter: &Meter) -> Failure {
         BodyError::Mask(crate::mask::MaskError::TooManyRecords { max }) => Failure::Rows { limit: max },
         BodyError::Mask(error) => {
             tracing::warn!(%request_id, %error, "an answer cannot be masked");
-            MaskFailure::Body(error).into()
+            MaskFailure::Body { reason: error.reason() }.into()
         }
         BodyError::Stalled => UpstreamFailure::Invalid { why: "the answer stalled" }.into(),
         BodyError::Quota(failure) => *failure,

@@ -93,7 +93,7 @@ where
 /// The refusal of a request, noted in its draft.
 pub(crate) fn refuse(failure: &Failure, draft: &Draft, snapshot: &Snapshot) -> Response<ReplyBody> {
     let code = failure.code();
-    drop(draft.refusal.set(code));
+    Draft::note(&draft.refusal, code);
     let detail = failure.detail(draft.language);
     let mut response = render(code, draft.language, &detail, &failure.particulars(), draft.request_id);
     let headers = response.headers_mut();

@@ -17,59 +17,59 @@ use crate::upstream::Upstream;
 
 /// One route with everything a request on it needs, looked up beforehand.
 #[derive(Debug)]
-pub struct Route {
+pub(crate) struct Route {
     /// The method it answers.
-    pub method: Method,
+    pub(crate) method: Method,
     /// Its path template, which stands for the path in records.
-    pub template: String,
+    pub(crate) template: String,
     /// What it gives.
-    pub resource: Arc<Resource>,
+    pub(crate) resource: Arc<Resource>,
     /// What it does with it.
-    pub action: Action,
+    pub(crate) action: Action,
     /// Who answers for the resource.
-    pub provider: Arc<Department>,
+    pub(crate) provider: Arc<Department>,
     /// Where it is forwarded to.
-    pub upstream: Arc<Upstream<Upload>>,
+    pub(crate) upstream: Arc<Upstream<Upload>>,
     /// Where the parameters that grants may constrain are found.
-    pub parameters: Vec<RouteParameter>,
+    pub(crate) parameters: Vec<RouteParameter>,
     /// How it learns the purpose.
-    pub purpose: PurposeSource,
+    pub(crate) purpose: PurposeSource,
     /// How much its refusals tell.
-    pub denials: Denials,
+    pub(crate) denials: Denials,
     /// Whether the client's token is passed on.
-    pub forward_token: bool,
+    pub(crate) forward_token: bool,
     /// The largest request body.
-    pub max_request_body: ByteLimit,
+    pub(crate) max_request_body: ByteLimit,
     /// The bound on the whole request up to the head of the reply.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// The counters of its resource.
-    pub metrics: ResourceMetrics,
+    pub(crate) metrics: ResourceMetrics,
 }
 
 /// One parameter of a route that grants may constrain.
 #[derive(Debug)]
-pub struct RouteParameter {
+pub(crate) struct RouteParameter {
     /// Its name in scopes.
-    pub name: ParameterName,
+    pub(crate) name: ParameterName,
     /// Where it is found.
-    pub source: ParameterSource,
+    pub(crate) source: ParameterSource,
     /// Whether its value may stand in a record.
-    pub recordable: bool,
+    pub(crate) recordable: bool,
 }
 
 /// Why routes cannot be used together.
 #[derive(Debug, thiserror::Error)]
 #[error("the path `{path}` cannot stand beside another route")]
-pub struct RouteConflict {
+pub(crate) struct RouteConflict {
     /// The later of the two.
-    pub path: String,
+    pub(crate) path: String,
     /// Why.
-    pub source: matchit::InsertError,
+    pub(crate) source: matchit::InsertError,
 }
 
 /// All routes, by path and then by method.
 #[derive(Debug)]
-pub struct Routes {
+pub(crate) struct Routes {
     paths: matchit::Router<Vec<Arc<Route>>>,
 }
 
@@ -81,7 +81,7 @@ impl Routes {
     ///
     /// # Errors
     /// When two path templates overlap without one being more specific.
-    pub fn new(routes: Vec<Route>) -> Result<Self, RouteConflict> {
+    pub(crate) fn new(routes: Vec<Route>) -> Result<Self, RouteConflict> {
         let mut by_path: BTreeMap<String, Vec<Arc<Route>>> = BTreeMap::new();
         for route in routes {
             by_path.entry(route.template.clone()).or_default().push(Arc::new(route));

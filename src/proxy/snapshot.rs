@@ -15,7 +15,7 @@ use crate::kernel::id::{DepartmentId, Digest, FieldPath, ResourceId};
 use crate::kernel::secret::Secret;
 use crate::mask::{Maskers, Plan, PlanError, PlanSpec, PseudonymKey};
 use crate::policy::Policy;
-use crate::quota::Limiter;
+use crate::quota::limiter::Limiter;
 use crate::telemetry::DepartmentMetrics;
 use crate::tls::ClientVerifier;
 
@@ -31,48 +31,48 @@ const PSEUDONYM_LABEL: &str = "h1";
 /// Policy, routes, limits and trust at one revision: immutable, swapped whole. Each request is judged by
 /// exactly one, and its record names the digests.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Counts up with each swap.
-    pub revision: u64,
+    pub(crate) revision: u64,
     /// The digest of the policy directory.
-    pub policy_digest: Digest,
+    pub(crate) policy_digest: Digest,
     /// The same as text, for records.
-    pub policy_digest_hex: String,
+    pub(crate) policy_digest_hex: String,
     /// The digest of the gateway configuration.
-    pub config_digest: Digest,
+    pub(crate) config_digest: Digest,
     /// The same as text, for records.
-    pub config_digest_hex: String,
+    pub(crate) config_digest_hex: String,
     /// The vocabulary.
-    pub catalog: Catalog,
+    pub(crate) catalog: Catalog,
     /// The grants and the model.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     /// Rates, concurrency and quotas.
-    pub limiter: Arc<Limiter>,
+    pub(crate) limiter: Arc<Limiter>,
     /// Certificates to systems.
-    pub identities: Identities,
+    pub(crate) identities: Identities,
     /// Purpose tokens.
-    pub tokens: TokenVerifier,
+    pub(crate) tokens: TokenVerifier,
     /// `WWW-Authenticate` of a 401.
-    pub challenge: http::HeaderValue,
+    pub(crate) challenge: String,
     /// Client certificates, for connections that outlive a reload.
-    pub client_verifier: Arc<ClientVerifier>,
+    pub(crate) client_verifier: Arc<ClientVerifier>,
     /// Paths to resources.
-    pub routes: Routes,
+    pub(crate) routes: Routes,
     /// Counters by department.
-    pub departments: HashMap<DepartmentId, DepartmentMetrics>,
+    pub(crate) departments: HashMap<DepartmentId, DepartmentMetrics>,
     /// Masking plans.
-    pub plans: Plans,
+    pub(crate) plans: Plans,
     /// What is bounded per request.
-    pub bounds: RequestBounds,
+    pub(crate) bounds: RequestBounds,
 }
 
 /// The bounds that a request meets.
 #[derive(Debug, Clone, Copy)]
-pub struct RequestBounds {
+pub(crate) struct RequestBounds {
     /// Requests in work at once.
-    pub requests: usize,
+    pub(crate) requests: usize,
     /// A reply up to this size is masked whole before its first byte leaves, in bytes.
-    pub whole_reply: usize,
+    pub(crate) whole_reply: usize,
 }
 
 /// What a plan was compiled from. Equal permits share one list of fields, so its address names it;
@@ -103,16 +103,16 @@ impl Hash for PlanKey {
 
 /// A compiled plan, and what it is announced as.
 #[derive(Debug)]
-pub struct AnnouncedPlan {
+pub(crate) struct AnnouncedPlan {
     /// The plan.
-    pub plan: Arc<Plan>,
+    pub(crate) plan: Arc<Plan>,
     /// The value of `Pinegate-Masked`: which fields the plan masks and drops.
-    pub header: HeaderValue,
+    pub(crate) header: HeaderValue,
 }
 
 /// Masking plans, compiled when first needed and kept.
 #[derive(Debug)]
-pub struct Plans {
+pub(crate) struct Plans {
     maskers: Maskers,
     key: Option<Secret>,
     compiled: quick_cache::sync::Cache<PlanKey, Arc<AnnouncedPlan>>,
@@ -121,7 +121,7 @@ pub struct Plans {
 impl Plans {
     /// No plans yet.
     #[must_use]
-    pub fn new(maskers: Maskers, key: Option<Secret>) -> Self {
+    pub(crate) fn new(maskers: Maskers, key: Option<Secret>) -> Self {
         Self { maskers, key, compiled: quick_cache::sync::Cache::new(MAX_PLANS) }
     }
 
@@ -129,7 +129,7 @@ impl Plans {
     ///
     /// # Errors
     /// When the fields cannot be masked as the permit says; then nothing may leave.
-    pub fn plan(
+    pub(crate) fn plan(
         &self,
         resource: &Resource,
         department: &DepartmentId,
