@@ -1,1 +1,9 @@
-//! (module to come)
+//! Build, start, reload, drain: the only module that sees all others.
+//!
+//! [`assemble`](assemble::assemble) makes everything that reloads together, or says all that keeps it
+//! from being made; `check` runs the very same code. [`run`](run::run) serves until it is told to stop.
+
+pub mod assemble;
+
+
+

@@ -29,6 +29,8 @@ pub const MAX_FILE_BYTES: u64 = 64 << 20;
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
+    /// Its text, for findings about it.
+    pub source: Source,
     /// SHA-256 of that file.
     pub digest: Digest,
     /// Where department systems connect.

@@ -79,6 +79,7 @@ impl<'d, 's> Reader<'d, 's> {
         self.root.finish();
         Some(Config {
             path: path.to_path_buf(),
+            source: source.clone(),
             digest: Digest::of(source.text.as_bytes()),
             listen: listen?,
             tls: tls?,

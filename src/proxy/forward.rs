@@ -10,6 +10,7 @@ use super::authorize::Cleared;
 use super::body::{Upload, UploadFault};
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure, UpstreamFailure};
+use crate::kernel::diagnostic::chain;
 use crate::kernel::id::GrantId;
 
 static PINEGATE_SYSTEM: HeaderName = HeaderName::from_static("pinegate-system");
@@ -100,16 +101,4 @@ fn forwarded(remote: std::net::SocketAddr, host: Option<&HeaderValue>) -> String
         Some(host) => format!("for={address};host=\"{host}\";proto=https"),
         None => format!("for={address};proto=https"),
     }
-}
-
-/// An error with all its causes, for the log.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

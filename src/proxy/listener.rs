@@ -138,7 +138,7 @@ impl Gate {
         });
         let served = if is_http2 { session.http2(stream, stack).await } else { session.http1(stream, stack).await };
         if let Err(error) = served {
-            tracing::debug!(%remote, error = %super::forward::chain(&*error), "a connection ended badly");
+            tracing::debug!(%remote, error = %crate::kernel::diagnostic::chain(&*error), "a connection ended badly");
         }
     }
 

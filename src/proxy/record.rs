@@ -303,7 +303,7 @@ impl Body for Recorded {
                 let about = &self.sealing.about;
                 tracing::warn!(
                     request_id = %about.draft.request_id,
-                    error = %super::forward::chain(error),
+                    error = %crate::kernel::diagnostic::chain(error),
                     "a reply was cut off"
                 );
                 self.end = End::Broken(error.reason());

@@ -222,7 +222,7 @@ fn failure_of(error: BodyError, meter: &Meter) -> Failure {
         BodyError::Stalled => UpstreamFailure::Invalid { why: "the answer stalled" }.into(),
         BodyError::Quota(failure) => *failure,
         error @ (BodyError::Broken(_) | BodyError::TooLarge { .. }) => {
-            tracing::warn!(%request_id, error = %super::forward::chain(&error), "an answer broke off");
+            tracing::warn!(%request_id, error = %crate::kernel::diagnostic::chain(&error), "an answer broke off");
             UpstreamFailure::Invalid { why: "the answer broke off" }.into()
         }
     }

@@ -1,0 +1,431 @@
+//! From a configuration and a policy directory to all that reloads together.
+
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+
+use crate::catalog::Catalog;
+use crate::config::{self, Config};
+use crate::grant::{ReleasedField, Treatment};
+use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
+use crate::identity::{Identities, TokenVerifier};
+use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
+use crate::kernel::id::{DepartmentId, GrantId};
+use crate::kernel::time::Clock;
+use crate::mask::{Masker, Maskers, PlanError};
+use crate::policy::calendar::Calendar;
+use crate::policy::{Policy, PolicyInput};
+use crate::proxy::{Plans, RequestBounds, Route, RouteParameter, Routes, Snapshot};
+use crate::quota::limiter::Limiter;
+use crate::snapshot::Vocabulary;
+use crate::snapshot::files::PolicyFiles;
+use crate::telemetry::Metrics;
+use crate::tls::{KeyFile, OnGap, PemFile, Revocation, ServerTls, ServerTlsInputs, TlsDates, TlsError};
+use crate::tls::{UpstreamTls, UpstreamTlsInputs};
+use crate::upstream::{Settings, Upstream};
+
+/// The longest time from a purpose token's `iat` to its `exp`.
+const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How many verified tokens a snapshot remembers.
+const REMEMBERED_TOKENS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+
+/// A policy directory, loaded and checked.
+#[derive(Debug)]
+pub struct LoadedPolicy {
+    /// The files.
+    pub files: PolicyFiles,
+    /// What the TOML files say.
+    pub vocabulary: Vocabulary,
+    /// The compiled maskers.
+    pub maskers: Maskers,
+    /// The model and the grants.
+    pub policy: Policy,
+}
+
+/// Everything that reloads together.
+#[derive(Debug)]
+pub struct Assembled {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) tls: Arc<ServerConfig>,
+    pub(crate) dates: TlsDates,
+}
+
+/// Loads the policy directory of `config`: all errors at once.
+#[must_use]
+pub fn load_policy(config: &Config, clock: &dyn Clock) -> (Option<LoadedPolicy>, Report) {
+    let files = match PolicyFiles::read(&config.policy.directory) {
+        Ok(files) => files,
+        Err(report) => return (None, report),
+    };
+    let (vocabulary, mut report) = Vocabulary::load(&files, &config.identity.trust_domain);
+    let Some(vocabulary) = vocabulary else { return (None, report) };
+    let maskers = maskers(&vocabulary, files.masks(), &mut report);
+    let calendar = calendar(&vocabulary, files.calendar(), &mut report);
+    let (policy, found) = Policy::load(PolicyInput {
+        model: files.model(),
+        grants: files.grants(),
+        catalog: &vocabulary.catalog,
+        calendar: &calendar,
+        zone: config.policy.zone.clone(),
+        maskers: &vocabulary.masker_names(),
+        now: clock.now(),
+    });
+    report.merge(found);
+    let Some(policy) = policy else { return (None, report) };
+    let grants: BTreeSet<GrantId> = policy.grants().iter().map(|grant| grant.id().clone()).collect();
+    report.merge(vocabulary.check_limit_grants(files.limits(), &grants));
+    check_plans(config, &vocabulary, &maskers, files.catalog(), &mut report);
+    let loaded = (!report.has_errors()).then_some(LoadedPolicy { files, vocabulary, maskers, policy });
+    (loaded, report)
+}
+
+fn maskers(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Maskers {
+    let mut maskers = Maskers::default();
+    for definition in &vocabulary.maskers {
+        let parameters: Vec<(&str, &str)> =
+            definition.parameters.iter().map(|(name, value)| (name.value.as_str(), value.value.as_str())).collect();
+        let parsed = Masker::parse(&definition.method.value, &parameters);
+        let inserted = parsed.and_then(|masker| maskers.insert(definition.name.value.clone(), masker));
+        if let Err(error) = inserted {
+            let span = definition.method.span.clone();
+            report.push(Diagnostic::error("bad-masker", source, span, error.to_string()));
+        }
+    }
+    maskers
+}
+
+fn calendar(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Calendar {
+    let days = &vocabulary.calendar;
+    let made =
+        Calendar::new(days.years.keys().copied(), days.holidays.iter().copied(), days.workdays.iter().copied());
+    made.unwrap_or_else(|error| {
+        report.push(Diagnostic::error("bad-calendar", source, 0..0, error.to_string()));
+        Calendar::default()
+    })
+}
+
+/// Compiles a plan with every field of every resource, so that no masker or key is found missing when
+/// the first request needs it.
+fn check_plans(config: &Config, vocabulary: &Vocabulary, maskers: &Maskers, source: &Source, report: &mut Report) {
+    let plans = Plans::new(maskers.clone(), config.policy.pseudonym_key.clone());
+    for resource in vocabulary.catalog.resources.values() {
+        let Some(department) = anyone(&vocabulary.catalog) else { continue };
+        let fields: Arc<[ReleasedField]> = resource
+            .fields
+            .iter()
+            .map(|field| ReleasedField {
+                path: field.path.clone(),
+                treatment: field.mask.clone().map_or(Treatment::Clear, Treatment::Masked),
+            })
+            .collect();
+        match plans.plan(resource, &department, &fields) {
+            Ok(_) | Err(PlanError::Opaque) => {}
+            Err(error) => {
+                let message = format!("the masks of `{}` cannot be built: {error}", resource.id);
+                let place = source.text.find(resource.id.as_str()).unwrap_or(0);
+                let span = place..place + resource.id.as_str().len();
+                report.push(Diagnostic::error("bad-masks", source, span, message));
+            }
+        }
+    }
+}
+
+fn anyone(catalog: &Catalog) -> Option<DepartmentId> {
+    catalog.registry.departments.keys().next().cloned()
+}
+
+/// Makes everything that reloads together, or reports all that keeps it from being made.
+///
+/// `previous` hands on what outlives a reload: the counters of limits that did not change.
+#[must_use]
+pub fn assemble(
+    config: &Config,
+    previous: Option<&Snapshot>,
+    metrics: &Metrics,
+    clock: &Arc<dyn Clock>,
+) -> (Option<Assembled>, Report) {
+    let (policy, mut report) = load_policy(config, &**clock);
+    report.add_source(&config.source);
+    let tokens = token_verifier(config, &mut report);
+    let tls = server_tls(config, clock, &mut report);
+    let upstreams = upstreams(config, clock, &mut report);
+    let Some(policy) = policy else { return (None, report) };
+    let routes = routes(config, &policy.vocabulary.catalog, &upstreams, metrics, &mut report);
+    let limiter = limiter(config, &policy, previous, &mut report);
+    let (Some(tokens), Some(tls), Some(routes), Some(limiter)) = (tokens, tls, routes, limiter) else {
+        return (None, report);
+    };
+    if report.has_errors() {
+        return (None, report);
+    }
+    let LoadedPolicy { files, vocabulary, maskers, policy } = policy;
+    let registry = &vocabulary.catalog.registry;
+    let departments: HashMap<_, _> =
+        registry.departments.keys().map(|id| (id.clone(), metrics.department(id))).collect();
+    let snapshot = Snapshot {
+        revision: previous.map_or(1, |previous| previous.revision + 1),
+        policy_digest: files.digest(),
+        policy_digest_hex: files.digest().to_hex(),
+        config_digest: config.digest,
+        config_digest_hex: config.digest.to_hex(),
+        identities: Identities::new(registry),
+        catalog: vocabulary.catalog,
+        policy,
+        limiter: Arc::new(limiter),
+        tokens,
+        challenge: challenge(config),
+        client_verifier: tls.verifier,
+        routes,
+        departments,
+        plans: Plans::new(maskers, config.policy.pseudonym_key.clone()),
+        bounds: RequestBounds {
+            requests: config.bounds.requests,
+            whole_reply: config.bounds.whole_reply.as_usize(),
+        },
+    };
+    (Some(Assembled { snapshot, tls: tls.config, dates: tls.dates }), report)
+}
+
+/// `WWW-Authenticate` up to the error: whose tokens are taken, and where to learn more (RFC 9728,
+/// section 5.1).
+fn challenge(config: &Config) -> String {
+    let mut challenge = format!("Bearer realm=\"pinegate\", issuer=\"{}\"", config.purpose.issuer);
+    if let Some(url) = &config.purpose.metadata_url {
+        challenge.push_str(&format!(", resource_metadata=\"{url}\""));
+    }
+    challenge
+}
+
+fn token_verifier(config: &Config, report: &mut Report) -> Option<TokenVerifier> {
+    let purpose = &config.purpose;
+    let name = shown(&purpose.jwks.path);
+    let Ok(text) = std::str::from_utf8(&purpose.jwks.bytes) else {
+        report.push(at_section(config, "purpose", "bad-jwks", format!("{name} is not UTF-8")));
+        return None;
+    };
+    let allowed: Vec<SignatureAlgorithm> =
+        purpose.algorithms.iter().filter_map(|name| SignatureAlgorithm::parse(name)).collect();
+    match KeySet::from_jwks(&Source::new(name, text), &allowed) {
+        Ok((keys, warnings)) => {
+            report.merge(warnings);
+            let issuer = Issuer { name: Arc::from(purpose.issuer.as_str()), keys };
+            let rules = TokenRules {
+                audiences: vec![Arc::from(purpose.audience.as_str())],
+                leeway: purpose.leeway,
+                max_lifetime: MAX_TOKEN_LIFETIME,
+                remembered: REMEMBERED_TOKENS,
+            };
+            Some(TokenVerifier::new(vec![issuer], rules))
+        }
+        Err(errors) => {
+            report.merge(errors);
+            None
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn pem(file: &config::FileContent) -> PemFile {
+    PemFile { name: Arc::from(shown(&file.path)), bytes: Arc::clone(&file.bytes) }
+}
+
+/// A finding about a whole section of the configuration.
+fn at_section(config: &Config, section: &str, code: &'static str, message: String) -> Diagnostic {
+    let heading = format!("[{section}]");
+    let start = config.source.text.find(&heading).unwrap_or(0);
+    Diagnostic::error(code, &config.source, start..start + heading.len(), message)
+}
+
+fn tls_finding(config: &Config, section: &str, error: &TlsError) -> Diagnostic {
+    at_section(config, section, "bad-tls", crate::kernel::diagnostic::chain(error))
+}
+
+fn server_tls(config: &Config, clock: &Arc<dyn Clock>, report: &mut Report) -> Option<ServerTls> {
+    let tls = &config.tls;
+    let revocation = match &tls.crls {
+        None => Revocation::None,
+        Some(files) => Revocation::Lists {
+            files: files.iter().map(pem).collect(),
+            stale: match tls.stale_crl {
+                config::StaleCrl::Refuse => OnGap::Refuse,
+                config::StaleCrl::Accept => OnGap::Accept,
+            },
+            unknown: OnGap::Refuse,
+        },
+    };
+    let inputs = ServerTlsInputs {
+        certificate_chain: &pem(&tls.certificate),
+        key: &KeyFile { name: Arc::from("tls.key"), pem: tls.key.clone() },
+        client_authorities: &pem(&tls.client_ca),
+        client_intermediates: None,
+        revocation: &revocation,
+    };
+    match ServerTls::new(&inputs, Arc::clone(clock)) {
+        Ok(tls) => Some(tls),
+        Err(error) => {
+            report.push(tls_finding(config, "tls", &error));
+            None
+        }
+    }
+}
+
+type Upstreams = HashMap<String, Arc<Upstream<crate::proxy::Upload>>>;
+
+fn upstreams(config: &Config, clock: &Arc<dyn Clock>, report: &mut Report) -> Upstreams {
+    let mut upstreams = HashMap::new();
+    for configured in &config.upstreams {
+        let tls = match &configured.ca {
+            None => None,
+            Some(ca) => {
+                let own = configured.client.as_ref().map(|(certificate, key)| {
+                    (pem(certificate), KeyFile { name: Arc::from("upstream.key"), pem: key.clone() })
+                });
+                let inputs = UpstreamTlsInputs {
+                    authorities: &pem(ca),
+                    lists: &[],
+                    client: own.as_ref().map(|(certificate, key)| (certificate, key)),
+                };
+                match UpstreamTls::new(&inputs, Arc::clone(clock)) {
+                    Ok(tls) => Some(Arc::unwrap_or_clone(tls.config)),
+                    Err(error) => {
+                        report.push(tls_finding(config, "[upstream]", &error));
+                        continue;
+                    }
+                }
+            }
+        };
+        let made = Upstream::new(Settings {
+            id: configured.id.clone(),
+            url: configured.url.clone(),
+            tls,
+            http2: configured.http2,
+            connect_timeout: configured.connect_timeout,
+            response_timeout: configured.response_timeout,
+            idle_timeout: configured.idle_timeout,
+            max_idle: configured.max_idle,
+        });
+        match made {
+            Ok(upstream) => {
+                upstreams.insert(configured.id.to_string(), Arc::new(upstream));
+            }
+            Err(error) => report.push(at_section(config, "[upstream]", "bad-upstream", error.to_string())),
+        }
+    }
+    upstreams
+}
+
+fn routes(
+    config: &Config,
+    catalog: &Catalog,
+    upstreams: &Upstreams,
+    metrics: &Metrics,
+    report: &mut Report,
+) -> Option<Routes> {
+    let mut routes = Vec::new();
+    for configured in &config.routes {
+        if let Some(route) = route(configured, &config.source, catalog, upstreams, metrics, report) {
+            routes.push(route);
+        }
+    }
+    match Routes::new(routes) {
+        Ok(routes) => Some(routes),
+        Err(conflict) => {
+            report.push(at_section(config, "[route]", "route-conflict", crate::kernel::diagnostic::chain(&conflict)));
+            None
+        }
+    }
+}
+
+fn route(
+    configured: &config::Route,
+    source: &Source,
+    catalog: &Catalog,
+    upstreams: &Upstreams,
+    metrics: &Metrics,
+    report: &mut Report,
+) -> Option<Route> {
+    let mut unknown = |what: &str, name: &str, help: String| {
+        let span = place_of(source, &configured.span, name);
+        report.push(Diagnostic::error("unknown-id", source, span, format!("`{name}` is not {what}")).help(help));
+    };
+    let Some(resource) = catalog.resources.get(&configured.resource) else {
+        let name = configured.resource.as_str();
+        let known = catalog.resources.keys().map(AsRef::<str>::as_ref);
+        let help = did_you_mean(name, known)
+            .map_or_else(|| "name a resource of `catalog.toml`".to_owned(), |near| format!("did you mean `{near}`?"));
+        unknown("a resource of the catalogue", name, help);
+        return None;
+    };
+    if !resource.actions.contains(&configured.action) {
+        let actions: Vec<&str> = resource.actions.iter().map(AsRef::as_ref).collect();
+        let help = format!("the catalogue has for `{}`: {}", resource.id, actions.join(", "));
+        unknown("an action of this resource", configured.action.as_str(), help);
+    }
+    let mut parameters = Vec::new();
+    for (name, from) in &configured.parameters {
+        match resource.parameter(name.as_str()) {
+            Some(parameter) => parameters.push(RouteParameter {
+                name: name.clone(),
+                source: from.clone(),
+                recordable: parameter.recordable,
+            }),
+            None => {
+                let known: Vec<&str> = resource.parameters.iter().map(|it| it.name.as_str()).collect();
+                let help = format!("the catalogue has for `{}`: {}", resource.id, known.join(", "));
+                unknown("a parameter of this resource", name.as_str(), help);
+            }
+        }
+    }
+    let provider = catalog.registry.departments.get(&resource.provider)?;
+    Some(Route {
+        method: configured.method.as_method().clone(),
+        template: configured.path.to_string(),
+        resource: Arc::clone(resource),
+        action: configured.action.clone(),
+        provider: Arc::clone(provider),
+        upstream: Arc::clone(upstreams.get(configured.upstream.as_str())?),
+        parameters,
+        purpose: configured.purpose,
+        denials: configured.denials,
+        forward_token: configured.forward_token,
+        max_request_body: configured.max_request_body,
+        timeout: configured.timeout,
+        metrics: metrics.resource(Some(&resource.id)),
+    })
+}
+
+/// Where `name` stands within the table that begins at `span`.
+fn place_of(source: &Source, span: &std::ops::Range<usize>, name: &str) -> std::ops::Range<usize> {
+    let after = source.text.get(span.start..).unwrap_or("");
+    match after.find(name) {
+        Some(offset) => span.start + offset..span.start + offset + name.len(),
+        None => span.clone(),
+    }
+}
+
+fn limiter(config: &Config, policy: &LoadedPolicy, previous: Option<&Snapshot>, report: &mut Report) -> Option<Limiter> {
+    let grants = policy.policy.grants().iter();
+    let grants = grants.map(|grant| (grant.id().clone(), grant.scope().rows_per_day)).collect();
+    let population = policy.vocabulary.population(grants);
+    let (limits, zone) = (policy.vocabulary.limits(), config.policy.zone.clone());
+    let made = match previous {
+        Some(previous) => previous.limiter.reload(&limits, &population, zone),
+        None => Limiter::new(&limits, &population, zone, governor::clock::DefaultClock::default()),
+    };
+    match made {
+        Ok(limiter) => Some(limiter),
+        Err(error) => {
+            let source = policy.files.limits();
+            report.push(Diagnostic::error("bad-limits", source, 0..0, error.to_string()));
+            None
+        }
+    }
+}
