@@ -170,7 +170,7 @@ impl Problem {
             Self::Missing => (
                 "file-missing",
                 "the file is missing".to_owned(),
-                "a policy directory has all of: ".to_owned() + &all_names(),
+                format!("a policy directory has all of: {}", all_names()),
             ),
             Self::Unknown(near) => {
                 let help = near.map_or_else(
