@@ -6,7 +6,7 @@ use std::ops::Range;
 use jiff::civil::{Date, Weekday};
 
 use crate::document::{At, Document, Table};
-use crate::kernel::diagnostic::{Diagnostic, Report, Source};
+use crate::kernel::diagnostic::{Report, Source};
 
 /// The longest holiday, in days.
 const MAX_HOLIDAY_DAYS: usize = 31;
@@ -82,16 +82,16 @@ fn read_year(table: &Table<'_, '_>, days: &mut CalendarDays) {
             document.error("overlapping-days", span, message, "remove one");
         } else if !matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday) {
             let message = format!("{date} is worked anyway: it is neither Saturday nor Sunday");
-            let finding = Diagnostic::warning("needless-workday", document.source(), span, message);
-            document.push(finding.help("check the date against the notice"));
+            document.error("needless-workday", span, message, "check the date against the notice");
         }
     }
 }
 
+/// A notice is about one year, but may begin with the last days of the year before.
 fn check_year(document: &Document<'_>, year: i16, date: Date, span: &Range<usize>) -> bool {
-    let right = date.year() == year;
+    let right = date.year() == year || (date.year() == year - 1 && date.month() == 12);
     if !right {
-        let message = format!("{date} is not in {year}");
+        let message = format!("{date} is not in {year}, nor in the December before");
         document.error("bad-value", span.clone(), message, "put it under its own `[[year]]`");
     }
     right

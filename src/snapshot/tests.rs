@@ -236,8 +236,8 @@ year = 2026
     assert!(vocabulary.is_none());
     insta::assert_snapshot!(report.to_string(), @r#"
     calendar.toml:4:27: error[overlapping-days]: 2026-10-02 is a workday and in `国庆节`; a day is worked or off, not both
-    calendar.toml:4:41: warning[needless-workday]: 2026-10-12 is worked anyway: it is neither Saturday nor Sunday; check the date against the notice
-    calendar.toml:4:55: error[bad-value]: 2025-10-11 is not in 2026; put it under its own `[[year]]`
+    calendar.toml:4:41: error[needless-workday]: 2026-10-12 is worked anyway: it is neither Saturday nor Sunday; check the date against the notice
+    calendar.toml:4:55: error[bad-value]: 2025-10-11 is not in 2026, nor in the December before; put it under its own `[[year]]`
     calendar.toml:4:69: error[bad-value]: `year[0].workdays` has a value that cannot be used; write a date such as `2026-10-01`
     calendar.toml:7:9: error[bad-value]: `2026-10-07/2026-10-01` is not a range of 1 to 31 days; write the first day, `/`, the last day
     calendar.toml:8:9: error[overlapping-days]: 2026-10-06 is in `重阳节` and in `国庆节`; a day belongs to one holiday
@@ -296,6 +296,14 @@ year = 2026
     registry.toml:31:15: error[missing-key]: `system[2].certificate` recognises no certificate; leave it out for the SPIFFE URI of the system's id, or add one of san_uri, san_dns, subject_cn, subject_credit_code
     registry.toml:42:27: error[ambiguous-certificate]: a certificate that names `sys:four` would name `sys:three` too; both are recognised by SAN URI `spiffe://city.example/dept/minzheng/system/three`; give each a rule of its own
     "#);
+}
+
+#[test]
+fn a_notice_may_begin_in_december() {
+    let text = "[[year]]\nyear = 2023\nsource = \"notice\"\nworkdays = [\"2022-12-25\"]\n[year.holidays]\n\"元旦\" = \"2022-12-31/2023-01-02\"\n";
+    let (vocabulary, report) = load(&example_with(&[("calendar.toml", text)]));
+    assert_eq!(report.to_string(), "");
+    assert_eq!(vocabulary.unwrap().calendar.holidays.len(), 3);
 }
 
 #[test]
