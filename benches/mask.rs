@@ -10,8 +10,9 @@ use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
 use pinegate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level};
 use pinegate::grant::{ReleasedField, Treatment};
-use pinegate::kernel::id::{FieldPath, MaskerName};
-use pinegate::mask::{Bounds, Maskers, Plan, PlanSpec, Transform};
+use pinegate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
+use pinegate::kernel::secret::Secret;
+use pinegate::mask::{Bounds, Masker, Maskers, Plan, PlanSpec, PseudonymKey, Transform, Value};
 
 fn main() {
     Divan::from_args().main();
@@ -181,4 +182,26 @@ fn utf8(bencher: Bencher<'_, '_>, size: usize) {
     bencher
         .counter(BytesCount::of_slice(&body))
         .bench_local(|| simdutf8::compat::from_utf8(black_box(&body)).is_ok());
+}
+
+/// One masker on one value.
+#[divan::bench(args = ["resident-id", "mobile", "name", "pseudonym", "full"])]
+fn masker(bencher: Bencher<'_, '_>, method: &str) {
+    let masker = Masker::parse(method, &[]).unwrap();
+    let text = match method {
+        "mobile" => "13800138000",
+        "name" => "欧阳建国",
+        _ => "11010519491231002X",
+    };
+    let secret = Secret::new([7; 32]);
+    let department = DepartmentId::parse("dept:minzheng").unwrap();
+    let resource = ResourceId::parse("population.resident").unwrap();
+    let key = PseudonymKey { secret: &secret, label: "h1", department: &department, resource: &resource };
+    let fitted = key.fit(&FieldPath::parse("id_card").unwrap(), None);
+    let mut out = Vec::with_capacity(100);
+    bencher.bench_local(|| {
+        out.clear();
+        masker.apply(Value::Text(black_box(text)), Some(&fitted), &mut out);
+        black_box(&out);
+    });
 }

@@ -60,7 +60,7 @@ impl<'s> Scan<'s> {
         while self.at < self.piece.len() {
             match self.state.expect {
                 Expect::SeparatorOrEnd => self.separator()?,
-                Expect::Key | Expect::KeyOrEnd => self.key()?,
+                Expect::Key | Expect::KeyOrEnd => self.members()?,
                 Expect::Colon => self.colon()?,
                 Expect::Value | Expect::ElementOrEnd => self.value()?,
                 Expect::InText | Expect::InKey => self.string()?,
@@ -175,26 +175,6 @@ impl<'s> Scan<'s> {
     }
 
     #[inline(always)]
-    fn key(&mut self) -> Result<(), MaskError> {
-        let Some(byte) = self.token()? else { return Ok(()) };
-        match byte {
-            b'"' => {
-                self.at += 1;
-                self.state.escaped = false;
-                self.state.key = self.at;
-                self.state.key_is_held = false;
-                self.state.expect = Expect::InKey;
-                self.string()
-            }
-            b'}' if self.state.expect == Expect::KeyOrEnd => {
-                self.close();
-                Ok(())
-            }
-            _ => Err(self.syntax(self.at, "a member name in quotes")),
-        }
-    }
-
-    #[inline(always)]
     fn colon(&mut self) -> Result<(), MaskError> {
         match self.token()? {
             None => Ok(()),
@@ -226,12 +206,7 @@ impl<'s> Scan<'s> {
             }
         }
         match byte {
-            b'"' => {
-                self.at += 1;
-                self.state.escaped = false;
-                self.state.expect = Expect::InText;
-                self.string()
-            }
+            b'"' => self.text(),
             b'{' => self.open(self.object_shape()),
             b'[' => self.open(Shape::Array),
             b't' => self.literal(b"true"),

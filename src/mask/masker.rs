@@ -326,16 +326,21 @@ fn write_cut(kept: &str, hidden: &str, out: &mut Vec<u8>) -> Option<()> {
 
 /// Writes the characters that `ends` keeps and `hidden` between them; nothing if none would be hidden.
 fn write_ends(text: &str, ends: Ends, hidden: &str, out: &mut Vec<u8>) -> Option<()> {
-    let count = text.chars().count();
-    let hidden_count = count.checked_sub(ends.first + ends.last)?;
-    if hidden_count == 0 {
+    let (first, last) = if text.is_ascii() {
+        let last = text.len().checked_sub(ends.last)?;
+        (ends.first, last)
+    } else {
+        let count = text.chars().count();
+        let boundary = |place: usize| text.char_indices().nth(place).map_or(text.len(), |(at, _)| at);
+        (boundary(ends.first), boundary(count.checked_sub(ends.last)?))
+    };
+    if first >= last {
         return None;
     }
-    let boundary = |characters: usize| text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at);
     out.push(b'"');
-    write_inside(text.get(..boundary(ends.first))?, out);
+    write_inside(text.get(..first)?, out);
     out.extend_from_slice(hidden.as_bytes());
-    write_inside(text.get(boundary(count - ends.last)..)?, out);
+    write_inside(text.get(last..)?, out);
     out.push(b'"');
     Some(())
 }

@@ -9,33 +9,44 @@
 pub fn resident_id_check(first17: &str) -> Option<char> {
     const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
     const CHECKS: [char; 11] = ['1', '0', 'X', '9', '8', '7', '6', '5', '4', '3', '2'];
-    if first17.len() != WEIGHTS.len() {
-        return None;
-    }
+    let first17 = first17.as_bytes().first_chunk::<17>().filter(|_| first17.len() == 17)?;
     let mut sum = 0;
-    for (digit, weight) in first17.chars().zip(WEIGHTS) {
-        sum += digit.to_digit(10)? * weight;
+    for (digit, weight) in first17.iter().zip(WEIGHTS) {
+        sum += digit_value(*digit)? * weight;
     }
     CHECKS.get(usize::try_from(sum % 11).ok()?).copied()
+}
+
+/// The value of an ASCII digit.
+#[inline]
+fn digit_value(byte: u8) -> Option<u32> {
+    let value = byte.wrapping_sub(b'0');
+    if value < 10 { Some(u32::from(value)) } else { None }
+}
+
+/// The value of a short run of ASCII digits, and of nothing else.
+#[inline]
+fn digits_value(text: &[u8]) -> Option<u32> {
+    text.iter().try_fold(0_u32, |value, byte| value.checked_mul(10)?.checked_add(digit_value(*byte)?))
 }
 
 /// Whether `text` is a resident identity number (公民身份号码): 18 characters, a region of the first
 /// level, a date that was or can be, the right check character (`X` or `x`).
 #[must_use]
 pub fn resident_id(text: &str) -> bool {
-    let Some((first17, check)) = text.split_at_checked(17) else { return false };
+    let Some((first17, [check])) = text.split_at_checked(17).map(|(front, back)| (front, back.as_bytes()))
+    else {
+        return false;
+    };
     let date = text.get(6..14).and_then(date_digits).is_some_and(|date| (1850..2100).contains(&date.year));
     date && text.get(..2).is_some_and(is_region)
-        && resident_id_check(first17).is_some_and(|right| {
-            let mut given = check.chars();
-            given.next().map(|c| c.to_ascii_uppercase()) == Some(right) && given.next().is_none()
-        })
+        && resident_id_check(first17) == Some(char::from(check.to_ascii_uppercase()))
 }
 
 /// Whether two digits begin the code of a province (GB/T 2260), of a residence permit of Hong Kong,
 /// Macao or Taiwan residents (81 to 83), or of a foreigner's permanent residence (9).
 fn is_region(two: &str) -> bool {
-    two.parse::<u8>().is_ok_and(|code| {
+    digits_value(two.as_bytes()).is_some_and(|code| {
         matches!(code, 11..=15 | 21..=23 | 31..=37 | 41..=46 | 50..=54 | 61..=65 | 71 | 81..=83 | 91..=99)
     })
 }
@@ -122,6 +133,12 @@ pub fn mobile(text: &str) -> bool {
 
 /// A mobile number after its country code.
 pub(super) fn mobile_number(text: &str) -> Option<&str> {
+    if let [b'1', b'3'..=b'9', rest @ ..] = text.as_bytes()
+        && rest.len() == 9
+        && rest.iter().all(u8::is_ascii_digit)
+    {
+        return Some(text);
+    }
     let is_separator = |c: char| c == ' ' || c == '-';
     let after = ["+86", "0086", "86"].iter().find_map(|code| text.strip_prefix(code));
     let number = after.map_or(text, |rest| rest.strip_prefix(is_separator).unwrap_or(rest));
@@ -199,10 +216,13 @@ fn real_date(year: u16, month: u8, day: u8) -> Option<Date> {
 
 /// A date as eight digits, `19900307`.
 pub(super) fn date_digits(text: &str) -> Option<Date> {
-    if text.len() != 8 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    let (year, day) = text.as_bytes().split_first_chunk::<4>()?;
+    let (month, day) = day.split_first_chunk::<2>()?;
+    if day.len() != 2 {
         return None;
     }
-    real_date(text.get(..4)?.parse().ok()?, text.get(4..6)?.parse().ok()?, text.get(6..)?.parse().ok()?)
+    let number = |digits| digits_value(digits).and_then(|number| u8::try_from(number).ok());
+    real_date(u16::try_from(digits_value(year)?).ok()?, number(month)?, number(day)?)
 }
 
 /// A date as people and systems write it: `1990-03-07`, `1990/3/7`, `1990.03.07`, `19900307`,

@@ -71,6 +71,52 @@ pub(super) fn prefix(name: &[u8]) -> u64 {
     }
 }
 
+/// [`prefix`] of the first `length` bytes of `rest`, in one load where there is room for it.
+#[inline(always)]
+pub(super) fn prefix_in(rest: &[u8], length: usize) -> u64 {
+    match rest.first_chunk::<8>() {
+        Some(word) if length >= 8 => u64::from_le_bytes(*word),
+        Some(word) => u64::from_le_bytes(*word) & !(u64::MAX << (8 * length)),
+        None => prefix(rest.get(..length).unwrap_or(rest)),
+    }
+}
+
+/// The length of the escape that `bytes` begin with, if it is all there and stands for a character
+/// by itself: not half a surrogate pair.
+#[inline(always)]
+pub(super) fn escape_run(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [_, b'u', digits @ ..] => {
+            let digits = digits.first_chunk::<4>()?.map(|digit| HEX.get(usize::from(digit)).copied());
+            let [Some(a), Some(b), Some(c), Some(d)] = digits else { return None };
+            let surrogate = a == 0xD && b >= 8;
+            ((a | b | c | d) < 16 && !surrogate).then_some(6)
+        }
+        [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(2),
+        _ => None,
+    }
+}
+
+/// The value of each hexadecimal digit, and 255 for all other bytes.
+const HEX: [u8; 256] = hex_table();
+
+const fn hex_table() -> [u8; 256] {
+    let mut table = [255; 256];
+    let mut byte: u8 = 0;
+    let mut rest: &mut [u8] = &mut table;
+    while let Some((first, after)) = rest.split_first_mut() {
+        match byte {
+            b'0'..=b'9' => *first = byte - b'0',
+            b'a'..=b'f' => *first = byte - b'a' + 10,
+            b'A'..=b'F' => *first = byte - b'A' + 10,
+            _ => {}
+        }
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    table
+}
+
 /// Decodes the inside of a JSON string onto `out`.
 ///
 /// The scanner has checked every escape; one that is wrong all the same ends the text, so that it
@@ -178,6 +224,14 @@ mod tests {
             prop_assert_eq!(plain_run(&bytes), plain.unwrap_or(bytes.len()));
             let space = bytes.iter().position(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n'));
             prop_assert_eq!(space_run(&bytes), space.unwrap_or(bytes.len()));
+        }
+
+        #[test]
+        fn prefixes_do_not_see_what_follows(name in proptest::collection::vec(any::<u8>(), 0..12), after in any::<[u8; 9]>()) {
+            for more in 0..=after.len() {
+                let rest = [&name, &after[..more]].concat();
+                prop_assert_eq!(prefix_in(&rest, name.len()), prefix(&name));
+            }
         }
 
         #[test]

@@ -4,11 +4,58 @@ use std::ops::Range;
 
 use super::super::automaton::{Automaton, Kind, NAMELESS, Rule};
 use super::super::error::MaskError;
-use super::super::text::{decode, prefix};
+use super::super::text::{decode, plain_run, prefix, prefix_in};
 use super::state::{After, Expect, Frame, Shape};
 use super::{Scan, as_u64};
 
 impl Scan<'_> {
+    /// Takes members one after another, as long as each lies whole in the piece and has a scalar
+    /// value: most do, and then nothing has to ask what comes next.
+    #[inline(always)]
+    pub(super) fn members(&mut self) -> Result<(), MaskError> {
+        loop {
+            let Some(byte) = self.token()? else { return Ok(()) };
+            if byte != b'"' {
+                return self.no_key(byte);
+            }
+            self.at += 1;
+            self.state.escaped = false;
+            self.state.key = self.at;
+            self.state.key_is_held = false;
+            self.at += plain_run(self.piece.get(self.at..).unwrap_or_default());
+            if self.peek() != Some(b'"') {
+                self.state.expect = Expect::InKey;
+                return self.string();
+            }
+            self.at += 1;
+            self.end_key()?;
+            if self.peek() != Some(b':') {
+                return Ok(());
+            }
+            self.at += 1;
+            self.state.expect = Expect::Value;
+            self.value()?;
+            if self.peek() != Some(b',') || self.state.expect != Expect::SeparatorOrEnd {
+                return Ok(());
+            }
+            match self.state.top.shape {
+                Shape::Members => self.start_hold(),
+                Shape::Whole => {}
+                Shape::Array | Shape::Root => return Ok(()),
+            }
+            self.state.expect = Expect::Key;
+            self.at += 1;
+        }
+    }
+
+    fn no_key(&mut self, byte: u8) -> Result<(), MaskError> {
+        if byte == b'}' && self.state.expect == Expect::KeyOrEnd {
+            self.close();
+            return Ok(());
+        }
+        Err(self.syntax(self.at, "a member name in quotes"))
+    }
+
     #[inline(always)]
     pub(super) fn start_hold(&mut self) {
         self.state.held.clear();
@@ -72,11 +119,15 @@ impl Scan<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn keep(&mut self, rule: Rule) {
+    fn keep(&mut self, rule: Rule) {
         if !self.state.copying {
             self.release(usize::from(!self.state.top.kept));
         }
-        self.settle();
+        if self.state.held.is_empty() {
+            self.state.holding = false;
+        } else {
+            self.settle();
+        }
         self.state.top.kept = true;
         self.state.rule = rule;
     }
@@ -95,19 +146,30 @@ impl Scan<'_> {
 
     /// The rule of the name at `range` of the piece, or in `held` if that has its beginning.
     #[inline(always)]
-    pub(super) fn look_up(&mut self, range: Range<usize>) -> Option<Rule> {
-        let automaton = &self.plan.automaton;
+    fn look_up(&mut self, range: Range<usize>) -> Option<Rule> {
+        if self.state.key_is_held || self.state.escaped {
+            return self.look_up_elsewhere(range);
+        }
+        let name = self.piece.get(range.clone()).unwrap_or_default();
+        let prefix = prefix_in(self.piece.get(range.start..).unwrap_or_default(), name.len());
+        step(&self.plan.automaton, &mut self.state.top, &mut self.state.next, name, prefix)
+    }
+
+    #[cold]
+    fn look_up_elsewhere(&mut self, range: Range<usize>) -> Option<Rule> {
         let state = &mut *self.state;
         let raw = match state.key_is_held {
             true => state.held.get(range.start..).unwrap_or_default(),
             false => self.piece.get(range).unwrap_or_default(),
         };
-        if state.escaped {
+        let name = if state.escaped {
             state.decoded.clear();
             decode(std::str::from_utf8(raw).unwrap_or_default(), &mut state.decoded);
-            return step(automaton, &mut state.top, &mut state.next, state.decoded.as_bytes());
-        }
-        step(automaton, &mut state.top, &mut state.next, raw)
+            state.decoded.as_bytes()
+        } else {
+            raw
+        };
+        step(&self.plan.automaton, &mut state.top, &mut state.next, name, prefix(name))
     }
 
     /// Whether the name at hand, of which the bytes up to `end` are scanned, is short enough.
@@ -130,8 +192,7 @@ impl Scan<'_> {
 
 /// Follows the member `name` in the automaton: first where the last record went from here.
 #[inline(always)]
-fn step(automaton: &Automaton, top: &mut Frame, next: &mut [u16], name: &[u8]) -> Option<Rule> {
-    let prefix = prefix(name);
+fn step(automaton: &Automaton, top: &mut Frame, next: &mut [u16], name: &[u8], prefix: u64) -> Option<Rule> {
     let expected = next.get_mut(usize::from(top.position))?;
     if let Some(rule) = automaton.rule_if(*expected, name, prefix) {
         top.position = *expected;

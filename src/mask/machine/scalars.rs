@@ -2,7 +2,7 @@
 
 use super::super::error::MaskError;
 use super::super::masker::Value;
-use super::super::text::{decode, plain_run};
+use super::super::text::{decode, escape_run, plain_run};
 use super::Scan;
 use super::state::{Escape, Expect, Half, Number, Shape};
 
@@ -17,23 +17,46 @@ impl Scan<'_> {
         }
     }
 
+    /// The quote that begins a text is at hand.
     #[inline(always)]
+    pub(super) fn text(&mut self) -> Result<(), MaskError> {
+        self.state.escaped = false;
+        self.at += 1;
+        self.at += plain_run(self.piece.get(self.at..).unwrap_or_default());
+        if self.peek() != Some(b'"') {
+            self.state.expect = Expect::InText;
+            return self.string();
+        }
+        self.at += 1;
+        self.end_value();
+        Ok(())
+    }
+
+    /// Goes on in a string: after something that is not plain, or in a new piece.
+    #[inline(never)]
     pub(super) fn string(&mut self) -> Result<(), MaskError> {
         if self.state.escape != Escape::None {
             self.escape()?;
         }
         loop {
-            self.at += plain_run(self.piece.get(self.at..).unwrap_or_default());
             match self.peek() {
                 None => return Ok(()),
                 Some(b'"') => break,
                 Some(b'\\') => {
-                    self.at += 1;
                     self.state.escaped = true;
-                    self.state.escape = Escape::Begun;
-                    self.escape()?;
+                    match escape_run(self.piece.get(self.at..).unwrap_or_default()) {
+                        Some(length) => self.at += length,
+                        None => {
+                            self.at += 1;
+                            self.state.escape = Escape::Begun;
+                            self.escape()?;
+                        }
+                    }
                 }
-                Some(_) => return Err(self.string_error(MaskError::Control { at: self.offset(self.at) })),
+                Some(0..0x20) => {
+                    return Err(self.string_error(MaskError::Control { at: self.offset(self.at) }));
+                }
+                Some(_) => self.at += plain_run(self.piece.get(self.at..).unwrap_or_default()),
             }
         }
         self.at += 1;
@@ -95,8 +118,9 @@ impl Scan<'_> {
 
     #[inline(always)]
     pub(super) fn number(&mut self, mut number: Number) -> Result<(), MaskError> {
-        while let Some(byte) = self.peek() {
-            number = match (number, byte) {
+        let start = self.at;
+        for (done, byte) in self.piece.get(start..).unwrap_or_default().iter().enumerate() {
+            number = match (number, *byte) {
                 (Number::Integer, b'0'..=b'9') => Number::Integer,
                 (Number::Fraction | Number::Point, b'0'..=b'9') => Number::Fraction,
                 (Number::Zero | Number::Integer, b'.') => Number::Point,
@@ -107,21 +131,34 @@ impl Scan<'_> {
                 (Number::Exponent | Number::ExponentSign | Number::ExponentDigits, b'0'..=b'9') => {
                     Number::ExponentDigits
                 }
-                (ended, _) if ended.may_end() => {
-                    self.end_value();
-                    return Ok(());
+                (ended, _) => {
+                    self.at = start.wrapping_add(done);
+                    return self.end_number(ended);
                 }
-                _ => return Err(self.syntax(self.at, "a digit")),
             };
-            self.at += 1;
         }
+        self.at = self.piece.len();
         self.state.expect = Expect::InNumber(number);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn end_number(&mut self, number: Number) -> Result<(), MaskError> {
+        if !number.may_end() {
+            return Err(self.syntax(self.at, "a digit"));
+        }
+        self.end_value();
         Ok(())
     }
 
     /// Takes what is left of `true`, `false` or `null`.
     #[inline(always)]
     pub(super) fn literal(&mut self, mut rest: &'static [u8]) -> Result<(), MaskError> {
+        if self.piece.get(self.at..).is_some_and(|piece| piece.starts_with(rest)) {
+            self.at += rest.len();
+            self.end_value();
+            return Ok(());
+        }
         while let Some((wanted, after)) = rest.split_first() {
             match self.peek() {
                 None => {

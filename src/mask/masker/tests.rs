@@ -256,6 +256,8 @@ proptest! {
     /// Whatever comes in, one JSON value comes out, and never the whole of a longer text.
     #[test]
     fn every_masker_writes_one_value_and_hides_something(text in "\\PC{0,40}|[0-9]{8,19}|[a-z0-9]{1,9}@[a-z]{1,5}\\.cn") {
+        // A star that stays cannot be told from one that hides.
+        let text = text.replace('*', "x");
         let all = ["keep-first count=3", "keep-last count=3", "bucket edges=1,5"];
         let builtin: Vec<String> = Maskers::builtin().iter().map(|(name, _)| name.to_string()).collect();
         for definition in all.into_iter().chain(builtin.iter().map(String::as_str)) {

@@ -125,6 +125,10 @@ impl Reference<'_> {
         match place {
             Place::Whole => out.push_str(raw),
             Place::Inside(path) if !path.is_empty() && !self.has_members(path) => {
+                let object = self.field(path).is_some_and(|field| field.kind == FieldType::Object);
+                if object && raw.starts_with('{') && self.release(path) == Some(None) {
+                    return self.object(rest, place, out);
+                }
                 self.scalar(raw, path, out);
             }
             Place::Around(_) | Place::Inside(_) if raw.starts_with('{') => {
@@ -140,7 +144,7 @@ impl Reference<'_> {
         let masker = self.release(path).unwrap();
         let parsed: serde_json::Value = serde_json::from_str(raw).unwrap();
         if kind == FieldType::Object {
-            out.push_str(if masker.is_none() && parsed.is_object() { "{}" } else { "null" });
+            out.push_str("null");
             return;
         }
         let Some(masker) = masker else {
