@@ -1,1 +1,210 @@
-//! (module to come)
+//! The listeners of operators: `/metrics` and probes over HTTP, reload over a Unix socket.
+//!
+//! Knows nothing of how a reload is done or what readiness means; it asks [`Operations`].
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Open connections to one of these listeners; more are closed at once.
+const MAX_CONNECTIONS: usize = 64;
+
+/// From one request head to the next.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a listener rests when no connection could be accepted.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// What a reload came to.
+#[derive(Debug, Clone)]
+pub enum Reloaded {
+    /// The new snapshot is live.
+    Applied {
+        /// Its revision.
+        revision: u64,
+        /// The digest of its policy directory.
+        policy: String,
+        /// What was worth a warning.
+        warnings: String,
+    },
+    /// Something was wrong, and the old one stays.
+    Refused {
+        /// Everything that was wrong.
+        report: String,
+    },
+}
+
+/// Whether the gate takes work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// It does not, and why.
+    Unready(String),
+}
+
+/// What operators may ask of a gate.
+pub trait Operations: Send + Sync + 'static {
+    /// Builds everything anew and swaps it in, or says what is wrong. `actor` stands in the record.
+    fn reload(&self, actor: String) -> Pin<Box<dyn Future<Output = Reloaded> + Send + '_>>;
+    /// Whether the gate takes work.
+    fn readiness(&self) -> Readiness;
+    /// The page for Prometheus.
+    fn metrics(&self) -> Result<Vec<u8>, String>;
+}
+
+/// Which pages a listener has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Anyone who can reach the address: reads only.
+    Anyone,
+    /// The owner of the socket.
+    Operator { uid: u32 },
+}
+
+/// Serves `/metrics`, `/healthz`, `/readyz` and `/version` until `stop`.
+pub async fn serve_metrics(
+    listener: TcpListener,
+    operations: Arc<dyn Operations>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _remote)) => {
+                connection(stream, Audience::Anyone, &operations, &tasks, &stop, &places);
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_REST).await,
+        }
+    }
+}
+
+/// Serves `POST /reload`, and the pages of [`serve_metrics`], until `stop`. The socket's mode decides who
+/// may connect; whoever does is named in the record.
+pub async fn serve_admin(
+    listener: UnixListener,
+    operations: Arc<dyn Operations>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _address)) => match stream.peer_cred() {
+                Ok(peer) => {
+                    let audience = Audience::Operator { uid: peer.uid() };
+                    connection(stream, audience, &operations, &tasks, &stop, &places);
+                }
+                Err(error) => tracing::warn!(%error, "a connection to the admin socket names nobody"),
+            },
+            Err(_) => tokio::time::sleep(ACCEPT_REST).await,
+        }
+    }
+}
+
+fn connection<S>(
+    stream: S,
+    audience: Audience,
+    operations: &Arc<dyn Operations>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    places: &Arc<Semaphore>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else { return };
+    let (operations, stop) = (Arc::clone(operations), stop.clone());
+    tasks.spawn(async move {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let operations = Arc::clone(&operations);
+            async move { Ok::<_, Infallible>(answer(&request, audience, &*operations).await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "an operator's connection ended badly");
+        }
+        drop(place);
+    });
+}
+
+async fn answer(
+    request: &Request<Incoming>,
+    audience: Audience,
+    operations: &dyn Operations,
+) -> Response<Full<Bytes>> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match (request.uri().path(), audience) {
+        ("/reload", Audience::Operator { uid }) if *request.method() == Method::POST => {
+            reloaded(operations.reload(format!("uid {uid}")).await)
+        }
+        ("/metrics", _) if is_read => match operations.metrics() {
+            Ok(page) => page_of(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page),
+            Err(error) => page_of(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error + "\n"),
+        },
+        ("/healthz", _) if is_read => page_of(StatusCode::OK, "text/plain", "ok\n"),
+        ("/readyz", _) if is_read => match operations.readiness() {
+            Readiness::Ready => page_of(StatusCode::OK, "text/plain", "ready\n"),
+            Readiness::Unready(why) => page_of(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why + "\n"),
+        },
+        ("/version", _) if is_read => {
+            page_of(StatusCode::OK, "text/plain", concat!("pinegate ", env!("CARGO_PKG_VERSION"), "\n"))
+        }
+        ("/reload" | "/metrics" | "/healthz" | "/readyz" | "/version", _) => {
+            page_of(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "method not allowed\n")
+        }
+        _ => page_of(StatusCode::NOT_FOUND, "text/plain", "not found\n"),
+    }
+}
+
+fn reloaded(reloaded: Reloaded) -> Response<Full<Bytes>> {
+    let (status, page) = match reloaded {
+        Reloaded::Applied { revision, policy, warnings } => (
+            StatusCode::OK,
+            serde_json::json!({ "applied": true, "revision": revision, "policy": policy, "report": warnings }),
+        ),
+        Reloaded::Refused { report } => {
+            (StatusCode::CONFLICT, serde_json::json!({ "applied": false, "report": report }))
+        }
+    };
+    page_of(status, "application/json", page.to_string() + "\n")
+}
+
+fn page_of(status: StatusCode, media_type: &'static str, page: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(page.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
+    response
+}

@@ -87,8 +87,11 @@ pub fn load_policy(config: &Config, clock: &dyn Clock) -> (Option<LoadedPolicy>,
 fn maskers(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Maskers {
     let mut maskers = Maskers::default();
     for definition in &vocabulary.maskers {
-        let parameters: Vec<(&str, &str)> =
-            definition.parameters.iter().map(|(name, value)| (name.value.as_str(), value.value.as_str())).collect();
+        let parameters: Vec<(&str, &str)> = definition
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.value.as_str(), value.value.as_str()))
+            .collect();
         let parsed = Masker::parse(&definition.method.value, &parameters);
         let inserted = parsed.and_then(|masker| maskers.insert(definition.name.value.clone(), masker));
         if let Err(error) = inserted {
@@ -101,8 +104,11 @@ fn maskers(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Mas
 
 fn calendar(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Calendar {
     let days = &vocabulary.calendar;
-    let made =
-        Calendar::new(days.years.keys().copied(), days.holidays.iter().copied(), days.workdays.iter().copied());
+    let made = Calendar::new(
+        days.years.keys().copied(),
+        days.holidays.iter().copied(),
+        days.workdays.iter().copied(),
+    );
     made.unwrap_or_else(|error| {
         report.push(Diagnostic::error("bad-calendar", source, 0..0, error.to_string()));
         Calendar::default()
@@ -111,7 +117,13 @@ fn calendar(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Ca
 
 /// Compiles a plan with every field of every resource, so that no masker or key is found missing when
 /// the first request needs it.
-fn check_plans(config: &Config, vocabulary: &Vocabulary, maskers: &Maskers, source: &Source, report: &mut Report) {
+fn check_plans(
+    config: &Config,
+    vocabulary: &Vocabulary,
+    maskers: &Maskers,
+    source: &Source,
+    report: &mut Report,
+) {
     let plans = Plans::new(maskers.clone(), config.policy.pseudonym_key.clone());
     for resource in vocabulary.catalog.resources.values() {
         let Some(department) = anyone(&vocabulary.catalog) else { continue };
@@ -338,7 +350,12 @@ fn routes(
     match Routes::new(routes) {
         Ok(routes) => Some(routes),
         Err(conflict) => {
-            report.push(at_section(config, "[route]", "route-conflict", crate::kernel::diagnostic::chain(&conflict)));
+            report.push(at_section(
+                config,
+                "[route]",
+                "route-conflict",
+                crate::kernel::diagnostic::chain(&conflict),
+            ));
             None
         }
     }
@@ -354,13 +371,17 @@ fn route(
 ) -> Option<Route> {
     let mut unknown = |what: &str, name: &str, help: String| {
         let span = place_of(source, &configured.span, name);
-        report.push(Diagnostic::error("unknown-id", source, span, format!("`{name}` is not {what}")).help(help));
+        report.push(
+            Diagnostic::error("unknown-id", source, span, format!("`{name}` is not {what}")).help(help),
+        );
     };
     let Some(resource) = catalog.resources.get(&configured.resource) else {
         let name = configured.resource.as_str();
         let known = catalog.resources.keys().map(AsRef::<str>::as_ref);
-        let help = did_you_mean(name, known)
-            .map_or_else(|| "name a resource of `catalog.toml`".to_owned(), |near| format!("did you mean `{near}`?"));
+        let help = did_you_mean(name, known).map_or_else(
+            || "name a resource of `catalog.toml`".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
         unknown("a resource of the catalogue", name, help);
         return None;
     };
@@ -411,7 +432,12 @@ fn place_of(source: &Source, span: &std::ops::Range<usize>, name: &str) -> std::
     }
 }
 
-fn limiter(config: &Config, policy: &LoadedPolicy, previous: Option<&Snapshot>, report: &mut Report) -> Option<Limiter> {
+fn limiter(
+    config: &Config,
+    policy: &LoadedPolicy,
+    previous: Option<&Snapshot>,
+    report: &mut Report,
+) -> Option<Limiter> {
     let grants = policy.policy.grants().iter();
     let grants = grants.map(|grant| (grant.id().clone(), grant.scope().rows_per_day)).collect();
     let population = policy.vocabulary.population(grants);

@@ -19,7 +19,9 @@ use crate::quota::limiter::{Admission, InFlight};
 pub(crate) fn limited(error: QuotaError) -> Failure {
     match error {
         QuotaError::Exceeded(exceeded) => Failure::Limited(Box::new(exceeded)),
-        QuotaError::Unregistered { .. } | QuotaError::TooManyCounters { .. } | QuotaError::TooManyTallies => Failure::Gate,
+        QuotaError::Unregistered { .. } | QuotaError::TooManyCounters { .. } | QuotaError::TooManyTallies => {
+            Failure::Gate
+        }
     }
 }
 

@@ -195,7 +195,8 @@ fn trace_id(text: &str) -> Option<&str> {
     };
     let mut parts = text.splitn(5, '-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_right = is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
+    let is_right =
+        is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
     let is_set = trace.bytes().any(|b| b != b'0') && span.bytes().any(|b| b != b'0');
     let has_rest = parts.next().is_some();
     (is_right && is_set && !(version == "00" && has_rest)).then_some(trace)

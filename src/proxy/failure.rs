@@ -171,7 +171,9 @@ impl RequestFailure {
             }
             (Self::Header { name, why }, Language::En) => format!("header field `{name}`: {why}"),
             (Self::Header { name, why }, Language::Zh) => format!("请求头 `{name}` 不被接受（{why}）"),
-            (Self::TooLarge { limit }, Language::En) => format!("this route takes bodies of at most {limit} bytes"),
+            (Self::TooLarge { limit }, Language::En) => {
+                format!("this route takes bodies of at most {limit} bytes")
+            }
             (Self::TooLarge { limit }, Language::Zh) => format!("该路由接受的请求体最大为 {limit} 字节"),
             (Self::Method { allowed }, Language::En) if !allowed.is_empty() => {
                 format!("this path answers {}", methods(allowed))
@@ -221,7 +223,9 @@ fn denial_code(reason: DenyReason) -> Code {
 fn clause(reason: DenyReason) -> Option<&'static str> {
     match reason {
         DenyReason::PurposeNotGranted => Some("purpose"),
-        DenyReason::GrantExpired | DenyReason::GrantNotYetValid | DenyReason::OutsideSchedule => Some("window"),
+        DenyReason::GrantExpired | DenyReason::GrantNotYetValid | DenyReason::OutsideSchedule => {
+            Some("window")
+        }
         DenyReason::ParameterNotGranted => Some("parameter"),
         DenyReason::ScopeExceeded => Some("fields"),
         DenyReason::NoGrant => Some("resource"),
@@ -275,7 +279,9 @@ impl Failure {
             (Self::Purpose(PurposeFailure::Unknown(code)), Language::En) => {
                 format!("`{code}` is not a registered purpose code")
             }
-            (Self::Purpose(PurposeFailure::Unknown(code)), Language::Zh) => format!("使用用途代码 `{code}` 未登记"),
+            (Self::Purpose(PurposeFailure::Unknown(code)), Language::Zh) => {
+                format!("使用用途代码 `{code}` 未登记")
+            }
             (Self::Purpose(PurposeFailure::Scope(why)), _) => why.clone(),
             (Self::Denied(denied), _) if !denied.coarse => denied.detail(language),
             (Self::Limited(exceeded), Language::En) => format!(
@@ -294,10 +300,16 @@ impl Failure {
             ),
             (Self::Rows { limit }, Language::En) => format!("the grant allows {limit} records in one reply"),
             (Self::Rows { limit }, Language::Zh) => format!("授权规定单次最多返回 {limit} 条记录"),
-            (Self::Upstream(UpstreamFailure::Failed { status } | UpstreamFailure::Rejected { status }), Language::En) => {
+            (
+                Self::Upstream(UpstreamFailure::Failed { status } | UpstreamFailure::Rejected { status }),
+                Language::En,
+            ) => {
                 format!("the platform answered with status {status}")
             }
-            (Self::Upstream(UpstreamFailure::Failed { status } | UpstreamFailure::Rejected { status }), Language::Zh) => {
+            (
+                Self::Upstream(UpstreamFailure::Failed { status } | UpstreamFailure::Rejected { status }),
+                Language::Zh,
+            ) => {
                 format!("交换平台返回状态码 {status}")
             }
             (Self::Mask(MaskFailure::Body { reason }), Language::En) => {
@@ -309,7 +321,9 @@ impl Failure {
             (Self::Mask(MaskFailure::MediaType { declared }), Language::En) => {
                 format!("the catalogue declares {declared}")
             }
-            (Self::Mask(MaskFailure::MediaType { declared }), Language::Zh) => format!("目录声明的格式为 {declared}"),
+            (Self::Mask(MaskFailure::MediaType { declared }), Language::Zh) => {
+                format!("目录声明的格式为 {declared}")
+            }
             _ => self.code().title(language).to_owned(),
         }
     }

@@ -52,7 +52,8 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
         target.push('?');
         target.push_str(query);
     }
-    parts.uri = target.parse().map_err(|_| Failure::from(RequestFailure::Path { why: "it is no request target" }))?;
+    parts.uri =
+        target.parse().map_err(|_| Failure::from(RequestFailure::Path { why: "it is no request target" }))?;
     parts.version = Version::HTTP_11;
     let started = tokio::time::Instant::now();
     let sent = route.upstream.send(Request::from_parts(parts, upload)).await;

@@ -88,7 +88,10 @@ impl Check for Identify {
         let parameters = parameters(&routed);
         Draft::note(
             &exchange.draft.requested,
-            Requested { fields: stated.requested.clone(), recordable: recordable(routed.route(), &parameters) },
+            Requested {
+                fields: stated.requested.clone(),
+                recordable: recordable(routed.route(), &parameters),
+            },
         );
         let purpose = stated.purpose.code.clone();
         Draft::note(&exchange.draft.purpose, stated.purpose);
@@ -123,8 +126,11 @@ fn stated_purpose(routed: &Routed, caller: &Caller) -> Result<Stated, Failure> {
     }
     let allowed: &[String] = token.scope.as_ref().map_or(&[], |scope| scope.items());
     let requested = narrowed(asked, allowed)?;
-    let purpose =
-        StatedPurpose { code: token.purpose.clone(), origin: PurposeOrigin::Token, token: Some(token.id.clone()) };
+    let purpose = StatedPurpose {
+        code: token.purpose.clone(),
+        origin: PurposeOrigin::Token,
+        token: Some(token.id.clone()),
+    };
     Ok(Stated { purpose, requested, narrowed_to: token.grants.clone() })
 }
 
@@ -142,9 +148,9 @@ fn narrowed(asked: Vec<String>, allowed: &[String]) -> Result<Vec<String>, Failu
         allowed.iter().any(|allowed| {
             allowed == "*"
                 || allowed == item
-                || allowed.strip_suffix(".*").is_some_and(|base| {
-                    item.strip_prefix(base).is_some_and(|rest| rest.starts_with('.'))
-                })
+                || allowed
+                    .strip_suffix(".*")
+                    .is_some_and(|base| item.strip_prefix(base).is_some_and(|rest| rest.starts_with('.')))
         })
     };
     match asked.iter().find(|item| !is_allowed(item)) {
@@ -164,7 +170,8 @@ fn declared_scope(value: Option<&http::HeaderValue>) -> Result<Vec<String>, Fail
     let Some(value) = value else { return Ok(Vec::new()) };
     let refuse = |why: &str| Failure::from(PurposeFailure::Scope(format!("Data-Scope: {why}")));
     let text = value.to_str().map_err(|_| refuse("write ASCII, percent-encode the rest"))?;
-    let text = percent_encoding::percent_decode_str(text).decode_utf8().map_err(|_| refuse("it is not UTF-8"))?;
+    let text =
+        percent_encoding::percent_decode_str(text).decode_utf8().map_err(|_| refuse("it is not UTF-8"))?;
     let items: Vec<String> = text.split('|').map(|item| item.trim().to_owned()).collect();
     if items.len() > MAX_REQUESTED_FIELDS {
         return Err(refuse("it has too many fields"));

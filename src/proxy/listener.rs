@@ -94,8 +94,11 @@ impl Gate {
     /// Serves the connections of `listener` until the gate drains.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         let stages = self.metrics.stages();
-        let observe =
-            Observe { metrics: Arc::clone(&self.metrics), stages: stages.clone(), nowhere: self.metrics.resource(None) };
+        let observe = Observe {
+            metrics: Arc::clone(&self.metrics),
+            stages: stages.clone(),
+            nowhere: self.metrics.resource(None),
+        };
         let stack = stack(observe, Arc::new(Recorder::new(self.journal.clone(), stages)));
         loop {
             let accepted = tokio::select! {
@@ -136,7 +139,8 @@ impl Gate {
             good_under: AtomicU64::new(self.snapshot.load().revision),
             requests: AtomicU64::new(0),
         });
-        let served = if is_http2 { session.http2(stream, stack).await } else { session.http1(stream, stack).await };
+        let served =
+            if is_http2 { session.http2(stream, stack).await } else { session.http1(stream, stack).await };
         if let Err(error) = served {
             tracing::debug!(%remote, error = %crate::kernel::diagnostic::chain(&*error), "a connection ended badly");
         }
@@ -304,4 +308,3 @@ impl Session {
         identify::caller(snapshot, &self.peer, now)
     }
 }
-

@@ -153,7 +153,8 @@ fn check_host(parts: &Parts) -> Result<(), Failure> {
 
 /// Host and port and nothing else.
 fn authority(text: &str) -> Option<Authority> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
     if text.is_empty() || text.len() > 255 || !text.bytes().all(is_plain) {
         return None;
     }
@@ -163,7 +164,9 @@ fn authority(text: &str) -> Option<Authority> {
 fn check_fields(headers: &HeaderMap) -> Result<(), Failure> {
     for name in &SINGULAR {
         if headers.get_all(name).iter().count() > 1 {
-            return Err(RequestFailure::Header { name: name.as_str().to_owned(), why: "it came twice" }.into());
+            return Err(
+                RequestFailure::Header { name: name.as_str().to_owned(), why: "it came twice" }.into()
+            );
         }
     }
     for (name, value) in headers {
@@ -210,7 +213,11 @@ fn path(raw: &str) -> Result<NormalPath, Failure> {
     for (index, segment) in rest.split('/').enumerate() {
         let is_root = rest.is_empty();
         if segment.is_empty() && !is_root {
-            return refuse(if index + 1 == segments { "it ends with `/`" } else { "it has an empty segment" });
+            return refuse(if index + 1 == segments {
+                "it ends with `/`"
+            } else {
+                "it has an empty segment"
+            });
         }
         let decoded = percent_decode_str(segment).decode_utf8_lossy();
         if decoded.trim_end_matches([' ', '.']) != decoded {
@@ -292,7 +299,9 @@ fn strip(headers: &mut HeaderMap) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        .filter(|name| *name != header::AUTHORIZATION && *name != header::CONTENT_TYPE && *name != header::HOST)
+        .filter(|name| {
+            *name != header::AUTHORIZATION && *name != header::CONTENT_TYPE && *name != header::HOST
+        })
         .filter(|name| *name != header::CONTENT_LENGTH && !name.as_str().starts_with("data-"))
         .collect();
     for name in HOP_BY_HOP.iter().chain(&WHOLE_AND_PLAIN).chain(&named) {
@@ -317,7 +326,10 @@ pub(crate) fn is_trailer(name: &HeaderName) -> bool {
         && !HOP_BY_HOP.contains(name)
         && !SINGULAR.contains(name)
         && !WHOLE_AND_PLAIN.contains(name)
-        && !matches!(*name, header::TRAILER | header::CONTENT_ENCODING | header::CONTENT_RANGE | header::SET_COOKIE)
+        && !matches!(
+            *name,
+            header::TRAILER | header::CONTENT_ENCODING | header::CONTENT_RANGE | header::SET_COOKIE
+        )
         && !name.as_str().contains('_')
 }
 

@@ -56,7 +56,10 @@ impl Language {
 /// A quality value (RFC 9110, section 12.4.2) in thousandths; nonsense counts as nothing.
 fn permille(text: &str) -> u16 {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !matches!(whole, "0" | "1") || fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !matches!(whole, "0" | "1")
+        || fraction.len() > 3
+        || !fraction.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return 0;
     }
     let thousandths: u16 = format!("{fraction:0<3}").parse().unwrap_or(0);

@@ -280,7 +280,10 @@ impl Body for Recorded {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
         let frame = ready!(inner.as_mut().poll_frame(cx));
         match &frame {
@@ -350,7 +353,8 @@ impl Drop for SealOnDrop {
         if let Some(about) = self.about.take() {
             // 499 is what proxies log when a client closes before the answer; it never travels.
             let status = StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT);
-            self.recorder.seal(&about, &Ending { status, bytes: 0, digest: None, aborted: Some("client-gone") });
+            self.recorder
+                .seal(&about, &Ending { status, bytes: 0, digest: None, aborted: Some("client-gone") });
         }
     }
 }

@@ -35,7 +35,10 @@ static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Turns a cleared request into the reply that may leave.
-pub(crate) async fn oblige(recorder: Arc<Recorder>, metered: Metered) -> Result<Response<ReplyBody>, Failure> {
+pub(crate) async fn oblige(
+    recorder: Arc<Recorder>,
+    metered: Metered,
+) -> Result<Response<ReplyBody>, Failure> {
     let cleared = metered.clear();
     let duties = Duties::of(&cleared)?;
     let method = cleared.exchange.parts.method.clone();
@@ -136,7 +139,8 @@ impl Duties {
         let bounds = Bounds { records: self.permit.rows_per_reply, ..Bounds::default() };
         let transform = Transform::new(Arc::clone(&plan.plan), bounds);
         let meter = Meter { duties: self, charged: 0, draft };
-        let mut masked = Masked { inner: body, transform, meter, idle: Idle::new(idle), out: Vec::new(), over: false };
+        let mut masked =
+            Masked { inner: body, transform, meter, idle: Idle::new(idle), out: Vec::new(), over: false };
         let bound = masked.meter.duties.snapshot.bounds.whole_reply;
         let is_long = masked.inner.size_hint().lower() > u64::try_from(bound).unwrap_or(u64::MAX);
         let streams_at_once = is_long || route.resource.body.format == BodyFormat::NdJson;
@@ -173,7 +177,11 @@ fn check_media_type(format: BodyFormat, headers: &HeaderMap) -> Result<(), Failu
     if format == BodyFormat::Opaque {
         return Ok(());
     }
-    if headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    if headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
         return Err(MaskFailure::Coding.into());
     }
     if headers.contains_key(header::CONTENT_RANGE) {
@@ -195,7 +203,8 @@ fn is_of_format(format: BodyFormat, media_type: &str) -> bool {
     let essence = parts.next().unwrap_or("").to_ascii_lowercase();
     let is_right = match format {
         BodyFormat::Json => {
-            essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+            essence == "application/json"
+                || (essence.starts_with("application/") && essence.ends_with("+json"))
         }
         BodyFormat::NdJson => {
             matches!(essence.as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl")
@@ -305,7 +314,8 @@ impl Masked {
     async fn gather(&mut self, bound: usize) -> Result<bool, BodyError> {
         while self.out.len() <= bound {
             let within = self.idle.within;
-            let part = tokio::time::timeout(within, self.inner.frame()).await.map_err(|_| BodyError::Stalled)?;
+            let part =
+                tokio::time::timeout(within, self.inner.frame()).await.map_err(|_| BodyError::Stalled)?;
             match part {
                 Some(part) => self.take(&part.map_err(BodyError::Broken)?)?,
                 None => {
@@ -357,7 +367,10 @@ impl Body for Masked {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.poll_masked(cx)
     }
 
@@ -388,7 +401,10 @@ impl Body for Passed {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         match ready!(poll_part(&mut this.inner, &mut this.idle, cx)) {
             Some(Ok(part)) => match part.into_trailers() {

@@ -102,7 +102,8 @@ impl Routes {
             let allowed = matched.value.iter().map(|route| route.method.clone()).collect();
             return Err(RequestFailure::Method { allowed }.into());
         };
-        let variables = matched.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let variables =
+            matched.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok((Arc::clone(route), variables))
     }
 }

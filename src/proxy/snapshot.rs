@@ -135,7 +135,11 @@ impl Plans {
         department: &DepartmentId,
         fields: &Arc<[ReleasedField]>,
     ) -> Result<Arc<AnnouncedPlan>, PlanError> {
-        let key = PlanKey { resource: resource.id.clone(), department: department.clone(), fields: Arc::clone(fields) };
+        let key = PlanKey {
+            resource: resource.id.clone(),
+            department: department.clone(),
+            fields: Arc::clone(fields),
+        };
         if let Some(known) = self.compiled.get(&key) {
             return Ok(known);
         }
@@ -162,8 +166,10 @@ impl Plans {
 /// percent-encoded; a list beyond its bound becomes a number.
 fn announcement(plan: &Plan) -> HeaderValue {
     let list = |names: &[FieldPath]| {
-        let names: Vec<String> =
-            names.iter().map(|name| utf8_percent_encode(name.as_str(), UNSAFE_IN_STRING).to_string()).collect();
+        let names: Vec<String> = names
+            .iter()
+            .map(|name| utf8_percent_encode(name.as_str(), UNSAFE_IN_STRING).to_string())
+            .collect();
         let list = names.join(" ");
         if list.len() > MAX_ANNOUNCED_BYTES { names.len().to_string() } else { format!("\"{list}\"") }
     };

@@ -22,8 +22,10 @@ use super::stage::Stage;
 pub(crate) fn stack(
     observe: Observe,
     recorder: Arc<Recorder>,
-) -> impl Service<Box<Exchange>, Response = Response<ReplyBody>, Error = Infallible, Future: Send> + Clone + Send + Sync
-{
+) -> impl Service<Box<Exchange>, Response = Response<ReplyBody>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ Sync {
     ServiceBuilder::new()
         // Counts and times what the client saw, so it stands outside everything.
         .layer(observe)

@@ -301,6 +301,15 @@ impl<C: Clock + Clone> Limiter<C> {
         }
     }
 
+    /// Counts again the records of a call that was itself counted before: a streamed reply is one call
+    /// when it begins, and so many records when it ends.
+    pub fn restore_rows(&self, now: Timestamp, past: Past<'_>) {
+        let today = self.days.of(now);
+        if self.days.of(past.at).number == today.number {
+            self.rows.restore(&today, past.system, &self.row_duties(past.grants), past.records);
+        }
+    }
+
     fn restore_call(&self, today: &Day, at: Coordinates, grants: &[GrantId]) {
         let numbers: Vec<u32> =
             grants.iter().filter_map(|grant| self.index.grants.number(grant.as_str())).collect();

@@ -5,7 +5,8 @@ use super::super::problem::Code;
 use super::*;
 
 fn head(target: &str) -> Parts {
-    let (parts, ()) = Request::builder().uri(target).header("host", "gate.example:8443").body(()).unwrap().into_parts();
+    let (parts, ()) =
+        Request::builder().uri(target).header("host", "gate.example:8443").body(()).unwrap().into_parts();
     parts
 }
 
@@ -31,9 +32,36 @@ fn paths_with_one_reading_pass() {
 #[test]
 fn paths_with_two_readings_are_refused() {
     for raw in [
-        "//", "/a//b", "/a/", "/./a", "/a/..", "/a/../b", "/a/.", "/%2e%2e/a", "/%2E/a", "/a%2fb", "/a%2Fb", "/a%5cb",
-        "/a%00b", "/a%0ab", "/a%252fb", "/a;x=y", "/a%3bx", "/%c0%ae", "/%ff", "/a%", "/a%4", "/a%zz", "/a%+1", "/%61",
-        "/a%7Eb", "/a%7f", "/a%20", "/a...", "/a%3F", "/a%23",
+        "//",
+        "/a//b",
+        "/a/",
+        "/./a",
+        "/a/..",
+        "/a/../b",
+        "/a/.",
+        "/%2e%2e/a",
+        "/%2E/a",
+        "/a%2fb",
+        "/a%2Fb",
+        "/a%5cb",
+        "/a%00b",
+        "/a%0ab",
+        "/a%252fb",
+        "/a;x=y",
+        "/a%3bx",
+        "/%c0%ae",
+        "/%ff",
+        "/a%",
+        "/a%4",
+        "/a%zz",
+        "/a%+1",
+        "/%61",
+        "/a%7Eb",
+        "/a%7f",
+        "/a%20",
+        "/a...",
+        "/a%3F",
+        "/a%23",
     ] {
         assert_eq!(code_of(head(raw)), Err(Code::RequestPath), "{raw}");
     }
@@ -117,13 +145,31 @@ fn header_fields_that_two_servers_read_differently_are_refused() {
 fn what_a_client_says_about_itself_is_dropped() {
     let mut parts = head("/a");
     for name in [
-        "pinegate-system", "pinegate-anything", "x-forwarded-for", "x-forwarded-client-cert", "forwarded", "via",
-        "x-ssl-client-dn", "client-cert", "x-request-id", "x-real-ip", "x-http-method-override", "range", "if-none-match",
-        "accept-encoding", "te", "keep-alive", "proxy-authorization", "cookie", "x-named",
+        "pinegate-system",
+        "pinegate-anything",
+        "x-forwarded-for",
+        "x-forwarded-client-cert",
+        "forwarded",
+        "via",
+        "x-ssl-client-dn",
+        "client-cert",
+        "x-request-id",
+        "x-real-ip",
+        "x-http-method-override",
+        "range",
+        "if-none-match",
+        "accept-encoding",
+        "te",
+        "keep-alive",
+        "proxy-authorization",
+        "cookie",
+        "x-named",
     ] {
         parts.headers.insert(HeaderName::from_static(name), HeaderValue::from_static("forged"));
     }
-    parts.headers.insert(header::CONNECTION, HeaderValue::from_static("x-named, authorization, data-purpose"));
+    parts
+        .headers
+        .insert(header::CONNECTION, HeaderValue::from_static("x-named, authorization, data-purpose"));
     parts.headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"));
     parts.headers.insert("data-purpose", HeaderValue::from_static("a.b"));
     parts.headers.insert("traceparent", HeaderValue::from_static("00-x"));

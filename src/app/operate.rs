@@ -1,0 +1,279 @@
+//! What operators do to a running gate, and what it shows them.
+
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::assemble::{Assembled, assemble};
+use super::run::lifecycle_of;
+use crate::admin::{Operations, Readiness, Reloaded};
+use crate::audit::Entry;
+use crate::config::Config;
+use crate::journal::{Observer, read};
+use crate::kernel::diagnostic::Severity;
+use crate::kernel::id::{GrantId, ResourceId, SystemId};
+use crate::kernel::time::Timestamp;
+use crate::proxy::{Gate, Snapshot};
+use crate::quota::limiter::Past;
+use crate::telemetry::{Metrics, Reload};
+use crate::tls::TlsDates;
+
+/// How often figures that change by themselves are shown anew.
+const REFRESH: Duration = Duration::from_secs(10);
+
+/// The gate, and what it was told.
+#[derive(Debug)]
+pub(super) struct Operator {
+    pub(super) gate: Arc<Gate>,
+    /// Written by a reload, which is rare; read by nothing on a request's path.
+    config: RwLock<Arc<Config>>,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
+}
+
+impl Operator {
+    pub(super) fn new(gate: Arc<Gate>, config: Config, dates: &TlsDates) -> Self {
+        let operator =
+            Self { gate, config: RwLock::new(Arc::new(config)), reloading: tokio::sync::Mutex::new(()) };
+        operator.show(dates);
+        operator
+    }
+
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A lifecycle record under what is live now.
+    pub(super) fn lifecycle(
+        &self,
+        event: &'static str,
+        actor: &str,
+        detail: &[(&'static str, &str)],
+    ) -> Entry {
+        let snapshot = self.gate.snapshot.load();
+        let (policy, config) = (&snapshot.policy_digest_hex, &snapshot.config_digest_hex);
+        lifecycle_of(self.gate.clock.now(), event, actor, detail, policy, config)
+    }
+
+    async fn rebuild(&self, actor: &str) -> Reloaded {
+        let _one_at_a_time = self.reloading.lock().await;
+        let (path, gate) = (self.config().path.clone(), Arc::clone(&self.gate));
+        let built = tokio::task::spawn_blocking(move || {
+            let (config, mut report) = Config::load(&path);
+            let previous = gate.snapshot.load_full();
+            let assembled = config.as_ref().and_then(|config| {
+                let (assembled, found) = assemble(config, Some(&previous), &gate.metrics, &gate.clock);
+                report.merge(found);
+                assembled
+            });
+            (config, assembled, report)
+        })
+        .await;
+        let refused = |report: String| {
+            self.gate.metrics.reload(Reload::Refused);
+            tracing::error!(actor, "a reload was refused; what was live stays\n{report}");
+            self.record("reload-refused", actor);
+            Reloaded::Refused { report }
+        };
+        let (config, assembled, report) = match built {
+            Ok(built) => built,
+            Err(error) => return refused(error.to_string()),
+        };
+        let (Some(config), Some(assembled)) = (config, assembled) else { return refused(report.to_string()) };
+        self.swap(config, assembled);
+        self.record("reload", actor);
+        let snapshot = self.gate.snapshot.load();
+        let warnings = if report.count(Severity::Warning) > 0 { report.to_string() } else { String::new() };
+        tracing::info!(actor, revision = snapshot.revision, policy = snapshot.policy_digest_hex, "reloaded");
+        Reloaded::Applied {
+            revision: snapshot.revision,
+            policy: snapshot.policy_digest_hex.clone(),
+            warnings,
+        }
+    }
+
+    fn record(&self, event: &'static str, actor: &str) {
+        if let Err(error) = self.gate.journal.submit(self.lifecycle(event, actor, &[])) {
+            tracing::error!(%error, event, "could not be put on record");
+        }
+    }
+
+    fn swap(&self, config: Config, assembled: Assembled) {
+        let Assembled { snapshot, tls, dates } = assembled;
+        self.warn_of_restart(&config);
+        // New connections are verified by the new trust before the new policy judges them; a connection
+        // that slips between the two is checked again on its first request.
+        self.gate.tls.store(tls);
+        self.gate.snapshot.store(Arc::new(snapshot));
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.gate.metrics.reload(Reload::Applied);
+        self.show(&dates);
+    }
+
+    /// What a reload cannot change is said aloud rather than passed over.
+    fn warn_of_restart(&self, new: &Config) {
+        let old = self.config();
+        let changed = [
+            ("[listen]", old.listen != new.listen),
+            ("[metrics]", old.metrics.address != new.metrics.address),
+            ("[admin]", old.admin.socket != new.admin.socket),
+            ("[audit]", old.audit.directory != new.audit.directory || old.audit.node != new.audit.node),
+            ("[bounds]", format!("{:?}", old.bounds) != format!("{:?}", new.bounds)),
+            (
+                "[telemetry]",
+                old.telemetry.log != new.telemetry.log || old.telemetry.format != new.telemetry.format,
+            ),
+        ];
+        for (section, _) in changed.iter().filter(|(_, is_changed)| *is_changed) {
+            tracing::warn!(section, "has changed and takes effect at the next start");
+        }
+    }
+
+    fn show(&self, dates: &TlsDates) {
+        let metrics = &self.gate.metrics;
+        let snapshot = self.gate.snapshot.load();
+        metrics.show_digests(snapshot.policy_digest, snapshot.config_digest);
+        metrics.last_reload.set(seconds(self.gate.clock.now()));
+        if let Some((_, at)) = &dates.certificate {
+            metrics.show_expiry("server", seconds(*at));
+        }
+        if let Some(at) = dates.authorities.iter().map(|(_, at)| *at).min() {
+            metrics.show_expiry("client_ca", seconds(at));
+        }
+        if let Some(at) = dates.lists.iter().filter_map(|(_, at)| *at).min() {
+            metrics.show_expiry("crl", seconds(at));
+        }
+        self.show_grants(&snapshot);
+    }
+
+    fn show_grants(&self, snapshot: &Snapshot) {
+        let now = self.gate.clock.now();
+        let within = |days: i64| {
+            now.checked_add(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX)
+        };
+        let (mut live, mut ended, mut soon) = (0_i64, 0_i64, [0_i64; 3]);
+        let mut next: Option<Timestamp> = None;
+        for grant in snapshot.policy.grants() {
+            match grant.expires() {
+                Some(at) if at <= now => ended += 1,
+                Some(at) => {
+                    live += 1;
+                    next = Some(next.map_or(at, |known| known.min(at)));
+                    for (count, days) in soon.iter_mut().zip([30, 7, 1]) {
+                        *count += i64::from(at <= within(days));
+                    }
+                }
+                None => live += 1,
+            }
+        }
+        let metrics = &self.gate.metrics;
+        metrics.show_grants("live", live);
+        metrics.show_grants("ended", ended);
+        for (state, count) in ["ends_in_30_days", "ends_in_7_days", "ends_in_1_day"].into_iter().zip(soon) {
+            metrics.show_grants(state, count);
+        }
+        metrics.next_grant_expiry.set(next.map_or(0.0, seconds));
+    }
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    jiff::SignedDuration::from_millis(at.as_millisecond()).as_secs_f64()
+}
+
+impl Operations for Operator {
+    fn reload(&self, actor: String) -> Pin<Box<dyn Future<Output = Reloaded> + Send + '_>> {
+        Box::pin(async move { self.rebuild(&actor).await })
+    }
+
+    fn readiness(&self) -> Readiness {
+        if self.gate.draining.is_cancelled() {
+            return Readiness::Unready("draining".to_owned());
+        }
+        let health = self.gate.journal.health();
+        if health.durable {
+            Readiness::Ready
+        } else {
+            Readiness::Unready("audit records cannot be made durable".to_owned())
+        }
+    }
+
+    fn metrics(&self) -> Result<Vec<u8>, String> {
+        self.gate.metrics.encode().map_err(|error| error.to_string())
+    }
+}
+
+/// Shows anew what changes by itself, until `stop`.
+pub(super) async fn refresh(operator: Arc<Operator>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(REFRESH);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => operator.show_grants(&operator.gate.snapshot.load()),
+        }
+    }
+}
+
+/// The journal's figures, as metrics.
+#[derive(Debug)]
+pub(super) struct AuditMetrics(pub(super) Arc<Metrics>);
+
+impl Observer for AuditMetrics {
+    fn committed(&self, records: usize, bytes: usize, took: Duration) {
+        self.0.audit_records.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
+        self.0.audit_bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.0.audit_commit_seconds.observe(took.as_secs_f64());
+    }
+
+    fn durable(&self, yes: bool) {
+        self.0.audit_durable.set(i64::from(yes));
+    }
+
+    fn queued(&self, records: usize) {
+        self.0.audit_queue.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+}
+
+/// Problem codes of requests that no limit had counted when they were refused.
+const UNCOUNTED: [&str; 7] =
+    ["identity-", "token-", "purpose-m", "purpose-u", "rate-", "request-", "resource-"];
+
+/// Counts again what the audit log has of today, so that a restart gives nobody a second quota.
+pub(super) fn restore_quotas(config: &Config, snapshot: &Snapshot, now: Timestamp) {
+    let zone = &config.policy.zone;
+    let midnight = zone.to_datetime(now).date().to_datetime(jiff::civil::Time::midnight());
+    let Ok(since) = zone.to_timestamp(midnight) else { return };
+    let mut restored = 0_u64;
+    let records = match read::since(&config.audit.directory, since) {
+        Ok(records) => records,
+        Err(error) => {
+            tracing::error!(%error, "quotas could not be restored from the audit log");
+            return;
+        }
+    };
+    for record in records {
+        let Ok(record) = record else { break };
+        let (Some(at), Some(system), Some(resource)) = (record.at(), &record.system, &record.resource) else {
+            continue;
+        };
+        let is_counted = |code: &str| !UNCOUNTED.iter().any(|prefix| code.starts_with(prefix));
+        if at < since || !record.reason.as_deref().is_none_or(is_counted) {
+            continue;
+        }
+        let (Ok(system), Ok(resource)) = (SystemId::parse(system), ResourceId::parse(resource)) else {
+            continue;
+        };
+        let grants: Vec<GrantId> =
+            record.grants.iter().filter_map(|grant| GrantId::parse(grant).ok()).collect();
+        let records = record.records().unwrap_or(0);
+        let past = Past { at, system: &system, resource: &resource, grants: &grants, records };
+        match record.kind.as_str() {
+            // An outcome was counted as a call by its intent; its records are its own.
+            "outcome" => snapshot.limiter.restore_rows(now, past),
+            _ => snapshot.limiter.restore(now, [past]),
+        }
+        restored += 1;
+    }
+    tracing::info!(restored, "quotas of today restored");
+}

@@ -1,0 +1,301 @@
+//! A running gate: start, serve, reload, drain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use notify::Watcher as _;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::assemble::Assembled;
+use super::operate::Operator;
+use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
+use crate::audit::Lifecycle;
+use crate::config::{Config, ReloadTrigger};
+use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError};
+use crate::kernel::time::Clock;
+use crate::proxy::Gate;
+use crate::telemetry::Metrics;
+
+/// How long files must be quiet after a change before they are read.
+const QUIET: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// How long the last records may take to be written once everything else has stopped.
+const LAST_RECORDS: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Why a gate does not start, or ends badly.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The runtime could not be started.
+    #[error("the runtime cannot be started")]
+    Runtime(#[source] io::Error),
+    /// An address could not be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which address or socket.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The audit log could not be opened.
+    #[error("the audit log in {} cannot be opened", directory.display())]
+    Journal {
+        /// Where it is.
+        directory: PathBuf,
+        /// Why.
+        source: JournalError,
+    },
+    /// The policy files could not be watched.
+    #[error("the policy directory {} cannot be watched", directory.display())]
+    Watch {
+        /// Where it is.
+        directory: PathBuf,
+        /// Why.
+        source: notify::Error,
+    },
+    /// The start could not be put on record.
+    #[error("the start of the gate cannot be put on record")]
+    Record(#[source] crate::journal::AppendError),
+}
+
+/// A gate that serves.
+#[derive(Debug)]
+pub struct Running {
+    operator: Arc<Operator>,
+    listeners: TaskTracker,
+    /// Ends the listeners of operators, which outlive the drain.
+    last: CancellationToken,
+    addresses: Vec<SocketAddr>,
+    metrics_address: SocketAddr,
+    drain: std::time::Duration,
+    socket: PathBuf,
+    _watcher: Option<notify::RecommendedWatcher>,
+}
+
+/// Runs a gate until it is told to stop: SIGTERM or SIGINT drain, SIGHUP reloads.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(
+    config: Config,
+    assembled: Assembled,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+) -> Result<(), RunError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    runtime.block_on(async {
+        let mut hangup = signal(SignalKind::hangup()).map_err(RunError::Runtime)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Runtime)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Runtime)?;
+        let running = Running::start(config, assembled, metrics, clock).await?;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => { running.reload("signal SIGHUP").await; }
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        tokio::select! {
+            () = running.drain("signal") => {}
+            // Who asks twice does not want to wait.
+            _ = terminate.recv() => tracing::warn!("stopped in the middle of the drain"),
+            _ = interrupt.recv() => tracing::warn!("stopped in the middle of the drain"),
+        }
+        Ok(())
+    })
+}
+
+impl Running {
+    /// Binds every listener, opens the audit log, and begins to serve.
+    ///
+    /// # Errors
+    /// When a listener cannot be bound or the audit log cannot be opened; then nothing serves.
+    pub async fn start(
+        config: Config,
+        assembled: Assembled,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RunError> {
+        let mut bound = Vec::new();
+        for address in &config.listen {
+            bound.push(listen(*address).await?);
+        }
+        let metrics_listener = listen(config.metrics.address).await?;
+        let admin_listener = listen_unix(&config.admin.socket)?;
+        let Assembled { snapshot, tls, dates } = assembled;
+        let journal = open_journal(&config, &metrics, &clock)?;
+        super::operate::restore_quotas(&config, &snapshot, clock.now());
+        let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
+        let (drain, socket) = (config.bounds.drain, config.admin.socket.clone());
+        let operator = Arc::new(Operator::new(Arc::new(gate), config, &dates));
+        let start = operator.lifecycle("start", "pinegate", &[("version", env!("CARGO_PKG_VERSION"))]);
+        operator.gate.journal.append(start).await.map_err(RunError::Record)?;
+
+        let (listeners, last) = (TaskTracker::new(), CancellationToken::new());
+        let mut addresses = Vec::new();
+        for listener in bound {
+            let address = listener.local_addr().map_err(|source| cannot_listen("a listener", source))?;
+            addresses.push(address);
+            tracing::info!(%address, "serving");
+            listeners.spawn(Arc::clone(&operator.gate).serve(listener));
+        }
+        let metrics_address =
+            metrics_listener.local_addr().map_err(|source| cannot_listen("a listener", source))?;
+        let operations: Arc<dyn crate::admin::Operations> = Arc::<Operator>::clone(&operator);
+        let (tasks, stop) = (listeners.clone(), last.clone());
+        listeners.spawn(serve_metrics(
+            metrics_listener,
+            Arc::clone(&operations),
+            tasks.clone(),
+            stop.clone(),
+        ));
+        listeners.spawn(serve_admin(admin_listener, operations, tasks, stop.clone()));
+        listeners.spawn(super::operate::refresh(Arc::clone(&operator), stop));
+        let watcher = watch(&operator, &listeners, &last)?;
+        Ok(Self { operator, listeners, last, addresses, metrics_address, drain, socket, _watcher: watcher })
+    }
+
+    /// Where department systems connect.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where Prometheus scrapes.
+    #[must_use]
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics_address
+    }
+
+    /// Builds everything anew and swaps it in, or says what is wrong.
+    pub async fn reload(&self, actor: &str) -> Reloaded {
+        self.operator.reload(actor.to_owned()).await
+    }
+
+    /// Takes no new work, lets what is in work end within the configured time, and stops.
+    pub async fn drain(&self, actor: &str) {
+        let gate = &self.operator.gate;
+        tracing::info!("draining");
+        let entry = self.operator.lifecycle("drain", actor, &[]);
+        if let Err(error) = gate.journal.submit(entry) {
+            tracing::error!(%error, "the drain could not be put on record");
+        }
+        gate.draining.cancel();
+        gate.tasks.close();
+        if tokio::time::timeout(self.drain, gate.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                connections = gate.tasks.len(),
+                "connections were still open when the drain ended"
+            );
+        }
+        let stop = gate.journal.append(self.operator.lifecycle("stop", actor, &[]));
+        match tokio::time::timeout(LAST_RECORDS, stop).await {
+            Ok(Ok(_seq)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the stop could not be put on record"),
+            Err(_elapsed) => tracing::error!("the stop could not be put on record in time"),
+        }
+        let journal = gate.journal.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || journal.close()).await {
+            tracing::error!(%error, "the audit log could not be closed");
+        }
+        self.last.cancel();
+        self.listeners.close();
+        if let Err(error) = std::fs::remove_file(&self.socket) {
+            tracing::debug!(%error, "the admin socket was gone");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn cannot_listen(address: impl ToString, source: io::Error) -> RunError {
+    RunError::Listen { address: address.to_string(), source }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|source| cannot_listen(address, source))
+}
+
+/// The admin socket, for its owner only. One that nobody listens on any more is replaced.
+fn listen_unix(path: &Path) -> Result<UnixListener, RunError> {
+    let failed = |source| cannot_listen(path.display(), source);
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+fn open_journal(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Journal, RunError> {
+    let directory = config.audit.directory.clone();
+    let failed = |source| RunError::Journal { directory: directory.clone(), source };
+    let journal = JournalConfig::new(directory.clone(), config.audit.node.clone())
+        .segment_bytes(config.audit.segment_bytes.get());
+    let observer = Arc::new(super::operate::AuditMetrics(Arc::clone(metrics)));
+    let (journal, recovery) =
+        Journal::open(journal, Arc::new(DiskStorage), Arc::clone(clock), observer).map_err(failed)?;
+    tracing::info!(?recovery, "the audit log is open");
+    Ok(journal)
+}
+
+/// Reloads when a policy file has changed and all have been quiet for a moment.
+fn watch(
+    operator: &Arc<Operator>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Option<notify::RecommendedWatcher>, RunError> {
+    let policy = &operator.config().policy;
+    if policy.reload != ReloadTrigger::Watch {
+        return Ok(None);
+    }
+    let directory = policy.directory.clone();
+    let failed = |source| RunError::Watch { directory: directory.clone(), source };
+    let (changed, mut changes) = mpsc::channel::<()>(1);
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let is_change = event.is_ok_and(|event| !event.kind.is_access());
+        if is_change && let Err(mpsc::error::TrySendError::Closed(())) = changed.try_send(()) {
+            tracing::debug!("a policy file changed after the end");
+        }
+    })
+    .map_err(failed)?;
+    watcher.watch(&directory, notify::RecursiveMode::NonRecursive).map_err(failed)?;
+    let (operator, stop) = (Arc::clone(operator), stop.clone());
+    tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                change = changes.recv() => if change.is_none() { return },
+            }
+            while tokio::time::timeout(QUIET, changes.recv()).await.is_ok_and(|change| change.is_some()) {}
+            operator.reload("file change".to_owned()).await;
+        }
+    });
+    Ok(Some(watcher))
+}
+
+/// A lifecycle record of `operator`'s gate.
+pub(super) fn lifecycle_of<'a>(
+    at: crate::kernel::time::Timestamp,
+    event: &'static str,
+    actor: &'a str,
+    detail: &'a [(&'static str, &'a str)],
+    policy: &'a str,
+    config: &'a str,
+) -> crate::audit::Entry {
+    Lifecycle { at, event, actor, detail, policy: Some(policy), config: Some(config) }.encode()
+}

@@ -1,0 +1,277 @@
+//! The files of the demonstration: certificates, token keys, policies and a gateway configuration that
+//! a person can open and edit.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::identity::CertificateFacts;
+use crate::identity::token::{NewToken, SignatureAlgorithm, SigningKey};
+use crate::kernel::id::{PurposeCode, SystemId, TokenId};
+use crate::kernel::secret::Secret;
+use crate::kernel::time::Timestamp;
+use crate::pki::{ClientName, DevelopmentCa, Overwrite, PkiError, issue_token_key};
+
+/// The SPIFFE trust domain of the invented city.
+pub(super) const TRUST_DOMAIN: &str = "city.example";
+/// The issuer of its purpose tokens.
+pub(super) const ISSUER: &str = "https://exchange.city.example";
+/// Their audience.
+pub(super) const AUDIENCE: &str = "pinegate";
+/// The name of the key that signs them.
+pub(super) const KEY_ID: &str = "demo";
+
+/// How long what is issued is valid, in days.
+const CERTIFICATE_DAYS: u32 = 30;
+/// How long a token for the printed commands is valid.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
+/// The systems that get a client certificate, each with its department.
+const SYSTEMS: [(&str, &str); 4] = [
+    ("minzheng-aid", "minzheng"),
+    ("shichang-credit", "shichang"),
+    ("water-billing", "water"),
+    ("ziran-map", "ziran"),
+];
+
+/// The example policies, as they stand in the repository.
+const POLICIES: [(&str, &str); 8] = [
+    ("calendar.toml", include_str!("../../policies/calendar.toml")),
+    ("catalog.toml", include_str!("../../policies/catalog.toml")),
+    ("grants.csv", include_str!("../../policies/grants.csv")),
+    ("limits.toml", include_str!("../../policies/limits.toml")),
+    ("masks.toml", include_str!("../../policies/masks.toml")),
+    ("model.conf", include_str!("../../policies/model.conf")),
+    ("purposes.toml", include_str!("../../policies/purposes.toml")),
+    ("registry.toml", include_str!("../../policies/registry.toml")),
+];
+
+/// Why the demonstration could not be laid out.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// A file or directory could not be written or read.
+    #[error("cannot write or read {}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A certificate or key could not be made.
+    #[error("cannot make the development certificates")]
+    Pki(#[from] PkiError),
+    /// A token could not be minted.
+    #[error("cannot mint a development token: {0}")]
+    Token(String),
+}
+
+/// Where the listeners are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) gate: SocketAddr,
+    pub(super) metrics: SocketAddr,
+    pub(super) platform: SocketAddr,
+}
+
+/// The directory of a demonstration.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Writes everything that is not there yet. Policies that a person has edited stay as they are;
+    /// certificates, keys and the configuration are made anew.
+    pub(super) fn create(root: &Path, addresses: Addresses, now: Timestamp) -> Result<Self, LayoutError> {
+        let layout = Self { root: root.to_owned() };
+        for directory in ["certs", "policies", "audit", "requests"] {
+            let path = root.join(directory);
+            fs::create_dir_all(&path).map_err(|source| LayoutError::File { path, source })?;
+        }
+        for (name, text) in POLICIES {
+            let path = root.join("policies").join(name);
+            if !path.exists() {
+                write(&path, text)?;
+            }
+        }
+        layout.certificates(now)?;
+        write(&layout.config(), &config_text(addresses))?;
+        Ok(layout)
+    }
+
+    fn certificates(&self, now: Timestamp) -> Result<(), LayoutError> {
+        let directory = self.certs();
+        let replace = Overwrite::Replace;
+        let ca = DevelopmentCa::create(&directory, "Pinegate demo CA", CERTIFICATE_DAYS, now, replace)?;
+        ca.issue_server("server", &["localhost", "127.0.0.1", "::1"], CERTIFICATE_DAYS, now, replace)?;
+        for (system, department) in SYSTEMS {
+            let uri = format!("spiffe://{TRUST_DOMAIN}/dept/{department}/system/{system}");
+            ca.issue_client(system, ClientName::SanUri(&uri), CERTIFICATE_DAYS, now, replace)?;
+        }
+        issue_token_key(&directory, KEY_ID, SignatureAlgorithm::Es256, replace)?;
+        Ok(())
+    }
+
+    /// The gateway configuration.
+    pub(super) fn config(&self) -> PathBuf {
+        self.root.join("gateway.toml")
+    }
+
+    /// Certificates and keys.
+    pub(super) fn certs(&self) -> PathBuf {
+        self.root.join("certs")
+    }
+
+    /// The audit log.
+    pub(super) fn audit(&self) -> PathBuf {
+        self.root.join("audit")
+    }
+
+    /// The policy directory.
+    pub(super) fn policies(&self) -> PathBuf {
+        self.root.join("policies")
+    }
+
+    /// A client's certificate and private key.
+    pub(super) fn client(&self, system: &str) -> (PathBuf, PathBuf) {
+        let clients = self.certs().join("clients");
+        (clients.join(format!("{system}.pem")), clients.join(format!("{system}.key")))
+    }
+
+    /// The file that holds a token of `system` for `purpose`.
+    pub(super) fn token_file(&self, system: &str, purpose: &str) -> PathBuf {
+        self.root.join("requests").join(format!("{system}.{purpose}.jwt"))
+    }
+
+    /// Mints a token of `system` for `purpose`, bound to the system's certificate, into its file.
+    pub(super) fn mint(&self, system: &str, purpose: &str, now: Timestamp) -> Result<String, LayoutError> {
+        let failed = |error: &dyn std::fmt::Display| LayoutError::Token(error.to_string());
+        let key = read(&self.certs().join("tokens").join(format!("{KEY_ID}.key")))?;
+        let key = SigningKey::from_pem(&Secret::new(key), KEY_ID).map_err(|error| failed(&error))?;
+        let (certificate, _) = self.client(system);
+        let pem = read(&certificate)?;
+        let der =
+            <rustls_pki_types::CertificateDer<'_> as rustls_pki_types::pem::PemObject>::from_pem_slice(&pem)
+                .map_err(|error| failed(&error))?;
+        let facts = CertificateFacts::read(&der).map_err(|error| failed(&error))?;
+        let system_id = SystemId::parse(&format!("sys:{system}")).map_err(|error| failed(&error))?;
+        let purpose_code = PurposeCode::parse(purpose).map_err(|error| failed(&error))?;
+        let id = TokenId::parse(&crate::kernel::id::RequestId::generate().to_string())
+            .map_err(|error| failed(&error))?;
+        let token = key
+            .mint(&NewToken {
+                issuer: ISSUER,
+                audience: AUDIENCE,
+                system: &system_id,
+                id: &id,
+                purpose: &purpose_code,
+                scope: None,
+                grants: &[],
+                x5t_s256: &facts.x5t_s256,
+                issued: now,
+                lifetime: TOKEN_LIFETIME,
+            })
+            .map_err(|error| failed(&error))?;
+        let text = String::from_utf8_lossy(token.expose()).into_owned();
+        write(&self.token_file(system, purpose), &text)?;
+        Ok(text)
+    }
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, LayoutError> {
+    fs::read(path).map_err(|source| LayoutError::File { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), LayoutError> {
+    fs::write(path, text).map_err(|source| LayoutError::File { path: path.to_owned(), source })
+}
+
+/// A gateway configuration to open and edit.
+fn config_text(addresses: Addresses) -> String {
+    let Addresses { gate, metrics, platform } = addresses;
+    let mut text = format!(
+        r#"# The gate of the demonstration. Paths are relative to this file.
+# After an edit here: pinegate reload --config <this file>. Policy files take effect when saved.
+
+[listen]
+addresses = ["{gate}"]                  # where department systems connect
+
+[tls]
+certificate = "certs/server.pem"
+key = "certs/server.key"
+client_ca = "certs/ca.pem"              # who issues client certificates
+crls = ["certs/crl.pem"]                # which of them are revoked
+
+[identity]
+trust_domain = "{TRUST_DOMAIN}"          # spiffe://{TRUST_DOMAIN}/dept/<department>/system/<system>
+
+[purpose]                               # whose word on the purpose is taken
+issuer = "{ISSUER}"
+audience = "{AUDIENCE}"
+jwks = "certs/tokens/jwks.json"
+algorithms = ["ES256"]
+
+[policy]
+directory = "policies"
+zone = "Asia/Shanghai"
+reload = "watch"                        # an edited policy file takes effect at once; production: "signal"
+
+[audit]
+directory = "audit"
+node = "demo"
+segment_bytes = "4MiB"
+
+[metrics]
+address = "{metrics}"
+
+[admin]
+socket = "admin.sock"
+
+[[upstream]]
+id = "platform"
+url = "http://{platform}"               # the invented exchange platform
+"#
+    );
+    for (method, path, resource, action, parameters) in ROUTES {
+        text.push_str(&format!(
+            "\n[[route]]\nmethod = \"{method}\"\npath = \"{path}\"\nresource = \"{resource}\"\naction = \"{action}\"\n\
+             upstream = \"platform\"\n"
+        ));
+        if !parameters.is_empty() {
+            text.push_str(&format!("parameters = {{ {parameters} }}\n"));
+        }
+    }
+    text
+}
+
+/// Method, path, resource, action, parameters.
+const ROUTES: [(&str, &str, &str, &str, &str); 8] = [
+    (
+        "GET",
+        "/population/residents",
+        "population.resident",
+        "query",
+        r#"area = "query:area", year = "query:year""#,
+    ),
+    (
+        "GET",
+        "/population/residents/{id_card}",
+        "population.resident",
+        "query",
+        r#"id_card = "path:id_card", area = "query:area""#,
+    ),
+    ("POST", "/population/verify", "population.resident", "verify", ""),
+    ("GET", "/population/adoptions", "population.adoption", "query", ""),
+    ("GET", "/legal/enterprises", "legal.enterprise", "query", r#"area = "query:area""#),
+    (
+        "GET",
+        "/legal/enterprises/{credit_code}",
+        "legal.enterprise",
+        "query",
+        r#"credit_code = "path:credit_code""#,
+    ),
+    ("GET", "/licences", "licence.electronic", "query", r#"kind = "query:kind""#),
+    ("GET", "/spatial/parcels", "spatial.parcel", "query", r#"area = "query:area""#),
+];
