@@ -7,4 +7,4 @@ pub mod people;
 pub mod platform;
 pub mod scenario;
 
-mod layout;
+pub mod layout;

@@ -27,5 +27,5 @@ mod stage;
 
 pub(crate) use body::Upload;
 pub(crate) use listener::Gate;
-pub(crate) use routes::{Route, RouteConflict, RouteParameter, Routes};
+pub(crate) use routes::{Route, RouteParameter, Routes};
 pub(crate) use snapshot::{Plans, RequestBounds, Snapshot};

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::kernel::id::{DepartmentId, Digest, ResourceId};
@@ -21,8 +21,10 @@ const NO_RESOURCE: &str = "none";
 pub const HANDSHAKE_COMPLETED: &str = "completed";
 
 /// Upper bounds of latency buckets, in seconds: from 50 µs, where a gate's own work lies, to 30 s.
-const LATENCY_BUCKETS: [f64; 16] =
-    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
+const LATENCY_BUCKETS: [f64; 16] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5,
+    10.0, 30.0,
+];
 
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -234,10 +236,15 @@ impl Metrics {
         let f = Families(&registry);
         let build = f.gauges("pinegate_build_info", "The running version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
-        let stage_opts = HistogramOpts::new("pinegate_stage_duration_seconds", "Time spent in a part of a request.");
+        let stage_opts =
+            HistogramOpts::new("pinegate_stage_duration_seconds", "Time spent in a part of a request.");
         let stages = f.add(HistogramVec::new(stage_opts.buckets(LATENCY_BUCKETS.to_vec()), &["stage"])?)?;
         let metrics = Self {
-            requests: f.counters("pinegate_requests_total", "Requests by resource.", &["resource", "outcome"])?,
+            requests: f.counters(
+                "pinegate_requests_total",
+                "Requests by resource.",
+                &["resource", "outcome"],
+            )?,
             departments: f.counters(
                 "pinegate_department_requests_total",
                 "Requests by the caller's department.",
@@ -249,10 +256,22 @@ impl Metrics {
                 "Fields masked, dropped, or dropped because the catalogue does not know them.",
                 &["resource", "treatment"],
             )?,
-            records: f.counters("pinegate_records_released_total", "Data records that left.", &["resource"])?,
+            records: f.counters(
+                "pinegate_records_released_total",
+                "Data records that left.",
+                &["resource"],
+            )?,
             stages,
-            handshakes: f.counters("pinegate_tls_handshakes_total", "TLS handshakes with clients.", &["result"])?,
-            reloads: f.counters("pinegate_reloads_total", "Reloads of policy and configuration.", &["result"])?,
+            handshakes: f.counters(
+                "pinegate_tls_handshakes_total",
+                "TLS handshakes with clients.",
+                &["result"],
+            )?,
+            reloads: f.counters(
+                "pinegate_reloads_total",
+                "Reloads of policy and configuration.",
+                &["result"],
+            )?,
             info: f.gauges("pinegate_policy_info", "What is live.", &["policy_digest", "config_digest"])?,
             certificate_expiry: f.gauges(
                 "pinegate_certificate_expiry_timestamp_seconds",
@@ -260,16 +279,24 @@ impl Metrics {
                 &["kind"],
             )?,
             grants: f.add(IntGaugeVec::new(Opts::new("pinegate_grants", "Grants by state."), &["state"])?)?,
-            request_seconds: f.latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
+            request_seconds: f
+                .latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
             connections: f.int_gauge("pinegate_connections", "Open client connections.")?,
             in_flight: f.int_gauge("pinegate_requests_in_flight", "Requests in work.")?,
             audit_records: f.counter("pinegate_audit_records_total", "Audit records made durable.")?,
             audit_bytes: f.counter("pinegate_audit_bytes_total", "Bytes of audit records made durable.")?,
-            audit_commit_seconds: f.latency("pinegate_audit_commit_duration_seconds", "One durable batch of records.")?,
-            audit_queue: f.int_gauge("pinegate_audit_queue_records", "Audit records waiting to be durable.")?,
-            audit_durable: f.int_gauge("pinegate_audit_durable", "Whether audit records can be made durable.")?,
-            strangers: f.counter("pinegate_unidentified_refusals_total", "Refusals of clients nobody has registered.")?,
-            last_reload: f.gauge("pinegate_last_reload_timestamp_seconds", "When a snapshot last went live.")?,
+            audit_commit_seconds: f
+                .latency("pinegate_audit_commit_duration_seconds", "One durable batch of records.")?,
+            audit_queue: f
+                .int_gauge("pinegate_audit_queue_records", "Audit records waiting to be durable.")?,
+            audit_durable: f
+                .int_gauge("pinegate_audit_durable", "Whether audit records can be made durable.")?,
+            strangers: f.counter(
+                "pinegate_unidentified_refusals_total",
+                "Refusals of clients nobody has registered.",
+            )?,
+            last_reload: f
+                .gauge("pinegate_last_reload_timestamp_seconds", "When a snapshot last went live.")?,
             next_grant_expiry: f.gauge(
                 "pinegate_next_grant_expiry_timestamp_seconds",
                 "When the first grant that is valid now ends; 0 if none does.",
@@ -306,7 +333,9 @@ impl Metrics {
     /// The histograms of the stages.
     #[must_use]
     pub fn stages(&self) -> StageMetrics {
-        StageMetrics(Stage::ALL.iter().map(|stage| self.stages.with_label_values(&[stage.as_str()])).collect())
+        StageMetrics(
+            Stage::ALL.iter().map(|stage| self.stages.with_label_values(&[stage.as_str()])).collect(),
+        )
     }
 
     /// The counter of one problem code, which must come from a closed list.

@@ -127,11 +127,13 @@ where
             None if is_tls => return Err(SettingsError::NoTls),
             // The connector wants a TLS configuration even where only `http` is spoken; this one
             // trusts nobody.
-            None => rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-                .with_safe_default_protocol_versions()
-                .map_err(|_| SettingsError::NoTls)?
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth(),
+            None => rustls::ClientConfig::builder_with_provider(
+                rustls::crypto::aws_lc_rs::default_provider().into(),
+            )
+            .with_safe_default_protocol_versions()
+            .map_err(|_| SettingsError::NoTls)?
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth(),
         };
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
         let builder = if is_tls { builder.https_only() } else { builder.https_or_http() };
@@ -147,7 +149,14 @@ where
             .http2_max_header_list_size(u32::try_from(MAX_REPLY_HEAD_BYTES).unwrap_or(u32::MAX))
             .http2_adaptive_window(true)
             .build(connector);
-        Ok(Self { id: settings.id, scheme, authority, host, response_timeout: settings.response_timeout, client })
+        Ok(Self {
+            id: settings.id,
+            scheme,
+            authority,
+            host,
+            response_timeout: settings.response_timeout,
+            client,
+        })
     }
 
     /// Its id.

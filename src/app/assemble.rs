@@ -36,20 +36,20 @@ const REMEMBERED_TOKENS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// A policy directory, loaded and checked.
 #[derive(Debug)]
-pub struct LoadedPolicy {
+pub(crate) struct LoadedPolicy {
     /// The files.
-    pub files: PolicyFiles,
+    pub(crate) files: PolicyFiles,
     /// What the TOML files say.
-    pub vocabulary: Vocabulary,
+    pub(crate) vocabulary: Vocabulary,
     /// The compiled maskers.
-    pub maskers: Maskers,
+    pub(crate) maskers: Maskers,
     /// The model and the grants.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
 }
 
 /// Everything that reloads together.
 #[derive(Debug)]
-pub struct Assembled {
+pub(crate) struct Assembled {
     pub(crate) snapshot: Snapshot,
     pub(crate) tls: Arc<ServerConfig>,
     pub(crate) dates: TlsDates,
@@ -57,7 +57,7 @@ pub struct Assembled {
 
 /// Loads the policy directory of `config`: all errors at once.
 #[must_use]
-pub fn load_policy(config: &Config, clock: &dyn Clock) -> (Option<LoadedPolicy>, Report) {
+pub(crate) fn load_policy(config: &Config, clock: &dyn Clock) -> (Option<LoadedPolicy>, Report) {
     let files = match PolicyFiles::read(&config.policy.directory) {
         Ok(files) => files,
         Err(report) => return (None, report),
@@ -155,7 +155,7 @@ fn anyone(catalog: &Catalog) -> Option<DepartmentId> {
 ///
 /// `previous` hands on what outlives a reload: the counters of limits that did not change.
 #[must_use]
-pub fn assemble(
+pub(crate) fn assemble(
     config: &Config,
     previous: Option<&Snapshot>,
     metrics: &Metrics,

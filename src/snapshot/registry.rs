@@ -120,7 +120,8 @@ fn read_certificate(system: &Table<'_, '_>) -> Vec<At<CertificateRule>> {
     let Some(table) = system.table("certificate") else { return Vec::new() };
     if !KEYS.into_iter().any(|key| table.has(key)) {
         let message = format!("`{}` recognises no certificate", system.path_of("certificate"));
-        let help = format!("leave it out for the SPIFFE URI of the system's id, or add one of {}", KEYS.join(", "));
+        let help =
+            format!("leave it out for the SPIFFE URI of the system's id, or add one of {}", KEYS.join(", "));
         table.document().error("missing-key", table.span(), message, help);
     }
     let rules = [
