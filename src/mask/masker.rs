@@ -271,18 +271,18 @@ impl Masker {
         match &self.0 {
             Method::ResidentId(ends) => {
                 recognise::resident_id(text).then_some(())?;
-                write_ends(text, *ends, "****************", out)
+                write_plain_ends(text, *ends, "****************", out)
             }
             Method::Mobile(ends) => write_mobile(text, *ends, out),
             Method::Name => write_cut(name::surname(text)?, "**", out),
             Method::Address(cut) => write_cut(address::cut(text, *cut)?, HIDDEN, out),
             Method::BankCard { last } => {
                 recognise::bank_card(text).then_some(())?;
-                write_ends(text, Ends { first: 0, last: *last }, "************", out)
+                write_plain_ends(text, Ends { first: 0, last: *last }, "************", out)
             }
             Method::CreditCode(ends) => {
                 recognise::credit_code(text).then_some(())?;
-                write_ends(text, *ends, "************", out)
+                write_plain_ends(text, *ends, "************", out)
             }
             Method::Email { first } => write_email(text, *first, out),
             Method::Plate(ends) => {
@@ -341,6 +341,19 @@ fn write_ends(text: &str, ends: Ends, hidden: &str, out: &mut Vec<u8>) -> Option
     write_inside(text.get(..first)?, out);
     out.extend_from_slice(hidden.as_bytes());
     write_inside(text.get(last..)?, out);
+    out.push(b'"');
+    Some(())
+}
+
+/// [`write_ends`] for a text of known form: ASCII, longer than both ends, nothing to escape.
+fn write_plain_ends(text: &str, ends: Ends, hidden: &str, out: &mut Vec<u8>) -> Option<()> {
+    let first = text.as_bytes().get(..ends.first)?;
+    let last = text.as_bytes().get(text.len().checked_sub(ends.last)?..)?;
+    out.reserve(first.len() + hidden.len() + last.len() + 2);
+    out.push(b'"');
+    out.extend(first);
+    out.extend_from_slice(hidden.as_bytes());
+    out.extend(last);
     out.push(b'"');
     Some(())
 }
