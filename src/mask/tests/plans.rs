@@ -179,6 +179,12 @@ fn lines_are_documents_of_their_own() {
         let result = result.as_ref().map(|(out, summary)| (out.as_str(), summary.records));
         assert_eq!(result.map_err(MaskError::reason), expected, "{body:?}");
     }
+    // The first bound that is broken is told, whatever comes after it.
+    let tight = Bounds { space: 4, ..Bounds::default() };
+    for (body, reason) in [("{     \n}", "space-too-long"), ("{   \n  }", "syntax")] {
+        let result = run_all(&plan, tight, body.as_bytes()).map(|_| ());
+        assert_eq!(result.as_ref().map_err(MaskError::reason), Err(reason), "{body:?}");
+    }
 }
 
 #[test]
