@@ -30,8 +30,9 @@ pub(super) struct Scan<'s> {
     pub(super) plan: &'s Plan,
     pub(super) bounds: &'s Bounds,
     pub(super) state: &'s mut State,
-    /// Valid UTF-8.
-    pub(super) piece: &'s [u8],
+    pub(super) text: &'s str,
+    /// The bytes of `text`.
+    piece: &'s [u8],
     /// Where in the body the piece begins.
     pub(super) base: u64,
     pub(super) out: &'s mut Vec<u8>,
@@ -47,12 +48,12 @@ impl<'s> Scan<'s> {
         plan: &'s Plan,
         bounds: &'s Bounds,
         state: &'s mut State,
-        piece: &'s [u8],
+        text: &'s str,
         base: u64,
         out: &'s mut Vec<u8>,
     ) -> Self {
         state.value_from = 0;
-        Self { plan, bounds, state, piece, base, out, at: 0, mark: 0, hold: 0 }
+        Self { plan, bounds, state, text, piece: text.as_bytes(), base, out, at: 0, mark: 0, hold: 0 }
     }
 
     /// Walks the whole piece.

@@ -7,6 +7,7 @@
 mod address;
 mod name;
 mod parameters;
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -14,12 +15,12 @@ use crate::kernel::id::MaskerName;
 
 use super::pseudonym::FittedPseudonym;
 use super::recognise;
-use super::text::{write_inside, write_string};
+use super::text::write_string;
 pub use parameters::MaskerError;
 use parameters::Parameters;
-
-/// What stands for text that is not shown; its length tells nothing of the text's.
-const HIDDEN: &str = "***";
+use write::{
+    Ends, HIDDEN, Months, write_cut, write_date, write_email, write_ends, write_mobile, write_plain_ends,
+};
 
 /// A scalar value of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,13 +64,6 @@ impl Technique {
     }
 }
 
-/// How many characters are kept at either end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ends {
-    first: usize,
-    last: usize,
-}
-
 /// A method with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Masker(Method);
@@ -93,13 +87,6 @@ enum Method {
     Null,
     Drop,
     Pseudonym { join: Option<String> },
-}
-
-/// Whether a date keeps its month.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Months {
-    Kept,
-    Dropped,
 }
 
 /// Edges in ascending order, and the JSON string of each band: one more than there are edges.
@@ -271,18 +258,18 @@ impl Masker {
         match &self.0 {
             Method::ResidentId(ends) => {
                 recognise::resident_id(text).then_some(())?;
-                write_ends(text, *ends, "****************", out)
+                write_plain_ends(text, *ends, "****************", out)
             }
             Method::Mobile(ends) => write_mobile(text, *ends, out),
             Method::Name => write_cut(name::surname(text)?, "**", out),
             Method::Address(cut) => write_cut(address::cut(text, *cut)?, HIDDEN, out),
             Method::BankCard { last } => {
                 recognise::bank_card(text).then_some(())?;
-                write_ends(text, Ends { first: 0, last: *last }, "************", out)
+                write_plain_ends(text, Ends { first: 0, last: *last }, "************", out)
             }
             Method::CreditCode(ends) => {
                 recognise::credit_code(text).then_some(())?;
-                write_ends(text, *ends, "************", out)
+                write_plain_ends(text, *ends, "************", out)
             }
             Method::Email { first } => write_email(text, *first, out),
             Method::Plate(ends) => {
@@ -313,80 +300,6 @@ impl Bands {
         write_string(self.labels.get(band)?, out);
         Some(())
     }
-}
-
-/// Writes `kept` and `hidden`.
-fn write_cut(kept: &str, hidden: &str, out: &mut Vec<u8>) -> Option<()> {
-    out.push(b'"');
-    write_inside(kept, out);
-    out.extend_from_slice(hidden.as_bytes());
-    out.push(b'"');
-    Some(())
-}
-
-/// Writes the characters that `ends` keeps and `hidden` between them; nothing if none would be hidden.
-fn write_ends(text: &str, ends: Ends, hidden: &str, out: &mut Vec<u8>) -> Option<()> {
-    let (first, last) = if text.is_ascii() {
-        let last = text.len().checked_sub(ends.last)?;
-        (ends.first, last)
-    } else {
-        let count = text.chars().count();
-        let boundary = |place: usize| text.char_indices().nth(place).map_or(text.len(), |(at, _)| at);
-        (boundary(ends.first), boundary(count.checked_sub(ends.last)?))
-    };
-    if first >= last {
-        return None;
-    }
-    out.push(b'"');
-    write_inside(text.get(..first)?, out);
-    out.extend_from_slice(hidden.as_bytes());
-    write_inside(text.get(last..)?, out);
-    out.push(b'"');
-    Some(())
-}
-
-/// Country code and separators stay where they are.
-fn write_mobile(text: &str, ends: Ends, out: &mut Vec<u8>) -> Option<()> {
-    const DIGITS: usize = 11;
-    let number = recognise::mobile_number(text)?;
-    out.push(b'"');
-    out.extend_from_slice(text.strip_suffix(number)?.as_bytes());
-    let mut place = 0;
-    out.extend(number.bytes().map(|byte| {
-        let hidden = byte.is_ascii_digit() && {
-            place += 1;
-            place > ends.first && place <= DIGITS - ends.last
-        };
-        if hidden { b'*' } else { byte }
-    }));
-    out.push(b'"');
-    Some(())
-}
-
-/// A local part that is no longer than what would be kept is hidden whole.
-fn write_email(text: &str, first: usize, out: &mut Vec<u8>) -> Option<()> {
-    let (local, domain) = recognise::email_parts(text)?;
-    let kept = match local.char_indices().nth(first) {
-        Some((end, _)) => local.get(..end)?,
-        None => "",
-    };
-    out.push(b'"');
-    write_inside(kept, out);
-    out.extend_from_slice(HIDDEN.as_bytes());
-    out.push(b'@');
-    write_inside(domain, out);
-    out.push(b'"');
-    Some(())
-}
-
-fn write_date(text: &str, months: Months, out: &mut Vec<u8>) -> Option<()> {
-    use std::io::Write;
-    let date = recognise::date(text)?;
-    match months {
-        Months::Kept => write!(out, "\"{:04}-{:02}\"", date.year, date.month),
-        Months::Dropped => write!(out, "\"{:04}\"", date.year),
-    }
-    .ok()
 }
 
 /// Whether `text` can be the number of a licence (证照编号).

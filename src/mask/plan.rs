@@ -110,8 +110,8 @@ impl Plan {
     /// Compiles what a permit releases.
     ///
     /// A released object releases every catalogue field below it: under the object's masker if it
-    /// has one, otherwise each under its own catalogue masker. A field that is itself released goes
-    /// by its own treatment.
+    /// has one, otherwise each under its own catalogue masker or that of an object between. A field
+    /// that is itself released goes by its own treatment.
     ///
     /// # Errors
     /// When shape, catalogue and released fields contradict each other, or a masker or the secret
@@ -236,8 +236,9 @@ impl<'a> Tree<'a> {
 /// How a field leaves because an object above it does.
 #[derive(Debug, Clone, Copy)]
 enum Above<'a> {
-    /// Under its own catalogue masker: an object that is released clear makes nothing in it clearer.
-    Released,
+    /// Under its own catalogue masker, or else that of the nearest object between: an object that is
+    /// released clear makes nothing in it clearer.
+    Released(Option<&'a MaskerName>),
     /// Under the object's masker.
     Masked(&'a MaskerName),
 }
@@ -276,9 +277,14 @@ impl<'a> Compiler<'_, 'a> {
             None => None,
         };
         let own = match tree.released {
-            Some(Treatment::Clear) => Some(Above::Released),
+            Some(Treatment::Clear) => Some(Above::Released(None)),
             Some(Treatment::Masked(masker)) => Some(Above::Masked(masker)),
-            None => above,
+            None => match above {
+                Some(Above::Released(masker)) => {
+                    Some(Above::Released(field.and_then(|field| field.mask.as_ref()).or(masker)))
+                }
+                Some(Above::Masked(_)) | None => above,
+            },
         };
         let path = FieldPath::parse(path).map_err(|_| PlanError::TooLarge)?;
         let slot = self.slot(&path)?;
@@ -306,7 +312,7 @@ impl<'a> Compiler<'_, 'a> {
         let masker = match (released, above) {
             (Some(Treatment::Clear), _) => None,
             (Some(Treatment::Masked(masker)), _) | (None, Some(Above::Masked(masker))) => Some(masker),
-            (None, Some(Above::Released)) => field.mask.as_ref(),
+            (None, Some(Above::Released(masker))) => field.mask.as_ref().or(masker),
             (None, None) => return Ok(self.drop(&field.path, slot)),
         };
         let Some(masker) = masker else {
@@ -325,12 +331,14 @@ impl<'a> Compiler<'_, 'a> {
         if tree.members.is_empty() {
             return match own {
                 None => Ok(self.drop(path, slot)),
-                Some(Above::Released) => Ok(Rule::node(self.plan.automaton.add(&[])?, slot)),
+                Some(Above::Released(None)) => Ok(Rule::node(self.plan.automaton.add(&[])?, slot)),
                 // There is nothing inside that the masker could be applied to.
-                Some(Above::Masked(masker)) => match self.masked(path, masker, slot)? {
-                    rule if rule.kind == Kind::Drop => Ok(rule),
-                    _ => Ok(Rule::clear(0, slot)),
-                },
+                Some(Above::Masked(masker) | Above::Released(Some(masker))) => {
+                    match self.masked(path, masker, slot)? {
+                        rule if rule.kind == Kind::Drop => Ok(rule),
+                        _ => Ok(Rule::clear(0, slot)),
+                    }
+                }
             };
         }
         match self.node(tree, &format!("{path}."), own)? {

@@ -134,10 +134,11 @@ impl Transform {
             self.complete(byte, out)?;
         }
         match simdutf8::compat::from_utf8(input) {
-            Ok(_) => self.scan(input, out),
+            Ok(text) => self.scan(text, out),
             Err(error) => {
                 let (valid, rest) = input.split_at_checked(error.valid_up_to()).unwrap_or((&[], input));
-                self.scan(valid, out)?;
+                let text = simdutf8::compat::from_utf8(valid);
+                self.scan(text.map_err(|_| MaskError::Utf8 { at: self.offset })?, out)?;
                 if error.error_len().is_some() {
                     return Err(MaskError::Utf8 { at: self.offset });
                 }
@@ -158,9 +159,9 @@ impl Transform {
         }
         let bytes = character.get(..=self.cut).unwrap_or(&character);
         match std::str::from_utf8(bytes) {
-            Ok(_) => {
+            Ok(text) => {
                 self.cut = 0;
-                self.scan(bytes, out)
+                self.scan(text, out)
             }
             Err(error) if error.error_len().is_some() => Err(MaskError::Utf8 { at: self.offset }),
             Err(_) => {
@@ -171,7 +172,7 @@ impl Transform {
         }
     }
 
-    fn scan(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
+    fn scan(&mut self, piece: &str, out: &mut Vec<u8>) -> Result<(), MaskError> {
         if piece.is_empty() {
             return Ok(());
         }
@@ -181,7 +182,7 @@ impl Transform {
     }
 
     fn scan_end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
-        Scan::new(&self.plan, &self.bounds, &mut self.state, &[], self.offset, out).finish()
+        Scan::new(&self.plan, &self.bounds, &mut self.state, "", self.offset, out).finish()
     }
 }
 

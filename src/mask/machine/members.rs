@@ -2,50 +2,118 @@
 
 use std::ops::Range;
 
-use super::super::automaton::{Automaton, Kind, NAMELESS, Rule};
+use super::super::automaton::{Automaton, Kind, NAMELESS, Rule, class};
 use super::super::error::MaskError;
 use super::super::text::{decode, plain_run, prefix, prefix_in};
 use super::state::{After, Expect, Frame, Shape};
 use super::{Scan, as_u64};
 
 impl Scan<'_> {
-    /// Takes members one after another, as long as each lies whole in the piece and has a scalar
-    /// value: most do, and then nothing has to ask what comes next.
+    /// Takes members one after another, as long as each has a short name, a scalar value and nothing
+    /// unusual: most do, and then nothing has to ask what comes next. The position stays in `at`
+    /// until something else must know it.
     #[inline(always)]
     pub(super) fn members(&mut self) -> Result<(), MaskError> {
-        loop {
-            let Some(byte) = self.token()? else { return Ok(()) };
-            if byte != b'"' {
-                return self.no_key(byte);
-            }
-            self.at += 1;
-            self.state.escaped = false;
-            self.state.key = self.at;
-            self.state.key_is_held = false;
-            self.at += plain_run(self.piece.get(self.at..).unwrap_or_default());
-            if self.peek() != Some(b'"') {
-                self.state.expect = Expect::InKey;
-                return self.string();
-            }
-            self.at += 1;
-            self.end_key()?;
-            if self.peek() != Some(b':') {
-                return Ok(());
-            }
-            self.at += 1;
-            self.state.expect = Expect::Value;
-            self.value()?;
-            if self.peek() != Some(b',') || self.state.expect != Expect::SeparatorOrEnd {
-                return Ok(());
-            }
-            match self.state.top.shape {
-                Shape::Members => self.start_hold(),
-                Shape::Whole => {}
-                Shape::Array | Shape::Root => return Ok(()),
-            }
-            self.state.expect = Expect::Key;
-            self.at += 1;
+        let Some(byte) = self.token()? else { return Ok(()) };
+        if byte != b'"' {
+            return self.no_key(byte);
         }
+        let piece = self.piece;
+        let looked_up = self.state.top.shape == Shape::Members;
+        let mut at = self.at;
+        loop {
+            let start = at.wrapping_add(1);
+            let rest = piece.get(start..).unwrap_or_default();
+            let length = plain_run(rest);
+            let end = start.wrapping_add(length);
+            if piece.get(end) != Some(&b'"') {
+                return self.unusual_key(start, end);
+            }
+            at = end.wrapping_add(1);
+            if looked_up {
+                self.at = at;
+                self.plain_key(rest, length)?;
+            }
+            if piece.get(at) != Some(&b':') {
+                self.at = at;
+                self.state.expect = Expect::Colon;
+                return Ok(());
+            }
+            at = at.wrapping_add(1);
+            match self.plain_text(at) {
+                Some(end) => at = end,
+                None => {
+                    self.at = at;
+                    self.state.expect = Expect::Value;
+                    self.value()?;
+                    at = self.at;
+                    if self.state.expect != Expect::SeparatorOrEnd {
+                        return Ok(());
+                    }
+                }
+            }
+            self.at = at;
+            if piece.get(at) != Some(&b',') {
+                self.state.expect = Expect::SeparatorOrEnd;
+                return Ok(());
+            }
+            if looked_up {
+                self.start_hold();
+            }
+            at = at.wrapping_add(1);
+            if piece.get(at) != Some(&b'"') {
+                self.at = at;
+                self.state.expect = Expect::Key;
+                return Ok(());
+            }
+        }
+    }
+
+    /// The name from `start` has something at `end` that a plain name has not, or goes on in the
+    /// next piece.
+    #[inline(never)]
+    fn unusual_key(&mut self, start: usize, end: usize) -> Result<(), MaskError> {
+        self.state.escaped = false;
+        self.state.key = start;
+        self.state.key_is_held = false;
+        self.state.expect = Expect::InKey;
+        self.at = end;
+        self.string()
+    }
+
+    /// A name without escapes lies whole in the piece: the first `length` bytes of `rest`.
+    #[inline(always)]
+    fn plain_key(&mut self, rest: &[u8], length: usize) -> Result<(), MaskError> {
+        if length > self.bounds.key {
+            let start = self.at.saturating_sub(length).saturating_sub(1);
+            return Err(self.key_too_long(start));
+        }
+        let name = rest.get(..length).unwrap_or_default();
+        let prefix = prefix_in(rest, length);
+        match step(&self.plan.automaton, &mut self.state.top, &mut self.state.next, name, prefix) {
+            Some(rule) if rule.kind != Kind::Drop => self.keep(rule),
+            dropped => self.drop(dropped.map_or(NAMELESS, |rule| rule.slot)),
+        }
+        Ok(())
+    }
+
+    /// Where a text that begins at `at` ends, if it is copied or dropped and has no escapes.
+    #[inline(always)]
+    fn plain_text(&mut self, at: usize) -> Option<usize> {
+        if self.state.rule.copy & class::TEXT == 0 || self.piece.get(at) != Some(&b'"') {
+            return None;
+        }
+        let start = at.wrapping_add(1);
+        let end = start.wrapping_add(plain_run(self.piece.get(start..).unwrap_or_default()));
+        if self.piece.get(end) != Some(&b'"') {
+            return None;
+        }
+        let after = end.wrapping_add(1);
+        if self.state.after != After::Nothing {
+            self.at = after;
+            self.end_value();
+        }
+        Some(after)
     }
 
     fn no_key(&mut self, byte: u8) -> Result<(), MaskError> {
@@ -94,8 +162,7 @@ impl Scan<'_> {
         self.state.holding = false;
     }
 
-    /// The quote that ends a name has just been taken.
-    #[inline(always)]
+    /// The quote that ends a name has just been taken, and the name was not a plain one.
     pub(super) fn end_key(&mut self) -> Result<(), MaskError> {
         self.state.expect = Expect::Colon;
         if self.state.top.shape != Shape::Members {
@@ -145,18 +212,7 @@ impl Scan<'_> {
     }
 
     /// The rule of the name at `range` of the piece, or in `held` if that has its beginning.
-    #[inline(always)]
     fn look_up(&mut self, range: Range<usize>) -> Option<Rule> {
-        if self.state.key_is_held || self.state.escaped {
-            return self.look_up_elsewhere(range);
-        }
-        let name = self.piece.get(range.clone()).unwrap_or_default();
-        let prefix = prefix_in(self.piece.get(range.start..).unwrap_or_default(), name.len());
-        step(&self.plan.automaton, &mut self.state.top, &mut self.state.next, name, prefix)
-    }
-
-    #[cold]
-    fn look_up_elsewhere(&mut self, range: Range<usize>) -> Option<Rule> {
         let state = &mut *self.state;
         let raw = match state.key_is_held {
             true => state.held.get(range.start..).unwrap_or_default(),
@@ -185,8 +241,14 @@ impl Scan<'_> {
         if length <= self.bounds.key {
             return Ok(());
         }
-        let excess = length - self.bounds.key;
-        Err(MaskError::KeyTooLong { at: self.offset(end) - as_u64(excess), max: self.bounds.key })
+        let at = self.offset(end) - as_u64(length - self.bounds.key);
+        Err(MaskError::KeyTooLong { at, max: self.bounds.key })
+    }
+
+    /// The name that begins at `start` of the piece is longer than names may be.
+    #[cold]
+    fn key_too_long(&self, start: usize) -> MaskError {
+        MaskError::KeyTooLong { at: self.offset(start) + as_u64(self.bounds.key), max: self.bounds.key }
     }
 }
 

@@ -177,22 +177,25 @@ impl Scan<'_> {
     /// Writes what the masker leaves of the value that ends before `at`.
     pub(super) fn mask_value(&mut self) {
         let state = &mut *self.state;
-        let last = self.piece.get(state.value_from..self.at).unwrap_or_default();
+        let last = self.text.get(state.value_from..self.at).unwrap_or_default();
         let raw = if state.value.is_empty() {
             last
         } else {
-            keep_up_to(&mut state.value, last, self.bounds.value);
-            &state.value
-        };
-        if let Some(fitted) = self.plan.maskers.get(usize::from(state.rule.index)) {
-            if raw.len() <= self.bounds.value {
-                let value = scalar(raw, state.escaped, &mut state.decoded);
-                fitted.masker.apply(value, fitted.pseudonym.as_ref(), self.out);
+            keep_up_to(&mut state.value, last.as_bytes(), self.bounds.value);
+            // Only a value that is too long can be cut inside a character; its kind is all it shows.
+            std::str::from_utf8(&state.value).unwrap_or(if state.value.first() == Some(&b'"') {
+                "\""
             } else {
-                fitted
-                    .masker
-                    .hide(scalar(raw.get(..1).unwrap_or_default(), false, &mut state.decoded), self.out);
-            }
+                ""
+            })
+        };
+        let too_long = raw.len() > self.bounds.value || state.value.len() > self.bounds.value;
+        let kind = raw.get(..1).unwrap_or_default();
+        let value = scalar(if too_long { kind } else { raw }, state.escaped, &mut state.decoded);
+        match self.plan.maskers.get(usize::from(state.rule.index)) {
+            Some(fitted) if too_long => fitted.masker.hide(value, self.out),
+            Some(fitted) => fitted.masker.apply(value, fitted.pseudonym.as_ref(), self.out),
+            None => self.out.extend_from_slice(b"null"),
         }
         state.value.clear();
         let slot = state.rule.slot;
@@ -203,12 +206,10 @@ impl Scan<'_> {
 }
 
 /// The scalar that `raw` writes; `decoded` holds its text if it has escapes.
-fn scalar<'v>(raw: &'v [u8], escaped: bool, decoded: &'v mut String) -> Value<'v> {
-    let text = std::str::from_utf8(raw).unwrap_or_default();
-    match raw.first() {
-        Some(b'"') => {
-            let inside = text.strip_prefix('"').unwrap_or_default();
-            let inside = inside.strip_suffix('"').unwrap_or_default();
+fn scalar<'v>(raw: &'v str, escaped: bool, decoded: &'v mut String) -> Value<'v> {
+    match raw.as_bytes() {
+        [b'"', ..] => {
+            let inside = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
             if !escaped {
                 return Value::Text(inside);
             }
@@ -216,10 +217,10 @@ fn scalar<'v>(raw: &'v [u8], escaped: bool, decoded: &'v mut String) -> Value<'v
             decode(inside, decoded);
             Value::Text(decoded)
         }
-        Some(b't') => Value::Boolean(true),
-        Some(b'f') => Value::Boolean(false),
-        Some(b'n') | None => Value::Null,
-        Some(_) => Value::Number(text),
+        [b't', ..] => Value::Boolean(true),
+        [b'f', ..] => Value::Boolean(false),
+        [b'n', ..] | [] => Value::Null,
+        _ => Value::Number(raw),
     }
 }
 

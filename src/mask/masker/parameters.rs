@@ -2,7 +2,8 @@
 
 use crate::kernel::id::MaskerName;
 
-use super::{Ends, Masker};
+use super::Masker;
+use super::write::Ends;
 
 /// Why a masker cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

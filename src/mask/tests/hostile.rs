@@ -194,6 +194,51 @@ fn bounds() {
 }
 
 #[test]
+fn bytes_that_are_not_utf8_are_refused_at_once() {
+    let mut out = Vec::new();
+    let mut transform = Transform::new(plan(), Bounds::default());
+    assert_eq!(transform.push(b"{\"code\":\"\xff and more", &mut out), Err(MaskError::Utf8 { at: 9 }));
+    assert!(out.is_empty());
+}
+
+#[test]
+fn a_value_that_is_too_long_is_masked_fully_by_every_masker() {
+    let fields = catalogue("a:string");
+    let bounds = Bounds { value: 16, ..Bounds::default() };
+    for masker in ["pseudonym", "first", "name", "full"] {
+        let plan = compile(&shape(None, ""), &released(&format!("a:{masker}")), &fields).unwrap();
+        for text in ["欧阳建国欧阳建国", "abcdefghijklmno", r"\u5f20\u5f20\u5f20"] {
+            let body = format!(r#"{{"a":"{text}"}}"#);
+            let (out, _) = run_all(&plan, bounds, body.as_bytes()).unwrap();
+            assert_eq!(out, r#"{"a":"***"}"#, "{masker}");
+        }
+        let (out, _) = run_all(&plan, bounds, br#"{"a":12345678901234567}"#).unwrap();
+        assert_eq!(out, r#"{"a":null}"#, "{masker}");
+    }
+}
+
+#[test]
+fn what_is_held_is_refused_while_it_grows() {
+    for (start, more, reason) in [
+        ("{\"", "aaaaaaaa", "key-too-long"),
+        ("{", "        ", "space-too-long"),
+        ("[{\"x\":1", "        ", "space-too-long"),
+    ] {
+        let mut transform = Transform::new(plan_of_records(), Bounds::default());
+        let mut out = Vec::new();
+        transform.push(start.as_bytes(), &mut out).unwrap();
+        let pushes = (0..10_000).take_while(|_| transform.push(more.as_bytes(), &mut out).is_ok()).count();
+        assert!(pushes <= 2_048, "{reason} after {pushes}");
+        assert_eq!(transform.finish(&mut out).unwrap_err().reason(), reason);
+        assert!(transform.footprint() < 40 << 10);
+    }
+}
+
+fn plan_of_records() -> Arc<Plan> {
+    compile(&shape(None, ""), &[], &catalogue("a:string")).unwrap()
+}
+
+#[test]
 fn memory_does_not_grow_with_the_body() {
     let mut transform = Transform::new(plan(), Bounds::default());
     let mut out = Vec::new();

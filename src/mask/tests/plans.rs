@@ -130,6 +130,22 @@ fn a_released_object_releases_what_the_catalogue_says_is_in_it() {
 }
 
 #[test]
+fn an_object_that_is_released_makes_nothing_in_it_clearer() {
+    let fields =
+        catalogue("a:object a.b:object:full a.b.c:string a.b.d:string:mobile a.e:string a.f:object:null");
+    let body = r#"{"a":{"b":{"c":"x","d":"13800138000"},"e":"x","f":{"x":1}}}"#;
+    for (release, expected) in [
+        ("a", r#"{"a":{"b":{"c":"***","d":"138****8000"},"e":"x","f":null}}"#),
+        ("a a.b", r#"{"a":{"b":{"c":"x","d":"138****8000"},"e":"x","f":null}}"#),
+        ("a a.b.c", r#"{"a":{"b":{"c":"x","d":"138****8000"},"e":"x","f":null}}"#),
+        ("a.b:null", r#"{"a":{"b":{"c":null,"d":null}}}"#),
+    ] {
+        let plan = compile(&shape(None, ""), &released(release), &fields).unwrap();
+        assert_eq!(run(&plan, body).unwrap(), expected, "{release}");
+    }
+}
+
+#[test]
 fn an_object_without_declared_members_shows_none() {
     let fields = catalogue("a:object b:string");
     for (release, expected) in [
@@ -178,6 +194,12 @@ fn lines_are_documents_of_their_own() {
         let result = run_all(&plan, Bounds::default(), body.as_bytes());
         let result = result.as_ref().map(|(out, summary)| (out.as_str(), summary.records));
         assert_eq!(result.map_err(MaskError::reason), expected, "{body:?}");
+    }
+    // The first bound that is broken is told, whatever comes after it.
+    let tight = Bounds { space: 4, ..Bounds::default() };
+    for (body, reason) in [("{     \n}", "space-too-long"), ("{   \n  }", "syntax")] {
+        let result = run_all(&plan, tight, body.as_bytes()).map(|_| ());
+        assert_eq!(result.as_ref().map_err(MaskError::reason), Err(reason), "{body:?}");
     }
 }
 

@@ -92,7 +92,14 @@ impl Reference<'_> {
             match released(above).map(|field| &field.treatment) {
                 None => {}
                 Some(Treatment::Masked(masker)) => return Some(Some(masker.clone())),
-                Some(Treatment::Clear) => return Some(self.field(path).and_then(|field| field.mask.clone())),
+                Some(Treatment::Clear) => {
+                    let between = std::iter::successors(Some(path), |path| {
+                        path.rsplit_once('.').map(|(above, _)| above)
+                    });
+                    let mut masks =
+                        between.take_while(|path| *path != above).map(|path| self.field(path)?.mask.clone());
+                    return Some(masks.find_map(|mask| mask));
+                }
             }
         }
         None
