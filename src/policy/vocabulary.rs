@@ -1,11 +1,12 @@
 //! The catalogue as the engine holds it: resources, systems and purposes by number.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::roles::{Node, Roles};
 use super::schema::Schema;
+use super::table::{Spreading, Table};
 use super::terms::Purposes;
 use crate::catalog::{Catalog, Resource, Sharing};
 use crate::kernel::id::{Action, DepartmentId, PurposeCode, ResourceId, SystemId};
@@ -18,7 +19,7 @@ pub(crate) const EVERYONE: &str = "group:all";
 pub(crate) struct Place {
     pub(crate) resource: Arc<Resource>,
     pub(crate) schema: Schema,
-    /// The resource itself, its sharing type and its themes.
+    /// The resource itself, its sharing type and its themes, those that lines name.
     pub(crate) roles: Box<[Node]>,
 }
 
@@ -26,7 +27,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Subject {
     pub(crate) department: DepartmentId,
-    /// The system itself, its department and all its groups.
+    /// The system itself, its department and all its groups, those that lines name.
     pub(crate) roles: Box<[Node]>,
 }
 
@@ -36,11 +37,11 @@ pub(crate) struct Vocabulary {
     pub(crate) subjects: Roles,
     pub(crate) themes: Roles,
     pub(crate) places: Vec<Place>,
-    pub(crate) place_ids: HashMap<ResourceId, u32>,
-    pub(crate) systems: HashMap<SystemId, Subject>,
+    pub(crate) place_ids: HashMap<ResourceId, u32, Spreading>,
+    pub(crate) systems: HashMap<SystemId, Subject, Spreading>,
     /// In order, so that all below one prefix are neighbours.
     pub(crate) purposes: Vec<PurposeCode>,
-    purpose_ids: HashMap<PurposeCode, u32>,
+    purpose_ids: HashMap<PurposeCode, u32, Spreading>,
     actions: Vec<Action>,
     /// The resources in each theme and sharing type; a resource is in itself.
     members: HashMap<Node, Vec<u32>>,
@@ -96,6 +97,20 @@ impl Vocabulary {
             let roles = self.subjects.closure(node).into_boxed_slice();
             let subject = Subject { department: system.department.clone(), roles };
             self.systems.insert(system.id.clone(), subject);
+        }
+    }
+
+    /// Forgets the roles that no line of `table` names: they need not be looked up.
+    pub(crate) fn keep_named(&mut self, table: &Table) {
+        let (subjects, resources) = table.named();
+        let kept = |roles: &[Node], named: &HashSet<Node>| {
+            roles.iter().copied().filter(|role| named.contains(role)).collect::<Box<[Node]>>()
+        };
+        for subject in self.systems.values_mut() {
+            subject.roles = kept(&subject.roles, &subjects);
+        }
+        for place in &mut self.places {
+            place.roles = kept(&place.roles, &resources);
         }
     }
 
