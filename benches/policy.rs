@@ -226,18 +226,19 @@ struct Asker {
     askings: Vec<Asking>,
     action: Action,
     next: Cell<usize>,
+    now: Timestamp,
 }
 
 impl Asker {
     fn new(askings: Vec<Asking>) -> Self {
         assert!(askings.len() >= 256, "{} queries", askings.len());
-        Self { askings, action: Action::parse("query").unwrap(), next: Cell::new(0) }
+        Self { askings, action: Action::parse("query").unwrap(), next: Cell::new(0), now: now() }
     }
 
     fn decide(&self, policy: &Policy) -> Decision {
         let index = self.next.get();
         self.next.set(if index + 1 == self.askings.len() { 0 } else { index + 1 });
-        policy.decide(&self.query(index), now())
+        policy.decide(&self.query(index), self.now)
     }
 
     fn query(&self, index: usize) -> Query<'_> {
@@ -256,8 +257,9 @@ impl Asker {
 
     /// Keeps the queries that `policy` answers as wanted.
     fn only(mut self, policy: &Policy, wanted: impl Fn(&Decision) -> bool) -> Self {
-        let keep: Vec<bool> =
-            (0..self.askings.len()).map(|index| wanted(&policy.decide(&self.query(index), now()))).collect();
+        let keep: Vec<bool> = (0..self.askings.len())
+            .map(|index| wanted(&policy.decide(&self.query(index), self.now)))
+            .collect();
         let mut keep = keep.into_iter();
         self.askings.retain(|_| keep.next().unwrap());
         Self::new(self.askings)
@@ -265,9 +267,15 @@ impl Asker {
 }
 
 /// The queries, with the ids of the catalogue itself, as the gate has them.
-fn askings(count: usize, dense: bool, purpose_shift: usize, resource_shift: usize, fields: &[&str]) -> Asker {
+fn askings(
+    catalog: &Catalog,
+    count: usize,
+    dense: bool,
+    purpose_shift: usize,
+    resource_shift: usize,
+    fields: &[&str],
+) -> Asker {
     let area = ParameterName::parse("area").unwrap();
-    let catalog = catalog();
     let askings = (0..QUERIES).map(|number| {
         let index = number * 12_289 % count;
         let (system_index, resource_index, purpose_index) = words(index, count, dense);
@@ -303,35 +311,42 @@ const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 
 #[divan::bench(args = SIZES, sample_size = 4096)]
 fn allowed(bencher: Bencher<'_, '_>, count: usize) {
-    let policy = City::new(count, false).load();
-    run(bencher, &policy, &askings(count, false, 0, 0, &[]).only(&policy, is_permit));
+    let city = City::new(count, false);
+    let policy = city.load();
+    run(bencher, &policy, &askings(&city.catalog, count, false, 0, 0, &[]).only(&policy, is_permit));
 }
 
 #[divan::bench(args = SIZES, sample_size = 4096)]
 fn allowed_one_field(bencher: Bencher<'_, '_>, count: usize) {
-    let policy = City::new(count, false).load();
-    run(bencher, &policy, &askings(count, false, 0, 0, &["name"]).only(&policy, is_permit));
+    let city = City::new(count, false);
+    let policy = city.load();
+    run(bencher, &policy, &askings(&city.catalog, count, false, 0, 0, &["name"]).only(&policy, is_permit));
 }
 
 #[divan::bench(args = SIZES, sample_size = 4096)]
 fn refused_no_grant(bencher: Bencher<'_, '_>, count: usize) {
-    let policy = City::new(count, false).load();
-    let asker = askings(count, false, 0, 1, &[]).only(&policy, refused_for(DenyReason::NoGrant));
+    let city = City::new(count, false);
+    let policy = city.load();
+    let asker =
+        askings(&city.catalog, count, false, 0, 1, &[]).only(&policy, refused_for(DenyReason::NoGrant));
     run(bencher, &policy, &asker);
 }
 
 #[divan::bench(args = SIZES, sample_size = 4096)]
 fn refused_purpose(bencher: Bencher<'_, '_>, count: usize) {
-    let policy = City::new(count, false).load();
-    let asker = askings(count, false, 1, 0, &[]).only(&policy, refused_for(DenyReason::PurposeNotGranted));
+    let city = City::new(count, false);
+    let policy = city.load();
+    let asker = askings(&city.catalog, count, false, 1, 0, &[])
+        .only(&policy, refused_for(DenyReason::PurposeNotGranted));
     run(bencher, &policy, &asker);
 }
 
 /// 20 grants on one system and resource.
 #[divan::bench(args = [10_000, 100_000], sample_size = 4096)]
 fn dense(bencher: Bencher<'_, '_>, count: usize) {
-    let policy = City::new(count, true).load();
-    run(bencher, &policy, &askings(count, true, 0, 0, &[]).only(&policy, is_permit));
+    let city = City::new(count, true);
+    let policy = city.load();
+    run(bencher, &policy, &askings(&city.catalog, count, true, 0, 0, &[]).only(&policy, is_permit));
 }
 
 /// Files to policy, self-test included.

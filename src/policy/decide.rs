@@ -14,7 +14,6 @@ use super::scope::Constraint;
 use super::table::Line;
 use super::vocabulary::{Place, Subject};
 use super::window::Phase;
-use crate::catalog::Sharing;
 use crate::grant::{Decision, DenyReason, Effect, Permit, Query, ReleasedField};
 use crate::kernel::id::ParameterName;
 use crate::kernel::time::Timestamp;
@@ -96,16 +95,14 @@ impl Policy {
         let number = vocabulary.place_ids.get(query.resource).copied();
         let (number, place) = number
             .and_then(|number| Some((number, vocabulary.place(number)?)))
-            .filter(|(_, place)| place.resource.sharing != Sharing::None)
+            .filter(|(_, place)| place.is_shared)
             .ok_or(DenyReason::ResourceUnknown)?;
         let subject = vocabulary.systems.get(query.system).ok_or(DenyReason::NoGrant)?;
         if subject.department != *query.department {
             return Err(DenyReason::EvaluationFailed);
         }
-        if !place.resource.actions.contains(query.action) {
-            return Err(DenyReason::NoGrant);
-        }
-        let action = vocabulary.action(query.action).ok_or(DenyReason::EvaluationFailed)?;
+        let action = vocabulary.action(query.action).filter(|action| place.actions.contains(action));
+        let action = action.ok_or(DenyReason::NoGrant)?;
         let purpose = vocabulary.purpose(query.purpose).unwrap_or(u32::MAX);
         let (mut wanted, mut wants_unknown) = (None, false);
         if !query.fields.is_empty() {

@@ -19,6 +19,10 @@ pub(crate) const EVERYONE: &str = "group:all";
 pub(crate) struct Place {
     pub(crate) resource: Arc<Resource>,
     pub(crate) schema: Schema,
+    /// Its actions, by number.
+    pub(crate) actions: Box<[u16]>,
+    /// Whether anybody may know of it.
+    pub(crate) is_shared: bool,
     /// The resource itself, its sharing type and its themes, those that lines name.
     pub(crate) roles: Box<[Node]>,
 }
@@ -43,6 +47,7 @@ pub(crate) struct Vocabulary {
     pub(crate) purposes: Vec<PurposeCode>,
     purpose_ids: HashMap<PurposeCode, u32, Spreading>,
     actions: Vec<Action>,
+    action_ids: HashMap<Action, u16, Spreading>,
     /// The resources in each theme and sharing type; a resource is in itself.
     members: HashMap<Node, Vec<u32>>,
 }
@@ -77,6 +82,7 @@ impl Vocabulary {
         let actions: BTreeSet<&Action> =
             catalog.resources.values().flat_map(|resource| &resource.actions).collect();
         vocabulary.actions = actions.into_iter().cloned().collect();
+        vocabulary.action_ids = vocabulary.actions.iter().cloned().zip(0..).collect();
         vocabulary
     }
 
@@ -90,7 +96,9 @@ impl Vocabulary {
             }
             let schema = Schema::new(resource);
             self.place_ids.insert(resource.id.clone(), number);
-            self.places.push(Place { resource: Arc::clone(resource), schema, roles });
+            let actions = resource.actions.iter().filter_map(|action| self.action(action)).collect();
+            let is_shared = resource.sharing != Sharing::None;
+            self.places.push(Place { resource: Arc::clone(resource), schema, actions, is_shared, roles });
         }
         for system in catalog.registry.systems.values().filter(|system| system.enabled) {
             let Some(node) = self.subjects.find(system.id.as_str()) else { continue };
@@ -128,7 +136,7 @@ impl Vocabulary {
     }
 
     pub(crate) fn action(&self, action: &Action) -> Option<u16> {
-        self.actions.binary_search(action).ok().and_then(|index| u16::try_from(index).ok())
+        self.action_ids.get(action).copied()
     }
 
     pub(crate) fn actions(&self) -> &[Action] {
