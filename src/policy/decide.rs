@@ -6,14 +6,15 @@
 //! fields give something that is wanted, and its window holds. What leaves is the union over G,
 //! narrowed to what was asked for; to ask for more is refused.
 
+use std::sync::Arc;
+
 use super::Policy;
-use super::schema::FieldSet;
+use super::schema::{FieldSet, Selection};
 use super::scope::Constraint;
 use super::table::Line;
 use super::vocabulary::{Place, Subject};
 use super::window::Phase;
-use crate::catalog::Sharing;
-use crate::grant::{Decision, DenyReason, Effect, Permit, Query};
+use crate::grant::{Decision, DenyReason, Effect, Permit, Query, ReleasedField};
 use crate::kernel::id::ParameterName;
 use crate::kernel::time::Timestamp;
 
@@ -32,12 +33,38 @@ pub(super) struct Asked<'p> {
     pub(super) wants_unknown: bool,
 }
 
+/// Why there is no permit, as far as the hot path knows.
+#[derive(Debug)]
+struct Refusal {
+    reason: DenyReason,
+    near: bool,
+}
+
+impl From<DenyReason> for Refusal {
+    fn from(reason: DenyReason) -> Self {
+        Self { reason, near: true }
+    }
+}
+
+/// An allow line that matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Hit {
+    /// Its place in the file.
+    order: u32,
+    /// The number of what it selects.
+    selection: u32,
+    has_duties: bool,
+}
+
 /// The lines that matched.
 #[derive(Debug, Default)]
 struct Matches {
-    /// File order and number of the selection of each allow line.
-    allowing: Vec<(u32, u32)>,
+    /// The first allow line found, and the others.
+    first: Option<Hit>,
+    others: Vec<Hit>,
     denied: bool,
+    /// Whether any line is near: given to the system about the resource.
+    near: bool,
     valid_until: Option<Timestamp>,
 }
 
@@ -54,7 +81,10 @@ impl Policy {
             Err(reason) => Decision::Denial(self.denial(query, None, reason, now)),
             Ok(asked) => match self.permit(query, &asked, now) {
                 Ok(permit) => Decision::Permit(permit),
-                Err(reason) => Decision::Denial(self.denial(query, Some(&asked), reason, now)),
+                Err(Refusal { reason, near }) => {
+                    // With no line near there is nothing to look through.
+                    Decision::Denial(self.denial(query, near.then_some(&asked), reason, now))
+                }
             },
         }
     }
@@ -65,16 +95,14 @@ impl Policy {
         let number = vocabulary.place_ids.get(query.resource).copied();
         let (number, place) = number
             .and_then(|number| Some((number, vocabulary.place(number)?)))
-            .filter(|(_, place)| place.resource.sharing != Sharing::None)
+            .filter(|(_, place)| place.is_shared)
             .ok_or(DenyReason::ResourceUnknown)?;
         let subject = vocabulary.systems.get(query.system).ok_or(DenyReason::NoGrant)?;
         if subject.department != *query.department {
             return Err(DenyReason::EvaluationFailed);
         }
-        if !place.resource.actions.contains(query.action) {
-            return Err(DenyReason::NoGrant);
-        }
-        let action = vocabulary.action(query.action).ok_or(DenyReason::EvaluationFailed)?;
+        let action = vocabulary.action(query.action).filter(|action| place.actions.contains(action));
+        let action = action.ok_or(DenyReason::NoGrant)?;
         let purpose = vocabulary.purpose(query.purpose).unwrap_or(u32::MAX);
         let (mut wanted, mut wants_unknown) = (None, false);
         if !query.fields.is_empty() {
@@ -92,46 +120,72 @@ impl Policy {
 
     /// The permit, or the reason that the hot path knows: `Denied`, `ScopeExceeded`,
     /// `EvaluationFailed`, or `NoGrant` for whatever kept every line from matching.
-    fn permit(&self, query: &Query<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Permit, DenyReason> {
-        let Matches { mut allowing, denied, valid_until } = self.matches(query, asked, now)?;
+    fn permit(&self, query: &Query<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Permit, Refusal> {
+        let Matches { first, mut others, denied, near, valid_until } = self.matches(query, asked, now)?;
         if denied {
-            return Err(DenyReason::Denied);
+            return Err(Refusal { reason: DenyReason::Denied, near });
         }
-        if allowing.is_empty() {
-            return Err(DenyReason::NoGrant);
-        }
-        allowing.sort_unstable();
-        let numbers: Vec<u32> = allowing.iter().map(|&(_, selection)| selection).collect();
-        let selections: Option<Vec<_>> = numbers.iter().map(|&number| self.table.selection(number)).collect();
-        let selections = selections.ok_or(DenyReason::EvaluationFailed)?;
-        if let Some(wanted) = &asked.wanted {
-            let mut granted = asked.place.schema.none();
-            selections.iter().for_each(|selection| granted.extend(&selection.fields));
-            if asked.wants_unknown || !wanted.is_within(&granted) {
-                return Err(DenyReason::ScopeExceeded);
-            }
-        }
-        let fields =
-            self.released.fields((asked.number, asked.place), &numbers, &selections, asked.wanted.as_ref());
+        let Some(first) = first else { return Err(Refusal { reason: DenyReason::NoGrant, near }) };
         let mut permit = Permit {
-            grants: Vec::with_capacity(allowing.len()),
-            fields,
+            grants: Vec::with_capacity(1 + others.len()),
+            fields: if others.is_empty() {
+                // The usual case, without a list.
+                self.fields(asked, &[first.selection], &[self.selection(first)?])?
+            } else {
+                others.push(first);
+                others.sort_unstable();
+                let numbers: Vec<u32> = others.iter().map(|hit| hit.selection).collect();
+                let selections =
+                    others.iter().map(|&hit| self.selection(hit)).collect::<Result<Vec<_>, DenyReason>>()?;
+                self.fields(asked, &numbers, &selections)?
+            },
             rows_per_reply: None,
             rows_per_day: None,
             valid_until,
         };
-        for (order, _) in allowing {
-            let grant = self.grant_at(order).ok_or(DenyReason::EvaluationFailed)?;
+        let all = if others.is_empty() { std::slice::from_ref(&first) } else { others.as_slice() };
+        for hit in all {
+            let grant = self.grant_at(hit.order).ok_or(DenyReason::EvaluationFailed)?;
             permit.grants.push(grant.id.clone());
-            permit.rows_per_reply = earlier(permit.rows_per_reply, grant.scope.rows_per_reply);
-            permit.rows_per_day = earlier(permit.rows_per_day, grant.scope.rows_per_day);
+            if hit.has_duties {
+                permit.rows_per_reply = earlier(permit.rows_per_reply, grant.scope.rows_per_reply);
+                permit.rows_per_day = earlier(permit.rows_per_day, grant.scope.rows_per_day);
+            }
         }
         Ok(permit)
+    }
+
+    fn selection(&self, hit: Hit) -> Result<&Selection, DenyReason> {
+        self.table.selection(hit.selection).ok_or(DenyReason::EvaluationFailed)
+    }
+
+    /// What leaves, unless more was asked for than `selections` give.
+    fn fields(
+        &self,
+        asked: &Asked<'_>,
+        numbers: &[u32],
+        selections: &[&Selection],
+    ) -> Result<Arc<[ReleasedField]>, DenyReason> {
+        if let Some(wanted) = &asked.wanted {
+            let is_within = match selections {
+                [only] => wanted.is_within(&only.fields),
+                several => {
+                    let mut granted = asked.place.schema.none();
+                    several.iter().for_each(|selection| granted.extend(&selection.fields));
+                    wanted.is_within(&granted)
+                }
+            };
+            if asked.wants_unknown || !is_within {
+                return Err(DenyReason::ScopeExceeded);
+            }
+        }
+        Ok(self.released.fields((asked.number, asked.place), numbers, selections, asked.wanted.as_ref()))
     }
 
     fn matches(&self, query: &Query<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Matches, DenyReason> {
         let mut matches = Matches::default();
         for line in self.table.near(&asked.subject.roles, &asked.place.roles) {
+            matches.near = true;
             if !line.covers_action(asked.action)
                 || !line.covers_purpose(asked.purpose)
                 || !self.parameters_hold(line, query)
@@ -149,7 +203,11 @@ impl Policy {
             match (standing.phase, line.effect) {
                 (Phase::Inside, Effect::Deny) => matches.denied = true,
                 (Phase::Inside, Effect::Allow) if self.token_allows(line, query) => {
-                    matches.allowing.push((line.order, selection));
+                    let hit = Hit { order: line.order, selection, has_duties: line.has_duties };
+                    match matches.first {
+                        None => matches.first = Some(hit),
+                        Some(_) => matches.others.push(hit),
+                    }
                 }
                 (Phase::Inside | Phase::Before | Phase::OffSchedule | Phase::After, _) => {}
             }

@@ -203,10 +203,10 @@ impl Policy {
         let grant = verdict.grant;
         let clause =
             |name, holds, granted: String, requested: String| Clause { name, holds, granted, requested };
-        let local = self.frame.zone.to_datetime(now);
-        let moment = match self.frame.moment(now).today {
-            Some(kind) if grant.window.asks_day_kinds() => format!("{local} {}", kind.as_str()),
-            _ => local.to_string(),
+        let moment = self.frame.moment(now);
+        let moment = match moment.today {
+            Some(kind) if grant.window.asks_day_kinds() => format!("{} {}", moment.local, kind.as_str()),
+            _ => moment.local.to_string(),
         };
         let wanted = match query.fields {
             [] => "all that is granted".to_owned(),

@@ -72,7 +72,7 @@ impl Policy {
         loader.notices(&rows, &grants, now);
         loader.conclude();
         let table = Table::build(&loader.vocabulary, &grants);
-        let Loader { findings, vocabulary, frame, .. } = loader;
+        let Loader { findings, mut vocabulary, frame, .. } = loader;
         findings.into_iter().for_each(|finding| report.push(finding));
         let table = match table {
             Ok(table) => table,
@@ -81,6 +81,7 @@ impl Policy {
                 return (None, report);
             }
         };
+        vocabulary.keep_named(&table);
         let Some(model) = model.filter(|_| !report.has_errors()) else { return (None, report) };
         let policy = Self::new(frame, vocabulary, grants, table);
         if let Err(error) = oracle::self_test(&policy, &model, now) {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::scope::{Item, Selector};
+use super::table::Spreading;
 use crate::catalog::Resource;
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{FieldPath, MaskerName};
@@ -61,7 +62,7 @@ struct Leaf {
 pub(crate) struct Schema {
     leaves: Vec<Leaf>,
     /// What every name that a scope may use on the resource stands for.
-    names: HashMap<String, FieldSet>,
+    names: HashMap<String, FieldSet, Spreading>,
 }
 
 impl Schema {
@@ -80,8 +81,8 @@ impl Schema {
                 }),
             })
             .collect();
-        let mut schema = Self { leaves, names: HashMap::new() };
-        let mut names = HashMap::new();
+        let mut schema = Self { leaves, names: HashMap::default() };
+        let mut names: HashMap<String, FieldSet, Spreading> = HashMap::default();
         let mut everything = schema.none();
         for (index, leaf) in schema.leaves.iter().enumerate() {
             everything.add(index);

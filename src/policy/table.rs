@@ -5,7 +5,7 @@
 //! found so cannot match, and a line that cannot match has no effect, so leaving it out changes no
 //! decision.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -47,6 +47,8 @@ pub(crate) struct Line {
     /// Its action by number; [`ANY_ACTION`] for `*`.
     action: u16,
     pub(crate) effect: Effect,
+    /// Whether its scope has row duties.
+    pub(crate) has_duties: bool,
 }
 
 const ANY_ACTION: u16 = u16::MAX;
@@ -76,11 +78,11 @@ pub(crate) struct Table {
     /// By key, within a key in file order.
     lines: Vec<Line>,
     /// Key → where its lines begin and how many they are.
-    keys: HashMap<u64, (u32, u32), BuildHasherDefault<Spread>>,
+    keys: HashMap<u64, (u32, u32), Spreading>,
     windows: Vec<Arc<Window>>,
     constraints: Vec<Arc<Scope>>,
     selections: Vec<Selection>,
-    by_resource: HashMap<(u32, u32), u32>,
+    by_resource: HashMap<(u32, u32), u32, Spreading>,
 }
 
 impl Table {
@@ -100,6 +102,12 @@ impl Table {
         }
         table.lines.shrink_to_fit();
         Ok(table)
+    }
+
+    /// The subjects and the resources that any line names.
+    pub(crate) fn named(&self) -> (HashSet<Node>, HashSet<Node>) {
+        let nodes = self.keys.keys().map(|&key| (Node(high(key)), Node(low(key))));
+        nodes.unzip()
     }
 
     /// The lines given to `subject` about `resource`, in file order.
@@ -181,6 +189,7 @@ impl<'v> Builder<'v> {
             choice: self.choice(grant)?,
             action,
             effect: grant.effect,
+            has_duties: grant.scope.rows_per_reply.is_some() || grant.scope.rows_per_day.is_some(),
         })
     }
 
@@ -241,8 +250,20 @@ fn key(subject: Node, resource: Node) -> u64 {
     u64::from(subject.0) << 32 | u64::from(resource.0)
 }
 
-/// Spreads the bits of a key. Keys are numbers given out at load, so nobody outside can choose
-/// colliding ones.
+fn high(key: u64) -> u32 {
+    low(key >> 32)
+}
+
+fn low(key: u64) -> u32 {
+    u32::try_from(key & u64::from(u32::MAX)).unwrap_or(u32::MAX)
+}
+
+/// Hashes by [`Spread`].
+pub(crate) type Spreading = BuildHasherDefault<Spread>;
+
+/// Spreads the bits of a key. For maps that are filled at load from the policy's own files alone:
+/// nobody outside can put colliding keys into them, and looking for a key that is not there costs
+/// no more than the files allow.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Spread(u64);
 
@@ -252,9 +273,20 @@ impl Hasher for Spread {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
         }
+        let rest = rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        self.write_u64(rest);
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
     }
 
     fn write_u64(&mut self, value: u64) {

@@ -1,11 +1,12 @@
 //! The catalogue as the engine holds it: resources, systems and purposes by number.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::roles::{Node, Roles};
 use super::schema::Schema;
+use super::table::{Spreading, Table};
 use super::terms::Purposes;
 use crate::catalog::{Catalog, Resource, Sharing};
 use crate::kernel::id::{Action, DepartmentId, PurposeCode, ResourceId, SystemId};
@@ -18,7 +19,11 @@ pub(crate) const EVERYONE: &str = "group:all";
 pub(crate) struct Place {
     pub(crate) resource: Arc<Resource>,
     pub(crate) schema: Schema,
-    /// The resource itself, its sharing type and its themes.
+    /// Its actions, by number.
+    pub(crate) actions: Box<[u16]>,
+    /// Whether anybody may know of it.
+    pub(crate) is_shared: bool,
+    /// The resource itself, its sharing type and its themes, those that lines name.
     pub(crate) roles: Box<[Node]>,
 }
 
@@ -26,7 +31,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Subject {
     pub(crate) department: DepartmentId,
-    /// The system itself, its department and all its groups.
+    /// The system itself, its department and all its groups, those that lines name.
     pub(crate) roles: Box<[Node]>,
 }
 
@@ -36,12 +41,13 @@ pub(crate) struct Vocabulary {
     pub(crate) subjects: Roles,
     pub(crate) themes: Roles,
     pub(crate) places: Vec<Place>,
-    pub(crate) place_ids: HashMap<ResourceId, u32>,
-    pub(crate) systems: HashMap<SystemId, Subject>,
+    pub(crate) place_ids: HashMap<ResourceId, u32, Spreading>,
+    pub(crate) systems: HashMap<SystemId, Subject, Spreading>,
     /// In order, so that all below one prefix are neighbours.
     pub(crate) purposes: Vec<PurposeCode>,
-    purpose_ids: HashMap<PurposeCode, u32>,
+    purpose_ids: HashMap<PurposeCode, u32, Spreading>,
     actions: Vec<Action>,
+    action_ids: HashMap<Action, u16, Spreading>,
     /// The resources in each theme and sharing type; a resource is in itself.
     members: HashMap<Node, Vec<u32>>,
 }
@@ -76,6 +82,7 @@ impl Vocabulary {
         let actions: BTreeSet<&Action> =
             catalog.resources.values().flat_map(|resource| &resource.actions).collect();
         vocabulary.actions = actions.into_iter().cloned().collect();
+        vocabulary.action_ids = vocabulary.actions.iter().cloned().zip(0..).collect();
         vocabulary
     }
 
@@ -89,13 +96,29 @@ impl Vocabulary {
             }
             let schema = Schema::new(resource);
             self.place_ids.insert(resource.id.clone(), number);
-            self.places.push(Place { resource: Arc::clone(resource), schema, roles });
+            let actions = resource.actions.iter().filter_map(|action| self.action(action)).collect();
+            let is_shared = resource.sharing != Sharing::None;
+            self.places.push(Place { resource: Arc::clone(resource), schema, actions, is_shared, roles });
         }
         for system in catalog.registry.systems.values().filter(|system| system.enabled) {
             let Some(node) = self.subjects.find(system.id.as_str()) else { continue };
             let roles = self.subjects.closure(node).into_boxed_slice();
             let subject = Subject { department: system.department.clone(), roles };
             self.systems.insert(system.id.clone(), subject);
+        }
+    }
+
+    /// Forgets the roles that no line of `table` names: they need not be looked up.
+    pub(crate) fn keep_named(&mut self, table: &Table) {
+        let (subjects, resources) = table.named();
+        let kept = |roles: &[Node], named: &HashSet<Node>| {
+            roles.iter().copied().filter(|role| named.contains(role)).collect::<Box<[Node]>>()
+        };
+        for subject in self.systems.values_mut() {
+            subject.roles = kept(&subject.roles, &subjects);
+        }
+        for place in &mut self.places {
+            place.roles = kept(&place.roles, &resources);
         }
     }
 
@@ -113,7 +136,7 @@ impl Vocabulary {
     }
 
     pub(crate) fn action(&self, action: &Action) -> Option<u16> {
-        self.actions.binary_search(action).ok().and_then(|index| u16::try_from(index).ok())
+        self.action_ids.get(action).copied()
     }
 
     pub(crate) fn actions(&self) -> &[Action] {

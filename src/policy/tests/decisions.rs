@@ -371,3 +371,9 @@ p, D-1, group:all, sharing:conditional, query, planning.survey, *, always, deny
     assert_eq!(policy.grant(&grants[0].id).unwrap().line(), 1);
     assert_eq!(policy.grants().len(), 6);
 }
+
+#[test]
+fn a_policy_serves_all_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&policy(""));
+}
