@@ -1,1 +1,178 @@
+use std::fs;
 
+use super::*;
+
+/// A configuration in a directory of its own, with every file it names.
+struct Files {
+    directory: tempfile::TempDir,
+}
+
+impl Files {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["server.pem", "server.key", "ca.pem", "crl.pem", "jwks.json"] {
+            fs::write(directory.path().join(name), "content").unwrap();
+        }
+        Self { directory }
+    }
+
+    fn load(&self, text: &str) -> (Option<Config>, String) {
+        let path = self.directory.path().join("gateway.toml");
+        fs::write(&path, text).unwrap();
+        let (config, report) = Config::load(&path);
+        let shown = report.to_string().replace(&self.directory.path().display().to_string(), "DIR");
+        (config, shown)
+    }
+}
+
+const RIGHT: &str = r#"
+[listen]
+addresses = ["127.0.0.1:8443", "[::1]:8443"]
+[tls]
+certificate = "server.pem"
+key = "server.key"
+client_ca = "ca.pem"
+crls = ["crl.pem"]
+[identity]
+trust_domain = "city.example"
+[purpose]
+issuer = "https://exchange.city.example"
+audience = "pinegate"
+jwks = "jwks.json"
+algorithms = ["ES256"]
+[policy]
+directory = "policies"
+zone = "Asia/Shanghai"
+[audit]
+directory = "audit"
+node = "gate-1"
+[metrics]
+address = "127.0.0.1:9464"
+[admin]
+socket = "admin.sock"
+[[upstream]]
+id = "platform"
+url = "http://127.0.0.1:9000"
+[[route]]
+method = "GET"
+path = "/population/residents/{id_card}"
+resource = "population.resident"
+action = "query"
+upstream = "platform"
+parameters = { id_card = "path:id_card", area = "query:area" }
+"#;
+
+#[test]
+fn a_right_file_becomes_a_configuration() {
+    let files = Files::new();
+    let (config, report) = files.load(RIGHT);
+    assert_eq!(report, "");
+    let config = config.unwrap();
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.tls.stale_crl, StaleCrl::Refuse);
+    assert_eq!(config.policy.directory, files.directory.path().join("policies"));
+    assert_eq!(config.policy.reload, ReloadTrigger::Signal);
+    let route = config.routes.first().unwrap();
+    assert_eq!(route.purpose, PurposeSource::Token);
+    assert!(!route.forward_token);
+    assert_eq!(route.parameters.len(), 2);
+    assert!(!format!("{config:?}").contains("content"), "neither keys nor files show in Debug");
+}
+
+#[test]
+fn everything_that_is_wrong_comes_at_once() {
+    let files = Files::new();
+    let (config, report) = files.load(
+        r#"
+[listen]
+addresses = ["localhost"]
+adresses = []
+[tls]
+certificate = "missing.pem"
+key = { env = "PINEGATE_TEST_NOT_SET" }
+client_ca = "ca.pem"
+crls = "all"
+[identity]
+trust_domain = "City Example"
+[purpose]
+issuer = "an issuer"
+audience = "pinegate"
+jwks = "jwks.json"
+algorithms = ["HS256"]
+leeway = "soon"
+[policy]
+directory = "policies"
+zone = "Mars/Olympus"
+reload = "always"
+[audit]
+directory = "audit"
+node = "Gate 1"
+[metrics]
+address = 9464
+[bounds]
+requests = 0
+header_bytes = "4MiB"
+[[upstream]]
+id = "platform"
+url = "https://platform:9443/base"
+[[upstream]]
+id = "platform"
+url = "http://platform"
+[[route]]
+method = "FETCH"
+path = "/a/../b"
+resource = "population.resident"
+action = "query"
+upstream = "plattform"
+[[route]]
+method = "GET"
+path = "/a/{id}"
+resource = "population.resident"
+action = "query"
+upstream = "platform"
+parameters = { id = "path:nr", area = "cookie:area" }
+"#,
+    );
+    assert!(config.is_none());
+    insta::assert_snapshot!(report, @r###"
+    DIR/gateway.toml:1:1: error[missing-section]: `[admin]` is missing; add `[admin]`: the listener for operators
+    DIR/gateway.toml:3:14: error[bad-value]: `listen.addresses` has a value that cannot be used; an address and port, such as `127.0.0.1:8443` or `[::]:8443`
+    DIR/gateway.toml:4:1: error[unknown-key]: unknown key `listen.adresses`; did you mean `addresses`?
+    DIR/gateway.toml:6:15: error[file-unreadable]: `tls.certificate` names a file that cannot be read; DIR/missing.pem: No such file or directory (os error 2)
+    DIR/gateway.toml:7:15: error[bad-value]: `tls.key` has a value that cannot be used; the environment variable `PINEGATE_TEST_NOT_SET` is not set
+    DIR/gateway.toml:9:8: error[bad-value]: `tls.crls` has a value that cannot be used; a list of files, or `"none"` where there are none
+    DIR/gateway.toml:11:16: error[bad-value]: `identity.trust_domain` has a value that cannot be used; lower-case letters, digits, `.`, `-` and `_`, such as `city.example`
+    DIR/gateway.toml:13:10: error[bad-value]: `purpose.issuer` has a value that cannot be used; visible ASCII without blanks, quotes and backslashes
+    DIR/gateway.toml:16:15: error[bad-value]: `purpose.algorithms` has a value that cannot be used; `ES256`, `EdDSA`, `PS256` or `RS256`
+    DIR/gateway.toml:17:10: error[bad-value]: `purpose.leeway` has a value that cannot be used; expected a length of time such as `250ms`, `30s`, `5m`, `24h` or `180d`, above zero
+    DIR/gateway.toml:20:8: error[bad-value]: `policy.zone` has a value that cannot be used; an IANA time zone, such as `Asia/Shanghai`
+    DIR/gateway.toml:21:10: error[bad-value]: `policy.reload` has a value that cannot be used; `"signal"` or `"watch"`
+    DIR/gateway.toml:24:8: error[bad-value]: `audit.node` has a value that cannot be used; a node name must be dotted lower-case words, such as `gate-1`
+    DIR/gateway.toml:26:11: error[wrong-type]: `metrics.address` is of the wrong type (found integer); write a text in quotes
+    DIR/gateway.toml:27:1: error[bad-value]: `bounds.header_bytes` has a value that cannot be used; a size from `8KiB` to `1MiB`
+    DIR/gateway.toml:28:12: error[bad-value]: `bounds.requests` has a value that cannot be used; a whole number from 1 to 10000000
+    DIR/gateway.toml:32:7: error[bad-value]: `upstream[0].url` has a value that cannot be used; `http://host:port` or `https://host:port` and nothing after it
+    DIR/gateway.toml:37:10: error[bad-value]: `route[0].method` has a value that cannot be used; expected `GET`, `POST`, `PUT`, `PATCH` or `DELETE`
+    DIR/gateway.toml:38:8: error[bad-value]: `route[0].path` has a value that cannot be used; expected a path without empty, `.` or `..` segments
+    DIR/gateway.toml:41:12: error[bad-value]: `route[0].upstream` has a value that cannot be used; did you mean `platform`?
+    DIR/gateway.toml:48:21: error[bad-value]: `route[1].parameters` has a value that cannot be used; `/a/{id}` has no `{nr}`
+    DIR/gateway.toml:48:39: error[bad-value]: `route[1].parameters` has a value that cannot be used; expected `path:NAME`, `query:NAME` or `header:NAME`
+    "###);
+}
+
+#[test]
+fn a_file_that_is_not_there_says_so() {
+    let (config, report) = Config::load(Path::new("/nonexistent/gateway.toml"));
+    assert!(config.is_none());
+    assert!(report.to_string().contains("cannot be read"), "{report}");
+}
+
+#[test]
+fn templates_take_names_and_plain_segments() {
+    for right in ["/a", "/a/{b}", "/v1.2/a_b/{c}/d~e"] {
+        assert!(PathTemplate::parse(right).is_ok(), "{right}");
+    }
+    for wrong in ["", "a", "/a//b", "/a/", "/{a}/{a}", "/{}", "/a{b}", "/%41", "/a b", "/.", "/.well-known/pinegate/x"] {
+        assert!(PathTemplate::parse(wrong).is_err(), "{wrong}");
+    }
+}

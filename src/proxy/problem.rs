@@ -278,6 +278,6 @@ mod tests {
         let id: RequestId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
         let particulars = Particulars { clause: Some("fields"), ..Particulars::default() };
         let response = render(Code::ScopeExceeded, Language::En, "asked for `id_card`", &particulars, id);
-        insta::assert_snapshot!(String::from_utf8(response.into_body()).unwrap(), @"");
+        insta::assert_snapshot!(String::from_utf8(response.into_body()).unwrap(), @r#"{"type":"urn:pinegate:problem:scope-exceeded","title":"Fields were asked for that no grant gives","status":403,"detail":"asked for `id_card`","instance":"urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057","code":"scope-exceeded","request_id":"01890a5d-ac96-774b-bcce-b302099a8057","clause":"fields"}"#);
     }
 }
