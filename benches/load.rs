@@ -60,10 +60,12 @@ async fn load(given: BTreeMap<String, String>) {
         .with_client_auth_cert(chain, key)
         .unwrap();
     let tls = tokio_rustls::TlsConnector::from(Arc::new(tls));
-    let token = given.get("token").map(|file| format!("Bearer {}", std::fs::read_to_string(file).unwrap().trim()));
+    let token =
+        given.get("token").map(|file| format!("Bearer {}", std::fs::read_to_string(file).unwrap().trim()));
     let (connections, requests) = (number("connections", 64), number("requests", 100_000));
     let left = Arc::new(AtomicI64::new(requests));
-    let pids: Vec<String> = given.get("pid").map_or_else(Vec::new, |t| t.split(',').map(str::to_owned).collect());
+    let pids: Vec<String> =
+        given.get("pid").map_or_else(Vec::new, |t| t.split(',').map(str::to_owned).collect());
 
     let mut senders = Vec::new();
     for _ in 0..connections {
@@ -90,7 +92,8 @@ async fn load(given: BTreeMap<String, String>) {
                 }
                 let sent = Instant::now();
                 sender.ready().await.unwrap();
-                let response = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+                let response =
+                    sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
                 *statuses.entry(response.status().as_u16()).or_default() += 1;
                 bytes += response.into_body().collect().await.unwrap().to_bytes().len() as u64;
                 latencies.push(sent.elapsed());
@@ -110,7 +113,9 @@ async fn load(given: BTreeMap<String, String>) {
     let took = started.elapsed();
     let spent: f64 = pids.iter().map(|pid| cpu_seconds(pid)).sum::<f64>() - before;
     latencies.sort_unstable();
-    let at = |part: f64| latencies.get((latencies.len() as f64 * part) as usize).copied().unwrap_or(Duration::ZERO);
+    let at = |part: f64| {
+        latencies.get((latencies.len() as f64 * part) as usize).copied().unwrap_or(Duration::ZERO)
+    };
     let count = latencies.len() as f64;
     println!(
         "{:.0} requests/s, p50 {:?}, p99 {:?}, {} body bytes each, statuses {statuses:?}, CPU s per 100,000: {:.2}",

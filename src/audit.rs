@@ -1,9 +1,25 @@
-//! stub
-#![allow(missing_docs, clippy::all, clippy::allow_attributes, clippy::allow_attributes_without_reason, missing_debug_implementations)]
-use std::net::IpAddr;
-use crate::kernel::id::*; use crate::kernel::time::Timestamp; use crate::grant::ReleasedField;
-#[derive(Debug,Clone,Copy)] pub enum Kind { Access, Intent, Outcome }
-pub struct Access<'a> { pub kind: Kind, pub at: Timestamp, pub request_id: RequestId, pub trace_id: Option<&'a str>, pub system: Option<&'a SystemId>, pub department: Option<&'a DepartmentId>, pub certificate: &'a Digest, pub address: IpAddr, pub method: &'a str, pub route: Option<&'a str>, pub resource: Option<&'a ResourceId>, pub provider: Option<&'a DepartmentId>, pub action: Option<&'a Action>, pub purpose: Option<&'a PurposeCode>, pub purpose_source: Option<&'static str>, pub token_id: Option<&'a TokenId>, pub requested: &'a [String], pub parameters: &'a [(ParameterName, String)], pub decision: &'static str, pub reason: Option<&'static str>, pub grants: &'a [GrantId], pub denied_by: &'a [GrantId], pub released: &'a [ReleasedField], pub policy: &'a str, pub config: &'a str, pub outcome: Option<Outcome<'a>> }
-pub struct Outcome<'a> { pub status: u16, pub bytes_in: u64, pub bytes_out: u64, pub records: Option<u64>, pub masked: &'a [(&'a FieldPath, u64)], pub dropped: &'a [(&'a FieldPath, u64)], pub unclassified: u64, pub sent_sha256: Option<Digest>, pub total_us: u64, pub decide_us: u64, pub upstream_us: u64, pub aborted: Option<&'static str> }
-impl Access<'_> { pub fn encode(&self) -> Entry { Entry(vec![]) } }
-pub struct Entry(Vec<u8>);
+//! The audit record: its bytes, the chain that binds records, and the check of both.
+//!
+//! Pure. An [`Access`] or a [`Lifecycle`] becomes an [`Entry`], one line of canonical JSON without
+//! its head. A [`Chain`] adds the head and thereby the place in the log, and checks lines that were
+//! written before. [`ParsedRecord`] reads a line back. `docs/audit-record.md` describes every field.
+//!
+//! A line never holds a value of the data, a token or a query text; every text in it is escaped
+//! and every length bounded, so that nothing a caller sends can forge or split a record.
+
+mod chain;
+mod line;
+mod parsed;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
+pub use parsed::{ParseError, ParsedRecord};
+pub use record::{Access, Entry, Kind, Lifecycle, Outcome};
+
+/// The version of the record's schema, its field `v`.
+pub const SCHEMA_VERSION: u64 = 1;
+
+/// The longest line, head included, without its newline.
+pub const MAX_LINE_BYTES: usize = 16 * 1024;

@@ -229,6 +229,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When two families have one name, which a test rules out.
+    #[expect(clippy::too_many_lines, reason = "one list of all families, to be read as a list")]
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         #[cfg(target_os = "linux")]

@@ -1,5 +1,6 @@
 //! What operators do to a running gate, and what it shows them.
 
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::assemble::{Assembled, assemble};
 use super::run::lifecycle_of;
 use crate::admin::{Operations, Readiness, Reloaded};
-use crate::audit::Entry;
+use crate::audit::{Entry, ParsedRecord};
 use crate::config::Config;
 use crate::journal::{Observer, read};
 use crate::kernel::diagnostic::Severity;
@@ -245,35 +246,36 @@ pub(super) fn restore_quotas(config: &Config, snapshot: &Snapshot, now: Timestam
     let midnight = zone.to_datetime(now).date().to_datetime(jiff::civil::Time::midnight());
     let Ok(since) = zone.to_timestamp(midnight) else { return };
     let mut restored = 0_u64;
-    let records = match read::since(&config.audit.directory, since) {
-        Ok(records) => records,
-        Err(error) => {
-            tracing::error!(%error, "quotas could not be restored from the audit log");
-            return;
-        }
-    };
-    for record in records {
-        let Ok(record) = record else { break };
-        let (Some(at), Some(system), Some(resource)) = (record.at(), &record.system, &record.resource) else {
-            continue;
-        };
-        let is_counted = |code: &str| !UNCOUNTED.iter().any(|prefix| code.starts_with(prefix));
-        if at < since || !record.reason.as_deref().is_none_or(is_counted) {
-            continue;
-        }
-        let (Ok(system), Ok(resource)) = (SystemId::parse(system), ResourceId::parse(resource)) else {
-            continue;
-        };
-        let grants: Vec<GrantId> =
-            record.grants.iter().filter_map(|grant| GrantId::parse(grant).ok()).collect();
-        let records = record.records().unwrap_or(0);
-        let past = Past { at, system: &system, resource: &resource, grants: &grants, records };
-        match record.kind.as_str() {
-            // An outcome was counted as a call by its intent; its records are its own.
-            "outcome" => snapshot.limiter.restore_rows(now, past),
-            _ => snapshot.limiter.restore(now, [past]),
-        }
-        restored += 1;
+    let read = read::since(&config.audit.directory, since, &mut |record| {
+        restored += u64::from(restore(snapshot, now, &record));
+        ControlFlow::Continue(())
+    });
+    match read {
+        Ok(()) => tracing::info!(restored, "quotas of today restored"),
+        Err(error) => tracing::error!(%error, "quotas could not be restored from the audit log"),
     }
-    tracing::info!(restored, "quotas of today restored");
+}
+
+/// Counts one record again; whether it counts at all.
+fn restore(snapshot: &Snapshot, now: Timestamp, record: &ParsedRecord) -> bool {
+    let (Some(at), Some(system), Some(resource)) = (record.instant(), &record.system, &record.resource)
+    else {
+        return false;
+    };
+    let is_counted = |code: &str| !UNCOUNTED.iter().any(|prefix| code.starts_with(prefix));
+    let ids = (SystemId::parse(system), ResourceId::parse(resource));
+    let (Ok(system), Ok(resource)) = ids else { return false };
+    if !record.reason.as_deref().is_none_or(is_counted) {
+        return false;
+    }
+    let grants: Vec<GrantId> = record.grants.iter().filter_map(|grant| GrantId::parse(grant).ok()).collect();
+    let records = record.records.unwrap_or(0);
+    let past = Past { at, system: &system, resource: &resource, grants: &grants, records };
+    if record.kind == "outcome" {
+        // It was counted as a call by its intent; its records are its own.
+        snapshot.limiter.restore_rows(now, past);
+    } else {
+        snapshot.limiter.restore(now, [past]);
+    }
+    true
 }

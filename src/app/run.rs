@@ -18,7 +18,7 @@ use super::operate::Operator;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
 use crate::audit::Lifecycle;
 use crate::config::{Config, ReloadTrigger};
-use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError};
+use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage};
 use crate::kernel::time::Clock;
 use crate::proxy::Gate;
 use crate::telemetry::Metrics;
@@ -82,7 +82,7 @@ pub struct Running {
 ///
 /// # Errors
 /// When it cannot start.
-pub fn run(
+pub(crate) fn run(
     config: Config,
     assembled: Assembled,
     metrics: Arc<Metrics>,
@@ -117,7 +117,7 @@ impl Running {
     ///
     /// # Errors
     /// When a listener cannot be bound or the audit log cannot be opened; then nothing serves.
-    pub async fn start(
+    pub(crate) async fn start(
         config: Config,
         assembled: Assembled,
         metrics: Arc<Metrics>,
@@ -141,13 +141,13 @@ impl Running {
         let (listeners, last) = (TaskTracker::new(), CancellationToken::new());
         let mut addresses = Vec::new();
         for listener in bound {
-            let address = listener.local_addr().map_err(|source| cannot_listen("a listener", source))?;
+            let address = listener.local_addr().map_err(|source| cannot_listen(&"a listener", source))?;
             addresses.push(address);
             tracing::info!(%address, "serving");
             listeners.spawn(Arc::clone(&operator.gate).serve(listener));
         }
         let metrics_address =
-            metrics_listener.local_addr().map_err(|source| cannot_listen("a listener", source))?;
+            metrics_listener.local_addr().map_err(|source| cannot_listen(&"a listener", source))?;
         let operations: Arc<dyn crate::admin::Operations> = Arc::<Operator>::clone(&operator);
         let (tasks, stop) = (listeners.clone(), last.clone());
         listeners.spawn(serve_metrics(
@@ -214,17 +214,17 @@ impl Running {
     }
 }
 
-fn cannot_listen(address: impl ToString, source: io::Error) -> RunError {
+fn cannot_listen(address: &dyn std::fmt::Display, source: io::Error) -> RunError {
     RunError::Listen { address: address.to_string(), source }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address).await.map_err(|source| cannot_listen(address, source))
+    TcpListener::bind(address).await.map_err(|source| cannot_listen(&address, source))
 }
 
 /// The admin socket, for its owner only. One that nobody listens on any more is replaced.
 fn listen_unix(path: &Path) -> Result<UnixListener, RunError> {
-    let failed = |source| cannot_listen(path.display(), source);
+    let failed = |source| cannot_listen(&path.display(), source);
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
     }
@@ -244,11 +244,11 @@ fn open_journal(
 ) -> Result<Journal, RunError> {
     let directory = config.audit.directory.clone();
     let failed = |source| RunError::Journal { directory: directory.clone(), source };
-    let journal = JournalConfig::new(directory.clone(), config.audit.node.clone())
-        .segment_bytes(config.audit.segment_bytes.get());
+    let mut settings = JournalConfig::new(directory.clone(), config.audit.node.clone());
+    settings.segment_bytes = config.audit.segment_bytes.get();
     let observer = Arc::new(super::operate::AuditMetrics(Arc::clone(metrics)));
-    let (journal, recovery) =
-        Journal::open(journal, Arc::new(DiskStorage), Arc::clone(clock), observer).map_err(failed)?;
+    let disk: Arc<dyn Storage> = Arc::new(DiskStorage);
+    let (journal, recovery) = Journal::open(&settings, &disk, Arc::clone(clock), observer).map_err(failed)?;
     tracing::info!(?recovery, "the audit log is open");
     Ok(journal)
 }

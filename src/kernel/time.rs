@@ -3,8 +3,9 @@
 //! Only [`SystemClock`] reads the wall clock; everything else is handed a [`Clock`], so tests
 //! choose the time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 pub use jiff::Timestamp;
 pub use jiff::tz::TimeZone;
@@ -13,6 +14,9 @@ pub use jiff::tz::TimeZone;
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The instant it is now.
     fn now(&self) -> Timestamp;
+
+    /// The time since some fixed moment, which no step of the wall clock changes. For measuring.
+    fn monotonic(&self) -> Duration;
 }
 
 /// The wall clock of the machine.
@@ -23,6 +27,12 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place where the monotonic clock is read")]
+    fn monotonic(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
     }
 }
 
@@ -46,5 +56,9 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap_or(Timestamp::MAX)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst).unsigned_abs())
     }
 }

@@ -330,19 +330,21 @@ impl Failure {
 
     /// What the client is told for programs.
     pub(crate) fn particulars(&self) -> Particulars {
-        match self {
-            Self::Denied(denied) if !denied.coarse => denied.particulars(),
-            _ => Particulars::default(),
+        if let Self::Denied(denied) = self
+            && !denied.coarse
+        {
+            return denied.particulars();
         }
+        Particulars::default()
     }
 
     /// After how many seconds another try makes sense, where that is known.
     pub(crate) fn retry_after_secs(&self) -> Option<u64> {
-        match self {
-            Self::Limited(exceeded) => Some(exceeded.retry_after_secs()),
-            Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan) => Some(1),
-            _ => None,
+        if let Self::Limited(exceeded) = self {
+            return Some(exceeded.retry_after_secs());
         }
+        let may_pass = matches!(self, Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan));
+        may_pass.then_some(1)
     }
 }
 

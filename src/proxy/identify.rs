@@ -215,8 +215,5 @@ fn recordable(route: &Route, parameters: &[(ParameterName, Vec<String>)]) -> Vec
 
 /// What a caller without a valid token is told about how to get one (RFC 6750, section 3).
 pub(crate) fn challenge(error: &TokenError) -> &'static str {
-    match error {
-        TokenError::Missing => "",
-        _ => ", error=\"invalid_token\"",
-    }
+    if *error == TokenError::Missing { "" } else { ", error=\"invalid_token\"" }
 }

@@ -31,8 +31,10 @@ use crate::kernel::id::SystemId;
 use crate::mask::{Bounds, Transform};
 
 static PINEGATE_MASKED: HeaderName = HeaderName::from_static("pinegate-masked");
-static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// How much is left of the tightest limit.
+pub(crate) static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// What that limit is.
+pub(crate) static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Turns a cleared request into the reply that may leave.
 pub(crate) async fn oblige(

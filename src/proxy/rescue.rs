@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -17,6 +17,7 @@ use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure};
 use super::identify::challenge;
 use super::problem::render;
+use super::reply::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::snapshot::Snapshot;
 
 /// The layer.
@@ -100,33 +101,35 @@ pub(crate) fn refuse(failure: &Failure, draft: &Draft, snapshot: &Snapshot) -> R
     if let Some(seconds) = failure.retry_after_secs() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    match failure {
-        Failure::Token(error) => {
-            let value = format!("{}{}", snapshot.challenge, challenge(error));
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(header::WWW_AUTHENTICATE, value);
-            }
+    for (name, value) in hints(failure, snapshot) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
         }
-        Failure::Request(RequestFailure::Method { allowed }) if !allowed.is_empty() => {
-            let mut names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-            if names.contains(&"GET") {
-                names.push("HEAD");
-            }
-            if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
-                headers.insert(header::ALLOW, value);
-            }
-        }
-        Failure::Limited(exceeded) => {
-            if let Some(usage) = &exceeded.usage {
-                if let Ok(value) = HeaderValue::from_str(&usage.rate_limit()) {
-                    headers.insert("ratelimit", value);
-                }
-                if let Ok(value) = HeaderValue::from_str(usage.rate_limit_policy()) {
-                    headers.insert("ratelimit-policy", value);
-                }
-            }
-        }
-        _ => {}
     }
     response.map(ReplyBody::whole)
+}
+
+/// Header fields that say what would be right.
+fn hints(failure: &Failure, snapshot: &Snapshot) -> Vec<(HeaderName, String)> {
+    if let Failure::Token(error) = failure {
+        return vec![(header::WWW_AUTHENTICATE, format!("{}{}", snapshot.challenge, challenge(error)))];
+    }
+    if let Failure::Request(RequestFailure::Method { allowed }) = failure
+        && !allowed.is_empty()
+    {
+        let mut names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        if names.contains(&"GET") {
+            names.push("HEAD");
+        }
+        return vec![(header::ALLOW, names.join(", "))];
+    }
+    if let Failure::Limited(exceeded) = failure
+        && let Some(usage) = &exceeded.usage
+    {
+        return vec![
+            (RATE_LIMIT.clone(), usage.rate_limit()),
+            (RATE_LIMIT_POLICY.clone(), usage.rate_limit_policy().to_owned()),
+        ];
+    }
+    Vec::new()
 }
