@@ -345,9 +345,7 @@ fn client_tls(
 
 fn client(tls: Arc<ClientConfig>, port: u16) -> Result<Client, DemoError> {
     let failed = |error: &dyn std::error::Error| DemoError::Client(chain(error));
-    let url = format!("https://localhost:{port}")
-        .parse()
-        .map_err(|error| failed(&error as &http::uri::InvalidUri))?;
+    let url: http::Uri = format!("https://localhost:{port}").parse().map_err(|error| failed(&error))?;
     Upstream::new(Settings {
         id: UpstreamId::parse("gate").map_err(|error| failed(&error))?,
         url,
