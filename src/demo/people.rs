@@ -92,6 +92,7 @@ impl<R: Record> Shelf<R> {
 #[derive(Debug)]
 pub struct Data {
     seed: u64,
+    counts: Counts,
     /// 常住人口基本信息, by ID number.
     pub residents: Shelf<Resident>,
     /// 法人基本信息, by credit code.
@@ -110,6 +111,7 @@ impl Data {
     pub fn generate(seed: u64, counts: Counts) -> Self {
         Self {
             seed,
+            counts,
             residents: Shelf::fill(counts.residents, |index| make::resident(seed, index)),
             enterprises: Shelf::fill(counts.enterprises, |index| make::enterprise(seed, index)),
             licences: Shelf::fill(counts.licences, |index| make::licence(seed, index)),
@@ -122,5 +124,11 @@ impl Data {
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// How many records of each kind there are.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 }

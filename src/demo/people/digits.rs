@@ -53,8 +53,8 @@ pub(super) fn bank_card(body: &str) -> Option<char> {
 }
 
 /// `body` and its check character.
-pub(super) fn with_check(body: String, check: fn(&str) -> Option<char>) -> String {
-    let check = check(&body);
+pub(super) fn with_check(body: &str, check: fn(&str) -> Option<char>) -> String {
+    let check = check(body);
     body.chars().chain(check).collect()
 }
 

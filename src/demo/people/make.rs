@@ -35,7 +35,7 @@ impl Person {
         let order = random.below(499) * 2 + if sex == Sex::Male { 1 } else { 2 };
         let body =
             format!("{}{:04}{:02}{:02}{order:03}", district.code, birth.year(), birth.month(), birth.day());
-        Self { name: words::name(random, sex), sex, birth, id_card: with_check(body, digits::resident_id) }
+        Self { name: words::name(random, sex), sex, birth, id_card: with_check(&body, digits::resident_id) }
     }
 
     fn holder(self) -> Holder {
@@ -78,14 +78,14 @@ pub(super) fn enterprise(seed: u64, index: u64) -> Enterprise {
     let person = Person::new(random, district, ADULT_BIRTH_DAYS);
     let organisation: String =
         std::iter::repeat_with(|| char::from(random.pick(digits::CREDIT_ALPHABET))).take(8).collect();
-    let organisation = with_check(organisation, digits::organisation);
+    let organisation = with_check(&organisation, digits::organisation);
     let card = format!("62{}", random.digits(16));
     Enterprise {
         name: words::firm(random, district.city),
         // 91: registered with the market regulator, as an enterprise.
-        credit_code: with_check(format!("91{}{organisation}", district.code), digits::credit_code),
+        credit_code: with_check(&format!("91{}{organisation}", district.code), digits::credit_code),
         registered_capital: random.pick(&CAPITALS),
-        bank_account: with_check(card, digits::bank_card),
+        bank_account: with_check(&card, digits::bank_card),
         email: (!random.one_in(6)).then(|| words::email(random)),
         established: later(Date::constant(1993, 1, 1), random.below(11_300)).to_string(),
         status: random.pick(&STATUS).to_owned(),
@@ -119,7 +119,7 @@ pub(super) fn licence(seed: u64, index: u64) -> Licence {
     let (kind, kind_name, issuer, days) = random.pick(&KINDS);
     let issued = later(Date::constant(2015, 1, 1), random.below(3_650));
     Licence {
-        licence_no: with_check(format!("{}{}{index:07}", district.code, issued.year()), digits::bank_card),
+        licence_no: with_check(&format!("{}{}{index:07}", district.code, issued.year()), digits::bank_card),
         kind: kind.to_owned(),
         kind_name: kind_name.to_owned(),
         plate: (kind == "vehicle-licence").then(|| words::plate(random)),
@@ -152,7 +152,7 @@ pub(super) fn parcel(seed: u64, index: u64) -> Parcel {
         boundary: shape.boundary,
         internal_note: format!(
             "抵押权人账号{}",
-            with_check(format!("62{}", random.digits(16)), digits::bank_card)
+            with_check(&format!("62{}", random.digits(16)), digits::bank_card)
         ),
         ext: ext(random, district, &person.id_card),
         owner: Owner { name: person.name },

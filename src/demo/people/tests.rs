@@ -9,6 +9,10 @@ fn data() -> Data {
     Data::generate(7, Counts::default())
 }
 
+fn part(text: &str, range: std::ops::Range<usize>) -> &str {
+    text.get(range).unwrap()
+}
+
 fn ends_with_check(number: &str, check: fn(&str) -> Option<char>) -> bool {
     let (body, last) = number.split_at(number.len() - 1);
     check(body).is_some_and(|expected| last == expected.to_string())
@@ -18,10 +22,11 @@ fn ends_with_check(number: &str, check: fn(&str) -> Option<char>) -> bool {
 fn person(id_card: &str) -> (Date, u32) {
     assert_eq!(id_card.len(), 18, "{id_card}");
     assert!(ends_with_check(id_card, digits::resident_id), "{id_card}");
-    let born: Date =
-        format!("{}-{}-{}", &id_card[6..10], &id_card[10..12], &id_card[12..14]).parse().unwrap();
+    let born: Date = format!("{}-{}-{}", part(id_card, 6..10), part(id_card, 10..12), part(id_card, 12..14))
+        .parse()
+        .unwrap();
     assert!((1936..=2023).contains(&born.year()), "{id_card}");
-    (born, id_card[16..17].parse().unwrap())
+    (born, part(id_card, 16..17).parse().unwrap())
 }
 
 #[test]
@@ -38,7 +43,7 @@ fn residents_agree_with_their_numbers() {
         assert!(matches!(resident.phone.as_bytes(), [b'1', b'3'..=b'9', ..]));
         assert!((2..=9).contains(&resident.name.chars().count()), "{}", resident.name);
         assert!((1..=6).contains(&resident.household_size));
-        areas.insert(resident.ext.area_code[..4].to_owned());
+        areas.insert(part(&resident.ext.area_code, 0..4).to_owned());
         sexes.insert(digit17 % 2);
         assert_eq!(data.residents.get(&resident.id_card), Some(resident));
     }
@@ -63,7 +68,11 @@ fn firms_have_right_codes_and_cards() {
     for firm in data().enterprises.records() {
         assert_eq!(firm.credit_code.len(), 18);
         assert!(ends_with_check(&firm.credit_code, digits::credit_code), "{}", firm.credit_code);
-        assert!(ends_with_check(&firm.credit_code[8..17], digits::organisation), "{}", firm.credit_code);
+        assert!(
+            ends_with_check(part(&firm.credit_code, 8..17), digits::organisation),
+            "{}",
+            firm.credit_code
+        );
         assert!(firm.bank_account.len() == 19 && firm.bank_account.starts_with("62"));
         assert!(ends_with_check(&firm.bank_account, digits::bank_card), "{}", firm.bank_account);
         person(&firm.legal_representative.id_card);
