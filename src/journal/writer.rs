@@ -15,6 +15,10 @@ use crate::kernel::time::Clock;
 /// How many records are taken from the queue at once.
 const DRAIN: usize = 4_096;
 
+/// After how many batches the spare segment is looked after: a spare that could not be made is tried
+/// again then, not with every batch.
+const COMMITS_PER_LOOK: u32 = 256;
+
 /// The writer thread's state.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -27,6 +31,8 @@ pub(super) struct Writer {
     retry_most: Duration,
     /// Taken from the queue and not durable yet, in order.
     pending: Vec<Waiting>,
+    /// Counts batches, to look after the spare segment now and then.
+    commits: u32,
 }
 
 impl Writer {
@@ -39,12 +45,23 @@ impl Writer {
         config: &JournalConfig,
     ) -> Self {
         let (retry_first, retry_most) = (config.retry_first, config.retry_most);
-        Self { log, commands, shared, clock, observer, retry_first, retry_most, pending: Vec::new() }
+        Self {
+            log,
+            commands,
+            shared,
+            clock,
+            observer,
+            retry_first,
+            retry_most,
+            pending: Vec::new(),
+            commits: 0,
+        }
     }
 
     /// Writes until the journal is closed, or nobody holds it any more.
     pub(super) fn run(mut self) {
         self.observer.durable(true);
+        self.log.prepare();
         let mut commands = Vec::with_capacity(DRAIN);
         let closed = loop {
             commands.clear();
@@ -62,7 +79,10 @@ impl Writer {
                     return;
                 }
             }
-            self.log.prepare();
+            self.commits = self.commits.wrapping_add(1);
+            if self.commits.is_multiple_of(COMMITS_PER_LOOK) {
+                self.log.prepare();
+            }
         };
         self.end(closed);
     }

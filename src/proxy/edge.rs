@@ -180,6 +180,12 @@ where
     fn call(&mut self, exchange: Box<Exchange>) -> Self::Future {
         let about = exchange.circumstances();
         let recorder = Arc::clone(&self.recorder);
+        if about.draft.caller.get().is_some() && !recorder.is_durable() {
+            // Asking the platform would only fetch what may not leave.
+            let mut response = refuse(&Failure::Audit, &about.draft, &about.snapshot);
+            common_fields(response.headers_mut(), &about.draft);
+            return Box::pin(std::future::ready(Ok(response)));
+        }
         let seal = SealOnDrop::new(Arc::clone(&recorder), about);
         let inner = self.inner.call(exchange);
         Box::pin(async move {

@@ -56,6 +56,11 @@ impl Recorder {
         Self { journal, stages }
     }
 
+    /// Whether records can be made durable at present.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.journal.is_durable()
+    }
+
     /// Makes the intent of a request durable.
     pub(crate) async fn intend(&self, about: &Circumstances) -> Result<(), Failure> {
         self.durably(about.encode(Kind::Intent, None)).await?;
