@@ -4,6 +4,4 @@
 //! from being made; `check` runs the very same code. [`run`](run::run) serves until it is told to stop.
 
 pub mod assemble;
-
-
-
+pub mod run;

@@ -5,3 +5,4 @@
 
 pub mod people;
 pub mod platform;
+pub mod scenario;

@@ -1,3 +1,7 @@
 //! The `pinegate` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pinegate::cli::main()
+}

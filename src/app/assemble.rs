@@ -15,7 +15,8 @@ use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
 use crate::identity::{Identities, TokenVerifier};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
 use crate::kernel::id::{DepartmentId, GrantId};
-use crate::kernel::time::Clock;
+use crate::kernel::secret::Secret;
+use crate::kernel::time::{Clock, TimeZone};
 use crate::mask::{Masker, Maskers, PlanError};
 use crate::policy::calendar::Calendar;
 use crate::policy::{Policy, PolicyInput};
@@ -29,7 +30,7 @@ use crate::tls::{UpstreamTls, UpstreamTlsInputs};
 use crate::upstream::{Settings, Upstream};
 
 /// The longest time from a purpose token's `iat` to its `exp`.
-const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How many verified tokens a snapshot remembers.
 const REMEMBERED_TOKENS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
@@ -55,14 +56,38 @@ pub struct Assembled {
     pub(crate) dates: TlsDates,
 }
 
-/// Loads the policy directory of `config`: all errors at once.
+/// A policy directory and what of the gateway configuration bears on its meaning.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyPlace<'p> {
+    /// Where it is.
+    pub directory: &'p Path,
+    /// The SPIFFE trust domain of systems whose certificate the registry does not describe.
+    pub trust_domain: &'p str,
+    /// The zone in which its dates and hours are meant.
+    pub zone: &'p TimeZone,
+    /// The key of keyed pseudonyms, if there is one.
+    pub pseudonym_key: Option<&'p Secret>,
+}
+
+impl<'p> From<&'p Config> for PolicyPlace<'p> {
+    fn from(config: &'p Config) -> Self {
+        Self {
+            directory: &config.policy.directory,
+            trust_domain: &config.identity.trust_domain,
+            zone: &config.policy.zone,
+            pseudonym_key: config.policy.pseudonym_key.as_ref(),
+        }
+    }
+}
+
+/// Loads the policy directory at `place`: all errors at once.
 #[must_use]
-pub fn load_policy(config: &Config, clock: &dyn Clock) -> (Option<LoadedPolicy>, Report) {
-    let files = match PolicyFiles::read(&config.policy.directory) {
+pub fn load_policy(place: PolicyPlace<'_>, clock: &dyn Clock) -> (Option<LoadedPolicy>, Report) {
+    let files = match PolicyFiles::read(place.directory) {
         Ok(files) => files,
         Err(report) => return (None, report),
     };
-    let (vocabulary, mut report) = Vocabulary::load(&files, &config.identity.trust_domain);
+    let (vocabulary, mut report) = Vocabulary::load(&files, place.trust_domain);
     let Some(vocabulary) = vocabulary else { return (None, report) };
     let maskers = maskers(&vocabulary, files.masks(), &mut report);
     let calendar = calendar(&vocabulary, files.calendar(), &mut report);
@@ -71,7 +96,7 @@ pub fn load_policy(config: &Config, clock: &dyn Clock) -> (Option<LoadedPolicy>,
         grants: files.grants(),
         catalog: &vocabulary.catalog,
         calendar: &calendar,
-        zone: config.policy.zone.clone(),
+        zone: place.zone.clone(),
         maskers: &vocabulary.masker_names(),
         now: clock.now(),
     });
@@ -79,7 +104,7 @@ pub fn load_policy(config: &Config, clock: &dyn Clock) -> (Option<LoadedPolicy>,
     let Some(policy) = policy else { return (None, report) };
     let grants: BTreeSet<GrantId> = policy.grants().iter().map(|grant| grant.id().clone()).collect();
     report.merge(vocabulary.check_limit_grants(files.limits(), &grants));
-    check_plans(config, &vocabulary, &maskers, files.catalog(), &mut report);
+    check_plans(place.pseudonym_key, &vocabulary, &maskers, files.catalog(), &mut report);
     let loaded = (!report.has_errors()).then_some(LoadedPolicy { files, vocabulary, maskers, policy });
     (loaded, report)
 }
@@ -111,8 +136,14 @@ fn calendar(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Ca
 
 /// Compiles a plan with every field of every resource, so that no masker or key is found missing when
 /// the first request needs it.
-fn check_plans(config: &Config, vocabulary: &Vocabulary, maskers: &Maskers, source: &Source, report: &mut Report) {
-    let plans = Plans::new(maskers.clone(), config.policy.pseudonym_key.clone());
+fn check_plans(
+    pseudonym_key: Option<&Secret>,
+    vocabulary: &Vocabulary,
+    maskers: &Maskers,
+    source: &Source,
+    report: &mut Report,
+) {
+    let plans = Plans::new(maskers.clone(), pseudonym_key.cloned());
     for resource in vocabulary.catalog.resources.values() {
         let Some(department) = anyone(&vocabulary.catalog) else { continue };
         let fields: Arc<[ReleasedField]> = resource
@@ -149,7 +180,7 @@ pub fn assemble(
     metrics: &Metrics,
     clock: &Arc<dyn Clock>,
 ) -> (Option<Assembled>, Report) {
-    let (policy, mut report) = load_policy(config, &**clock);
+    let (policy, mut report) = load_policy(config.into(), &**clock);
     report.add_source(&config.source);
     let tokens = token_verifier(config, &mut report);
     let tls = server_tls(config, clock, &mut report);

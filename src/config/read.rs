@@ -55,6 +55,16 @@ pub(super) fn config(path: &Path, source: &Source) -> (Option<Config>, Report) {
     (config.filter(|_| !report.has_errors()), report)
 }
 
+/// Reads what concerns the policy directory alone, without its findings.
+pub(super) fn policy_in(path: &Path, source: &Source) -> Option<(PolicyDirectory, Identity)> {
+    let document = Document::parse(source);
+    let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let reader = Reader { root: document.root(), directory };
+    let policy = reader.root.table("policy").and_then(|table| reader.policy(table));
+    let identity = reader.root.table("identity").and_then(Reader::identity);
+    policy.zip(identity)
+}
+
 struct Reader<'d, 's> {
     root: Table<'d, 's>,
     directory: PathBuf,
