@@ -47,36 +47,37 @@ struct Arguments {
     command: Command,
 }
 
-const EXAMPLES: &str = "\
+macro_rules! examples {
+    () => {
+        "\
 Examples:
   pinegate demo                        everything on one machine, with invented data
   pinegate check                       is what I edited right?
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
   pinegate explain --help              why is this request refused?
+"
+    };
+}
 
-`pinegate help COMMAND` tells more of each.";
+const EXAMPLES: &str = concat!(examples!(), "\n`pinegate help COMMAND` tells more of each.");
 
-const LONG_AFTER: &str = "\
-Examples:
-  pinegate demo                        everything on one machine, with invented data
-  pinegate check                       is what I edited right?
-  pinegate run                         serve
-  pinegate reload                      swap what I edited into the running gate
-  pinegate explain --help              why is this request refused?
-
+const LONG_AFTER: &str = concat!(
+    examples!(),
+    "
 Exit codes:
   0   done; for `check` nothing is wrong, for `explain` the request is allowed
-  1   errors were found, or the request is refused
+  1   errors were found, the request is refused, or a file given is not what it should be
   2   the command line is not right
   64  the configuration or policy does not load, so that nothing was started
   69  the running gate cannot be reached
-  70  something else failed: a file, a socket, a defect
+  70  something else failed: the output, a listener, a defect
 
 Colour is used on a terminal; NO_COLOR=1 switches it off. With --json a command prints one JSON
 object on standard output, and nothing else there.
 
-`pinegate help COMMAND` tells more of each.";
+`pinegate help COMMAND` tells more of each."
+);
 
 /// What can be asked for.
 #[derive(Debug, Subcommand)]

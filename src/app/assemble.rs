@@ -19,7 +19,8 @@ use crate::kernel::secret::Secret;
 use crate::kernel::time::{Clock, TimeZone};
 use crate::mask::{Masker, Maskers, PlanError};
 use crate::policy::calendar::Calendar;
-use crate::policy::{Policy, PolicyInput};
+use crate::policy::model::Model;
+use crate::policy::{Policy, PolicyInput, csv};
 use crate::proxy::{Plans, RequestBounds, Route, RouteParameter, Routes, Snapshot};
 use crate::quota::limiter::Limiter;
 use crate::snapshot::Vocabulary;
@@ -88,7 +89,10 @@ pub fn load_policy(place: PolicyPlace<'_>, clock: &dyn Clock) -> (Option<LoadedP
         Err(report) => return (None, report),
     };
     let (vocabulary, mut report) = Vocabulary::load(&files, place.trust_domain);
-    let Some(vocabulary) = vocabulary else { return (None, report) };
+    let Some(vocabulary) = vocabulary else {
+        report.merge(form_of_policy(&files));
+        return (None, report);
+    };
     let maskers = maskers(&vocabulary, files.masks(), &mut report);
     let calendar = calendar(&vocabulary, files.calendar(), &mut report);
     let (policy, found) = Policy::load(PolicyInput {
@@ -107,6 +111,22 @@ pub fn load_policy(place: PolicyPlace<'_>, clock: &dyn Clock) -> (Option<LoadedP
     check_plans(place.pseudonym_key, &vocabulary, &maskers, files.catalog(), &mut report);
     let loaded = (!report.has_errors()).then_some(LoadedPolicy { files, vocabulary, maskers, policy });
     (loaded, report)
+}
+
+/// What is wrong with the form of the model and the grants. Whether their words exist cannot be said
+/// before the files that declare them are right.
+fn form_of_policy(files: &PolicyFiles) -> Report {
+    let mut report = Report::new();
+    report.add_source(files.model());
+    report.add_source(files.grants());
+    let model = Model::read(files.model()).err().unwrap_or_default();
+    let (_, grants) = csv::read(files.grants());
+    model.into_iter().chain(grants).for_each(|finding| report.push(finding));
+    let message = "only the form of this file was checked, since other files have errors";
+    report.push(
+        Diagnostic::warning("checked-in-part", files.grants(), 0..0, message).help("mend those, and check again"),
+    );
+    report
 }
 
 fn maskers(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Maskers {

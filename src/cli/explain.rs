@@ -7,7 +7,7 @@ use clap::Args;
 use super::source::SourceArgs;
 use super::{CommandError, Exit, Screen};
 use crate::app::assemble::LoadedPolicy;
-use crate::catalog::{Catalog, System};
+use crate::catalog::{Catalog, Sharing, System};
 use crate::grant::{Decision, DenyReason, Query};
 use crate::kernel::diagnostic::did_you_mean;
 use crate::kernel::id::{Action, GrantId, ParameterName, PurposeCode, ResourceId, SystemId};
@@ -136,7 +136,10 @@ fn answer<'a>(
 ) -> Result<Answer<'a>, CommandError> {
     let catalog = &loaded.vocabulary.catalog;
     let zone = &loaded.policy.frame().zone;
-    let at = args.at.map_or_else(|| Ok(clock.now()), |at| at.instant(zone))?;
+    let at = match args.at {
+        Some(at) => at.instant(zone)?,
+        None => whole_second(clock.now()),
+    };
     let system = system(catalog, &args.system)?;
     let parameters = parameters(&args.parameters);
     let explanation = loaded.policy.explain(
@@ -155,6 +158,11 @@ fn answer<'a>(
     let code = code(args, catalog, system, &explanation.decision);
     let hints = hints(args, loaded, system);
     Ok(Answer { args, at, zone, catalog, explanation, code, hints })
+}
+
+/// Fractions of a second are noise to a reader.
+fn whole_second(instant: Timestamp) -> Timestamp {
+    Timestamp::from_second(instant.as_second()).unwrap_or(instant)
 }
 
 fn system<'c>(catalog: &'c Catalog, id: &SystemId) -> Result<&'c System, CommandError> {
@@ -228,6 +236,10 @@ fn hints(args: &ExplainArgs, loaded: &LoadedPolicy, system: &System) -> Vec<Stri
             let known = loaded.policy.grants().iter().map(|grant| grant.id().as_str());
             unknown(grant.as_str(), "a grant of `grants.csv`", did_you_mean(grant.as_str(), known));
         }
+    }
+    if resource.is_some_and(|resource| resource.sharing == Sharing::None) {
+        let resource = &args.resource;
+        hints.push(format!("`{resource}` is not shared at all: callers are told that there is no such resource"));
     }
     if !system.enabled {
         hints.push(format!("`{}` is disabled in `registry.toml`: the gate refuses its certificate", system.id));

@@ -97,16 +97,14 @@ impl CommandError {
             Self::Unknown { .. } => Exit::Usage,
             Self::DoesNotLoad { .. } => Exit::Configuration,
             Self::Unreachable { .. } => Exit::Unreachable,
-            Self::Output(_)
-            | Self::Unreadable { .. }
+            Self::Unreadable { .. }
             | Self::Unfit { .. }
             | Self::Certificate { .. }
             | Self::Pki(_)
-            | Self::Mint(_)
-            | Self::Run(_)
-            | Self::Metrics(_)
-            | Self::Answer { .. }
-            | Self::Runtime(_) => Exit::Internal,
+            | Self::Mint(_) => Exit::Refused,
+            Self::Output(_) | Self::Run(_) | Self::Metrics(_) | Self::Answer { .. } | Self::Runtime(_) => {
+                Exit::Internal
+            }
         }
     }
 

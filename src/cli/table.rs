@@ -25,7 +25,9 @@ impl Table {
     pub(super) fn lines(&self, screen: &Screen<'_>, indent: usize) -> Vec<String> {
         let mut widths: Vec<usize> = Vec::new();
         for row in &self.rows {
-            for (column, (_, text)) in row.iter().enumerate() {
+            // Nothing stands behind the last cell of a row, so that it needs no column.
+            let padded = row.len().saturating_sub(1);
+            for (column, (_, text)) in row.iter().take(padded).enumerate() {
                 match widths.get_mut(column) {
                     Some(width) => *width = text.width().max(*width),
                     None => widths.push(text.width()),
@@ -39,7 +41,7 @@ impl Table {
 fn line(screen: &Screen<'_>, indent: usize, row: &[Cell], widths: &[usize]) -> String {
     let mut line = " ".repeat(indent);
     let mut owed = 0;
-    for ((tone, text), width) in row.iter().zip(widths) {
+    for ((tone, text), width) in row.iter().zip(widths.iter().chain(std::iter::repeat(&0))) {
         if !text.is_empty() {
             line.push_str(&" ".repeat(owed));
             owed = 0;

@@ -44,6 +44,7 @@ pub(super) fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 pub(super) fn unreadable(name: &str, why: &str) -> Diagnostic {
     let source = Source::new(name, "");
     Diagnostic::error("file-unreadable", &source, 0..0, format!("{name} {why}"))
+        .help("give its path with `--config`; `pinegate demo --dir DIR` makes one to begin with")
 }
 
 /// Reads the whole configuration.

@@ -11,7 +11,8 @@ use crate::grant::{Clause, Decision, Denial, Effect, Permit, Treatment};
 use crate::kernel::id::{FieldPath, GrantId};
 use crate::kernel::time::{TimeZone, Timestamp};
 use crate::policy::Held;
-use crate::proxy::problem::Language;
+use crate::proxy::denial_code;
+use crate::proxy::problem::{Code, Language};
 
 /// How many lines that do not match are shown beside those that decide.
 const NEAREST: usize = 3;
@@ -99,7 +100,8 @@ fn refused(answer: &Answer<'_>, denial: &Denial, screen: &mut Screen<'_>) -> Res
         fact("why", code.title(Language::En).to_owned());
         fact("", code.title(Language::Zh).to_owned());
     }
-    if !denial.detail.is_empty() {
+    // Another code speaks of something else.
+    if !denial.detail.is_empty() && answer.code == Some(denial_code(denial.reason)) {
         fact("what", denial.detail.join(", "));
     }
     if !denial.denied_by.is_empty() {
@@ -111,7 +113,7 @@ fn refused(answer: &Answer<'_>, denial: &Denial, screen: &mut Screen<'_>) -> Res
         .get(&answer.args.resource)
         .and_then(|resource| answer.catalog.registry.departments.get(&resource.provider));
     if let Some(provider) = provider {
-        fact("ask", format!("{} {}", provider.name, provider.contact));
+        fact("ask", provider.contact.clone());
     }
     table.lines(screen, 2).into_iter().try_for_each(|line| screen.line(line))
 }
@@ -231,7 +233,7 @@ pub(super) fn json(answer: &Answer<'_>, screen: &mut Screen<'_>) -> Result<(), C
     let resource = answer.catalog.resources.get(&answer.args.resource);
     screen.json(&AnswerJson {
         allowed: answer.code.is_none(),
-        code: answer.code.map(crate::proxy::problem::Code::as_str),
+        code: answer.code.map(Code::as_str),
         status: answer.code.map(|code| code.status().as_u16()),
         at: answer.at.to_string(),
         grants: permit.map(|permit| ids(&permit.grants)).unwrap_or_default(),
