@@ -15,7 +15,6 @@ pub enum RunError {}
 ///
 /// # Errors
 /// When a listener cannot be bound or the gate has to stop.
-#[expect(clippy::needless_pass_by_value, reason = "what serves owns what it serves with")]
 pub fn run(_: Config, _: Assembled, _: Metrics, _: Arc<dyn Clock>) -> Result<(), RunError> {
     Ok(())
 }

@@ -151,10 +151,7 @@ pub(super) fn run(
 }
 
 /// Checks a configuration and all that it names.
-pub(super) fn with_config<'p>(
-    path: &'p Path,
-    clock: &Arc<dyn Clock>,
-) -> Result<Checked<'p>, CommandError> {
+pub(super) fn with_config<'p>(path: &'p Path, clock: &Arc<dyn Clock>) -> Result<Checked<'p>, CommandError> {
     let (config, mut report) = Config::load(path);
     let Some(config) = config else {
         // The policy is checked all the same, as far as the configuration says where it is.
@@ -231,7 +228,10 @@ pub(super) fn summarise(checked: &Checked<'_>, screen: &mut Screen<'_>) -> Resul
         let what = [count(policy.purposes, "purpose"), count(policy.resources, "resource")].join(", ");
         let lines = [count(policy.grants, "grant"), count(policy.refusals, "refusal")].join(", ");
         fact("", format!("{who}, {what}, {lines}"));
-        fact("engine", format!("{}: the shipped model, decided over an index and held against Casbin", policy.engine));
+        fact(
+            "engine",
+            format!("{}: the shipped model, decided over an index and held against Casbin", policy.engine),
+        );
     }
     for line in table.lines(screen, 2) {
         screen.line(line)?;

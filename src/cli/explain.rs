@@ -239,10 +239,15 @@ fn hints(args: &ExplainArgs, loaded: &LoadedPolicy, system: &System) -> Vec<Stri
     }
     if resource.is_some_and(|resource| resource.sharing == Sharing::None) {
         let resource = &args.resource;
-        hints.push(format!("`{resource}` is not shared at all: callers are told that there is no such resource"));
+        hints.push(format!(
+            "`{resource}` is not shared at all: callers are told that there is no such resource"
+        ));
     }
     if !system.enabled {
-        hints.push(format!("`{}` is disabled in `registry.toml`: the gate refuses its certificate", system.id));
+        hints.push(format!(
+            "`{}` is disabled in `registry.toml`: the gate refuses its certificate",
+            system.id
+        ));
     }
     hints
 }

@@ -113,7 +113,9 @@ impl CommandError {
         let help = match self {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
             Self::Unknown { help, .. } => return Some(help.clone()),
-            Self::Pki(PkiError::Exists { .. }) => "add `--overwrite` to replace it, or choose another `--dir`",
+            Self::Pki(PkiError::Exists { .. }) => {
+                "add `--overwrite` to replace it, or choose another `--dir`"
+            }
             Self::Pki(PkiError::File { action: "read", .. }) => {
                 "make the authority first: `pinegate pki init`, with the same `--dir`"
             }

@@ -42,7 +42,8 @@ fn rendered(renderer: &Renderer, report: &Report, diagnostic: &Diagnostic) -> St
         Severity::Note => Level::NOTE,
     };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
-    let mut group = match report.source(&diagnostic.file).and_then(|source| excerpt(source, &diagnostic.span)) {
+    let mut group = match report.source(&diagnostic.file).and_then(|source| excerpt(source, &diagnostic.span))
+    {
         Some(Excerpt { text, span, line }) => {
             let mark = AnnotationKind::Primary.span(span);
             let mark = if diagnostic.label.is_empty() { mark } else { mark.label(diagnostic.label.as_str()) };
@@ -89,7 +90,8 @@ fn excerpt<'s>(source: &'s Source, span: &Range<usize>) -> Option<Excerpt<'s>> {
     }
     let text = rest.get(..end)?.trim_end_matches(['\n', '\r']);
     let span = span.start - start..(span.end - start).min(text.len()).max(span.start - start);
-    let in_bounds = span.end <= text.len() && text.is_char_boundary(span.start) && text.is_char_boundary(span.end);
+    let in_bounds =
+        span.end <= text.len() && text.is_char_boundary(span.start) && text.is_char_boundary(span.end);
     in_bounds.then(|| Excerpt { text, span, line: before.bytes().filter(|&byte| byte == b'\n').count() + 1 })
 }
 

@@ -312,7 +312,8 @@ fn client(
         (None, None, None) => ClientName::SanUri(&uri),
     };
     let file = args.file.as_deref().unwrap_or(args.system.name());
-    let issued = DevelopmentCa::open(directory)?.issue_client(file, name, args.days, clock.now(), overwrite)?;
+    let issued =
+        DevelopmentCa::open(directory)?.issue_client(file, name, args.days, clock.now(), overwrite)?;
     let curl = format!(
         "curl --cacert {} --cert {} --key {} …",
         directory.join("ca.pem").display(),
@@ -321,7 +322,9 @@ fn client(
     );
     let mut written = Written::issued(&issued);
     written = match name {
-        ClientName::SanUri(uri) => written.next(format!("the gate recognises it as `{}` by {uri}", args.system)),
+        ClientName::SanUri(uri) => {
+            written.next(format!("the gate recognises it as `{}` by {uri}", args.system))
+        }
         ClientName::SanDns(_) | ClientName::CommonName(_) | ClientName::CreditCode(_) => written
             .next(format!("say in `registry.toml` how the certificate of `{}` is recognised", args.system)),
     };

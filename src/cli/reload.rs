@@ -115,7 +115,11 @@ pub(super) fn run(
     Ok(if applied { Exit::Fine } else { Exit::Refused })
 }
 
-fn say(answer: Option<&Answer>, checked: Option<Digest>, screen: &mut Screen<'_>) -> Result<(), CommandError> {
+fn say(
+    answer: Option<&Answer>,
+    checked: Option<Digest>,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
     let Some(answer) = answer else {
         let kept = screen.paint(Tone::Bad, "not reloaded");
         return screen.line(format!("{kept}: the gate was not asked, and serves what it served before"));
@@ -142,10 +146,8 @@ fn say(answer: Option<&Answer>, checked: Option<Digest>, screen: &mut Screen<'_>
 
 /// Tells the gate at `socket` to reload.
 fn ask(socket: &Path) -> Result<Answer, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(CommandError::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
     runtime.block_on(exchange(socket))
 }
 

@@ -138,11 +138,17 @@ impl<'w> Screen<'w> {
         }
     }
 
+    /// Any two streams, without colour.
+    #[cfg(test)]
+    pub(crate) fn new(out: Box<dyn Write + 'w>, err: Box<dyn Write + 'w>) -> Self {
+        let stream = |to| Stream { to, coloured: false, closed: false };
+        Self { out: stream(out), err: stream(err) }
+    }
+
     /// Streams into memory, without colour.
     #[cfg(test)]
     pub(crate) fn plain(out: &'w mut Vec<u8>, err: &'w mut Vec<u8>) -> Self {
-        let stream = |to: &'w mut Vec<u8>| Stream { to: Box::new(to), coloured: false, closed: false };
-        Self { out: stream(out), err: stream(err) }
+        Self::new(Box::new(out), Box::new(err))
     }
 
     /// A line of what was asked for.

@@ -140,8 +140,7 @@ fn certificate(path: &Path) -> Result<CertificateFacts, CommandError> {
     // The leaf stands first where the file holds a chain.
     let der = CertificateDer::from_pem_slice(&pem)
         .map_err(|_| CommandError::Unfit { path: path.to_owned(), expected: "a PEM certificate" })?;
-    CertificateFacts::read(&der)
-        .map_err(|source| CommandError::Certificate { path: path.to_owned(), source })
+    CertificateFacts::read(&der).map_err(|source| CommandError::Certificate { path: path.to_owned(), source })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CommandError> {

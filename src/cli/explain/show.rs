@@ -41,8 +41,7 @@ fn head(answer: &Answer<'_>, screen: &mut Screen<'_>) -> Result<(), CommandError
             code.status().as_u16()
         ),
     };
-    let request =
-        format!("{} may {} {} for {}", args.system, args.action, args.resource, args.purpose);
+    let request = format!("{} may {} {} for {}", args.system, args.action, args.resource, args.purpose);
     screen.line(format!("{}? {verdict}", shown(&request)))?;
     let kind = answer.explanation.moment.split(' ').nth(2).unwrap_or_default();
     let kind = if kind == "unknown" { "a year that calendar.toml does not have" } else { kind };
@@ -148,9 +147,9 @@ fn lines(answer: &Answer<'_>, screen: &mut Screen<'_>) -> Result<(), CommandErro
         0 => Ok(()),
         hidden if answer.args.all => screen.line(format!("\n{hidden} more lines were held against it.")),
         1 => screen.line("\n1 more line was held against it and did not match: `--all` shows it."),
-        hidden => {
-            screen.line(format!("\n{hidden} more lines were held against it and did not match: `--all` shows them."))
-        }
+        hidden => screen.line(format!(
+            "\n{hidden} more lines were held against it and did not match: `--all` shows them."
+        )),
     }
 }
 
