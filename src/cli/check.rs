@@ -1,6 +1,6 @@
 //! `pinegate check`: is what was edited right?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -52,6 +52,8 @@ pub(super) struct Checked<'p> {
     pub(super) report: Report,
     policy: Option<PolicySummary>,
     config: Option<ConfigSummary<'p>>,
+    /// Where the gate is asked to reload, if the configuration loads.
+    pub(super) socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -156,7 +158,13 @@ pub(super) fn with_config<'p>(path: &'p Path, clock: &Arc<dyn Clock>) -> Result<
     let Some(config) = config else {
         // The policy is checked all the same, as far as the configuration says where it is.
         let Some((policy, identity)) = Config::policy_in(path) else {
-            return Ok(Checked { what: path.display().to_string(), report, policy: None, config: None });
+            return Ok(Checked {
+                what: path.display().to_string(),
+                report,
+                policy: None,
+                config: None,
+                socket: None,
+            });
         };
         let key = policy.pseudonym_key.unwrap_or_else(key_for_checks);
         let place = PolicyPlace {
@@ -173,6 +181,7 @@ pub(super) fn with_config<'p>(path: &'p Path, clock: &Arc<dyn Clock>) -> Result<
             report,
             policy: loaded.as_ref().map(PolicySummary::of_loaded),
             config: None,
+            socket: None,
         });
     };
     let metrics = Metrics::new().map_err(CommandError::Metrics)?;
@@ -189,6 +198,7 @@ pub(super) fn with_config<'p>(path: &'p Path, clock: &Arc<dyn Clock>) -> Result<
         report,
         policy: assembled.as_ref().map(PolicySummary::of_assembled),
         config: Some(summary),
+        socket: Some(config.admin.socket),
     })
 }
 
@@ -203,6 +213,7 @@ fn directory_alone(place: PolicyPlace<'_>, clock: &dyn Clock) -> Checked<'static
         report,
         policy: loaded.as_ref().map(PolicySummary::of_loaded),
         config: None,
+        socket: None,
     }
 }
 

@@ -69,18 +69,20 @@ struct Excerpt<'s> {
     line: usize,
 }
 
-/// Files may be large and findings many, so only these lines are laid out.
+/// Files may be large and findings many, so only these lines are laid out. `None` where the span is
+/// about the whole file, or outside of its text.
 fn excerpt<'s>(source: &'s Source, span: &Range<usize>) -> Option<Excerpt<'s>> {
     /// The most lines shown of one finding.
     const MAX_LINES: usize = 6;
-    if span.is_empty() && span.start == 0 {
+    if *span == (0..0) {
         return None;
     }
-    let before = source.text.get(..span.start)?;
+    let (before, _) = source.text.split_at_checked(span.start)?;
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let rest = source.text.get(start..)?;
+    let (_, rest) = source.text.split_at_checked(start)?;
+    let from = span.start - start;
     // A span that ends with its line does not reach into the next.
-    let last = span.end.saturating_sub(1).max(span.start).checked_sub(start)?;
+    let last = span.end.saturating_sub(start).saturating_sub(1).max(from);
     let mut end = 0;
     for line in rest.split_inclusive('\n').take(MAX_LINES) {
         end += line.len();
@@ -89,10 +91,11 @@ fn excerpt<'s>(source: &'s Source, span: &Range<usize>) -> Option<Excerpt<'s>> {
         }
     }
     let text = rest.get(..end)?.trim_end_matches(['\n', '\r']);
-    let span = span.start - start..(span.end - start).min(text.len()).max(span.start - start);
-    let in_bounds =
-        span.end <= text.len() && text.is_char_boundary(span.start) && text.is_char_boundary(span.end);
-    in_bounds.then(|| Excerpt { text, span, line: before.bytes().filter(|&byte| byte == b'\n').count() + 1 })
+    let from = from.min(text.len());
+    let to = span.end.saturating_sub(start).clamp(from, text.len());
+    let is_whole = !text.is_empty() && text.is_char_boundary(from) && text.is_char_boundary(to);
+    let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
+    is_whole.then_some(Excerpt { text, span: from..to, line })
 }
 
 /// `2 errors, 1 warning`, or `no errors`.

@@ -17,7 +17,6 @@ use super::findings::{self, Finding, To};
 use super::screen::Tone;
 use super::source::DEFAULT_CONFIG;
 use super::{CommandError, Exit, Screen};
-use crate::config::Config;
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::Digest;
 use crate::kernel::time::Clock;
@@ -93,12 +92,8 @@ pub(super) fn run(
         summarise(&checked, screen)?;
     }
     let digest = checked.policy_digest();
-    // Findings at `[admin] socket` itself are errors too, so that there is a socket after this.
-    let config = if checked.report.has_errors() { None } else { Config::load(&args.config).0 };
-    let answer = match config {
-        Some(config) => Some(ask(&config.admin.socket)?),
-        None => None,
-    };
+    let socket = checked.socket.as_deref().filter(|_| !checked.report.has_errors());
+    let answer = socket.map(ask).transpose()?;
     let applied = answer.as_ref().is_some_and(|answer| answer.applied);
     if args.json {
         screen.json(&ReloadJson {

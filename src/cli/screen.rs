@@ -128,10 +128,11 @@ impl<'w> Screen<'w> {
     /// The streams of the process. Colour is used on terminals, and as `NO_COLOR`, `CLICOLOR_FORCE`
     /// and `TERM` say.
     pub(crate) fn standard() -> Self {
-        let (out, err) = (io::stdout().lock(), io::stderr().lock());
-        let coloured = |choice| choice != anstream::ColorChoice::Never;
-        let out_coloured = coloured(anstream::AutoStream::choice(&out));
-        let err_coloured = coloured(anstream::AutoStream::choice(&err));
+        // Locked for each write alone: while `run` serves, other threads log.
+        let (out, err) = (io::stdout(), io::stderr());
+        let is_coloured = |choice| choice != anstream::ColorChoice::Never;
+        let out_coloured = is_coloured(anstream::AutoStream::choice(&out));
+        let err_coloured = is_coloured(anstream::AutoStream::choice(&err));
         Self {
             out: Stream { to: Box::new(io::BufWriter::new(out)), coloured: out_coloured, closed: false },
             err: Stream { to: Box::new(err), coloured: err_coloured, closed: false },
@@ -194,11 +195,6 @@ impl<'w> Screen<'w> {
     /// Whether standard error shows colour.
     pub(crate) fn is_aside_coloured(&self) -> bool {
         self.err.coloured
-    }
-
-    /// Whether nobody reads standard output any more, so that long work may end.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.out.closed
     }
 
     /// Says what kept a command from being done: what happened, why, and what to do.

@@ -166,7 +166,6 @@ fn wrong_command_lines_exit_2() {
         "pki client --system sys:a",
         "pki client --system sys:a --department dept:b --san-dns c.example",
         "token mint --key a --kid b --certificate c --system sys:d --purpose e.f --lifetime 25h",
-        "audit",
     ] {
         let error =
             Arguments::try_parse_from(std::iter::once("pinegate").chain(line.split(' '))).unwrap_err();
@@ -578,4 +577,34 @@ fn columns_align_and_controls_do_not_pass() {
             " a         a last cell takes all the room that it wants"
         ]
     );
+}
+
+#[test]
+fn every_span_of_every_text_can_be_shown() {
+    use crate::kernel::diagnostic::{Diagnostic, Report, Source};
+    for text in [
+        "",
+        "\n",
+        "a",
+        "名 = 1\r\n\t人口\r\n",
+        "one\ntwo\n\n\u{7f}\u{1b}[2J\n\n\n\n\n\n九",
+        "\u{feff}a\u{301}b\n",
+    ] {
+        let source = Source::new("a.toml", text);
+        let mut report = Report::new();
+        report.add_source(&source);
+        let ends = 0..text.len() + 3;
+        for span in ends.clone().flat_map(|start| ends.clone().map(move |end| start..end)) {
+            report.push(Diagnostic::error("bad", &source, span, "名\u{1b}[2J").label("此处").help("write 1"));
+        }
+        let count = report.count(crate::kernel::diagnostic::Severity::Error);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut screen = Screen::plain(&mut out, &mut err);
+        findings::show(&report, findings::To::Output, &mut screen).unwrap();
+        assert_eq!(findings::listed(&report).len(), count);
+        drop(screen);
+        let shown = String::from_utf8(out).unwrap();
+        assert_eq!(shown.matches("error[bad]: ").count(), count, "{text:?}");
+        assert!(!shown.contains('\u{1b}'), "no escape passes to a terminal");
+    }
 }
