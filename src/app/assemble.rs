@@ -14,12 +14,13 @@ use crate::grant::{ReleasedField, Treatment};
 use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
 use crate::identity::{Identities, TokenVerifier};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
-use crate::kernel::id::{DepartmentId, GrantId};
+use crate::kernel::id::{DepartmentId, GrantId, MaskerName};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::{Clock, TimeZone};
 use crate::mask::{Masker, Maskers, PlanError};
 use crate::policy::calendar::Calendar;
 use crate::policy::model::Model;
+use crate::policy::scope::Item;
 use crate::policy::{Policy, PolicyInput, csv};
 use crate::proxy::{Plans, RequestBounds, Route, RouteParameter, Routes, Snapshot};
 use crate::quota::limiter::Limiter;
@@ -108,6 +109,9 @@ pub fn load_policy(place: PolicyPlace<'_>, clock: &dyn Clock) -> (Option<LoadedP
     let Some(policy) = policy else { return (None, report) };
     let grants: BTreeSet<GrantId> = policy.grants().iter().map(|grant| grant.id().clone()).collect();
     report.merge(vocabulary.check_limit_grants(files.limits(), &grants));
+    if place.pseudonym_key.is_none() {
+        check_pseudonyms(&vocabulary, &policy, files.grants(), &mut report);
+    }
     check_plans(place.pseudonym_key, &vocabulary, &maskers, files.catalog(), &mut report);
     let loaded = (!report.has_errors()).then_some(LoadedPolicy { files, vocabulary, maskers, policy });
     (loaded, report)
@@ -183,6 +187,28 @@ fn check_plans(
                 report.push(Diagnostic::error("bad-masks", source, span, message));
             }
         }
+    }
+}
+
+/// Finds the grants that let a field leave as a keyed pseudonym, where there is no key to make it with.
+fn check_pseudonyms(vocabulary: &Vocabulary, policy: &Policy, source: &Source, report: &mut Report) {
+    let keyed: BTreeSet<&MaskerName> = vocabulary
+        .maskers
+        .iter()
+        .filter(|masker| masker.method.value == "pseudonym")
+        .map(|masker| &masker.name.value)
+        .collect();
+    let is_keyed = |item: &Item| {
+        matches!(&item.treatment, Some(Treatment::Masked(masker)) if keyed.contains(masker))
+    };
+    for grant in policy.grants().iter().filter(|grant| grant.scope().items.iter().any(is_keyed)) {
+        let before: usize = source.text.split_inclusive('\n').take(grant.line().saturating_sub(1)).map(str::len).sum();
+        let line = source.text.get(before..).and_then(|rest| rest.lines().next()).unwrap_or("");
+        let message = format!("`{}` lets a field leave as a pseudonym, but there is no key to make it with", grant.id());
+        report.push(
+            Diagnostic::error("pseudonym-key-missing", source, before..before + line.len(), message)
+                .help("set `pseudonym_key` in `[policy]` of the gateway configuration"),
+        );
     }
 }
 

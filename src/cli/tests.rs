@@ -254,6 +254,21 @@ fn a_whole_configuration_is_checked() {
     insta::assert_snapshot!(digest);
 }
 
+#[test]
+fn a_pseudonym_without_a_key_is_found_before_the_first_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    edit(&directory.path().join("policies/grants.csv"), "|phone|birth_date", "|phone:pseudonym|birth_date");
+    let ran = pinegate(&["check", "--config", &config, "--json"]);
+    let report = json(&ran);
+    let found =
+        report["findings"].as_array().unwrap().iter().find(|it| it["code"] == "pseudonym-key-missing");
+    assert_eq!((ran.exit, &found.unwrap()["line"]), (1, &8.into()));
+    fs::write(directory.path().join("config/pseudonym.key"), [7; 32]).unwrap();
+    edit(Path::new(&config), "zone =", "pseudonym_key = \"pseudonym.key\"\nzone =");
+    assert_eq!(pinegate(&["check", "--config", &config]).exit, 0);
+}
+
 /// Digests as `…`, so that they may change with the examples.
 fn without_digests(text: &str) -> String {
     let word = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
