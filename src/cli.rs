@@ -1,1 +1,156 @@
-//! (module to come)
+//! The commands: what people type, what they read, and the exit code they get.
+//!
+//! The only module that prints. Every command writes through a [`Screen`] and returns an [`Exit`];
+//! nothing below it knows of either. `docs/commands.md` says the same for people.
+
+mod demo;
+
+mod check;
+mod explain;
+mod failure;
+mod findings;
+mod logs;
+mod pki;
+mod reload;
+mod run;
+mod screen;
+mod source;
+mod table;
+mod token;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::builder::Styles;
+use clap::builder::styling::{AnsiColor, Effects};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::kernel::time::{Clock, SystemClock};
+pub(crate) use failure::CommandError;
+pub(crate) use screen::{Exit, Screen};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .usage(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .literal(AnsiColor::Cyan.on_default().effects(Effects::BOLD))
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// The gate between a city's department systems and its data exchange platform.
+///
+/// Every call passes it: it knows who calls (client certificate), why (signed purpose), what may
+/// leave (grants, scopes, masks), when and how much, and it keeps a record of each access.
+#[derive(Debug, Parser)]
+#[command(name = "pinegate", version, styles = STYLES, after_help = EXAMPLES, after_long_help = LONG_AFTER)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+macro_rules! examples {
+    () => {
+        "\
+Examples:
+  pinegate demo                        everything on one machine, with invented data
+  pinegate check                       is what I edited right?
+  pinegate run                         serve
+  pinegate reload                      swap what I edited into the running gate
+  pinegate explain --help              why is this request refused?
+"
+    };
+}
+
+const EXAMPLES: &str = concat!(examples!(), "\n`pinegate help COMMAND` tells more of each.");
+
+const LONG_AFTER: &str = concat!(
+    examples!(),
+    "
+Exit codes:
+  0   done; for `check` nothing is wrong, for `explain` the request is allowed
+  1   errors were found, the request is refused, or a file given is not what it should be
+  2   the command line is not right
+  64  the configuration or policy does not load, so that nothing was started
+  69  the running gate cannot be reached
+  70  something else failed: the output, a listener, a defect
+
+Colour is used on a terminal; NO_COLOR=1 switches it off. With --json a command prints one JSON
+object on standard output, and nothing else there.
+
+`pinegate help COMMAND` tells more of each."
+);
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
+    Reload(reload::ReloadArgs),
+    Token(token::TokenArgs),
+    Pki(pki::PkiArgs),
+    Demo(demo::DemoArgs),
+    Completions(CompletionsArgs),
+}
+
+/// Print a completion script for a shell
+///
+/// Source it, or put it where your shell looks for completions.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pinegate completions bash > /etc/bash_completion.d/pinegate
+  pinegate completions zsh > ~/.zfunc/_pinegate
+  pinegate completions fish > ~/.config/fish/completions/pinegate.fish")]
+struct CompletionsArgs {
+    /// The shell to complete for
+    shell: clap_complete::Shell,
+}
+
+/// Runs the program: reads the command line, does what it says, and returns the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Fine };
+            // Help into a closed pipe is read as far as its reader wanted.
+            return error.print().map_or(exit, |()| exit).into();
+        }
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    if let Command::Demo(args) = &arguments.command {
+        return demo::run(args);
+    }
+    let mut screen = Screen::standard();
+    let exit = match dispatch(&arguments.command, &clock, &mut screen) {
+        Ok(exit) => exit,
+        Err(error) => screen.fail(&error),
+    };
+    screen.finish(exit).into()
+}
+
+fn dispatch(
+    command: &Command,
+    clock: &Arc<dyn Clock>,
+    screen: &mut Screen<'_>,
+) -> Result<Exit, CommandError> {
+    match command {
+        Command::Run(args) => run::run(args, clock, screen),
+        Command::Check(args) => check::run(args, clock, screen),
+        Command::Explain(args) => explain::run(args, &**clock, screen),
+        Command::Reload(args) => reload::run(args, clock, screen),
+        Command::Token(args) => token::run(args, &**clock, screen),
+        Command::Pki(args) => pki::run(args, &**clock, screen),
+        // Served by `main`: it prints for itself.
+        Command::Demo(_) => Ok(Exit::Fine),
+        Command::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Arguments::command(), "pinegate", &mut script);
+            screen.bytes(&script)?;
+            Ok(Exit::Fine)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -299,6 +299,14 @@ impl Config {
         }
         (None, report)
     }
+
+    /// What `path` says about the policy directory, even where the rest of it is wrong, so that one
+    /// check can go on to the policy. `None` where just that is wrong too; [`Config::load`] says how.
+    #[must_use]
+    pub fn policy_in(path: &Path) -> Option<(PolicyDirectory, Identity)> {
+        let text = String::from_utf8(read::bounded(path).ok()?).ok()?;
+        read::policy_in(path, &Source::new(path.display().to_string(), text))
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod stack;
 mod stage;
 
 pub(crate) use body::Upload;
+pub(crate) use failure::denial_code;
 pub(crate) use listener::Gate;
 pub(crate) use routes::{Route, RouteParameter, Routes};
 pub(crate) use snapshot::{Plans, RequestBounds, Snapshot};

@@ -14,11 +14,14 @@ use crate::grant::{ReleasedField, Treatment};
 use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
 use crate::identity::{Identities, TokenVerifier};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
-use crate::kernel::id::{DepartmentId, GrantId};
-use crate::kernel::time::Clock;
+use crate::kernel::id::{DepartmentId, GrantId, MaskerName};
+use crate::kernel::secret::Secret;
+use crate::kernel::time::{Clock, TimeZone};
 use crate::mask::{Masker, Maskers, PlanError};
 use crate::policy::calendar::Calendar;
-use crate::policy::{Policy, PolicyInput};
+use crate::policy::model::Model;
+use crate::policy::scope::Item;
+use crate::policy::{Policy, PolicyInput, csv};
 use crate::proxy::{Plans, RequestBounds, Route, RouteParameter, Routes, Snapshot};
 use crate::quota::limiter::Limiter;
 use crate::snapshot::Vocabulary;
@@ -29,7 +32,7 @@ use crate::tls::{UpstreamTls, UpstreamTlsInputs};
 use crate::upstream::{Settings, Upstream};
 
 /// The longest time from a purpose token's `iat` to its `exp`.
-const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How many verified tokens a snapshot remembers.
 const REMEMBERED_TOKENS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
@@ -55,15 +58,42 @@ pub(crate) struct Assembled {
     pub(crate) dates: TlsDates,
 }
 
-/// Loads the policy directory of `config`: all errors at once.
+/// A policy directory and what of the gateway configuration bears on its meaning.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PolicyPlace<'p> {
+    /// Where it is.
+    pub(crate) directory: &'p Path,
+    /// The SPIFFE trust domain of systems whose certificate the registry does not describe.
+    pub(crate) trust_domain: &'p str,
+    /// The zone in which its dates and hours are meant.
+    pub(crate) zone: &'p TimeZone,
+    /// The key of keyed pseudonyms, if there is one.
+    pub(crate) pseudonym_key: Option<&'p Secret>,
+}
+
+impl<'p> From<&'p Config> for PolicyPlace<'p> {
+    fn from(config: &'p Config) -> Self {
+        Self {
+            directory: &config.policy.directory,
+            trust_domain: &config.identity.trust_domain,
+            zone: &config.policy.zone,
+            pseudonym_key: config.policy.pseudonym_key.as_ref(),
+        }
+    }
+}
+
+/// Loads the policy directory at `place`: all errors at once.
 #[must_use]
-pub(crate) fn load_policy(config: &Config, clock: &dyn Clock) -> (Option<LoadedPolicy>, Report) {
-    let files = match PolicyFiles::read(&config.policy.directory) {
+pub(crate) fn load_policy(place: PolicyPlace<'_>, clock: &dyn Clock) -> (Option<LoadedPolicy>, Report) {
+    let files = match PolicyFiles::read(place.directory) {
         Ok(files) => files,
         Err(report) => return (None, report),
     };
-    let (vocabulary, mut report) = Vocabulary::load(&files, &config.identity.trust_domain);
-    let Some(vocabulary) = vocabulary else { return (None, report) };
+    let (vocabulary, mut report) = Vocabulary::load(&files, place.trust_domain);
+    let Some(vocabulary) = vocabulary else {
+        report.merge(form_of_policy(&files));
+        return (None, report);
+    };
     let maskers = maskers(&vocabulary, files.masks(), &mut report);
     let calendar = calendar(&vocabulary, files.calendar(), &mut report);
     let (policy, found) = Policy::load(PolicyInput {
@@ -71,7 +101,7 @@ pub(crate) fn load_policy(config: &Config, clock: &dyn Clock) -> (Option<LoadedP
         grants: files.grants(),
         catalog: &vocabulary.catalog,
         calendar: &calendar,
-        zone: config.policy.zone.clone(),
+        zone: place.zone.clone(),
         maskers: &vocabulary.masker_names(),
         now: clock.now(),
     });
@@ -79,9 +109,29 @@ pub(crate) fn load_policy(config: &Config, clock: &dyn Clock) -> (Option<LoadedP
     let Some(policy) = policy else { return (None, report) };
     let grants: BTreeSet<GrantId> = policy.grants().iter().map(|grant| grant.id().clone()).collect();
     report.merge(vocabulary.check_limit_grants(files.limits(), &grants));
-    check_plans(config, &vocabulary, &maskers, files.catalog(), &mut report);
+    if place.pseudonym_key.is_none() {
+        check_pseudonyms(&vocabulary, &policy, files.grants(), &mut report);
+    }
+    check_plans(place.pseudonym_key, &vocabulary, &maskers, files.catalog(), &mut report);
     let loaded = (!report.has_errors()).then_some(LoadedPolicy { files, vocabulary, maskers, policy });
     (loaded, report)
+}
+
+/// What is wrong with the form of the model and the grants. Whether their words exist cannot be said
+/// before the files that declare them are right.
+fn form_of_policy(files: &PolicyFiles) -> Report {
+    let mut report = Report::new();
+    report.add_source(files.model());
+    report.add_source(files.grants());
+    let model = Model::read(files.model()).err().unwrap_or_default();
+    let (_, grants) = csv::read(files.grants());
+    model.into_iter().chain(grants).for_each(|finding| report.push(finding));
+    let message = "only the form of this file was checked, since other files have errors";
+    report.push(
+        Diagnostic::warning("checked-in-part", files.grants(), 0..0, message)
+            .help("mend those, and check again"),
+    );
+    report
 }
 
 fn maskers(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Maskers {
@@ -118,13 +168,13 @@ fn calendar(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Ca
 /// Compiles a plan with every field of every resource, so that no masker or key is found missing when
 /// the first request needs it.
 fn check_plans(
-    config: &Config,
+    pseudonym_key: Option<&Secret>,
     vocabulary: &Vocabulary,
     maskers: &Maskers,
     source: &Source,
     report: &mut Report,
 ) {
-    let plans = Plans::new(maskers.clone(), config.policy.pseudonym_key.clone());
+    let plans = Plans::new(maskers.clone(), pseudonym_key.cloned());
     for resource in vocabulary.catalog.resources.values() {
         let Some(department) = anyone(&vocabulary.catalog) else { continue };
         let fields: Arc<[ReleasedField]> = resource
@@ -147,6 +197,31 @@ fn check_plans(
     }
 }
 
+/// Finds the grants that let a field leave as a keyed pseudonym, where there is no key to make it with.
+fn check_pseudonyms(vocabulary: &Vocabulary, policy: &Policy, source: &Source, report: &mut Report) {
+    let keyed: BTreeSet<&MaskerName> = vocabulary
+        .maskers
+        .iter()
+        .filter(|masker| masker.method.value == "pseudonym")
+        .map(|masker| &masker.name.value)
+        .collect();
+    let is_keyed =
+        |item: &Item| matches!(&item.treatment, Some(Treatment::Masked(masker)) if keyed.contains(masker));
+    for grant in policy.grants().iter().filter(|grant| grant.scope().items.iter().any(is_keyed)) {
+        let before: usize =
+            source.text.split_inclusive('\n').take(grant.line().saturating_sub(1)).map(str::len).sum();
+        let line = source.text.get(before..).and_then(|rest| rest.lines().next()).unwrap_or("");
+        let message = format!(
+            "`{}` lets a field leave as a pseudonym, but there is no key to make it with",
+            grant.id()
+        );
+        report.push(
+            Diagnostic::error("pseudonym-key-missing", source, before..before + line.len(), message)
+                .help("set `pseudonym_key` in `[policy]` of the gateway configuration"),
+        );
+    }
+}
+
 fn anyone(catalog: &Catalog) -> Option<DepartmentId> {
     catalog.registry.departments.keys().next().cloned()
 }
@@ -161,7 +236,7 @@ pub(crate) fn assemble(
     metrics: &Metrics,
     clock: &Arc<dyn Clock>,
 ) -> (Option<Assembled>, Report) {
-    let (policy, mut report) = load_policy(config, &**clock);
+    let (policy, mut report) = load_policy(config.into(), &**clock);
     report.add_source(&config.source);
     let tokens = token_verifier(config, &mut report);
     let tls = server_tls(config, clock, &mut report);

@@ -44,6 +44,7 @@ pub(super) fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 pub(super) fn unreadable(name: &str, why: &str) -> Diagnostic {
     let source = Source::new(name, "");
     Diagnostic::error("file-unreadable", &source, 0..0, format!("{name} {why}"))
+        .help("give its path with `--config`; `pinegate demo --dir DIR` makes one to begin with")
 }
 
 /// Reads the whole configuration.
@@ -53,6 +54,16 @@ pub(super) fn config(path: &Path, source: &Source) -> (Option<Config>, Report) {
     let config = Reader { root: document.root(), directory }.config(path, source);
     let report = document.into_report();
     (config.filter(|_| !report.has_errors()), report)
+}
+
+/// Reads what concerns the policy directory alone, without its findings.
+pub(super) fn policy_in(path: &Path, source: &Source) -> Option<(PolicyDirectory, Identity)> {
+    let document = Document::parse(source);
+    let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let reader = Reader { root: document.root(), directory };
+    let policy = reader.root.table("policy").and_then(|table| reader.policy(table));
+    let identity = reader.root.table("identity").and_then(Reader::identity);
+    policy.zip(identity)
 }
 
 struct Reader<'d, 's> {

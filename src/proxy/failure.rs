@@ -206,7 +206,8 @@ fn identity_code(error: &IdentityError) -> Code {
     }
 }
 
-fn denial_code(reason: DenyReason) -> Code {
+/// The code that a refusal for `reason` has.
+pub(crate) fn denial_code(reason: DenyReason) -> Code {
     match reason {
         DenyReason::ResourceUnknown => Code::ResourceUnknown,
         DenyReason::NoGrant | DenyReason::EvaluationFailed => Code::GrantNone,

@@ -1,0 +1,142 @@
+//! What can keep a command from being done, and what its user can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::Exit;
+use crate::app::run::RunError;
+use crate::identity::certificate::CertificateError;
+use crate::identity::token::MintError;
+use crate::pki::PkiError;
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// Standard output or standard error cannot be written.
+    #[error("the output cannot be written")]
+    Output(#[source] io::Error),
+    /// A file cannot be read.
+    #[error("`{}` cannot be read", path.display())]
+    Unreadable {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what the command needs.
+    #[error("`{}` is not {expected}", path.display())]
+    Unfit {
+        /// Which one.
+        path: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A client certificate cannot be read.
+    #[error("the certificate in `{}` cannot be used", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CertificateError,
+    },
+    /// The configuration or policy does not load; the findings have been shown.
+    #[error("{what} does not load")]
+    DoesNotLoad {
+        /// Which of them.
+        what: String,
+    },
+    /// An argument names something that is not there.
+    #[error("`{given}` is not {what}")]
+    Unknown {
+        /// What was given.
+        given: String,
+        /// What it should have named.
+        what: &'static str,
+        /// What would be right.
+        help: String,
+    },
+    /// The development authority refuses.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// A token cannot be made.
+    #[error(transparent)]
+    Mint(#[from] MintError),
+    /// The gate does not start or had to stop.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The metric families clash.
+    #[error("the metrics cannot be set up")]
+    Metrics(#[source] prometheus::Error),
+    /// The gate's admin socket does not answer.
+    #[error("the gate cannot be reached at `{}`: {why}", socket.display())]
+    Unreachable {
+        /// Its socket.
+        socket: PathBuf,
+        /// What was tried and what came of it.
+        why: String,
+    },
+    /// The gate answered something that is not an answer.
+    #[error("the gate at `{}` gave no answer that this program understands: {why}", socket.display())]
+    Answer {
+        /// Its socket.
+        socket: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The runtime of a client cannot be started.
+    #[error("the client cannot be started")]
+    Runtime(#[source] io::Error),
+}
+
+impl CommandError {
+    /// The exit code of a command that failed so.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Unknown { .. } => Exit::Usage,
+            Self::DoesNotLoad { .. } => Exit::Configuration,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unreadable { .. }
+            | Self::Unfit { .. }
+            | Self::Certificate { .. }
+            | Self::Pki(_)
+            | Self::Mint(_) => Exit::Refused,
+            Self::Output(_) | Self::Run(_) | Self::Metrics(_) | Self::Answer { .. } | Self::Runtime(_) => {
+                Exit::Internal
+            }
+        }
+    }
+
+    /// What the user can do about it, if anything is known.
+    pub(crate) fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
+            Self::Unknown { help, .. } => return Some(help.clone()),
+            Self::Pki(PkiError::Exists { .. }) => {
+                "add `--overwrite` to replace it, or choose another `--dir`"
+            }
+            Self::Pki(PkiError::File { action: "read", .. }) => {
+                "make the authority first: `pinegate pki init`, with the same `--dir`"
+            }
+            Self::Pki(PkiError::NotIssued { .. }) => {
+                "`index.jsonl` beside the authority lists what it has issued"
+            }
+            Self::Mint(MintError::Key) => "make one: `pinegate pki token-key`",
+            Self::Unreachable { .. } => {
+                "is the gate running, with this configuration, and may you open its `[admin] socket`?"
+            }
+            Self::Answer { .. } => "is another version running, or another program listening there?",
+            Self::Output(_)
+            | Self::Unreadable { .. }
+            | Self::Unfit { .. }
+            | Self::Certificate { .. }
+            | Self::Pki(_)
+            | Self::Mint(_)
+            | Self::Run(_)
+            | Self::Metrics(_)
+            | Self::Runtime(_) => return None,
+        };
+        Some(help.to_owned())
+    }
+}

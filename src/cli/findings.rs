@@ -1,0 +1,153 @@
+//! Findings as people read them, in place with the text they are about, and as machines do.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::Serialize;
+
+use super::screen::Tone;
+use super::{CommandError, Screen};
+use crate::kernel::diagnostic::{Diagnostic, Report, Severity, Source};
+
+/// Which stream findings go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum To {
+    /// Standard output: findings are what was asked for.
+    Output,
+    /// Standard error: they are beside what was asked for.
+    Aside,
+}
+
+/// Shows every finding, by file and place.
+pub(super) fn show(report: &Report, to: To, screen: &mut Screen<'_>) -> Result<(), CommandError> {
+    let coloured = match to {
+        To::Output => screen.is_coloured(),
+        To::Aside => screen.is_aside_coloured(),
+    };
+    let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
+    for diagnostic in report.sorted() {
+        let text = rendered(&renderer, report, diagnostic);
+        match to {
+            To::Output => screen.line(format!("{text}\n"))?,
+            To::Aside => screen.aside(format!("{text}\n"))?,
+        }
+    }
+    Ok(())
+}
+
+fn rendered(renderer: &Renderer, report: &Report, diagnostic: &Diagnostic) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
+    let mut group = match report.source(&diagnostic.file).and_then(|source| excerpt(source, &diagnostic.span))
+    {
+        Some(Excerpt { text, span, line }) => {
+            let mark = AnnotationKind::Primary.span(span);
+            let mark = if diagnostic.label.is_empty() { mark } else { mark.label(diagnostic.label.as_str()) };
+            let snippet =
+                Snippet::source(text).path(&*diagnostic.file).line_start(line).fold(false).annotation(mark);
+            title.element(snippet)
+        }
+        // Nothing of the file can be shown: it is missing, empty, or the finding is about all of it.
+        None => Group::with_title(title).element(annotate_snippets::Origin::path(&*diagnostic.file)),
+    };
+    if !diagnostic.help.is_empty() {
+        group = group.element(Level::HELP.message(diagnostic.help.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+/// The lines that a finding is about.
+struct Excerpt<'s> {
+    text: &'s str,
+    /// Where in them it is.
+    span: Range<usize>,
+    /// The number of the first.
+    line: usize,
+}
+
+/// Files may be large and findings many, so only these lines are laid out. `None` where the span is
+/// about the whole file, or outside of its text.
+fn excerpt<'s>(source: &'s Source, span: &Range<usize>) -> Option<Excerpt<'s>> {
+    /// The most lines shown of one finding.
+    const MAX_LINES: usize = 6;
+    if *span == (0..0) {
+        return None;
+    }
+    let (before, _) = source.text.split_at_checked(span.start)?;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let (_, rest) = source.text.split_at_checked(start)?;
+    let from = span.start - start;
+    // A span that ends with its line does not reach into the next.
+    let last = span.end.saturating_sub(start).saturating_sub(1).max(from);
+    let mut end = 0;
+    for line in rest.split_inclusive('\n').take(MAX_LINES) {
+        end += line.len();
+        if last < end {
+            break;
+        }
+    }
+    let text = rest.get(..end)?.trim_end_matches(['\n', '\r']);
+    let from = from.min(text.len());
+    let to = span.end.saturating_sub(start).clamp(from, text.len());
+    let is_whole = !text.is_empty() && text.is_char_boundary(from) && text.is_char_boundary(to);
+    let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
+    is_whole.then_some(Excerpt { text, span: from..to, line })
+}
+
+/// `2 errors, 1 warning`, or `no errors`.
+pub(super) fn counted(report: &Report, screen: &Screen<'_>) -> String {
+    let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
+    let errors = match errors {
+        0 => screen.paint(Tone::Good, "no errors"),
+        1 => screen.paint(Tone::Bad, "1 error"),
+        several => screen.paint(Tone::Bad, &format!("{several} errors")),
+    };
+    match warnings {
+        0 => errors,
+        1 => format!("{errors}, {}", screen.paint(Tone::Doubtful, "1 warning")),
+        several => format!("{errors}, {}", screen.paint(Tone::Doubtful, &format!("{several} warnings"))),
+    }
+}
+
+/// A finding for machines. Lines and columns count from one, columns in characters; the end is
+/// exclusive.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding<'r> {
+    severity: &'static str,
+    code: &'static str,
+    message: &'r str,
+    file: &'r str,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    label: &'r str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    help: &'r str,
+}
+
+/// Every finding, by file and place.
+pub(super) fn listed(report: &Report) -> Vec<Finding<'_>> {
+    let listed = report.sorted().into_iter().map(|diagnostic| {
+        let from = report.position(diagnostic);
+        let to = report.source(&diagnostic.file).map_or(from, |source| source.position(diagnostic.span.end));
+        Finding {
+            severity: diagnostic.severity.as_str(),
+            code: diagnostic.code,
+            message: &diagnostic.message,
+            file: &diagnostic.file,
+            line: from.line,
+            column: from.column,
+            end_line: to.line,
+            end_column: to.column,
+            label: &diagnostic.label,
+            help: &diagnostic.help,
+        }
+    });
+    listed.collect()
+}

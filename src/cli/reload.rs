@@ -1,0 +1,196 @@
+//! `pinegate reload`: check, then swap in the running gate.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
+
+use super::check::{Digested, summarise, with_config};
+use super::findings::{self, Finding, To};
+use super::screen::Tone;
+use super::source::DEFAULT_CONFIG;
+use super::{CommandError, Exit, Screen};
+use crate::kernel::diagnostic::chain;
+use crate::kernel::id::Digest;
+use crate::kernel::time::Clock;
+
+/// The bound on connecting to the gate.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The bound on the gate's answer: it loads everything anew before it answers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The largest answer.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+
+/// Check, then swap what was edited into the running gate
+///
+/// First checks here, as `check` does; with any error the gate is not asked. Then tells the gate over
+/// its [admin] socket to load everything anew: policy, certificates, keys, revocation lists. The gate
+/// swaps all of it at once, or keeps what it has.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pinegate reload
+  pinegate reload --config /etc/pinegate/gateway.toml --json
+
+Exit codes: 0 the gate now serves what was checked, 1 errors: the gate serves what it served before,
+69 the gate cannot be reached.")]
+pub(super) struct ReloadArgs {
+    /// The gateway configuration that the gate runs with
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the gate answers to `POST /reload`.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    applied: bool,
+    #[serde(default)]
+    revision: Option<u64>,
+    #[serde(default)]
+    policy: Option<String>,
+    #[serde(default)]
+    report: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReloadJson<'r> {
+    applied: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
+    /// The digest of the policy that the gate now serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'r str>,
+    /// The digest of the policy as checked here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked: Option<Digested>,
+    findings: Vec<Finding<'r>>,
+    /// What the gate found, where it refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'r str>,
+}
+
+pub(super) fn run(
+    args: &ReloadArgs,
+    clock: &Arc<dyn Clock>,
+    screen: &mut Screen<'_>,
+) -> Result<Exit, CommandError> {
+    let checked = with_config(&args.config, clock)?;
+    if !args.json {
+        findings::show(&checked.report, To::Output, screen)?;
+        summarise(&checked, screen)?;
+    }
+    let digest = checked.policy_digest();
+    let socket = checked.socket.as_deref().filter(|_| !checked.report.has_errors());
+    let answer = socket.map(ask).transpose()?;
+    let applied = answer.as_ref().is_some_and(|answer| answer.applied);
+    if args.json {
+        screen.json(&ReloadJson {
+            applied,
+            revision: answer.as_ref().and_then(|answer| answer.revision),
+            policy: answer.as_ref().and_then(|answer| answer.policy.as_deref()),
+            checked: digest.map(Digested),
+            findings: findings::listed(&checked.report),
+            report: answer.as_ref().and_then(|answer| answer.report.as_deref()),
+        })?;
+    } else {
+        say(answer.as_ref(), digest, screen)?;
+    }
+    Ok(if applied { Exit::Fine } else { Exit::Refused })
+}
+
+fn say(
+    answer: Option<&Answer>,
+    checked: Option<Digest>,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
+    let Some(answer) = answer else {
+        let kept = screen.paint(Tone::Bad, "not reloaded");
+        return screen.line(format!("{kept}: the gate was not asked, and serves what it served before"));
+    };
+    if !answer.applied {
+        let kept = screen.paint(Tone::Bad, "not reloaded");
+        screen.line(format!("{kept}: the gate refused, and serves what it served before"))?;
+        let report = answer.report.as_deref().unwrap_or("it does not say why");
+        return report.lines().try_for_each(|line| screen.line(format!("  {}", super::table::shown(line))));
+    }
+    let revision = answer.revision.map_or_else(String::new, |revision| format!(", revision {revision}"));
+    screen.line(format!("{}{revision}", screen.paint(Tone::Good, "reloaded")))?;
+    let serving = answer.policy.as_deref().unwrap_or_default();
+    if !serving.is_empty() && checked.is_some_and(|checked| checked.to_hex() != serving) {
+        let warning = screen.paint(Tone::Doubtful, "warning");
+        let serving = super::table::shown(serving);
+        screen.line(format!(
+            "{warning}: the gate serves policy {serving}, which is not what was checked here: \
+             it reads another directory, or a file changed in between"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Tells the gate at `socket` to reload.
+fn ask(socket: &Path) -> Result<Answer, CommandError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
+    runtime.block_on(exchange(socket))
+}
+
+async fn exchange(socket: &Path) -> Result<Answer, CommandError> {
+    let unreachable = |why: String| CommandError::Unreachable { socket: socket.to_owned(), why };
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(socket)).await;
+    let stream = match connected {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(unreachable(error.to_string())),
+        Err(_) => return Err(unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))),
+    };
+    match tokio::time::timeout(ANSWER_TIMEOUT, post(socket, stream)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(unreachable(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
+    }
+}
+
+async fn post(socket: &Path, stream: UnixStream) -> Result<Answer, CommandError> {
+    let broken = |error: &dyn std::error::Error| CommandError::Unreachable {
+        socket: socket.to_owned(),
+        why: chain(error),
+    };
+    let odd = |why: String| CommandError::Answer { socket: socket.to_owned(), why };
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    let request = Request::post("/reload")
+        .header(header::HOST, "pinegate")
+        .header(header::ACCEPT, "application/json")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| odd(error.to_string()))?;
+    let talk = async {
+        let reply = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        let status = reply.status();
+        let body = Limited::new(reply.into_body(), MAX_ANSWER_BYTES).collect().await;
+        let body = body.map_err(|error| odd(error.to_string()))?.to_bytes();
+        Ok::<_, CommandError>((status, body))
+    };
+    // A connection that ends early fails the exchange itself, which says so better.
+    let carry = async {
+        connection.await.unwrap_or(());
+        std::future::pending::<()>().await;
+    };
+    let (status, body) = tokio::select! {
+        answer = talk => answer?,
+        () = carry => return Err(odd("the connection ended".to_owned())),
+    };
+    if status != StatusCode::OK && status != StatusCode::CONFLICT {
+        return Err(odd(format!("status {status}")));
+    }
+    serde_json::from_slice(&body).map_err(|error| odd(error.to_string()))
+}

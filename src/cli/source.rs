@@ -1,0 +1,142 @@
+//! Where a command takes the policy from: a gateway configuration, or a policy directory alone.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::findings::{self, To};
+use super::{CommandError, Screen};
+use crate::app::assemble::{LoadedPolicy, PolicyPlace, load_policy};
+use crate::config::Config;
+use crate::kernel::diagnostic::Report;
+use crate::kernel::secret::Secret;
+use crate::kernel::time::{Clock, TimeZone};
+
+/// The configuration that a command reads unless told otherwise.
+pub(super) const DEFAULT_CONFIG: &str = "config/gateway.toml";
+
+/// The trust domain of a policy directory that is read without a configuration.
+const DEFAULT_TRUST_DOMAIN: &str = "city.example";
+
+/// The zone of a policy directory that is read without a configuration.
+const DEFAULT_ZONE: &str = "Asia/Shanghai";
+
+/// Where the policy comes from.
+#[derive(Debug, Args)]
+pub(super) struct SourceArgs {
+    /// The gateway configuration [default: config/gateway.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A policy directory alone, without a gateway configuration
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    policies: Option<PathBuf>,
+    /// With --policies: the SPIFFE trust domain of certificates [default: city.example]
+    #[arg(long, value_name = "DOMAIN", conflicts_with = "config", requires = "policies")]
+    trust_domain: Option<String>,
+    /// With --policies: the zone in which dates and hours are meant [default: Asia/Shanghai]
+    #[arg(long, value_name = "ZONE", conflicts_with = "config", requires = "policies", value_parser = zone)]
+    zone: Option<TimeZone>,
+}
+
+/// What [`SourceArgs`] come to.
+#[derive(Debug)]
+pub(super) enum PolicyOrigin<'a> {
+    /// The configuration in this file, and the policy directory that it names.
+    Config(&'a Path),
+    /// A policy directory alone.
+    Directory(DirectoryAlone<'a>),
+}
+
+/// A policy directory and what a configuration would have said about it.
+#[derive(Debug)]
+pub(super) struct DirectoryAlone<'a> {
+    directory: &'a Path,
+    trust_domain: &'a str,
+    zone: TimeZone,
+    /// Stands in for the real key: commands that take a directory alone mask no value.
+    pseudonym_key: Secret,
+}
+
+impl DirectoryAlone<'_> {
+    pub(super) fn place(&self) -> PolicyPlace<'_> {
+        PolicyPlace {
+            directory: self.directory,
+            trust_domain: self.trust_domain,
+            zone: &self.zone,
+            pseudonym_key: Some(&self.pseudonym_key),
+        }
+    }
+}
+
+/// A key for checks alone. It masks nothing, so that it need not be secret.
+pub(super) fn key_for_checks() -> Secret {
+    Secret::new([0; 32])
+}
+
+impl SourceArgs {
+    pub(super) fn origin(&self) -> PolicyOrigin<'_> {
+        match &self.policies {
+            None => PolicyOrigin::Config(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))),
+            Some(directory) => PolicyOrigin::Directory(DirectoryAlone {
+                directory,
+                trust_domain: self.trust_domain.as_deref().unwrap_or(DEFAULT_TRUST_DOMAIN),
+                zone: self.zone.clone().unwrap_or_else(default_zone),
+                pseudonym_key: key_for_checks(),
+            }),
+        }
+    }
+}
+
+fn zone(text: &str) -> Result<TimeZone, String> {
+    TimeZone::get(text).map_err(|_| "expected an IANA time zone, such as `Asia/Shanghai`".to_owned())
+}
+
+fn default_zone() -> TimeZone {
+    // The bundled database has it; a system database that lacks it must not stop a check.
+    TimeZone::get(DEFAULT_ZONE).unwrap_or(TimeZone::UTC)
+}
+
+impl PolicyOrigin<'_> {
+    /// Loads the policy, for commands that need one to work with. Findings that keep it from loading
+    /// are shown.
+    pub(super) fn policy(
+        &self,
+        clock: &dyn Clock,
+        screen: &mut Screen<'_>,
+    ) -> Result<LoadedPolicy, CommandError> {
+        match self {
+            Self::Config(path) => {
+                let config = config(path, screen)?;
+                let (policy, report) = load_policy((&config).into(), clock);
+                let name = format!("the policy in `{}`", config.policy.directory.display());
+                or_show(policy, &report, name, screen)
+            }
+            Self::Directory(alone) => {
+                let (policy, report) = load_policy(alone.place(), clock);
+                let name = format!("the policy in `{}`", alone.directory.display());
+                or_show(policy, &report, name, screen)
+            }
+        }
+    }
+}
+
+/// Loads the configuration in `path`. Findings that keep it from loading are shown.
+pub(super) fn config(path: &Path, screen: &mut Screen<'_>) -> Result<Config, CommandError> {
+    let (config, report) = Config::load(path);
+    or_show(config, &report, format!("the configuration `{}`", path.display()), screen)
+}
+
+fn or_show<T>(
+    loaded: Option<T>,
+    report: &Report,
+    what: String,
+    screen: &mut Screen<'_>,
+) -> Result<T, CommandError> {
+    match loaded {
+        Some(loaded) => Ok(loaded),
+        None => {
+            findings::show(report, To::Aside, screen)?;
+            Err(CommandError::DoesNotLoad { what })
+        }
+    }
+}

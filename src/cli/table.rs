@@ -1,0 +1,69 @@
+//! Columns that align on a terminal, Chinese characters being two cells wide.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::screen::{Screen, Tone};
+
+/// What stands for a character that a terminal must not be sent.
+const REPLACEMENT: char = '\u{fffd}';
+
+/// A cell: its text and its tone.
+pub(super) type Cell = (Option<Tone>, String);
+
+/// Rows of cells, printed with two spaces between columns.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().map(|(tone, text)| (tone, shown(&text))).collect());
+    }
+
+    /// The lines, each indented by `indent` spaces and without spaces at its end.
+    pub(super) fn lines(&self, screen: &Screen<'_>, indent: usize) -> Vec<String> {
+        let mut widths: Vec<usize> = Vec::new();
+        for row in &self.rows {
+            // Nothing stands behind the last cell of a row, so that it needs no column.
+            let padded = row.len().saturating_sub(1);
+            for (column, (_, text)) in row.iter().take(padded).enumerate() {
+                match widths.get_mut(column) {
+                    Some(width) => *width = text.width().max(*width),
+                    None => widths.push(text.width()),
+                }
+            }
+        }
+        self.rows.iter().map(|row| line(screen, indent, row, &widths)).collect()
+    }
+}
+
+fn line(screen: &Screen<'_>, indent: usize, row: &[Cell], widths: &[usize]) -> String {
+    let mut line = " ".repeat(indent);
+    let mut owed = 0;
+    for ((tone, text), width) in row.iter().zip(widths.iter().chain(std::iter::repeat(&0))) {
+        if !text.is_empty() {
+            line.push_str(&" ".repeat(owed));
+            owed = 0;
+            line.push_str(&tone.map_or_else(|| text.clone(), |tone| screen.paint(tone, text)));
+        }
+        owed += width.saturating_sub(text.width()) + 2;
+    }
+    line
+}
+
+/// A plain cell.
+pub(super) fn plain(text: impl Into<String>) -> Cell {
+    (None, text.into())
+}
+
+/// A cell with a tone.
+pub(super) fn toned(tone: Tone, text: impl Into<String>) -> Cell {
+    (Some(tone), text.into())
+}
+
+/// `text` without characters that move a terminal's cursor or switch its modes.
+pub(super) fn shown(text: &str) -> String {
+    // A control character has no width.
+    text.chars().map(|c| if c.width().is_none() { REPLACEMENT } else { c }).collect()
+}

@@ -1,0 +1,625 @@
+use std::fs;
+use std::io::{Read as _, Write};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use super::*;
+use crate::kernel::time::{ManualClock, Timestamp};
+
+/// What a command did.
+#[derive(Debug)]
+struct Ran {
+    exit: u8,
+    out: String,
+    err: String,
+}
+
+/// A Monday and a workday, in the morning at Huangshan.
+fn now() -> Timestamp {
+    "2026-06-01T01:30:00Z".parse().unwrap()
+}
+
+/// Runs a command line as `main` does, but for the streams.
+fn pinegate(line: &[&str]) -> Ran {
+    let arguments = Arguments::try_parse_from(std::iter::once(&"pinegate").chain(line)).unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut screen = Screen::plain(&mut out, &mut err);
+    let exit = dispatch(&arguments.command, &clock, &mut screen).unwrap_or_else(|error| screen.fail(&error));
+    let exit = screen.finish(exit).code();
+    drop(screen);
+    Ran { exit, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
+}
+
+fn json(ran: &Ran) -> serde_json::Value {
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/policies");
+
+/// A copy of the example policies, to break.
+fn policies(directory: &Path) -> PathBuf {
+    let to = directory.join("policies");
+    fs::create_dir(&to).unwrap();
+    for entry in fs::read_dir(POLICIES).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    to
+}
+
+fn edit(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{from} in {}", file.display());
+    fs::write(file, text.replacen(from, to, 1)).unwrap();
+}
+
+/// A whole configuration: certificates, keys, policies, `config/gateway.toml`.
+fn city(directory: &Path) -> String {
+    policies(directory);
+    let certs = directory.join("certs");
+    let certs = certs.to_str().unwrap();
+    for line in [
+        vec!["pki", "init", "--dir", certs],
+        vec!["pki", "server", "--dir", certs, "--name", "localhost"],
+        vec![
+            "pki",
+            "client",
+            "--dir",
+            certs,
+            "--system",
+            "sys:minzheng-aid",
+            "--department",
+            "dept:minzheng",
+        ],
+        vec!["pki", "token-key", "--dir", certs, "--kid", "dev-1"],
+    ] {
+        let ran = pinegate(&line);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+    }
+    fs::create_dir(directory.join("config")).unwrap();
+    let config = directory.join("config/gateway.toml");
+    fs::write(&config, GATEWAY).unwrap();
+    config.to_str().unwrap().to_owned()
+}
+
+const GATEWAY: &str = r#"
+[listen]
+addresses = ["127.0.0.1:0"]
+[tls]
+certificate = "../certs/server.pem"
+key = "../certs/server.key"
+client_ca = "../certs/ca.pem"
+crls = ["../certs/crl.pem"]
+[identity]
+trust_domain = "city.example"
+[purpose]
+issuer = "https://platform.city.example"
+audience = "pinegate"
+jwks = "../certs/tokens/jwks.json"
+algorithms = ["ES256"]
+[policy]
+directory = "../policies"
+zone = "Asia/Shanghai"
+[audit]
+directory = "../audit"
+node = "gate-1"
+[metrics]
+address = "127.0.0.1:0"
+[admin]
+socket = "../admin.sock"
+[[upstream]]
+id = "platform"
+url = "http://127.0.0.1:1"
+[[route]]
+method = "GET"
+path = "/population/residents"
+resource = "population.resident"
+action = "query"
+upstream = "platform"
+parameters = { area = "query:area" }
+"#;
+
+#[test]
+fn the_command_line_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn every_command_teaches() {
+    fn visit(command: &clap::Command, path: &mut Vec<String>) {
+        path.push(command.get_name().to_owned());
+        assert!(command.get_about().is_some(), "{path:?} says what it does");
+        if !command.has_subcommands() || path.len() == 1 {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Examples"), "{path:?} has examples");
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                assert!(argument.get_help().is_some(), "{path:?} {} says what it is", argument.get_id());
+            }
+        }
+        for flag in ["-h", "--help"] {
+            let line = path.iter().map(String::as_str).chain([flag]);
+            let help = Arguments::command().term_width(100).try_get_matches_from(line).unwrap_err();
+            assert_eq!(help.exit_code(), 0);
+            let name = format!("help {} {flag}", path.join(" ")).replace([' ', '-'], "_");
+            insta::assert_snapshot!(name, help.render().to_string());
+        }
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            visit(inner, path);
+        }
+        path.pop();
+    }
+    visit(&Arguments::command(), &mut Vec::new());
+}
+
+#[test]
+fn wrong_command_lines_exit_2() {
+    for line in [
+        "chekc",
+        "check --polices x",
+        "check --policies a --config b",
+        "check --zone Asia/Shanghai",
+        "explain --system minzheng --resource a.b --purpose c.d",
+        "explain --system sys:a --resource a.b --purpose c.d --at tomorrow",
+        "explain --system sys:a --resource a.b --purpose c.d --param area",
+        "pki client --system sys:a",
+        "pki client --system sys:a --department dept:b --san-dns c.example",
+        "token mint --key a --kid b --certificate c --system sys:d --purpose e.f --lifetime 25h",
+    ] {
+        let error =
+            Arguments::try_parse_from(std::iter::once("pinegate").chain(line.split(' '))).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+}
+
+#[test]
+fn the_example_policies_have_no_errors() {
+    let ran = pinegate(&["check", "--policies", POLICIES, "--json"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let report = json(&ran);
+    assert_eq!((&report["ok"], &report["errors"]), (&true.into(), &0.into()));
+    assert_eq!(report["policy"]["resources"], 5);
+    assert_eq!(report["policy"]["engine"], "native");
+    assert_eq!(report["policy"]["digest"].as_str().unwrap().len(), 64);
+}
+
+/// A policy directory with mistakes in its grants alone, where words can be resolved.
+fn broken_grants(directory: &Path) -> PathBuf {
+    let policies = policies(directory);
+    let grants = policies.join("grants.csv");
+    edit(&grants, "sys:minzheng-aid, population", "sys:minzheng-aidd, population");
+    edit(
+        &grants,
+        "query, utility.account, @basic|address;rows<=100",
+        "query, 用途, @basic|地址:clear;rows<=x",
+    );
+    edit(&grants, "g, dept:minzheng, group:livelihood", "g, dept:minzheng，group:livelihood");
+    edit(&grants, "2020-01-01/2020-12-31", "2020-12-31/2020-01-01");
+    policies
+}
+
+fn without(directory: &Path, text: &str) -> String {
+    text.replace(directory.to_str().unwrap(), "DIR")
+}
+
+#[test]
+fn a_broken_directory_shows_everything_in_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies = broken_grants(directory.path());
+    let ran = pinegate(&["check", "--policies", policies.to_str().unwrap()]);
+    assert_eq!((ran.exit, ran.err.as_str()), (1, ""));
+    insta::assert_snapshot!(without(directory.path(), &ran.out));
+}
+
+#[test]
+fn errors_in_several_files_come_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies = broken_grants(directory.path());
+    edit(&policies.join("catalog.toml"), r#"label = "姓名", level = 2"#, r#"label = "姓名", level = 7"#);
+    fs::remove_file(policies.join("model.conf")).unwrap();
+    let ran = pinegate(&["check", "--policies", policies.to_str().unwrap()]);
+    assert!(ran.out.contains("model.conf"), "{}", ran.out);
+    fs::copy(format!("{POLICIES}/model.conf"), policies.join("model.conf")).unwrap();
+    edit(&policies.join("model.conf"), "[matchers]", "[matcher]");
+    let ran = pinegate(&["check", "--policies", policies.to_str().unwrap()]);
+    assert_eq!(ran.exit, 1);
+    insta::assert_snapshot!(without(directory.path(), &ran.out));
+}
+
+#[test]
+fn findings_for_machines() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies = broken_grants(directory.path());
+    let ran = pinegate(&["check", "--json", "--policies", policies.to_str().unwrap()]);
+    assert_eq!(ran.exit, 1);
+    let report = json(&ran);
+    assert_eq!(report["ok"], false);
+    assert!(report.get("policy").is_none(), "a policy that does not load has no digest");
+    let findings = report["findings"].as_array().unwrap();
+    let counted = report["errors"].as_u64().unwrap() + report["warnings"].as_u64().unwrap();
+    assert_eq!(u64::try_from(findings.len()), Ok(counted));
+    let first = findings.iter().find(|finding| finding["code"] == "unknown-system").unwrap();
+    assert_eq!((&first["line"], &first["column"], &first["end_column"]), (&8.into(), &18.into(), &35.into()));
+    assert_eq!(first["help"], "did you mean `sys:minzheng-aid`?");
+}
+
+#[test]
+fn a_whole_configuration_is_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    let ran = pinegate(&["check", "--config", &config]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let digest = without_digests(&without(directory.path(), &ran.out));
+    insta::assert_snapshot!(digest);
+}
+
+#[test]
+fn a_pseudonym_without_a_key_is_found_before_the_first_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    edit(&directory.path().join("policies/grants.csv"), "|phone|birth_date", "|phone:pseudonym|birth_date");
+    let ran = pinegate(&["check", "--config", &config, "--json"]);
+    let report = json(&ran);
+    let found =
+        report["findings"].as_array().unwrap().iter().find(|it| it["code"] == "pseudonym-key-missing");
+    assert_eq!((ran.exit, &found.unwrap()["line"]), (1, &8.into()));
+    fs::write(directory.path().join("config/pseudonym.key"), [7; 32]).unwrap();
+    edit(Path::new(&config), "zone =", "pseudonym_key = \"pseudonym.key\"\nzone =");
+    assert_eq!(pinegate(&["check", "--config", &config]).exit, 0);
+}
+
+/// Digests as `…`, so that they may change with the examples.
+fn without_digests(text: &str) -> String {
+    let word = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let line =
+        |line: &str| line.split(' ').map(|it| if word(it) { "…" } else { it }).collect::<Vec<_>>().join(" ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn configuration_and_policy_errors_come_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    edit(Path::new(&config), "node = \"gate-1\"", "node = \"Gate 1\"\nnodes = 3");
+    edit(&directory.path().join("policies/grants.csv"), "sys:minzheng-aid, pop", "sys:minzheng-aidd, pop");
+    let ran = pinegate(&["check", "--config", &config, "--json"]);
+    assert_eq!(ran.exit, 1);
+    let report = json(&ran);
+    let files: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().filter_map(|it| it["file"].as_str()).collect();
+    for file in ["gateway.toml", "grants.csv"] {
+        assert!(files.iter().any(|found| found.ends_with(file)), "{file} in {files:?}");
+    }
+}
+
+#[test]
+fn nothing_is_served_with_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    let broken = directory.path().join("policies/grants.csv");
+    edit(&broken, "sys:minzheng-aid, pop", "sys:minzheng-aidd, pop");
+    let ran = pinegate(&["run", "--config", &config]);
+    assert_eq!((ran.exit, ran.out.as_str()), (64, ""));
+    assert!(ran.err.contains("unknown system `sys:minzheng-aidd`"), "{}", ran.err);
+    edit(Path::new(&config), "[admin]", "[admim]");
+    let ran = pinegate(&["run", "--config", &config]);
+    assert_eq!(ran.exit, 64);
+    assert!(ran.err.contains("did you mean `admin`?"), "{}", ran.err);
+    let ran =
+        pinegate(&["explain", "--config", &config, "--system=sys:a", "--resource=a.b", "--purpose=c.d"]);
+    assert_eq!((ran.exit, ran.out.as_str()), (64, ""));
+}
+
+fn explain(line: &str) -> Ran {
+    let mut words = vec!["explain", "--policies", POLICIES];
+    words.extend(line.split(' '));
+    pinegate(&words)
+}
+
+const AID: &str = "--system sys:minzheng-aid --resource population.resident";
+
+#[test]
+fn a_permit_is_explained() {
+    let ran = explain(&format!("{AID} --purpose social-aid.review --param area=341002"));
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ran.out);
+}
+
+#[test]
+fn a_refusal_is_explained() {
+    let ran = explain(&format!("{AID} --purpose licence.review --param area=330100"));
+    assert_eq!((ran.exit, ran.err.as_str()), (1, ""));
+    insta::assert_snapshot!(ran.out);
+}
+
+#[test]
+fn refusals_have_the_code_that_a_caller_gets() {
+    let water = "--system sys:water-billing --resource legal.enterprise --purpose utility.account";
+    for (line, code) in [
+        (format!("{AID} --purpose licence.review --param area=341002"), "purpose-not-granted"),
+        (format!("{AID} --purpose social-aid.revieww --param area=341002"), "purpose-unknown"),
+        (format!("{AID} --purpose social-aid.review"), "scope-parameter"),
+        (format!("{AID} --purpose social-aid.review --param area=3410 --param area=3410"), "scope-parameter"),
+        (
+            format!("{AID} --purpose social-aid.review --param area=3410 --fields name|email"),
+            "scope-exceeded",
+        ),
+        (format!("{water} --at 2026-10-01T09:00"), "grant-outside-window"),
+        (format!("{water} --at 2026-06-01T08:29:59"), "grant-outside-window"),
+        (format!("{water} --at 2027-01-04T09:00"), "grant-expired"),
+        (format!("{water} --at 2025-12-31T09:00:00+08:00"), "grant-not-yet-valid"),
+        (format!("{water} --grant WT-2026-0003"), "grant-none"),
+        (
+            "--system sys:minzheng-old --resource spatial.parcel --purpose licence.review".to_owned(),
+            "identity-disabled",
+        ),
+        (
+            "--system sys:minzheng-aid --resource population.adoption --purpose licence.review".to_owned(),
+            "resource-unknown",
+        ),
+        (
+            "--system sys:minzheng-aid --resource no.such --purpose licence.review".to_owned(),
+            "resource-unknown",
+        ),
+    ] {
+        let ran = explain(&format!("{line} --json"));
+        assert_eq!((ran.exit, &json(&ran)["code"]), (1, &code.into()), "{line}");
+        assert_eq!(explain(&line).exit, 1);
+    }
+    let ran = explain(&format!("{water} --at 2026-06-01T08:30 --json"));
+    assert_eq!((ran.exit, &json(&ran)["grants"][0]), (0, &"WT-2026-0004".into()));
+}
+
+#[test]
+fn a_misspelt_system_is_named() {
+    let ran =
+        explain("--system sys:minzheng-aidd --resource population.resident --purpose social-aid.review");
+    assert_eq!((ran.exit, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("did you mean `sys:minzheng-aid`?"), "{}", ran.err);
+}
+
+#[test]
+fn values_that_may_not_be_recorded_are_not_shown() {
+    let ran = explain(
+        "--system sys:water-billing --resource population.resident --action verify --purpose utility.account --param id_card=341002199001011234 --all",
+    );
+    assert!(!ran.out.contains("341002199001011234"), "{}", ran.out);
+}
+
+/// A gate that takes one connection to its admin socket, answers as told, and returns what it was sent.
+fn gate(socket: &Path, answer: &'static str) -> JoinHandle<String> {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut byte = [0];
+        while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+            request.push(byte[0]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(request).unwrap()
+    })
+}
+
+macro_rules! reply {
+    ($status:literal, $body:literal) => {
+        concat!(
+            "HTTP/1.1 ",
+            $status,
+            "\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n",
+            $body
+        )
+    };
+}
+
+#[test]
+fn reload_says_what_the_gate_answers() {
+    for (answer, exit, said) in [
+        (reply!("200 OK", r#"{"applied":true,"revision":2,"policy":""}"#), 0, "reloaded, revision 2"),
+        (
+            reply!("200 OK", r#"{"applied":true,"revision":2,"policy":"00"}"#),
+            0,
+            "serves policy 00, which is not what",
+        ),
+        (
+            reply!("409 Conflict", r#"{"applied":false,"report":"grants.csv:1:1: error"}"#),
+            1,
+            "  grants.csv:1:1: error",
+        ),
+        (reply!("500 No", "{}"), 70, "status 500"),
+        (reply!("200 OK", "applied"), 70, "gave no answer that this program understands"),
+        ("", 69, "cannot be reached"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let config = city(directory.path());
+        let gate = gate(&directory.path().join("admin.sock"), answer);
+        let ran = pinegate(&["reload", "--config", &config]);
+        assert_eq!(ran.exit, exit, "{ran:?}");
+        assert!(format!("{}{}", ran.out, ran.err).contains(said), "{said}: {ran:?}");
+        assert!(gate.join().unwrap().starts_with("POST /reload HTTP/1.1\r\n"));
+    }
+}
+
+#[test]
+fn reload_without_a_gate_exits_69() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    let ran = pinegate(&["reload", "--config", &config]);
+    assert_eq!(ran.exit, 69, "{ran:?}");
+    assert!(ran.err.contains("help: is the gate running"), "{}", ran.err);
+}
+
+#[test]
+fn reload_asks_no_gate_with_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    let listener = UnixListener::bind(directory.path().join("admin.sock")).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    edit(&directory.path().join("policies/grants.csv"), "sys:minzheng-aid, pop", "sys:minzheng-aidd, pop");
+    let ran = pinegate(&["reload", "--config", &config, "--json"]);
+    assert_eq!((ran.exit, &json(&ran)["applied"]), (1, &false.into()));
+    assert!(listener.accept().is_err(), "nobody has come");
+}
+
+#[test]
+fn a_minted_token_is_alone_and_verifies() {
+    use crate::identity::CertificateFacts;
+    use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules, TokenVerifier};
+    use crate::kernel::diagnostic::Source;
+    use crate::kernel::id::SystemId;
+    use rustls_pki_types::pem::PemObject as _;
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (key, certificate) = (file("certs/tokens/dev-1.key"), file("certs/clients/minzheng-aid.pem"));
+    let line = [
+        "token",
+        "mint",
+        "--key",
+        &key,
+        "--kid",
+        "dev-1",
+        "--certificate",
+        &certificate,
+        "--system",
+        "sys:minzheng-aid",
+        "--purpose",
+        "social-aid.review",
+        "--scope",
+        "name|phone",
+        "--grant",
+        "HS-2026-0117",
+        "--config",
+        &config,
+    ];
+    let ran = pinegate(&line);
+    assert_eq!((ran.exit, ran.err.as_str(), ran.out.lines().count()), (0, "", 1));
+    let jwks = fs::read_to_string(file("certs/tokens/jwks.json")).unwrap();
+    let (keys, _) = KeySet::from_jwks(&Source::new("jwks.json", jwks), &SignatureAlgorithm::ALL).unwrap();
+    let verifier = TokenVerifier::new(
+        vec![Issuer { name: Arc::from("https://platform.city.example"), keys }],
+        TokenRules {
+            audiences: vec![Arc::from("pinegate")],
+            leeway: std::time::Duration::from_secs(1),
+            max_lifetime: crate::app::assemble::MAX_TOKEN_LIFETIME,
+            remembered: std::num::NonZeroUsize::MIN,
+        },
+    );
+    let der = rustls_pki_types::CertificateDer::from_pem_file(&certificate).unwrap();
+    let facts = CertificateFacts::read(&der).unwrap();
+    let system = SystemId::parse("sys:minzheng-aid").unwrap();
+    let token = verifier.verify(ran.out.trim_end(), &system, &facts, now()).unwrap();
+    assert_eq!(token.purpose.as_str(), "social-aid.review");
+    assert_eq!(token.grants.as_ref().map(Vec::len), Some(1));
+    // Another system's certificate is warned of, beside the token.
+    let mut other = line;
+    other[9] = "sys:water-billing";
+    let ran = pinegate(&other);
+    assert_eq!((ran.exit, ran.out.lines().count()), (0, 1));
+    assert!(ran.err.contains("warning: "), "{}", ran.err);
+}
+
+#[test]
+fn nothing_is_overwritten_unasked() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().to_str().unwrap();
+    assert_eq!(pinegate(&["pki", "init", "--dir", dir]).exit, 0);
+    let ran = pinegate(&["pki", "init", "--dir", dir]);
+    assert_eq!(ran.exit, 1);
+    assert!(ran.err.contains("--overwrite"), "{}", ran.err);
+    assert_eq!(pinegate(&["pki", "init", "--dir", dir, "--overwrite"]).exit, 0);
+    assert_eq!(pinegate(&["pki", "revoke", "nobody", "--dir", dir]).exit, 1);
+    let line = ["pki", "client", "--dir", dir, "--system", "sys:a", "--department", "dept:b", "--json"];
+    let ran = pinegate(&line);
+    let serial = json(&ran)["serial"].as_str().unwrap().to_owned();
+    assert!(pinegate(&["pki", "revoke", &serial, "--dir", dir]).out.contains(&serial));
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = pinegate(&["completions", shell]);
+        assert_eq!(ran.exit, 0);
+        assert!(ran.out.contains("trust-domain"), "{shell}");
+    }
+}
+
+/// A stream that fails in one way.
+struct Failing(std::io::ErrorKind);
+
+impl Write for Failing {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_changes_no_exit_code() {
+    for (kind, policies, exit) in [
+        (std::io::ErrorKind::BrokenPipe, POLICIES, 0),
+        (std::io::ErrorKind::BrokenPipe, "/nowhere", 1),
+        (std::io::ErrorKind::StorageFull, POLICIES, 70),
+    ] {
+        let arguments = Arguments::try_parse_from(["pinegate", "check", "--policies", policies]).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
+        let mut err = Vec::new();
+        let mut screen = Screen::new(Box::new(Failing(kind)), Box::new(&mut err));
+        let done = dispatch(&arguments.command, &clock, &mut screen);
+        let ended = done.unwrap_or_else(|error| screen.fail(&error));
+        assert_eq!(screen.finish(ended).code(), exit, "{kind}");
+    }
+}
+
+#[test]
+fn columns_align_and_controls_do_not_pass() {
+    use super::table::{Table, plain};
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let screen = Screen::plain(&mut out, &mut err);
+    let mut table = Table::default();
+    table.row([plain("名称"), plain("b"), plain("c")]);
+    table.row([plain("name\x1b[2J"), plain("民政局"), plain("c")]);
+    table.row([plain("a"), plain("a last cell takes all the room that it wants")]);
+    assert_eq!(
+        table.lines(&screen, 1),
+        [
+            " 名称      b       c",
+            " name\u{fffd}[2J  民政局  c",
+            " a         a last cell takes all the room that it wants"
+        ]
+    );
+}
+
+#[test]
+fn every_span_of_every_text_can_be_shown() {
+    use crate::kernel::diagnostic::{Diagnostic, Report, Source};
+    for text in [
+        "",
+        "\n",
+        "a",
+        "名 = 1\r\n\t人口\r\n",
+        "one\ntwo\n\n\u{7f}\u{1b}[2J\n\n\n\n\n\n九",
+        "\u{feff}a\u{301}b\n",
+    ] {
+        let source = Source::new("a.toml", text);
+        let mut report = Report::new();
+        report.add_source(&source);
+        let ends = 0..text.len() + 3;
+        for span in ends.clone().flat_map(|start| ends.clone().map(move |end| start..end)) {
+            report.push(Diagnostic::error("bad", &source, span, "名\u{1b}[2J").label("此处").help("write 1"));
+        }
+        let count = report.count(crate::kernel::diagnostic::Severity::Error);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut screen = Screen::plain(&mut out, &mut err);
+        findings::show(&report, findings::To::Output, &mut screen).unwrap();
+        assert_eq!(findings::listed(&report).len(), count);
+        drop(screen);
+        let shown = String::from_utf8(out).unwrap();
+        assert_eq!(shown.matches("error[bad]: ").count(), count, "{text:?}");
+        assert!(!shown.contains('\u{1b}'), "no escape passes to a terminal");
+    }
+}
