@@ -1,0 +1,370 @@
+//! The house rules as a test: what may import what, which crate is whose, and what must not stand
+//! anywhere. The layers themselves are read from `src/lib.rs`.
+
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use source::{Mention, Token, own_modules, path_heads, phrases, test_modules, tokens};
+
+/// Imports within a layer that are allowed, and why. Everything else goes strictly downwards.
+const IMPORTS: &[(&str, &str, &str)] = &[
+    ("cli", "app", "a command line starts what `app` wires"),
+    ("cli", "demo", "`pinegate demo` is a command"),
+    ("demo::scenario", "app", "the demonstration runs a whole gate"),
+];
+
+/// Crates that a module may name beside their owners, and why.
+const CRATES: &[(&str, &str, &str)] = &[
+    ("app::assemble", "governor", "the limiter is told which clock it runs by where it is wired"),
+    ("app::assemble", "rustls", "it carries what `tls` made to the listener"),
+    ("cli::failure", "prometheus", "it names the error of setting the metrics up, and nothing else"),
+    ("demo::platform", "tokio_rustls", "the platform takes a finished acceptor"),
+    ("demo::scenario", "prometheus", "it names the error of setting the metrics up, and nothing else"),
+    ("demo::scenario", "rustls", "it calls the gate as a department's system would"),
+    ("demo::scenario", "tokio_rustls", "it calls the gate as a department's system would"),
+];
+
+/// A crate that only some modules may name, so that it can be replaced, and its rules kept, in one
+/// place. Tests may name any.
+struct Owned {
+    name: &'static str,
+    owners: &'static [&'static str],
+    reason: &'static str,
+}
+
+const fn owned(name: &'static str, owners: &'static [&'static str], reason: &'static str) -> Owned {
+    Owned { name, owners, reason }
+}
+
+const OWNED: &[Owned] = &[
+    owned("annotate_snippets", &["cli"], "only people at a terminal see snippets"),
+    owned("casbin", &["policy"], "it can be switched off and answers true then: kept private"),
+    owned("clap", &["cli"], "the command line is one module's"),
+    owned("clap_complete", &["cli"], "the command line is one module's"),
+    owned("governor", &["quota"], "limits count in one place"),
+    owned("hyper_rustls", &["upstream"], "only the client towards the platform"),
+    owned("jsonwebtoken", &["identity"], "its defaults accept bad tokens: guarded in one place"),
+    owned("matchit", &["proxy"], "routes are matched at the edge"),
+    owned("notify", &["app"], "files are watched only by who reloads"),
+    owned("prometheus", &["telemetry"], "names and labels of metrics are a closed list"),
+    owned("rcgen", &["pki"], "only the development CA issues"),
+    owned("rustls", &["tls", "upstream", "proxy", "admin"], "listeners and clients take what `tls` made"),
+    owned(
+        "tokio_rustls",
+        &["tls", "upstream", "proxy", "admin"],
+        "listeners and clients shake hands with what `tls` made",
+    ),
+    owned("simdutf8", &["mask", "audit"], "bodies and log lines are validated where they are read"),
+    owned("toml", &["document"], "`snapshot` and `config` read files through the strict document"),
+    owned("tower", &["proxy"], "the stage list is the edge's"),
+    owned(
+        "x509_parser",
+        &["identity", "tls", "pki"],
+        "certificates are read where a peer becomes a system; `tls` checks revocation, `pki` its own work",
+    ),
+];
+
+/// What layers 0 to 2 must not name: they compute, the edge waits, reads and reports.
+const IMPURE_CRATES: &[&str] =
+    &["hyper", "hyper_util", "rustix", "tempfile", "tokio", "tokio_util", "tower", "tracing"];
+const IMPURE_PHRASES: &[&[&str]] = &[
+    &["async"],
+    &[".", "await"],
+    &["std", "::", "env"],
+    &["std", "::", "fs"],
+    &["std", "::", "process"],
+    &["std", "::", "thread"],
+    &["SystemTime"],
+    &["TcpListener"],
+    &["TcpStream"],
+    &["UdpSocket"],
+];
+/// The highest pure layer.
+const PURE: u8 = 2;
+
+/// Exceptions to purity: module, what it names, why.
+const IMPURE: &[(&str, &str, &str)] = &[];
+
+/// What marks unfinished work and tests that do not test.
+const UNFINISHED: &[&[&str]] = &[
+    &["todo", "!"],
+    &["unimplemented", "!"],
+    &["dbg", "!"],
+    // A test that does not run, and one that does not say what it expects.
+    &["#", "[", "ignore"],
+    &["should_panic"],
+];
+
+struct File {
+    /// As it stands in the repository.
+    name: String,
+    /// The modules from the crate's root, such as `policy`, `window`.
+    module: Vec<String>,
+    is_test: bool,
+    text: String,
+    tokens: Vec<Token>,
+}
+
+impl File {
+    fn top(&self) -> &str {
+        self.module.first().map_or("", String::as_str)
+    }
+
+    fn is_in(&self, module: &str) -> bool {
+        module
+            .split("::")
+            .zip(self.module.iter().map(String::as_str).chain(std::iter::repeat("")))
+            .all(|(wanted, own)| wanted == own)
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files under `directory`, in order; none where it does not exist.
+fn walk(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let below = |path: PathBuf| if path.is_dir() { walk(&path) } else { vec![path] };
+    paths.into_iter().flat_map(below).collect()
+}
+
+fn name(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned()
+}
+
+fn rust_files(directory: &str) -> Vec<File> {
+    let is_rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    let read = |path: PathBuf| {
+        let name = name(&path);
+        let module = name.trim_end_matches(".rs").split('/').skip(1).map(str::to_owned).collect();
+        let text = fs::read_to_string(&path).unwrap();
+        let tokens = tokens(&text);
+        File { name, module, is_test: directory != "src", text, tokens }
+    };
+    let mut files: Vec<File> = walk(&root().join(directory)).into_iter().filter(is_rust).map(read).collect();
+    let test_only: Vec<Vec<String>> = files
+        .iter()
+        .flat_map(|file| {
+            test_modules(&file.tokens).into_iter().map(|name| [file.module.clone(), vec![name]].concat())
+        })
+        .collect();
+    for file in &mut files {
+        file.is_test |= test_only.iter().any(|module| file.module.starts_with(module));
+    }
+    files
+}
+
+/// The library's files apart from `lib.rs` and `main.rs`, which see everything.
+fn modules() -> Vec<File> {
+    let files = rust_files("src");
+    assert!(files.len() > 20, "the sources are not where they should be");
+    files.into_iter().filter(|file| !matches!(file.top(), "lib" | "main")).collect()
+}
+
+/// The layer of each top module, as `src/lib.rs` says by `// layer N` above `pub mod`.
+fn layers() -> BTreeMap<String, u8> {
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let mut layers = BTreeMap::new();
+    let mut current = None;
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("// layer ") {
+            let number = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+            current = Some(number.parse().unwrap());
+        } else if let Some(name) = line.strip_prefix("pub mod ").or_else(|| line.strip_prefix("mod ")) {
+            let layer = current.unwrap_or_else(|| panic!("`{line}` stands under no layer"));
+            layers.insert(name.trim_end_matches(';').to_owned(), layer);
+        }
+    }
+    layers
+}
+
+fn assert_none(faults: &[String], rule: &str) {
+    assert!(faults.is_empty(), "{rule}:\n  {}", faults.join("\n  "));
+}
+
+#[test]
+fn every_module_has_a_layer() {
+    let layers = layers();
+    let tops: BTreeSet<String> = modules().iter().map(|file| file.top().to_owned()).collect();
+    assert_eq!(layers.into_keys().collect::<BTreeSet<_>>(), tops);
+}
+
+#[test]
+fn imports_go_strictly_downwards() {
+    let layers = layers();
+    let mut faults = Vec::new();
+    for file in modules() {
+        for mention in own_modules(&file.tokens, file.module.len()) {
+            let (from, to) = (file.top(), mention.name.as_str());
+            let Some(lower) = layers.get(to) else { continue };
+            let is_excepted = IMPORTS.iter().any(|&(module, other, _)| file.is_in(module) && other == to);
+            if from != to && *lower >= layers[from] && !is_excepted {
+                let (own, line) = (layers[from], mention.line);
+                faults.push(format!(
+                    "{}:{line}: `{from}` (layer {own}) names `{to}` (layer {lower})",
+                    file.name
+                ));
+            }
+        }
+    }
+    assert_none(&faults, "a module imports only strictly lower layers, never a sibling");
+}
+
+#[test]
+fn crates_stay_with_their_owners() {
+    let mut faults = Vec::new();
+    for file in modules().iter().filter(|file| !file.is_test) {
+        for mention in path_heads(&file.tokens).into_iter().filter(|mention| !mention.is_test) {
+            let Some(rule) = OWNED.iter().find(|rule| rule.name == mention.name) else { continue };
+            let is_excepted =
+                CRATES.iter().any(|&(module, other, _)| file.is_in(module) && other == mention.name);
+            if !is_excepted && !rule.owners.iter().any(|owner| file.is_in(owner)) {
+                let (owners, reason) = (rule.owners.join("`, `"), rule.reason);
+                let place = format!("{}:{}", file.name, mention.line);
+                faults.push(format!("{place}: `{}` belongs to `{owners}`: {reason}", rule.name));
+            }
+        }
+    }
+    assert_none(&faults, "a crate is named only by its owners");
+}
+
+#[test]
+fn owned_crates_are_dependencies() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, dependencies) = manifest.split_once("[dependencies]").unwrap();
+    let names: BTreeSet<String> = dependencies
+        .lines()
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| Some(line.split_once('=')?.0.trim().replace('-', "_")))
+        .collect();
+    let unknown: Vec<String> = OWNED
+        .iter()
+        .map(|rule| rule.name)
+        .chain(IMPURE_CRATES.iter().copied())
+        .filter(|name| !names.contains(*name))
+        .map(str::to_owned)
+        .collect();
+    assert_none(&unknown, "a rule about a crate that is no dependency guards nothing");
+}
+
+#[test]
+fn the_lower_layers_are_pure() {
+    let layers = layers();
+    let mut faults = Vec::new();
+    let pure = |file: &&File| !file.is_test && layers.get(file.top()).is_some_and(|&layer| layer <= PURE);
+    for file in modules().iter().filter(pure) {
+        let heads = path_heads(&file.tokens).into_iter();
+        let crates = heads
+            .filter(|mention| IMPURE_CRATES.contains(&mention.name.as_str()) && !mention.is_test)
+            .map(|mention| (mention.name, mention.line));
+        let spoken = IMPURE_PHRASES.iter().flat_map(|words| {
+            let places = phrases(&file.tokens, words).into_iter().filter(|(_, is_test)| !is_test);
+            places.map(|(line, _)| (words.concat(), line))
+        });
+        for (what, line) in crates.chain(spoken) {
+            if !IMPURE.iter().any(|(module, name, _)| file.is_in(module) && *name == what) {
+                faults.push(format!("{}:{line}: `{what}`", file.name));
+            }
+        }
+    }
+    assert_none(&faults, "layers 0 to 2 do not wait, read files or sockets, ask the clock or log");
+}
+
+#[test]
+fn nothing_is_left_unfinished_or_ignored() {
+    let mut faults = Vec::new();
+    for file in ["src", "tests", "benches", "fuzz"].into_iter().flat_map(rust_files) {
+        if file.name.starts_with("fuzz/target/") {
+            continue;
+        }
+        for words in UNFINISHED {
+            for (line, _) in phrases(&file.tokens, words) {
+                faults.push(format!("{}:{line}: `{}`", file.name, words.concat()));
+            }
+        }
+        for (line, text) in (1..).zip(file.text.lines()) {
+            // Put together here so that this file does not find itself.
+            for word in [["TO", "DO"], ["FIX", "ME"]].map(|halves| halves.concat()) {
+                if text.contains(&word) {
+                    faults.push(format!("{}:{line}: `{word}`", file.name));
+                }
+            }
+        }
+        if file.name.ends_with("/mod.rs") {
+            faults.push(format!("{}: a module is `foo.rs`, not `foo/mod.rs`", file.name));
+        }
+    }
+    assert_none(&faults, "what is in the tree is finished, and every test runs");
+}
+
+#[test]
+fn no_file_names_a_machine() {
+    const TEXT: [&str; 14] =
+        ["rs", "toml", "md", "csv", "conf", "json", "txt", "yml", "yaml", "sh", "py", "js", "html", "snap"];
+    const DIRECTORIES: [&str; 11] =
+        ["src", "tests", "benches", "docs", "policies", "config", "certs", "fuzz", ".ci", ".cargo", "peers"];
+    let at_root =
+        fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let below = DIRECTORIES.iter().flat_map(|directory| walk(&root().join(directory)));
+    let is_text = |path: &PathBuf| {
+        // A file without an extension is a script, a licence or a Dockerfile.
+        path.extension().is_none_or(|extension| TEXT.iter().any(|&text| extension == text))
+    };
+    let machine: Vec<String> =
+        ["home", "root", "work", "Users"].iter().map(|word| format!("/{word}/")).collect();
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    for path in at_root.chain(below).filter(is_text) {
+        let name = name(&path);
+        // In a linked work tree `.git` is a file; what it says is in no commit.
+        if name.contains("target/") || name == ".git" {
+            continue;
+        }
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        seen += 1;
+        for (line, text) in (1..).zip(text.lines()) {
+            let begins_a_path =
+                |at: usize| !text.get(..at).is_some_and(|before| before.ends_with(is_path_character));
+            for word in &machine {
+                if text.match_indices(word.as_str()).any(|(at, _)| begins_a_path(at)) {
+                    faults.push(format!("{name}:{line}: `{word}`"));
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "the files are not where they should be");
+    assert_none(&faults, "no file names a path of one machine");
+}
+
+/// Whether a `/` after `c` goes on with a path or address instead of beginning one.
+fn is_path_character(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '}' | '~')
+}
+
+/// What a file names, of one kind.
+type NamesOf = fn(&File) -> BTreeSet<Mention>;
+
+#[test]
+fn exceptions_are_needed_and_have_reasons() {
+    let files = modules();
+    let imports: NamesOf = |file| own_modules(&file.tokens, file.module.len());
+    let heads: NamesOf = |file| path_heads(&file.tokens);
+    let mut faults = Vec::new();
+    for (exceptions, names) in [(IMPORTS, imports), (CRATES, heads), (IMPURE, heads)] {
+        for (module, other, reason) in exceptions {
+            let own: Vec<&File> = files.iter().filter(|file| file.is_in(module)).collect();
+            let is_needed = own.iter().any(|file| names(file).iter().any(|mention| mention.name == *other));
+            let is_written = own.iter().any(|file| !file.tokens.is_empty());
+            if reason.is_empty() || is_written && !is_needed {
+                faults.push(format!("`{module}` names no `{other}`"));
+            }
+        }
+    }
+    assert_none(&faults, "an exception that nobody needs is a hole");
+}
