@@ -11,7 +11,7 @@ use super::assemble::{Assembled, assemble};
 use super::run::lifecycle_of;
 use crate::admin::{Operations, Readiness, Reloaded};
 use crate::audit::{Entry, ParsedRecord};
-use crate::config::Config;
+use crate::config::{Bounds, Config, ReloadTrigger};
 use crate::journal::{Observer, read};
 use crate::kernel::diagnostic::Severity;
 use crate::kernel::id::{GrantId, ResourceId, SystemId};
@@ -116,12 +116,19 @@ impl Operator {
     /// What a reload cannot change is said aloud rather than passed over.
     fn warn_of_restart(&self, new: &Config) {
         let old = self.config();
+        // These two are of the snapshot and take effect with it.
+        let lasting =
+            Bounds { requests: old.bounds.requests, whole_reply: old.bounds.whole_reply, ..new.bounds };
+        let watched = |config: &Config| {
+            (config.policy.reload == ReloadTrigger::Watch).then(|| config.policy.directory.clone())
+        };
         let changed = [
             ("[listen]", old.listen != new.listen),
             ("[metrics]", old.metrics.address != new.metrics.address),
             ("[admin]", old.admin.socket != new.admin.socket),
             ("[audit]", old.audit.directory != new.audit.directory || old.audit.node != new.audit.node),
-            ("[bounds]", format!("{:?}", old.bounds) != format!("{:?}", new.bounds)),
+            ("[bounds]", format!("{:?}", old.bounds) != format!("{:?}", lasting)),
+            ("[policy]", watched(&old) != watched(new)),
             (
                 "[telemetry]",
                 old.telemetry.log != new.telemetry.log || old.telemetry.format != new.telemetry.format,

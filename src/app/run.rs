@@ -228,12 +228,13 @@ fn listen_unix(path: &Path) -> Result<UnixListener, RunError> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    // A socket has a mode only once it is bound: it is bound where nobody else can reach it, and moved.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let private = tempfile::Builder::new().prefix(".gate-").tempdir_in(directory).map_err(failed)?;
+    let bound = private.path().join("s");
+    let listener = UnixListener::bind(&bound).map_err(failed)?;
+    std::fs::set_permissions(&bound, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    std::fs::rename(&bound, path).map_err(failed)?;
     Ok(listener)
 }
 

@@ -22,6 +22,9 @@ use crate::kernel::time::TimeZone;
 /// The shortest key of keyed pseudonyms, in bytes: the output length of its hash (RFC 2104, section 3).
 const MIN_PSEUDONYM_KEY_BYTES: usize = 32;
 
+/// The most that clocks of issuer and gate may be apart.
+const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
 /// The JOSE algorithms a purpose token may be signed with.
 const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "PS256", "RS256"];
 
@@ -170,6 +173,8 @@ impl<'d, 's> Reader<'d, 's> {
         }
         if !table.has("addresses") {
             table.missing("addresses", "a list such as `[\"0.0.0.0:8443\"]`");
+        } else if table.texts("addresses").is_empty() {
+            table.bad_value("addresses", table.span(), &"at least one address, such as `[\"0.0.0.0:8443\"]`");
         }
         table.finish();
         (!addresses.is_empty()).then_some(addresses)
@@ -251,7 +256,17 @@ impl<'d, 's> Reader<'d, 's> {
         if !table.has("algorithms") {
             table.missing("algorithms", "a list such as `[\"ES256\", \"EdDSA\"]`");
         }
+        if table.has("algorithms") && table.texts("algorithms").is_empty() {
+            table.bad_value(
+                "algorithms",
+                table.span(),
+                &"at least one of `ES256`, `EdDSA`, `PS256` and `RS256`",
+            );
+        }
         let leeway = duration(&table, "leeway", Duration::from_secs(30));
+        if leeway > MAX_LEEWAY {
+            table.bad_value("leeway", table.span(), &"at most `5m`: more would keep ended tokens alive");
+        }
         let metadata_url = table.parsed("metadata_url", visible_ascii).map(|at| at.value);
         table.finish();
         Some(Purpose {
@@ -514,7 +529,7 @@ impl Default for Bounds {
             connections: 20_000,
             requests: 4_096,
             handshake_timeout: Duration::from_secs(10),
-            header_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(30),
             connection_age: Duration::from_secs(3_600),
             header_bytes: ByteLimit::bytes(32 << 10),
             header_fields: 100,

@@ -229,7 +229,11 @@ async fn demonstrate(settings: &DemoSettings, out: &mut dyn Write) -> Result<boo
         metrics(out, gate.metrics_address()).await?;
         conclude(out, as_expected, settings, &layout)?;
         if !settings.once {
-            tokio::signal::ctrl_c().await?;
+            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            tokio::select! {
+                interrupted = tokio::signal::ctrl_c() => interrupted?,
+                _ = terminate.recv() => {}
+            }
         }
         gate.drain("demo").await;
         stop.cancel();

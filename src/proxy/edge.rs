@@ -134,7 +134,12 @@ impl Drop for Watch {
         }
         let took = draft.started.elapsed();
         observe.metrics.request_seconds.observe(took.as_secs_f64());
-        for (stage, micros) in [(Stage::Decide, draft.decided_us()), (Stage::Upstream, draft.upstream_us())] {
+        let stages = [
+            (Stage::Decide, draft.decided_us()),
+            (Stage::Upstream, draft.upstream_us()),
+            (Stage::Mask, draft.masked_us()),
+        ];
+        for (stage, micros) in stages {
             if micros > 0 {
                 observe.stages.observe(stage, std::time::Duration::from_micros(micros));
             }

@@ -106,6 +106,7 @@ pub(crate) struct Draft {
     pub(crate) masked: OnceLock<Summary>,
     decided_us: AtomicU64,
     upstream_us: AtomicU64,
+    masked_us: AtomicU64,
 }
 
 impl Draft {
@@ -130,6 +131,7 @@ impl Draft {
             masked: OnceLock::new(),
             decided_us: AtomicU64::new(0),
             upstream_us: AtomicU64::new(0),
+            masked_us: AtomicU64::new(0),
         }
     }
 
@@ -170,6 +172,14 @@ impl Draft {
 
     pub(crate) fn note_upstream(&self, took: Duration) {
         self.upstream_us.store(micros(took), Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_masking(&self, took: Duration) {
+        self.masked_us.store(micros(took), Ordering::Relaxed);
+    }
+
+    pub(crate) fn masked_us(&self) -> u64 {
+        self.masked_us.load(Ordering::Relaxed)
     }
 
     pub(crate) fn decided_us(&self) -> u64 {

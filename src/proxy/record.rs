@@ -157,7 +157,7 @@ impl Circumstances {
             token_id: purpose.and_then(|purpose| purpose.token.as_ref()),
             requested: requested.map_or(&[], |requested| &requested.fields),
             parameters: requested.map_or(&[], |requested| &requested.recordable),
-            decision: decision(permit.is_some(), refusal),
+            decision: decision(permit.is_some(), refusal, ending),
             reason: refusal.map(Code::as_str),
             grants: permit.map_or(&[], |permit| &permit.grants),
             denied_by: draft.denied_by.get().map_or(&[], Vec::as_slice),
@@ -214,11 +214,13 @@ impl Counts<'_> {
     }
 }
 
-/// What was decided, apart from what came of it: a permit whose reply failed is still a permit.
-fn decision(permitted: bool, refusal: Option<Code>) -> &'static str {
+/// What was decided, apart from what came of it: a permit whose reply failed is still a permit. The
+/// gate's own pages are permitted to every registered system.
+fn decision(permitted: bool, refusal: Option<Code>, ending: Option<&Ending>) -> &'static str {
     use crate::telemetry::Outcome as Sum;
     match (permitted, refusal.map(Code::outcome)) {
         (true, _) => "permit",
+        (false, None) if ending.is_some_and(|ending| ending.aborted.is_none()) => "permit",
         (false, Some(Sum::Denied | Sum::Limited | Sum::Unidentified | Sum::Invalid)) => "deny",
         (false, _) => "error",
     }

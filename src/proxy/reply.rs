@@ -146,7 +146,11 @@ impl Duties {
         let bound = masked.meter.duties.snapshot.bounds.whole_reply;
         let is_long = masked.inner.size_hint().lower() > u64::try_from(bound).unwrap_or(u64::MAX);
         let streams_at_once = is_long || route.resource.body.format == BodyFormat::NdJson;
-        if !streams_at_once && masked.gather(bound).await.map_err(|error| failure_of(error, &masked.meter))? {
+        let started = Instant::now();
+        let is_whole = !streams_at_once
+            && masked.gather(bound).await.map_err(|error| failure_of(error, &masked.meter))?;
+        masked.meter.draft.note_masking(started.elapsed());
+        if is_whole {
             masked.meter.draft.note_masked(masked.transform.summary());
             return Ok(ReplyBody::whole(std::mem::take(&mut masked.out)));
         }

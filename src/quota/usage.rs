@@ -95,10 +95,13 @@ impl Usage {
         &self.published.policy
     }
 
-    /// Of two usages the one that a client meets first: less left, or as much left and longer to wait.
+    /// Of two usages the one that tells a client more: one with a window before one of calls at once,
+    /// whose places come back by themselves; then less left; then longer to wait.
     #[must_use]
     pub fn tighter(self, other: Self) -> Self {
-        let rank = |usage: &Self| (usage.remaining, std::cmp::Reverse(usage.restored_in));
+        let rank = |usage: &Self| {
+            (usage.restored_in.is_none(), usage.remaining, std::cmp::Reverse(usage.restored_in))
+        };
         if rank(&other) < rank(&self) { other } else { self }
     }
 }
