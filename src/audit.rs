@@ -1,1 +1,25 @@
-//! (module to come)
+//! The audit record: its bytes, the chain that binds records, and the check of both.
+//!
+//! Pure. An [`Access`] or a [`Lifecycle`] becomes an [`Entry`], one line of canonical JSON without
+//! its head. A [`Chain`] adds the head and thereby the place in the log, and checks lines that were
+//! written before. [`ParsedRecord`] reads a line back. `docs/audit-record.md` describes every field.
+//!
+//! A line never holds a value of the data, a token or a query text; every text in it is escaped
+//! and every length bounded, so that nothing a caller sends can forge or split a record.
+
+mod chain;
+mod line;
+mod parsed;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
+pub use parsed::{ParseError, ParsedRecord, peek_kind};
+pub use record::{Access, Entry, Kind, Lifecycle, Outcome};
+
+/// The version of the record's schema, its field `v`.
+pub const SCHEMA_VERSION: u64 = 1;
+
+/// The longest line, head included, without its newline.
+pub const MAX_LINE_BYTES: usize = 16 * 1024;

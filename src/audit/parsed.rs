@@ -1,0 +1,171 @@
+//! A record read back.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::line::Line;
+use super::record::Entry;
+use super::{Access, Kind, SCHEMA_VERSION};
+use crate::kernel::time::Timestamp;
+
+/// Why a line cannot be read as a record.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    /// No JSON, a field missing, unknown or of another type.
+    #[error("the line is not a record")]
+    Shape(#[source] serde_json::Error),
+    /// Written by another version.
+    #[error("the record has schema version {found}; this program reads version {SCHEMA_VERSION}")]
+    Version {
+        /// The version found.
+        found: u64,
+    },
+}
+
+/// A record's fields as text. `docs/audit-record.md` says what each means.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of the record, described in one place")]
+pub struct ParsedRecord {
+    pub v: u64,
+    pub seq: u64,
+    pub batch: u64,
+    pub prev: String,
+    pub node: String,
+    pub sum: String,
+    pub kind: String,
+    pub at: String,
+    pub request: Option<String>,
+    pub trace: Option<String>,
+    pub system: Option<String>,
+    pub department: Option<String>,
+    pub certificate: Option<String>,
+    pub address: Option<String>,
+    pub method: Option<String>,
+    pub route: Option<String>,
+    pub resource: Option<String>,
+    pub provider: Option<String>,
+    pub action: Option<String>,
+    pub purpose: Option<String>,
+    pub purpose_source: Option<String>,
+    pub token: Option<String>,
+    #[serde(default)]
+    pub requested: Vec<String>,
+    pub requested_more: Option<u64>,
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+    pub parameters_more: Option<u64>,
+    pub decision: Option<String>,
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub grants: Vec<String>,
+    pub grants_more: Option<u64>,
+    #[serde(default)]
+    pub denied_by: Vec<String>,
+    pub denied_by_more: Option<u64>,
+    #[serde(default)]
+    pub released: Vec<String>,
+    pub released_more: Option<u64>,
+    pub event: Option<String>,
+    pub actor: Option<String>,
+    #[serde(default)]
+    pub detail: BTreeMap<String, String>,
+    pub detail_more: Option<u64>,
+    pub policy: Option<String>,
+    pub config: Option<String>,
+    pub status: Option<u16>,
+    pub bytes_in: Option<u64>,
+    pub bytes_out: Option<u64>,
+    pub records: Option<u64>,
+    #[serde(default)]
+    pub masked: BTreeMap<String, u64>,
+    pub masked_more: Option<u64>,
+    #[serde(default)]
+    pub dropped: BTreeMap<String, u64>,
+    pub dropped_more: Option<u64>,
+    pub unclassified: Option<u64>,
+    pub sent_sha256: Option<String>,
+    pub total_us: Option<u64>,
+    pub decide_us: Option<u64>,
+    pub upstream_us: Option<u64>,
+    pub aborted: Option<String>,
+}
+
+impl ParsedRecord {
+    /// Reads one line, without its newline. Whether it stands in its place is not looked at.
+    ///
+    /// # Errors
+    /// When it is not a record of this version.
+    pub fn parse(line: &[u8]) -> Result<Self, ParseError> {
+        let record: Self = serde_json::from_slice(line).map_err(ParseError::Shape)?;
+        if record.v == SCHEMA_VERSION { Ok(record) } else { Err(ParseError::Version { found: record.v }) }
+    }
+
+    /// When it happened; `None` if the text is no instant.
+    #[must_use]
+    pub fn instant(&self) -> Option<Timestamp> {
+        self.at.parse().ok()
+    }
+
+    /// The outcome that recovery writes for an intent whose own was never recorded: who asked for
+    /// what is repeated, how it ended is `unknown`.
+    #[must_use]
+    pub fn unknown_outcome(&self, at: Timestamp) -> Entry {
+        Access::unknown_outcome(self, at)
+    }
+}
+
+impl Access<'_> {
+    fn unknown_outcome(intent: &ParsedRecord, at: Timestamp) -> Entry {
+        // Texts from an earlier record are already cut: the bound only guards against damage.
+        const BOUND: usize = 512;
+        let mut line = Entry::begin(512);
+        line.text("kind", "outcome", BOUND);
+        line.text("at", &format!("{at:.6}"), BOUND);
+        for (key, text) in [
+            ("request", &intent.request),
+            ("trace", &intent.trace),
+            ("system", &intent.system),
+            ("department", &intent.department),
+            ("certificate", &intent.certificate),
+            ("address", &intent.address),
+            ("method", &intent.method),
+            ("route", &intent.route),
+            ("resource", &intent.resource),
+            ("provider", &intent.provider),
+            ("action", &intent.action),
+            ("purpose", &intent.purpose),
+            ("purpose_source", &intent.purpose_source),
+            ("token", &intent.token),
+        ] {
+            line.optional(key, text.as_deref(), BOUND);
+        }
+        line.text("decision", "unknown", BOUND);
+        line.text("reason", "interrupted", BOUND);
+        grants(&mut line, &intent.grants);
+        line.optional("policy", intent.policy.as_deref(), BOUND);
+        line.optional("config", intent.config.as_deref(), BOUND);
+        Entry::seal(line)
+    }
+}
+
+fn grants(line: &mut Line, grants: &[String]) {
+    line.bounded(("grants", "grants_more"), *b"[]", grants, 1536, |out, _, text| {
+        out.push(b'"');
+        super::line::push_escaped(out, text, 128);
+        out.push(b'"');
+    });
+}
+
+/// Which kind of access record a line is, without reading it whole; `None` for other records.
+///
+/// Right for every line that a chain has checked: neither head nor checksum can hold a quote.
+#[must_use]
+pub fn peek_kind(line: &[u8]) -> Option<Kind> {
+    let at = memchr::memmem::find(line, b"\"kind\":\"")?;
+    let rest = line.get(at..)?.strip_prefix(b"\"kind\":\"")?;
+    [Kind::Access, Kind::Intent, Kind::Outcome].into_iter().find(|kind| {
+        rest.strip_prefix(kind.as_str().as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
+    })
+}

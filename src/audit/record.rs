@@ -1,0 +1,374 @@
+//! What a record says, and its bytes.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use super::line::{Line, push_escaped, push_hex, push_u64};
+use crate::grant::{ReleasedField, Treatment};
+use crate::kernel::id::{
+    Action, DepartmentId, Digest, FieldPath, GrantId, ParameterName, PurposeCode, RequestId, ResourceId,
+    SystemId, TokenId,
+};
+use crate::kernel::time::Timestamp;
+
+/// How many bytes a word of ours may take: kinds, decisions, codes.
+const WORD_BYTES: usize = 64;
+/// How many bytes an id or digest may take; ids are bounded by their own type.
+const ID_BYTES: usize = crate::kernel::id::MAX_ID_BYTES;
+/// How many bytes a route template may take.
+const ROUTE_BYTES: usize = 512;
+/// How many bytes one text of a list may take: a field path and its masker.
+const ITEM_BYTES: usize = 648;
+/// How many bytes one parameter's value may take.
+const VALUE_BYTES: usize = 256;
+/// How many bytes an actor or one detail of a lifecycle record may take.
+const DETAIL_BYTES: usize = 1024;
+/// How many bytes each list may take. Together with the bounds above and the head they stay below
+/// [`super::MAX_LINE_BYTES`].
+const LIST_BYTES: usize = 1536;
+/// How many bytes the released fields may take.
+const RELEASED_BYTES: usize = 3072;
+/// How many bytes the details of a lifecycle record may take.
+const DETAILS_BYTES: usize = 8192;
+
+const ARRAY: [u8; 2] = *b"[]";
+const OBJECT: [u8; 2] = *b"{}";
+
+/// The length of `"sum":"<16 hex>",`.
+pub(super) const SUM_BYTES: usize = 25;
+
+/// What kind of record of an access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The whole access in one record: small replies and refusals.
+    Access,
+    /// What is about to happen: before data of a streamed reply, or before an unsafe request is
+    /// forwarded. An [`Kind::Outcome`] with the same request id follows.
+    Intent,
+    /// How it ended.
+    Outcome,
+}
+
+impl Kind {
+    /// The word in the record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Intent => "intent",
+            Self::Outcome => "outcome",
+        }
+    }
+}
+
+/// One access: who asked for what, why, what was decided, and how it ended.
+#[derive(Debug, Clone)]
+pub struct Access<'a> {
+    /// What kind of record this is.
+    pub kind: Kind,
+    /// When the request came.
+    pub at: Timestamp,
+    /// The request's id, the same in its intent and its outcome.
+    pub request_id: RequestId,
+    /// The trace id of `traceparent` (W3C Trace Context).
+    pub trace_id: Option<&'a str>,
+    /// Who asked, if identified.
+    pub system: Option<&'a SystemId>,
+    /// The department that answers for the system.
+    pub department: Option<&'a DepartmentId>,
+    /// SHA-256 of the client certificate.
+    pub certificate: &'a Digest,
+    /// Where the connection came from.
+    pub address: IpAddr,
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The route's template, never the raw path or query.
+    pub route: Option<&'a str>,
+    /// The resource asked for.
+    pub resource: Option<&'a ResourceId>,
+    /// The department that provides the resource.
+    pub provider: Option<&'a DepartmentId>,
+    /// What was to be done with it.
+    pub action: Option<&'a Action>,
+    /// Why.
+    pub purpose: Option<&'a PurposeCode>,
+    /// Where the purpose was read: `token` or `declared`.
+    pub purpose_source: Option<&'static str>,
+    /// The token's `jti`.
+    pub token_id: Option<&'a TokenId>,
+    /// The fields asked for, as the caller wrote them.
+    pub requested: &'a [String],
+    /// The request parameters that the catalogue calls recordable; no others.
+    pub parameters: &'a [(ParameterName, String)],
+    /// `permit`, `deny`, `error` or `unknown`.
+    pub decision: &'static str,
+    /// The problem's code, if refused.
+    pub reason: Option<&'static str>,
+    /// The grants the permit rests on.
+    pub grants: &'a [GrantId],
+    /// The deny lines that matched.
+    pub denied_by: &'a [GrantId],
+    /// The effective scope.
+    pub released: &'a [ReleasedField],
+    /// The digest of the policy directory, in hexadecimal.
+    pub policy: &'a str,
+    /// The digest of the gateway configuration, in hexadecimal.
+    pub config: &'a str,
+    /// How it ended; absent from an intent.
+    pub outcome: Option<Outcome<'a>>,
+}
+
+/// How an access ended.
+#[derive(Debug, Clone)]
+pub struct Outcome<'a> {
+    /// The HTTP status sent.
+    pub status: u16,
+    /// Body bytes received from the caller.
+    pub bytes_in: u64,
+    /// Body bytes sent to the caller.
+    pub bytes_out: u64,
+    /// Data records sent, if counted.
+    pub records: Option<u64>,
+    /// Fields masked, and how often each. No path twice.
+    pub masked: &'a [(&'a FieldPath, u64)],
+    /// Fields dropped, and how often each. No path twice.
+    pub dropped: &'a [(&'a FieldPath, u64)],
+    /// Members dropped that the catalogue does not know: counted, never named.
+    pub unclassified: u64,
+    /// SHA-256 of the body sent.
+    pub sent_sha256: Option<Digest>,
+    /// The whole request, in microseconds.
+    pub total_us: u64,
+    /// Until the decision, in microseconds.
+    pub decide_us: u64,
+    /// Waiting for the platform, in microseconds.
+    pub upstream_us: u64,
+    /// Why the reply ended early, if it did.
+    pub aborted: Option<&'static str>,
+}
+
+/// What happened to the gate itself.
+#[derive(Debug, Clone)]
+pub struct Lifecycle<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// What: `start`, `stop`, `reload`, `drain`, `recovered`, `repair`.
+    pub event: &'static str,
+    /// Who did it; `system` for the gate itself.
+    pub actor: &'a str,
+    /// What else is to know. No name twice.
+    pub detail: &'a [(&'static str, &'a str)],
+    /// The digest of the policy directory, in hexadecimal.
+    pub policy: Option<&'a str>,
+    /// The digest of the gateway configuration, in hexadecimal.
+    pub config: Option<&'a str>,
+}
+
+/// A record without its head: everything but its place in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry(Vec<u8>);
+
+impl Entry {
+    /// The bytes, from `"sum"` to the closing brace.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn begin(capacity: usize) -> Line {
+        let mut out = Vec::with_capacity(capacity);
+        out.extend_from_slice(b"\"sum\":\"0000000000000000\",");
+        Line::after(out)
+    }
+
+    /// Puts the checksum in its place.
+    pub(super) fn seal(line: Line) -> Self {
+        let mut out = line.finish();
+        if let Some((head, rest)) = out.split_at_mut_checked(SUM_BYTES) {
+            let sum = checksum(rest);
+            if let Some(place) = head.get_mut(7..23) {
+                place.copy_from_slice(&sum);
+            }
+        }
+        Self(out)
+    }
+}
+
+/// The first 16 hexadecimal characters of the SHA-256 of `rest`.
+pub(super) fn checksum(rest: &[u8]) -> [u8; 16] {
+    let mut text = [0; 16];
+    if let Some(first) = Digest::of(rest).0.first_chunk::<8>() {
+        data_encoding::HEXLOWER.encode_mut(first, &mut text);
+    }
+    text
+}
+
+/// RFC 3339 in UTC with microseconds, so that texts sort as instants do.
+fn push_instant(out: &mut Vec<u8>, at: Timestamp) {
+    let mut text = Buffer { out };
+    // Writing into memory cannot fail.
+    if write!(text, "{at:.6}").is_err() {
+        text.out.extend_from_slice(b"invalid");
+    }
+}
+
+/// Lets `fmt` write into bytes.
+struct Buffer<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+impl std::fmt::Write for Buffer<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.out.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+fn push_quoted(out: &mut Vec<u8>, text: &str, bound: usize) {
+    out.push(b'"');
+    push_escaped(out, text, bound);
+    out.push(b'"');
+}
+
+fn ids(line: &mut Line, key: (&str, &str), ids: &[GrantId]) {
+    line.bounded(key, ARRAY, ids, LIST_BYTES, |out, _, id| push_quoted(out, id.as_str(), ID_BYTES));
+}
+
+fn counts(line: &mut Line, key: (&str, &str), counts: &[(&FieldPath, u64)]) {
+    line.bounded(key, OBJECT, counts, LIST_BYTES, |out, _, (path, count)| {
+        push_quoted(out, path.as_str(), ITEM_BYTES);
+        out.push(b':');
+        push_u64(out, *count);
+    });
+}
+
+/// A name that came before gets `#2`, `#3` after it: an object has no name twice, and `#` stands
+/// in no parameter's name.
+fn parameters(line: &mut Line, parameters: &[(ParameterName, String)]) {
+    line.bounded(("parameters", "parameters_more"), OBJECT, parameters, LIST_BYTES, |out, index, item| {
+        let (name, value) = item;
+        let before = parameters.iter().take(index).filter(|(other, _)| other == name).count();
+        out.push(b'"');
+        push_escaped(out, name.as_str(), ID_BYTES);
+        if before > 0 {
+            out.push(b'#');
+            push_u64(out, u64::try_from(before).unwrap_or(u64::MAX).saturating_add(1));
+        }
+        out.extend_from_slice(b"\":");
+        push_quoted(out, value, VALUE_BYTES);
+    });
+}
+
+fn released(line: &mut Line, fields: &[ReleasedField]) {
+    line.bounded(("released", "released_more"), ARRAY, fields, RELEASED_BYTES, |out, _, field| {
+        out.push(b'"');
+        push_escaped(out, field.path.as_str(), ITEM_BYTES - ID_BYTES - 1);
+        if let Treatment::Masked(masker) = &field.treatment {
+            out.push(b':');
+            push_escaped(out, masker.as_str(), ID_BYTES);
+        }
+        out.push(b'"');
+    });
+}
+
+impl Access<'_> {
+    /// The record's bytes without head.
+    #[must_use]
+    pub fn encode(&self) -> Entry {
+        let mut line = Entry::begin(1024);
+        line.text("kind", self.kind.as_str(), WORD_BYTES);
+        line.plain("at", |out| push_instant(out, self.at));
+        self.encode_caller(&mut line);
+        self.encode_request(&mut line);
+        line.text("decision", self.decision, WORD_BYTES);
+        line.optional("reason", self.reason, WORD_BYTES);
+        ids(&mut line, ("grants", "grants_more"), self.grants);
+        ids(&mut line, ("denied_by", "denied_by_more"), self.denied_by);
+        released(&mut line, self.released);
+        line.text("policy", self.policy, ID_BYTES);
+        line.text("config", self.config, ID_BYTES);
+        if let Some(outcome) = &self.outcome {
+            outcome.encode(&mut line);
+        }
+        Entry::seal(line)
+    }
+
+    fn encode_caller(&self, line: &mut Line) {
+        line.plain("request", |out| {
+            let mut text = [0; 36];
+            out.extend_from_slice(self.request_id.encode(&mut text).as_bytes());
+        });
+        line.optional("trace", self.trace_id, WORD_BYTES);
+        line.optional("system", self.system.map(SystemId::as_str), ID_BYTES);
+        line.optional("department", self.department.map(DepartmentId::as_str), ID_BYTES);
+        line.plain("certificate", |out| push_hex(out, &self.certificate.0));
+        line.plain("address", |out| {
+            let mut text = Buffer { out };
+            if write!(text, "{}", self.address).is_err() {
+                text.out.extend_from_slice(b"invalid");
+            }
+        });
+    }
+
+    fn encode_request(&self, line: &mut Line) {
+        line.text("method", self.method, WORD_BYTES);
+        line.optional("route", self.route, ROUTE_BYTES);
+        line.optional("resource", self.resource.map(ResourceId::as_str), ID_BYTES);
+        line.optional("provider", self.provider.map(DepartmentId::as_str), ID_BYTES);
+        line.optional("action", self.action.map(Action::as_str), ID_BYTES);
+        line.optional("purpose", self.purpose.map(PurposeCode::as_str), ID_BYTES);
+        line.optional("purpose_source", self.purpose_source, WORD_BYTES);
+        line.optional("token", self.token_id.map(TokenId::as_str), ID_BYTES);
+        line.bounded(("requested", "requested_more"), ARRAY, self.requested, LIST_BYTES, |out, _, text| {
+            push_quoted(out, text, ITEM_BYTES);
+        });
+        parameters(line, self.parameters);
+    }
+}
+
+impl Outcome<'_> {
+    fn encode(&self, line: &mut Line) {
+        line.number("status", u64::from(self.status));
+        line.number("bytes_in", self.bytes_in);
+        line.number("bytes_out", self.bytes_out);
+        if let Some(records) = self.records {
+            line.number("records", records);
+        }
+        counts(line, ("masked", "masked_more"), self.masked);
+        counts(line, ("dropped", "dropped_more"), self.dropped);
+        line.number("unclassified", self.unclassified);
+        if let Some(digest) = &self.sent_sha256 {
+            line.hex("sent_sha256", &digest.0);
+        }
+        line.number("total_us", self.total_us);
+        line.number("decide_us", self.decide_us);
+        line.number("upstream_us", self.upstream_us);
+        line.optional("aborted", self.aborted, WORD_BYTES);
+    }
+}
+
+impl Lifecycle<'_> {
+    /// The record's bytes without head.
+    #[must_use]
+    pub fn encode(&self) -> Entry {
+        let mut line = Entry::begin(512);
+        line.text("kind", "lifecycle", WORD_BYTES);
+        line.plain("at", |out| push_instant(out, self.at));
+        line.text("event", self.event, WORD_BYTES);
+        line.text("actor", self.actor, DETAIL_BYTES);
+        line.bounded(
+            ("detail", "detail_more"),
+            OBJECT,
+            self.detail,
+            DETAILS_BYTES,
+            |out, _, (name, text)| {
+                push_quoted(out, name, WORD_BYTES);
+                out.push(b':');
+                push_quoted(out, text, DETAIL_BYTES);
+            },
+        );
+        line.optional("policy", self.policy, ID_BYTES);
+        line.optional("config", self.config, ID_BYTES);
+        Entry::seal(line)
+    }
+}

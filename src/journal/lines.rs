@@ -1,0 +1,98 @@
+//! Reads a segment line by line in bounded memory.
+
+use std::io;
+use std::ops::Range;
+
+use super::storage::{StorageFile, read_up_to};
+use crate::audit::MAX_LINE_BYTES;
+
+/// How much is read at once; more than any line is long.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// The lines of one segment.
+#[derive(Debug)]
+pub(super) struct Lines {
+    file: Box<dyn StorageFile>,
+    buffer: Vec<u8>,
+    /// What of the buffer is not consumed yet.
+    unread: Range<usize>,
+    /// Where in the file the unread bytes begin.
+    position: u64,
+    at_end: bool,
+}
+
+impl Lines {
+    /// Reads `file` from byte `position` on.
+    pub(super) fn new(file: Box<dyn StorageFile>, position: u64) -> Self {
+        Self { file, buffer: vec![0; BUFFER_BYTES], unread: 0..0, position, at_end: false }
+    }
+
+    /// Where the next line begins.
+    pub(super) const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The file, to look at what is no line.
+    pub(super) fn file(&self) -> &dyn StorageFile {
+        &*self.file
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.buffer.copy_within(self.unread.clone(), 0);
+        let kept = self.unread.len();
+        let offset = self.position.saturating_add(u64::try_from(kept).unwrap_or(u64::MAX));
+        let read = match self.buffer.get_mut(kept..) {
+            Some(space) => read_up_to(&*self.file, space, offset)?,
+            None => 0,
+        };
+        self.at_end = kept + read < self.buffer.len();
+        self.unread = 0..kept + read;
+        Ok(())
+    }
+
+    /// The next complete line without its newline; `None` at the end, at padding and before what
+    /// is too long to be a line. More may be there later, if the file grows.
+    pub(super) fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
+        loop {
+            let bytes = self.buffer.get(self.unread.clone()).unwrap_or_default();
+            if bytes.first() == Some(&0) {
+                return Ok(None);
+            }
+            let window = bytes.get(..bytes.len().min(MAX_LINE_BYTES + 1)).unwrap_or_default();
+            if let Some(length) = memchr::memchr(b'\n', window) {
+                let start = self.unread.start;
+                self.unread.start = start + length + 1;
+                self.position = self.position.saturating_add(u64::try_from(length + 1).unwrap_or(u64::MAX));
+                return Ok(self.buffer.get(start..start + length));
+            }
+            if window.len() > MAX_LINE_BYTES || self.at_end {
+                return Ok(None);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Forgets what was read ahead, so that a growing file shows what is new.
+    pub(super) fn refresh(&mut self) {
+        self.unread = 0..0;
+        self.at_end = false;
+    }
+}
+
+/// The length of what a file holds from `offset` on, trailing padding excluded.
+pub(super) fn used_after(file: &dyn StorageFile, offset: u64) -> io::Result<u64> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut used = 0;
+    let mut passed: u64 = 0;
+    loop {
+        let read = read_up_to(file, &mut buffer, offset.saturating_add(passed))?;
+        let bytes = buffer.get(..read).unwrap_or_default();
+        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+            used = passed.saturating_add(u64::try_from(last + 1).unwrap_or(u64::MAX));
+        }
+        passed = passed.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        if read < buffer.len() {
+            return Ok(used);
+        }
+    }
+}
