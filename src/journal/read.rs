@@ -1,11 +1,68 @@
 //! Reads the log back: in order, checked, searched, followed.
+//!
+//! Readers need no lock and change nothing: they work beside the writer and on a copy. All but
+//! [`verify`] take the log as it is and do not check the chain.
 
+mod follow;
+mod search;
+mod verify;
+
+use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::storage::{Storage, read_up_to};
+use super::layout::{GenerationDir, SegmentFile, generations, segments};
+use super::lines::Lines;
+use super::storage::{DiskStorage, Storage, read_up_to};
+use crate::audit::{ParseError, ParsedRecord};
+
+pub use follow::Follower;
+pub use search::{Filter, Search, search};
+#[cfg(test)]
+pub(super) use verify::verify_on;
+pub use verify::{GenerationReport, VerifyReport, verify};
+
+/// Why the log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The disk refused.
+    #[error("cannot read `{path}`")]
+    Io {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What the disk said.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no log.
+    #[error("`{0}` holds no audit log: expected directories such as `gate-1.000001`")]
+    NoLog(PathBuf),
+}
+
+impl ReadError {
+    fn io<'p>(path: &'p Path) -> impl FnOnce(io::Error) -> Self + use<'p> {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// One record and the generation it stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The generation; with the record's node and `seq` it names the record.
+    pub generation: u32,
+    /// The record.
+    pub record: ParsedRecord,
+    /// The line as it stands in the log, without its newline.
+    pub line: Vec<u8>,
+}
+
+impl Found {
+    fn parse(generation: u32, line: &[u8]) -> Result<Self, ParseError> {
+        Ok(Self { generation, record: ParsedRecord::parse(line)?, line: line.to_vec() })
+    }
+}
 
 /// The mark that a generation is complete.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,4 +82,139 @@ pub(super) fn read_closed(storage: &dyn Storage, path: &Path) -> io::Result<Clos
     let read = read_up_to(&*storage.open_read(path)?, &mut bytes, 0)?;
     bytes.truncate(read);
     serde_json::from_slice(&bytes).map_err(io::Error::from)
+}
+
+/// The lines of every generation and segment below a directory, in order, in bounded memory.
+#[derive(Debug)]
+pub struct Records {
+    storage: DiskStorage,
+    generations: VecDeque<GenerationDir>,
+    segments: VecDeque<SegmentFile>,
+    generation: u32,
+    open: Option<OpenSegment>,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    path: PathBuf,
+    lines: Lines,
+    /// How many records it has before the next segment goes on; what a failed write left beyond
+    /// them is no record.
+    left: u64,
+}
+
+/// The generations below `directory`.
+fn generations_of(storage: &dyn Storage, directory: &Path) -> Result<Vec<GenerationDir>, ReadError> {
+    let found = generations(storage, directory).map_err(ReadError::io(directory))?;
+    if found.is_empty() { Err(ReadError::NoLog(directory.to_owned())) } else { Ok(found) }
+}
+
+impl Records {
+    /// The log below `directory`.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn open(directory: &Path) -> Result<Self, ReadError> {
+        let generations = generations_of(&DiskStorage, directory)?.into();
+        Ok(Self { storage: DiskStorage, generations, segments: VecDeque::new(), generation: 0, open: None })
+    }
+
+    /// The generation of the line read last.
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The next line without its newline; `None` at the end.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn next_line(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        // Two steps, since a line cannot be handed out while the reader is looked for further.
+        loop {
+            if let Some(open) = &mut self.open {
+                let more = open.left > 0 && open.lines.has_line().map_err(ReadError::io(&open.path))?;
+                if more {
+                    break;
+                }
+                self.open = None;
+            }
+            if !self.open_next()? {
+                return Ok(None);
+            }
+        }
+        match &mut self.open {
+            Some(open) => {
+                open.left -= 1;
+                open.lines.next_line().map_err(ReadError::io(&open.path))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn open_next(&mut self) -> Result<bool, ReadError> {
+        loop {
+            if let Some(segment) = self.segments.pop_front() {
+                let left =
+                    self.segments.front().map_or(u64::MAX, |next| next.first.saturating_sub(segment.first));
+                let file = self.storage.open_read(&segment.path).map_err(ReadError::io(&segment.path))?;
+                self.open = Some(OpenSegment { path: segment.path, lines: Lines::new(file, 0), left });
+                return Ok(true);
+            }
+            let Some(generation) = self.generations.pop_front() else { return Ok(false) };
+            self.generation = generation.number;
+            self.segments =
+                segments(&self.storage, &generation.path).map_err(ReadError::io(&generation.path))?.into();
+        }
+    }
+}
+
+/// The last `most` records below `directory`, oldest first. Only the segments that hold them are
+/// read. Lines that are no records are left out.
+///
+/// # Errors
+/// When there is no log, or it cannot be read.
+pub fn tail(directory: &Path, most: usize) -> Result<Vec<Found>, ReadError> {
+    let storage = DiskStorage;
+    let mut found: VecDeque<Found> = VecDeque::new();
+    for generation in generations_of(&storage, directory)?.iter().rev() {
+        let files = segments(&storage, &generation.path).map_err(ReadError::io(&generation.path))?;
+        let mut limit = u64::MAX;
+        for file in files.iter().rev() {
+            let missing = most - found.len().min(most);
+            if missing == 0 {
+                return Ok(found.into());
+            }
+            let last = last_of(&storage, generation.number, file, limit, missing)?;
+            for record in last.into_iter().rev() {
+                found.push_front(record);
+            }
+            limit = file.first;
+        }
+    }
+    Ok(found.into())
+}
+
+/// The last `most` records of one segment, which ends before record `limit`.
+fn last_of(
+    storage: &dyn Storage,
+    generation: u32,
+    file: &SegmentFile,
+    limit: u64,
+    most: usize,
+) -> Result<VecDeque<Found>, ReadError> {
+    let open = storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
+    let mut lines = Lines::new(open, 0);
+    let mut kept: VecDeque<Vec<u8>> = VecDeque::new();
+    let mut left = limit.saturating_sub(file.first);
+    while left > 0
+        && let Some(line) = lines.next_line().map_err(ReadError::io(&file.path))?
+    {
+        left -= 1;
+        let mut space = if kept.len() == most { kept.pop_front().unwrap_or_default() } else { Vec::new() };
+        space.clear();
+        space.extend_from_slice(line);
+        kept.push_back(space);
+    }
+    Ok(kept.iter().filter_map(|line| Found::parse(generation, line).ok()).collect())
 }

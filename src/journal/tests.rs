@@ -1,5 +1,9 @@
+mod crash;
+mod sim;
+
 use super::*;
-use crate::audit::Lifecycle;
+use crate::audit::{Access, Entry, Kind, Lifecycle};
+use crate::kernel::id::{Digest, RequestId};
 use crate::kernel::time::{SystemClock, Timestamp};
 
 #[derive(Debug)]
@@ -14,7 +18,45 @@ fn config(directory: &std::path::Path) -> JournalConfig {
     JournalConfig::new(directory.join("audit"), NodeId::parse("gate-1").unwrap())
 }
 
-fn event(text: &str) -> crate::audit::Entry {
+fn event_with(actor: &str, detail: &[(&'static str, &str)]) -> Entry {
+    Lifecycle { at: Timestamp::UNIX_EPOCH, event: "reload", actor, detail, policy: None, config: None }
+        .encode()
+}
+
+fn access(kind: Kind, id: Option<RequestId>) -> (RequestId, Entry) {
+    let id = id.unwrap_or_else(RequestId::generate);
+    let entry = Access {
+        kind,
+        at: Timestamp::UNIX_EPOCH,
+        request_id: id,
+        trace_id: None,
+        system: None,
+        department: None,
+        certificate: &Digest([7; 32]),
+        address: "192.0.2.1".parse().unwrap(),
+        method: "GET",
+        route: Some("/population/residents"),
+        resource: None,
+        provider: None,
+        action: None,
+        purpose: None,
+        purpose_source: None,
+        token_id: None,
+        requested: &[],
+        parameters: &[],
+        decision: "permit",
+        reason: None,
+        grants: &[],
+        denied_by: &[],
+        released: &[],
+        policy: "aa",
+        config: "bb",
+        outcome: None,
+    };
+    (id, entry.encode())
+}
+
+fn event(text: &str) -> Entry {
     Lifecycle {
         at: Timestamp::UNIX_EPOCH,
         event: "start",
