@@ -1,6 +1,7 @@
 //! The log of one generation as the writer sees it: commit, rotate, go on after an error, close.
 //! No threads but the one that makes the next segment.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -8,7 +9,8 @@ use std::sync::{Arc, mpsc};
 use super::layout::{CLOSED, NEXT, SPARE, segment_name};
 use super::lines::Lines;
 use super::storage::{Storage, StorageFile, write_all_at};
-use crate::audit::{Chain, Entry};
+use crate::audit::{Chain, Entry, Kind};
+use crate::kernel::id::RequestId;
 
 /// The most bytes one write has, unless a single record is longer.
 const BATCH_BYTES: usize = 1 << 20;
@@ -62,6 +64,8 @@ pub(super) struct Log {
     active: Option<Active>,
     /// Where the log ended when it was last in order; kept after an error.
     place: Option<Place>,
+    /// Intents that no outcome has followed yet; as many as there are requests under way.
+    open_intents: HashSet<RequestId>,
     spare: Spare,
     /// Whether spares are made by a thread of their own; tests that count calls say no.
     background: bool,
@@ -118,6 +122,7 @@ impl Log {
             chain,
             active: None,
             place: None,
+            open_intents: HashSet::new(),
             spare: Spare::None,
             background,
             buffer: Vec::new(),
@@ -234,11 +239,13 @@ impl Log {
         let mut chain = self.chain.clone();
         chain.begin_batch();
         let mut count = 0;
+        let mut halves = Vec::new();
         for entry in entries {
             if buffer.len() + chain.sealed_bytes(entry) > room {
                 break;
             }
             chain.seal(entry, &mut buffer);
+            halves.extend(entry.half());
             count += 1;
         }
         if count == 0 {
@@ -252,6 +259,13 @@ impl Log {
         self.place = Some(active.place.clone());
         self.chain = chain;
         self.buffer = buffer;
+        for (kind, request) in halves {
+            if kind == Kind::Intent {
+                self.open_intents.insert(request);
+            } else {
+                self.open_intents.remove(&request);
+            }
+        }
         Ok((count, bytes))
     }
 
@@ -296,7 +310,8 @@ impl Log {
         }
     }
 
-    /// Cuts the padding off and says that nothing follows.
+    /// Cuts the padding off and marks the generation complete. With intents still open it is not:
+    /// the next start then closes them as `unknown`.
     pub(super) fn close(&mut self) -> io::Result<()> {
         let active = self.active.take().ok_or(io::ErrorKind::NotConnected)?;
         trim(active.file, active.place.length)?;
@@ -308,7 +323,10 @@ impl Log {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        write_closed(&*self.storage, &self.directory, &self.chain)
+        if self.open_intents.is_empty() {
+            write_closed(&*self.storage, &self.directory, &self.chain)?;
+        }
+        Ok(())
     }
 }
 
