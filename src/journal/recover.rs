@@ -222,7 +222,7 @@ fn note(intents: &mut BTreeMap<String, ParsedRecord>, line: &[u8]) {
 
 fn trim(storage: &dyn Storage, path: &Path, length: u64) -> io::Result<()> {
     let mut file = storage.open(path)?;
-    if file.len()? != length {
+    if file.length()? != length {
         file.set_len(length)?;
     }
     file.sync_data()

@@ -47,9 +47,11 @@ impl Drop for Farewell {
 }
 
 fn fault(error: &std::io::Error) -> Fault {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Fault::NoSpace,
-        _ => Fault::Io(error.to_string()),
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    if matches!(error.kind(), StorageFull | QuotaExceeded) {
+        Fault::NoSpace
+    } else {
+        Fault::Io(error.to_string())
     }
 }
 

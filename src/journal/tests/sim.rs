@@ -287,7 +287,7 @@ impl StorageFile for SimFile {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         let state = self.disk.state();
         state.alive()?;
         Ok(u64::try_from(state.files[self.id].view.len()).unwrap())
