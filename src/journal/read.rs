@@ -1,7 +1,7 @@
 //! Reads the log back: in order, checked, searched, followed.
 //!
 //! Readers need no lock and change nothing: they work beside the writer and on a copy. All but
-//! [`verify`] take the log as it is and do not check the chain.
+//! [`verify()`] take the log as it is and do not check the chain.
 
 mod follow;
 mod search;
