@@ -160,11 +160,8 @@ fn scan_segment(
     let leftover = Leftover { file: file.path.clone(), offset: good, bytes: used };
     let next = scan.chain.next();
     match limit {
-        Some(limit) if next == limit => {
-            if used > 0 {
-                scan.strays.push(leftover);
-            }
-        }
+        Some(limit) if next == limit && used > 0 => scan.strays.push(leftover),
+        Some(limit) if next == limit => {}
         Some(limit) => {
             let why = broken.map_or(DamageKind::Gap { next: limit }, DamageKind::Line);
             scan.damage = Some(at(good, next, why));

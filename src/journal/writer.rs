@@ -47,9 +47,10 @@ impl Drop for Farewell {
 }
 
 fn fault(error: &std::io::Error) -> Fault {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Fault::NoSpace,
-        _ => Fault::Io(error.to_string()),
+    if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
+        Fault::NoSpace
+    } else {
+        Fault::Io(error.to_string())
     }
 }
 
