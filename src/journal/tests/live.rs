@@ -87,6 +87,33 @@ async fn ten_thousand_appends_from_64_tasks_each_get_their_own_number() {
     assert_eq!(report.records, 64 * 157);
 }
 
+#[test]
+fn a_log_being_written_verifies_and_can_be_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = small(dir.path());
+    let (journal, _) = open(&config);
+    let mut follower = Follower::from_beginning(&config.directory);
+    let writer = journal.clone();
+    let appends = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for n in 0..600 {
+            runtime.block_on(writer.append(event(&n.to_string()))).unwrap();
+        }
+    });
+    let mut followed = Vec::new();
+    while !appends.is_finished() {
+        let report = verify(&config.directory).unwrap();
+        assert!(report.is_intact(), "{:?}", report.damage);
+        followed.extend(follower.poll(1000).unwrap());
+    }
+    appends.join().unwrap();
+    journal.close().unwrap();
+    followed.extend(follower.poll(1000).unwrap());
+    let followed: Vec<_> = followed.into_iter().map(|found| found.record.actor.unwrap()).collect();
+    assert_eq!(followed, (0..600).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(verify(&config.directory).unwrap().records, 600);
+}
+
 #[tokio::test]
 async fn a_dropped_append_is_written_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
