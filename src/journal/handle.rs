@@ -184,13 +184,16 @@ impl Journal {
             return Err(JournalError::SegmentTooSmall { found: config.segment_bytes });
         }
         let opened = open(&config, &storage, &*clock, true)?;
+        let free_bytes = storage
+            .free_space(&config.directory)
+            .map_err(JournalError::io("measure the free space of", &config.directory))?;
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
             durable: AtomicBool::new(true),
             why: ArcSwapOption::empty(),
             queued: AtomicUsize::new(0),
-            free_bytes: AtomicU64::new(0),
+            free_bytes: AtomicU64::new(free_bytes),
             most_records: config.queue_records,
             most_bytes: config.queue_bytes,
             thread: Mutex::new(None),

@@ -32,11 +32,6 @@ impl Lines {
         self.position
     }
 
-    /// The file, to look at what is no line.
-    pub(super) fn file(&self) -> &dyn StorageFile {
-        &*self.file
-    }
-
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.copy_within(self.unread.clone(), 0);
         let kept = self.unread.len();

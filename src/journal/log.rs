@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use super::layout::{CLOSED, NEXT, SPARE, segment_name};
@@ -69,16 +70,18 @@ pub(super) struct Log {
     spare: Spare,
     /// Whether spares are made by a thread of their own; tests that count calls say no.
     background: bool,
+    /// Ends the making of a spare early.
+    stop: Arc<AtomicBool>,
     buffer: Vec<u8>,
 }
 
 /// Makes a zero-filled file of `bytes` under a temporary name, durable but for its name.
-fn fill(storage: &dyn Storage, path: &Path, bytes: u64) -> io::Result<u64> {
+fn fill(storage: &dyn Storage, path: &Path, bytes: u64, stop: &AtomicBool) -> io::Result<u64> {
     match storage.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let filled = fill_new(storage, path, bytes);
+    let filled = fill_new(storage, path, bytes, stop);
     if filled.is_err() {
         // A half-made file only takes space that the next try needs. The first error is the one
         // that matters.
@@ -87,11 +90,14 @@ fn fill(storage: &dyn Storage, path: &Path, bytes: u64) -> io::Result<u64> {
     filled
 }
 
-fn fill_new(storage: &dyn Storage, path: &Path, bytes: u64) -> io::Result<u64> {
+fn fill_new(storage: &dyn Storage, path: &Path, bytes: u64, stop: &AtomicBool) -> io::Result<u64> {
     let zeros = vec![0; SLICE_BYTES];
     let mut file = storage.create(path)?;
     let mut done: u64 = 0;
     while done < bytes {
+        if stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the log is being closed"));
+        }
         let left = usize::try_from(bytes - done).unwrap_or(SLICE_BYTES).min(SLICE_BYTES);
         write_all_at(&mut *file, zeros.get(..left).unwrap_or_default(), done)?;
         file.sync_data()?;
@@ -125,10 +131,15 @@ impl Log {
             open_intents: HashSet::new(),
             spare: Spare::None,
             background,
+            stop: Arc::default(),
             buffer: Vec::new(),
         };
-        let capacity =
-            fill(&*log.storage, &log.directory.join(NEXT), segment_bytes.min(FIRST_SEGMENT_BYTES))?;
+        let capacity = fill(
+            &*log.storage,
+            &log.directory.join(NEXT),
+            segment_bytes.min(FIRST_SEGMENT_BYTES),
+            &log.stop,
+        )?;
         log.begin_segment(NEXT, capacity)?;
         Ok(log)
     }
@@ -160,7 +171,7 @@ impl Log {
         if let Some(capacity) = spare {
             return self.begin_segment(SPARE, capacity);
         }
-        let capacity = fill(&*self.storage, &self.directory.join(NEXT), self.segment_bytes)?;
+        let capacity = fill(&*self.storage, &self.directory.join(NEXT), self.segment_bytes, &self.stop)?;
         self.begin_segment(NEXT, capacity)
     }
 
@@ -176,12 +187,13 @@ impl Log {
     fn make_spare(&mut self, full: Option<Active>) {
         let (storage, path, bytes) =
             (Arc::clone(&self.storage), self.directory.join(SPARE), self.segment_bytes);
+        let stop = Arc::clone(&self.stop);
         let work = move || {
             if let Some(full) = full {
                 // Padding that stays does no harm: readers stop there and recovery cuts it.
                 drop(trim(full.file, full.place.length));
             }
-            fill(&*storage, &path, bytes)
+            fill(&*storage, &path, bytes, &stop)
         };
         if !self.background {
             self.spare = work().map_or(Spare::None, Spare::Ready);
@@ -316,6 +328,7 @@ impl Log {
         let active = self.active.take().ok_or(io::ErrorKind::NotConnected)?;
         trim(active.file, active.place.length)?;
         if let Spare::Building(result) = std::mem::replace(&mut self.spare, Spare::None) {
+            self.stop.store(true, Ordering::Relaxed);
             // Only wait: the file is removed either way.
             drop(result.recv());
         }

@@ -222,7 +222,7 @@ fn note(intents: &mut BTreeMap<String, ParsedRecord>, line: &[u8]) {
 
 fn trim(storage: &dyn Storage, path: &Path, length: u64) -> io::Result<()> {
     let mut file = storage.open(path)?;
-    if file.length()? != length {
+    if file.byte_len()? != length {
         file.set_len(length)?;
     }
     file.sync_data()
@@ -268,7 +268,7 @@ fn put_damage_aside(storage: &dyn Storage, generation: &Path, scan: &Scan) -> Re
     let keep = scan.end.as_ref().map(|(path, _)| path.clone());
     let files = segments(storage, generation).map_err(JournalError::io("list", generation))?;
     for file in files.iter().rev().filter(|file| file.first >= next && keep.as_ref() != Some(&file.path)) {
-        let length = storage.open_read(&file.path).and_then(|open| open.length());
+        let length = storage.open_read(&file.path).and_then(|open| open.byte_len());
         bytes = bytes.saturating_add(length.map_err(JournalError::io("read", &file.path))?);
         let name = file.path.file_name().unwrap_or_default();
         storage.rename(&file.path, &torn.join(name)).map_err(JournalError::io("move", &file.path))?;

@@ -1,5 +1,7 @@
 mod crash;
+mod live;
 mod sim;
+mod tamper;
 
 use super::*;
 use crate::audit::{Access, Entry, Kind, Lifecycle};

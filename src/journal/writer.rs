@@ -47,8 +47,7 @@ impl Drop for Farewell {
 }
 
 fn fault(error: &std::io::Error) -> Fault {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    if matches!(error.kind(), StorageFull | QuotaExceeded) {
+    if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
         Fault::NoSpace
     } else {
         Fault::Io(error.to_string())

@@ -59,6 +59,8 @@ struct State {
     faults: BTreeMap<usize, Fault>,
     crashed: bool,
     lies: bool,
+    /// What the next sync of anything but zeros answers.
+    sync_error: Option<i32>,
     space: Option<usize>,
 }
 
@@ -168,6 +170,22 @@ impl SimDisk {
         self.state().faults.insert(call, fault);
     }
 
+    /// The power goes now.
+    pub(super) fn kill(&self) {
+        self.state().crashed = true;
+    }
+
+    /// The next sync of anything but zeros answers with this error.
+    pub(super) fn fail_next_sync(&self, code: i32) {
+        self.state().sync_error = Some(code);
+    }
+
+    /// Lets every call wait until `then` has ended.
+    pub(super) fn hold<T>(&self, then: impl FnOnce() -> T) -> T {
+        let _held = self.state();
+        then()
+    }
+
     /// From now on syncs report success and do nothing.
     pub(super) fn lie(&self) {
         self.state().lies = true;
@@ -261,7 +279,14 @@ impl StorageFile for SimFile {
 
     fn sync_data(&mut self) -> io::Result<()> {
         let mut state = self.disk.state();
-        let done = state.call();
+        let mut done = state.call();
+        let has_text =
+            |change: &Change| matches!(change, Change::Write(_, bytes) if bytes.iter().any(|b| *b != 0));
+        if state.files[self.id].pending.iter().any(has_text)
+            && let Some(code) = state.sync_error.take()
+        {
+            done = Err(io::Error::from_raw_os_error(code));
+        }
         let (crashed, lies) = (state.crashed, state.lies);
         let file = &mut state.files[self.id];
         match done {
@@ -287,7 +312,7 @@ impl StorageFile for SimFile {
         Ok(())
     }
 
-    fn length(&self) -> io::Result<u64> {
+    fn byte_len(&self) -> io::Result<u64> {
         let state = self.disk.state();
         state.alive()?;
         Ok(u64::try_from(state.files[self.id].view.len()).unwrap())
