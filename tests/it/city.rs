@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use call::{Call, Reply};
-pub(crate) use files::{Claims, Files, Signed};
+pub(crate) use files::{Claims, DAYS, Files, Signed, spiffe};
 pub(crate) use gate::{Gate, Page};
 pub(crate) use wire::{Body, Client, Connection, Http, in_parts, nothing, whole};
 

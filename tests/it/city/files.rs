@@ -9,6 +9,8 @@ use data_encoding::BASE64URL_NOPAD;
 use pinegate::identity::CertificateFacts;
 use pinegate::identity::token::SignatureAlgorithm;
 use pinegate::pki::{ClientName, DevelopmentCa, Issued, Overwrite, issue_token_key};
+use rcgen::string::Ia5String;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
@@ -183,6 +185,22 @@ impl Files {
     /// Issues a client certificate with `uri` as its name.
     pub(crate) fn issue_client(&self, file: &str, uri: &str) -> Issued {
         self.authority().issue_client(file, ClientName::SanUri(uri), DAYS, now(), Overwrite::Replace).unwrap()
+    }
+
+    /// Issues a client certificate with several names, as the authority itself never would.
+    pub(crate) fn issue_client_with_uris(&self, file: &str, uris: &[&str]) {
+        let ca = KeyPair::from_pem(&self.read("certs/ca.key")).unwrap();
+        let issuer = Issuer::from_ca_cert_pem(&self.read("certs/ca.pem"), ca).unwrap();
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        params.subject_alt_names =
+            uris.iter().map(|&uri| SanType::URI(Ia5String::try_from(uri).unwrap())).collect();
+        let pair = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&pair, &issuer).unwrap();
+        self.write(&format!("certs/clients/{file}.pem"), &certificate.pem());
+        self.write(&format!("certs/clients/{file}.key"), &pair.serialize_pem());
     }
 
     pub(crate) fn authority(&self) -> DevelopmentCa {
