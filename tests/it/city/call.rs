@@ -6,7 +6,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::{Body, Files, Http, SURVEY, SURVEYOR, nothing, whole};
+use super::{Body, Files, Http, SURVEY, SURVEYOR, nothing};
 
 /// What goes into `Authorization`.
 enum Token {
@@ -81,21 +81,14 @@ impl Call {
         self
     }
 
-    /// With the certificate of another system.
-    pub(crate) fn shown_by(mut self, system: &str) -> Self {
-        // The token stays the one of the system that is spoken for; it is minted when the call is made.
-        self.certificate = system.to_owned();
-        self
-    }
-
     pub(crate) fn over(mut self, http: Http) -> Self {
         self.http = http;
         self
     }
 
-    pub(crate) fn json(mut self, body: &Value) -> Self {
-        self.body = Some(whole(body.to_string()));
-        self.header("content-type", "application/json")
+    pub(crate) fn with_body(mut self, body: Body) -> Self {
+        self.body = Some(body);
+        self
     }
 
     pub(super) fn certificate(&self) -> &str {
@@ -130,6 +123,7 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
     /// Why the body ended before its end, if it did.
     pub(crate) broken: Option<String>,
 }
@@ -137,17 +131,20 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) async fn read(response: Response<Incoming>) -> Self {
         let (head, mut incoming) = response.into_parts();
-        let (mut body, mut broken) = (Vec::new(), None);
+        let (mut body, mut trailers, mut broken) = (Vec::new(), HeaderMap::new(), None);
         while let Some(frame) = incoming.frame().await {
             match frame {
-                Ok(frame) => body.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) => body.extend_from_slice(&data),
+                    Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+                },
                 Err(error) => {
                     broken = Some(error.to_string());
                     break;
                 }
             }
         }
-        Self { status: head.status, headers: head.headers, body: body.into(), broken }
+        Self { status: head.status, headers: head.headers, body: body.into(), trailers, broken }
     }
 
     /// The one value of a header field, or nothing.
