@@ -14,3 +14,4 @@ mod city;
 mod happy;
 mod refusals;
 mod tidy;
+mod tls;
