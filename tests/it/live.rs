@@ -244,22 +244,10 @@ async fn readiness_and_liveness() {
 }
 
 mod start {
-    use std::process::{Output, Stdio};
+    use crate::city::{Call, Files, Plan, run_to_end};
 
-    use crate::city::{Plan, Site, pinegate, soon};
-
-    async fn run(site: &Site) -> Output {
-        let child = pinegate()
-            .arg("run")
-            .arg("--config")
-            .arg(site.files.config_path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = tokio::task::spawn_blocking(|| child.wait_with_output());
-        soon("the program to end", output).await.unwrap().unwrap()
+    async fn run(files: &Files) -> (Option<i32>, String) {
+        run_to_end(&["run".as_ref(), "--config".as_ref(), files.config_path().as_ref()]).await
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -271,16 +259,15 @@ mod start {
             ("population.resident", "population.residents"),
         ] {
             let site = Plan::new().config(from, to).start_platform().await;
-            let output = run(&site).await;
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(64), "{said}");
+            let (code, said) = run(&site.files).await;
+            assert_eq!(code, Some(64), "{said}");
             assert!(said.contains("gateway.toml"), "{said}");
             assert!(!said.contains("\"serving\""), "{said}");
             assert!(!site.files.at("admin.sock").exists(), "the operators' socket was bound");
             assert!(std::fs::read_dir(site.files.audit()).unwrap().next().is_none(), "a record was written");
         }
         let site = Plan::new().more_policy("grants.csv", "p, X-1\n").start_platform().await;
-        assert_eq!(run(&site).await.status.code(), Some(64));
+        assert_eq!(run(&site.files).await.0, Some(64));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -288,9 +275,8 @@ mod start {
         let city = Plan::new().start().await;
         let mut files = city.files().clone();
         files.edit_config("admin.sock", "second.sock");
-        let output = pinegate().arg("run").arg("--config").arg(files.config_path()).output();
-        let output = soon("the second gate", tokio::task::spawn_blocking(|| output)).await.unwrap().unwrap();
-        assert_eq!(output.status.code(), Some(70), "{}", String::from_utf8_lossy(&output.stderr));
-        city.call(crate::city::Call::survey("/_test/1k")).await.assert_data();
+        let (code, said) = run(&files).await;
+        assert_eq!(code, Some(70), "{said}");
+        city.call(Call::survey("/_test/1k")).await.assert_data();
     }
 }

@@ -12,6 +12,7 @@
 mod city;
 
 mod happy;
+mod live;
 mod refusals;
 mod tidy;
 mod tls;

@@ -1,5 +1,6 @@
 //! The gate as a process of its own: started, read, signalled and asked as an operator would.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,39 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{soon, until};
+use super::{GLANCE, PATIENCE, soon, until};
 
 /// The program under test.
-pub(crate) fn pinegate() -> Command {
+fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_pinegate"))
+}
+
+/// Runs the program with `arguments` to its end: its exit code, and what it said on standard error.
+pub(crate) async fn run_to_end(arguments: &[&OsStr]) -> (Option<i32>, String) {
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let mut child = program()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(said.reopen().unwrap())
+        .spawn()
+        .unwrap();
+    let ended = tokio::time::timeout(PATIENCE, async {
+        let mut glances = tokio::time::interval(GLANCE);
+        loop {
+            glances.tick().await;
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+        }
+    });
+    let ended = ended.await;
+    if ended.is_err() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let said = std::fs::read_to_string(said.path()).unwrap();
+    (ended.unwrap_or_else(|_| panic!("{arguments:?} did not end\n{said}")).code(), said)
 }
 
 /// A page of the gate's own.
@@ -53,7 +82,7 @@ impl Drop for Gate {
 
 impl Gate {
     pub(super) async fn start(config: &Path) -> Self {
-        let mut child = pinegate()
+        let mut child = program()
             .arg("run")
             .arg("--config")
             .arg(config)
