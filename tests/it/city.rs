@@ -213,6 +213,12 @@ impl City {
         soon("a whole reply", Reply::read(response)).await
     }
 
+    /// Another gate before the same platform, with the configuration in `files`.
+    pub(crate) async fn beside(&self, files: &Files) -> City {
+        let (received, stop) = (self.site.received.clone(), self.site.stop.child_token());
+        Site { files: files.clone(), received, stop }.start_gate().await
+    }
+
     /// Stops the gate as a crash would, and gives back the rest.
     pub(crate) fn crash(mut self) -> Site {
         self.gate.kill();

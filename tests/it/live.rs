@@ -271,12 +271,14 @@ mod start {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn two_gates_do_not_share_an_audit_log() {
+    async fn a_taken_port_is_said() {
         let city = Plan::new().start().await;
         let mut files = city.files().clone();
         files.edit_config("admin.sock", "second.sock");
+        files.edit_config("[\"127.0.0.1:0\"]", &format!("[\"{}\"]", city.gate.address));
         let (code, said) = run(&files).await;
         assert_eq!(code, Some(70), "{said}");
+        assert!(said.contains(&city.gate.address.to_string()), "{said}");
         city.call(Call::survey("/_test/1k")).await.assert_data();
     }
 }

@@ -11,6 +11,9 @@
 
 mod city;
 
+mod audit;
+mod conformance;
+mod demo;
 mod happy;
 mod live;
 mod refusals;
