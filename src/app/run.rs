@@ -143,7 +143,6 @@ impl Running {
         for listener in bound {
             let address = listener.local_addr().map_err(|source| cannot_listen(&"a listener", source))?;
             addresses.push(address);
-            tracing::info!(%address, "serving");
             listeners.spawn(Arc::clone(&operator.gate).serve(listener));
         }
         let metrics_address =
@@ -159,6 +158,9 @@ impl Running {
         listeners.spawn(serve_admin(admin_listener, operations, tasks, stop.clone()));
         listeners.spawn(super::operate::refresh(Arc::clone(&operator), stop));
         let watcher = watch(&operator, &listeners, &last)?;
+        for address in &addresses {
+            tracing::info!(%address, metrics = %metrics_address, "serving");
+        }
         Ok(Self { operator, listeners, last, addresses, metrics_address, drain, socket, _watcher: watcher })
     }
 

@@ -113,7 +113,8 @@ impl Policy {
                     None => wants_unknown = true,
                 }
             }
-            wanted = Some(fields);
+            // On a resource without fields `*` asks for whatever there is.
+            wanted = (wants_unknown || !fields.is_empty()).then_some(fields);
         }
         Ok(Asked { subject, number, place, action, purpose, wanted, wants_unknown })
     }

@@ -3,6 +3,8 @@
 //! The system comes from the verified certificate alone, the purpose from a signed token, or from a
 //! header where the route allows that; where both speak they must agree.
 
+use std::sync::Arc;
+
 use http::header;
 
 use super::exchange::{Caller, Draft, PurposeOrigin, Requested, StatedPurpose};
@@ -11,20 +13,41 @@ use super::resolve::Routed;
 use super::routes::Route;
 use super::snapshot::Snapshot;
 use super::stage::Check;
+use crate::catalog::System;
 use crate::config::{ParameterSource, PurposeSource};
 use crate::identity::token::bearer_token;
-use crate::identity::{Peer, TokenError};
+use crate::identity::{IdentityError, Peer, TokenError};
 use crate::kernel::id::{GrantId, ParameterName, PurposeCode};
 use crate::kernel::time::Timestamp;
 
 /// The most items of a requested scope.
 const MAX_REQUESTED_FIELDS: usize = 256;
 
-/// Which registered system `peer` is, under `snapshot`, at `now`.
-pub(crate) fn caller(snapshot: &Snapshot, peer: &Peer, now: Timestamp) -> Result<Caller, Failure> {
-    let system = snapshot.identities.identify(&peer.certificate, now)?;
-    let department = snapshot.catalog.registry.departments.get(&system.department).ok_or(Failure::Gate)?;
-    Ok(Caller { system: system.clone(), department: department.clone() })
+/// Which registered system `peer` is, under `snapshot`, at `now`; and, where that system may not call,
+/// whom the record of the refusal names.
+pub(crate) fn caller(
+    snapshot: &Snapshot,
+    peer: &Peer,
+    now: Timestamp,
+) -> Result<Caller, (Failure, Option<Caller>)> {
+    match snapshot.identities.identify(&peer.certificate, now) {
+        Ok(system) => of_department(snapshot, system).ok_or((Failure::Gate, None)),
+        Err(error) => {
+            let registered = match &error {
+                IdentityError::Disabled { system } => snapshot.catalog.registry.systems.get(system),
+                IdentityError::Unknown { .. }
+                | IdentityError::Ambiguous { .. }
+                | IdentityError::Expired { .. } => None,
+            };
+            let named = registered.and_then(|system| of_department(snapshot, system));
+            Err((error.into(), named))
+        }
+    }
+}
+
+fn of_department(snapshot: &Snapshot, system: &Arc<System>) -> Option<Caller> {
+    let department = snapshot.catalog.registry.departments.get(&system.department)?;
+    Some(Caller { system: Arc::clone(system), department: Arc::clone(department) })
 }
 
 /// A request of a known system with a known purpose.

@@ -284,15 +284,23 @@ impl Session {
         let trace = draft.trace(&mut parts.headers);
         Draft::note(&draft.trace_id, trace);
         let snapshot = self.gate.snapshot.load_full();
-        let caller = self.caller(&snapshot, now);
+        let (caller, named) = match self.caller(&snapshot, now) {
+            Ok(caller) => (Ok(caller.clone()), Some(caller)),
+            Err((failure, named)) => (Err(failure), named),
+        };
         let draft = Arc::new(draft);
-        if let Ok(caller) = &caller {
-            Draft::note(&draft.caller, caller.clone());
+        if let Some(named) = named {
+            Draft::note(&draft.caller, named);
         }
         Box::new(Exchange { parts, body, peer: Arc::clone(&self.peer), snapshot, caller, draft })
     }
 
-    fn caller(&self, snapshot: &Snapshot, now: crate::kernel::time::Timestamp) -> Result<Caller, Failure> {
+    /// The system that calls; or why it may not, and its name if it has one.
+    fn caller(
+        &self,
+        snapshot: &Snapshot,
+        now: crate::kernel::time::Timestamp,
+    ) -> Result<Caller, (Failure, Option<Caller>)> {
         if self.good_under.load(Ordering::Relaxed) != snapshot.revision {
             if let Err(error) = snapshot.client_verifier.still_good(&self.peer.chain, now) {
                 tracing::info!(
@@ -301,7 +309,8 @@ impl Session {
                     reason = error.as_str(),
                     "a connection outlived its certificate"
                 );
-                return Err(Failure::Revoked);
+                let named = identify::caller(snapshot, &self.peer, now);
+                return Err((Failure::Revoked, named.map_or_else(|(_, named)| named, Some)));
             }
             self.good_under.store(snapshot.revision, Ordering::Relaxed);
         }

@@ -2,9 +2,20 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on says so by panicking, in its helpers too"
 )]
+#![expect(clippy::disallowed_methods, reason = "tests stop what they start")]
 
+mod city;
+
+mod audit;
+mod conformance;
+mod demo;
+mod happy;
+mod live;
+mod refusals;
 mod tidy;
+mod tls;

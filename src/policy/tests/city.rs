@@ -54,7 +54,7 @@ fn field(text: &str) -> Field {
     }
 }
 
-fn resource(
+pub(super) fn resource(
     id: &str,
     sharing: Sharing,
     actions: &[&str],

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::city::{Asking, at, now, policy};
+use super::city::{Asking, at, catalog, load_at, now, policy, resource};
+use crate::catalog::Sharing;
 use crate::grant::Decision;
+use crate::policy::model::SHIPPED;
 
 #[track_caller]
 fn check(grants: &str, table: &[(Asking, &str)]) {
@@ -376,4 +378,20 @@ p, D-1, group:all, sharing:conditional, query, planning.survey, *, always, deny
 fn a_policy_serves_all_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&policy(""));
+}
+
+#[test]
+fn everything_of_a_resource_without_fields_can_be_asked_for() {
+    let mut catalog = catalog();
+    catalog.resources.extend([resource("file.scan", Sharing::Conditional, &["query"], &[], &[], &[])]);
+    let grant = "p, F-1, sys:minzheng-aid, file.scan, query, *, *, always, allow\n";
+    // Loading holds the engine against casbin, which such a request once told apart.
+    let (policy, report) = load_at(&catalog, SHIPPED, grant, now());
+    let policy = policy.unwrap_or_else(|| panic!("{report}"));
+    let asking = Asking::new().resource("file.scan");
+    for (fields, expected) in
+        [(&[][..], "F-1: "), (&["*"], "F-1: "), (&["name"], "ScopeExceeded name near F-1")]
+    {
+        assert_eq!(asking.clone().fields(fields).decide(&policy), expected, "{fields:?}");
+    }
 }

@@ -1,0 +1,336 @@
+//! No byte without a record, whatever happens to the gate, the client, the platform and the disk.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use pinegate::demo::platform::ReplyProgress;
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+
+use crate::city::{Call, City, Http, Plan, Reply, Site, assert_intact, records, soon, until};
+use crate::refusals::check;
+
+/// How often the gate is killed.
+const ROUNDS: usize = 5;
+
+/// Calls in a loop until the connection ends; notes the id of each that was answered with data.
+async fn call_until_killed(
+    connection: crate::city::Connection,
+    request: impl Fn() -> http::Request<crate::city::Body>,
+    answered: &Mutex<Vec<String>>,
+) {
+    loop {
+        let Ok(response) = soon("an end of the load", connection.send(request())).await else { return };
+        assert_eq!(response.status(), 200);
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        // With the head the first bytes may have come.
+        answered.lock().unwrap().push(id);
+        if soon("the rest of a reply", Reply::read(response)).await.broken.is_some() {
+            return;
+        }
+    }
+}
+
+async fn load_and_kill(city: City, answered: &Arc<Mutex<Vec<String>>>) -> Site {
+    let mut tasks = JoinSet::new();
+    let before = answered.lock().unwrap().len();
+    for (http, target) in [
+        (Http::One, "/_test/1k"),
+        (Http::Two, "/_test/1k"),
+        (Http::One, "/_test/bytes?n=300000"),
+        (Http::Two, "/_test/bytes?n=300000"),
+    ] {
+        let connection = city.client("ziran-map").connect(http).await.unwrap();
+        let token = city.files().token("ziran-map", "planning.survey");
+        let (files, answered) = (city.files().clone(), Arc::clone(answered));
+        tasks.spawn(async move {
+            let request = || Call::survey(target).token(token.clone()).request(&files);
+            call_until_killed(connection, request, &answered).await;
+        });
+    }
+    until("calls under load", async || (answered.lock().unwrap().len() >= before + 40).then_some(())).await;
+    let site = city.crash();
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    site
+}
+
+/// Fails unless the log is intact and has every request that was answered.
+fn assert_on_record(audit: &Path, answered: &Mutex<Vec<String>>) {
+    let report = assert_intact(audit);
+    let records = records(audit);
+    assert_eq!(report.records, u64::try_from(records.len()).unwrap());
+    let known: HashSet<&str> = records.iter().filter_map(|record| record.request.as_deref()).collect();
+    for id in answered.lock().unwrap().iter() {
+        assert!(known.contains(id.as_str()), "request {id} was answered and is not on record");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_under_load_nothing_that_left_is_missing() {
+    let answered = Arc::new(Mutex::new(Vec::new()));
+    let mut city = Plan::new().unlimited().start().await;
+    for round in 0..ROUNDS {
+        let site = load_and_kill(city, &answered).await;
+        assert_on_record(&site.files.audit(), &answered);
+        city = site.start_gate().await;
+        assert_on_record(&city.files().audit(), &answered);
+        let records = city.records();
+        let with = |kind: &str| records.iter().filter(|record| record.kind == kind).count();
+        assert_eq!(with("intent"), with("outcome"), "round {round}: an intent without an outcome");
+    }
+    let records = city.records();
+    let events = records.iter().filter(|record| record.event.as_deref() == Some("start")).count();
+    assert_eq!(events, ROUNDS + 1);
+    assert_intact(&city.files().audit());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_goes_away_in_the_middle() {
+    let city = Plan::new().start().await;
+    for http in [Http::One, Http::Two] {
+        let connection = city.client("ziran-map").connect(http).await.unwrap();
+        let request = Call::survey(&format!("/_test/bytes?n={}", 64 << 20)).request(city.files());
+        let response = connection.send(request).await.unwrap();
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        drop((response, connection));
+        let outcome = city.records_of(&id).await.pop().unwrap();
+        assert_eq!((outcome.kind.as_str(), outcome.aborted.as_deref()), ("outcome", Some("client-gone")));
+        assert_eq!(outcome.sent_sha256, None, "nobody has the whole");
+        assert!(outcome.bytes_out < Some(32 << 20), "{outcome:#?}");
+        until("the platform to be let go", async || {
+            (city.last_received().reply == ReplyProgress::Cut).then_some(())
+        })
+        .await;
+    }
+    let aborted = "pinegate_requests_total{outcome=\"aborted\",resource=\"population.resident\"}";
+    until("two aborts to be counted", async || (city.gate.metric(aborted).await > 1.5).then_some(())).await;
+    until("nothing to be in work", async || {
+        (city.gate.metric("pinegate_requests_in_flight").await < 0.5).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_goes_away_before_the_answer() {
+    let city = Plan::new().start().await;
+    for http in [Http::One, Http::Two] {
+        let connection = city.client("ziran-map").connect(http).await.unwrap();
+        let before = city.received().total();
+        let request = Call::survey("/_test/slow?ms=900").request(city.files());
+        {
+            let mut call = std::pin::pin!(connection.send(request));
+            tokio::select! {
+                reply = call.as_mut() => panic!("{reply:?}"),
+                () = city.received().until(|received| received.len() as u64 > before) => {}
+            }
+        }
+        drop(connection);
+        let ended = until("the record of a call given up", async || {
+            city.records().into_iter().find(|record| record.status == Some(499) && record.seq > before)
+        });
+        let ended = ended.await;
+        assert_eq!(ended.aborted.as_deref(), Some("client-gone"));
+        assert_eq!(ended.grants, ["TEST-1"]);
+        assert_eq!(ended.bytes_out, Some(0));
+    }
+}
+
+/// Fails unless a broken transfer looks broken, and is on record so: the reason.
+async fn cut(city: &City, call: Call, http: Http) -> String {
+    let outcomes =
+        || city.records().into_iter().filter(|record| record.kind == "outcome").collect::<Vec<_>>();
+    let before = outcomes().len();
+    let connection = city.client("ziran-map").connect(http).await.unwrap();
+    // What broke before the head was on its way ends the connection, or the stream, without one.
+    if let Ok(response) = connection.send(call.request(city.files())).await {
+        let reply = soon("a broken reply", Reply::read(response)).await;
+        assert!(reply.broken.is_some(), "a cut reply looks whole: {} bytes", reply.body.len());
+    }
+    let outcome = until("the record of a cut reply", async || outcomes().into_iter().nth(before)).await;
+    assert_eq!((outcome.status, &outcome.sent_sha256), (Some(200), &None), "{outcome:#?}");
+    outcome.aborted.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_that_breaks_off_never_looks_whole() {
+    let city = Plan::new()
+        .config("response_timeout = \"10s\"", "response_timeout = \"500ms\"")
+        .more_config("\n[bounds]\nwhole_reply = \"1B\"\n")
+        .start()
+        .await;
+    for http in [Http::One, Http::Two] {
+        for (target, reason) in [
+            ("/_test/die", "upstream-broken"),
+            ("/_test/short", "upstream-broken"),
+            ("/_test/stall", "upstream-stalled"),
+            ("/_test/badjson?kind=cut", "truncated"),
+        ] {
+            assert_eq!(cut(&city, Call::survey(target), http).await, reason, "{http:?} {target}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_that_dies_in_a_long_reply() {
+    for http in [Http::One, Http::Two] {
+        let city = Plan::new().start().await;
+        let connection = city.client("ziran-map").connect(http).await.unwrap();
+        let request = Call::survey(&format!("/_test/bytes?n={}", 64 << 20)).request(city.files());
+        let response = connection.send(request).await.unwrap();
+        city.stop_platform();
+        let is_cut = |received: &[pinegate::demo::platform::Received]| {
+            received.last().is_some_and(|last| last.reply == ReplyProgress::Cut)
+        };
+        soon("the platform's end", city.received().until(is_cut)).await;
+        let reply = soon("the rest of the reply", Reply::read(response)).await;
+        assert!(reply.broken.is_some(), "{http:?}: a cut reply looks whole: {} bytes", reply.body.len());
+        let outcome = city.outcome_of(&reply).await;
+        assert_eq!(outcome.aborted.as_deref(), Some("upstream-broken"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_survive_a_crash_and_a_restart() {
+    let limit = "\n[[limit]]\nname = \"three-a-day\"\nby = [\"system\"]\nsystem = [\"sys:minzheng-aid\"]\nper_day = 3\n";
+    let rows = ("rows<=100;rows/day<=5000", "rows<=100;rows/day<=30");
+    let mut city =
+        Plan::new().more_policy("limits.toml", limit).policy("grants.csv", rows.0, rows.1).start().await;
+    let call = || Call::aid("/population/residents?area=3410&size=1");
+    let list = |size: u32| {
+        Call::get("water-billing", "utility.account", &format!("/population/residents?area=3410&size={size}"))
+    };
+    city.call(call()).await.assert_data();
+    city.call(list(20)).await.assert_data();
+    let city_after_crash = city.crash().start_gate().await;
+    city = city_after_crash;
+    city.call(call()).await.assert_data();
+    city.call(call()).await.assert_data();
+    check(&city.call(call()).await, 429, "quota-exhausted");
+    city.call(list(10)).await.assert_data();
+    city.gate.signal(Signal::TERM);
+    assert_eq!(city.gate.ended().await.code(), Some(0));
+    city = city.crash().start_gate().await;
+    check(&city.call(call()).await, 429, "quota-exhausted");
+    check(&city.call(list(1)).await, 429, "quota-exhausted");
+    let grants = Call::get("water-billing", "x.y", "/.well-known/pinegate/grants").no_token();
+    let own = city.call(grants).await.json();
+    let limited =
+        own["grants"].as_array().unwrap().iter().find(|grant| grant["id"] == "WT-2026-0002").unwrap();
+    assert_eq!(limited["rows_left_today"], 0, "{own}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_gates_keep_their_records_apart() {
+    let city = Plan::new().start().await;
+    let mut files = city.files().clone();
+    files.edit_config("admin.sock", "second.sock");
+    // An upgrade may overlap: the second begins a generation of its own and leaves the first alone.
+    let second = city.beside(&files).await;
+    let first_reply = city.call(Call::survey("/_test/1k")).await;
+    let second_reply = second.call(Call::survey("/_test/1k")).await;
+    for reply in [&first_reply, &second_reply] {
+        reply.assert_data();
+        city.record_of(reply).await;
+    }
+    let report = assert_intact(&files.audit());
+    assert_eq!(report.generations, 2);
+}
+
+/// A small file system of its own; gone when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`, said aloud, where this process may not mount.
+    fn mount(at: PathBuf) -> Option<Self> {
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&at).output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(at)),
+            Ok(output) => {
+                eprintln!("skipped: no tmpfs can be mounted: {}", String::from_utf8_lossy(&output.stderr));
+                None
+            }
+            Err(error) => {
+                eprintln!("skipped: no `mount`: {error}");
+                None
+            }
+        }
+    }
+
+    /// Leaves no room.
+    fn fill(&self) {
+        let ballast = self.0.join("ballast");
+        let mut size = 1 << 20;
+        let mut bytes = Vec::new();
+        while size >= 512 {
+            let more = [bytes.clone(), vec![0; size]].concat();
+            if std::fs::write(&ballast, &more).is_ok() {
+                bytes = more;
+            } else {
+                size /= 2;
+            }
+        }
+        // A write that failed half-way has taken the rest.
+        assert!(std::fs::write(self.0.join("more"), [0; 8192]).is_err());
+    }
+
+    fn relieve(&self) {
+        for file in ["ballast", "more"] {
+            std::fs::remove_file(self.0.join(file)).unwrap();
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} stays mounted", self.0.display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_stops_data_until_it_is_relieved() {
+    let plan = Plan::new().unlimited().config("segment_bytes = \"4MiB\"", "segment_bytes = \"64KiB\"");
+    let Some(disk) = SmallDisk::mount(plan.files.audit()) else { return };
+    let city = plan.start().await;
+    let call = || Call::survey("/_test/1k");
+    city.call(call()).await.assert_data();
+    disk.fill();
+    // What is set aside for records is used up first.
+    let refused = until("the disk to be full", async || {
+        let reply = city.call(call()).await;
+        if reply.status == 200 {
+            reply.assert_data();
+            return None;
+        }
+        Some(reply)
+    })
+    .await;
+    check(&refused, 503, "audit-unavailable");
+    assert!(refused.header("retry-after").is_some());
+    until("the gate to be unready", async || (city.gate.page("/readyz").await.status == 503).then_some(()))
+        .await;
+    assert!(city.gate.metric("pinegate_audit_durable").await < 0.5);
+    let before = city.received().total();
+    for _ in 0..3 {
+        check(&city.call(call()).await, 503, "audit-unavailable");
+    }
+    assert_eq!(city.received().total(), before, "the platform was asked for what could not leave");
+    assert_eq!(city.gate.page("/healthz").await.status, 200, "it is unready, not dead");
+
+    disk.relieve();
+    until("the gate to be ready again", async || {
+        (city.gate.page("/readyz").await.status == 200).then_some(())
+    })
+    .await;
+    let reply = city.call(call()).await;
+    reply.assert_data();
+    city.record_of(&reply).await;
+    assert_intact(&city.files().audit());
+    drop(city);
+}

@@ -1,0 +1,191 @@
+//! The gate as a process of its own: started, read, signalled and asked as an operator would.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::{GLANCE, PATIENCE, soon, until};
+
+/// The program under test.
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_pinegate"))
+}
+
+/// Runs the program with `arguments` to its end: its exit code, and what it said on standard error.
+pub(crate) async fn run_to_end(arguments: &[&OsStr]) -> (Option<i32>, String) {
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let mut child = program()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(said.reopen().unwrap())
+        .spawn()
+        .unwrap();
+    let ended = tokio::time::timeout(PATIENCE, async {
+        let mut glances = tokio::time::interval(GLANCE);
+        loop {
+            glances.tick().await;
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+        }
+    });
+    let ended = ended.await;
+    if ended.is_err() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let said = std::fs::read_to_string(said.path()).unwrap();
+    (ended.unwrap_or_else(|_| panic!("{arguments:?} did not end\n{said}")).code(), said)
+}
+
+/// A page of the gate's own.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    pub(crate) text: String,
+}
+
+impl Page {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+}
+
+/// A gate that runs.
+pub(crate) struct Gate {
+    child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: SocketAddr,
+    socket: PathBuf,
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Gate {
+    pub(super) async fn start(config: &Path) -> Self {
+        let mut child = program()
+            .arg("run")
+            .arg("--config")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                // What is no JSON is from before logs were set up.
+                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                kept.lock().unwrap().push(line);
+            }
+        });
+        let socket = config.parent().unwrap().join("admin.sock");
+        let nowhere = super::ANY_PORT;
+        let mut gate = Self { child, log, address: nowhere, metrics: nowhere, socket };
+        let serving = until("the gate to serve", async || {
+            if let Some(status) = gate.child.try_wait().unwrap() {
+                panic!("the gate did not start: {status}\n{:#?}", gate.log.lock().unwrap());
+            }
+            gate.logged("serving")
+        })
+        .await;
+        let address = |name: &str| serving[name].as_str().unwrap().parse().unwrap();
+        (gate.address, gate.metrics) = (address("address"), address("metrics"));
+        gate
+    }
+
+    /// The first log line with this message.
+    pub(crate) fn logged(&self, message: &str) -> Option<Value> {
+        self.log.lock().unwrap().iter().find(|line| line["message"] == message).cloned()
+    }
+
+    /// Everything that was logged, as text.
+    pub(crate) fn log_text(&self) -> String {
+        self.log.lock().unwrap().iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub(crate) fn kill(&mut self) {
+        // One that has ended already is as dead as it should be.
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+
+    /// Waits for it to end by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        until("the gate to end", async || self.child.try_wait().unwrap()).await
+    }
+
+    /// A page of the metrics listener.
+    pub(crate) async fn page(&self, path: &str) -> Page {
+        let stream = soon("the metrics listener", TcpStream::connect(self.metrics)).await.unwrap();
+        soon("a page", ask(stream, Method::GET, path)).await
+    }
+
+    /// A page of the operators' socket.
+    pub(crate) async fn operate(&self, method: Method, path: &str) -> Page {
+        let stream = soon("the admin socket", UnixStream::connect(&self.socket)).await.unwrap();
+        soon("an operator's page", ask(stream, method, path)).await
+    }
+
+    /// Reloads by the operators' socket.
+    pub(crate) async fn reload(&self) -> Page {
+        self.operate(Method::POST, "/reload").await
+    }
+
+    /// Reloads by the operators' socket, which must succeed.
+    pub(crate) async fn reloaded(&self) {
+        let page = self.reload().await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    }
+
+    /// The value of a series such as `pinegate_refusals_total{code="token-missing"}`; zero if it is
+    /// not there.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let page = self.page("/metrics").await;
+        assert_eq!(page.status, StatusCode::OK);
+        let value = page.text.lines().find_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            (name == series).then(|| value.parse().unwrap())
+        });
+        value.unwrap_or(0.0)
+    }
+}
+
+async fn ask<S>(stream: S, method: Method, path: &str) -> Page
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder().method(method).uri(path).header("host", "localhost");
+    let response = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    Page { status, text: String::from_utf8(body.to_vec()).unwrap() }
+}

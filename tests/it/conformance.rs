@@ -1,0 +1,54 @@
+//! The reference pages say what the code does.
+
+use std::collections::BTreeSet;
+
+use pinegate::proxy::problem::{Code, Language};
+
+use crate::city::{Call, Plan};
+
+fn page(name: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_code_is_on_the_page_as_it_is() {
+    let page = page("errors.md");
+    let mut shown = BTreeSet::new();
+    for line in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let name = cells[0].trim_matches('`');
+        let code = Code::ALL.iter().find(|code| code.as_str() == name);
+        let Some(code) = code else { continue };
+        assert_eq!(cells[1], code.status().as_u16().to_string(), "{line}");
+        assert_eq!(cells[2], code.title(Language::En), "{line}");
+        assert_eq!(cells[3], code.title(Language::Zh), "{line}");
+        assert!(shown.insert(name.to_owned()), "`{name}` stands twice");
+    }
+    let all: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();
+    assert_eq!(shown, all);
+}
+
+/// The names of families in a text: what begins with `pinegate_`.
+fn families(text: &str) -> BTreeSet<String> {
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let names = text.split("pinegate_").skip(1).map(|rest| rest.split(|c| !is_name(c)).next().unwrap());
+    let base = |name: &str| {
+        let ends = ["_bucket", "_sum", "_count"];
+        ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name).to_owned()
+    };
+    names.filter(|name| !name.is_empty()).map(base).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_metric_is_on_the_page() {
+    let city = Plan::new().start().await;
+    city.call(Call::survey("/_test/1k")).await.assert_data();
+    assert_eq!(city.call(Call::survey("/nowhere")).await.status, 404);
+    let scraped = city.gate.page("/metrics").await.text;
+    let types: String =
+        scraped.lines().filter(|line| line.starts_with("# TYPE")).map(|l| l.to_owned() + "\n").collect();
+    let (scraped, told) = (families(&types), families(&page("metrics.md")));
+    assert!(!scraped.is_empty());
+    assert_eq!(scraped, told, "left: the gate's; right: the page's");
+}
