@@ -195,8 +195,9 @@ where
         let inner = self.inner.call(exchange);
         Box::pin(async move {
             let Ok(response) = inner.await;
-            let Some(about) = seal.disarm() else { return Ok(response) };
+            let Some(about) = seal.about() else { return Ok(response) };
             let released = recorder.release(&about, response).await;
+            seal.disarm();
             let mut response = released.unwrap_or_else(|failure| {
                 // Without a record nothing may leave, whatever it was.
                 refuse(&failure, &about.draft, &about.snapshot)

@@ -98,8 +98,10 @@ pub(crate) struct Draft {
     pub(crate) admitted: OnceLock<()>,
     pub(crate) refusal: OnceLock<Code>,
     pub(crate) upload: OnceLock<Arc<UploadState>>,
-    /// Set once an intent record is durable: the record that follows is an outcome.
+    /// Set once an intent record is on its way to the disk: the record that follows is an outcome.
     pub(crate) intent: OnceLock<()>,
+    /// Set once the last record of a reply in hand is on its way to the disk.
+    pub(crate) recorded: OnceLock<()>,
     /// Why the reply broke off, if it did.
     pub(crate) aborted: OnceLock<&'static str>,
     /// What masking did.
@@ -127,6 +129,7 @@ impl Draft {
             refusal: OnceLock::new(),
             upload: OnceLock::new(),
             intent: OnceLock::new(),
+            recorded: OnceLock::new(),
             aborted: OnceLock::new(),
             masked: OnceLock::new(),
             decided_us: AtomicU64::new(0),
@@ -188,6 +191,11 @@ impl Draft {
 
     pub(crate) fn upstream_us(&self) -> u64 {
         self.upstream_us.load(Ordering::Relaxed)
+    }
+
+    /// The instant it is now, for what depends on the day: arrival and the time since.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.received.checked_add(self.started.elapsed()).unwrap_or(Timestamp::MAX)
     }
 
     pub(crate) fn total_us(&self) -> u64 {

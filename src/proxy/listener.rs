@@ -131,12 +131,16 @@ impl Gate {
     where
         S: Stack,
     {
+        // Read before the trust that the handshake uses, and stored after it: a handshake that a reload
+        // overtakes is judged again by the new trust on its first request.
+        let revision = self.snapshot.load().revision;
         let Some((stream, peer)) = self.handshake(stream, remote).await else { return };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let session = Arc::new(Session {
             gate: Arc::clone(self),
             peer: Arc::new(peer),
-            good_under: AtomicU64::new(self.snapshot.load().revision),
+            good_under: AtomicU64::new(revision),
+            bad_under: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         });
         let served =
@@ -200,6 +204,8 @@ struct Session {
     peer: Arc<Peer>,
     /// The last revision under which the certificate was found good.
     good_under: AtomicU64,
+    /// The last revision under which it was not; revisions begin at one.
+    bad_under: AtomicU64,
     requests: AtomicU64,
 }
 
@@ -278,6 +284,9 @@ impl Session {
     /// A request with all that is known before it is read.
     fn exchange(&self, request: Request<Incoming>) -> Box<Exchange> {
         let (mut parts, body) = request.into_parts();
+        if let Some(token) = parts.headers.get_mut(http::header::AUTHORIZATION) {
+            token.set_sensitive(true);
+        }
         let now = self.gate.clock.now();
         let language = Language::preferred(&parts.headers);
         let draft = Draft::new(now, language);
@@ -301,19 +310,30 @@ impl Session {
         snapshot: &Snapshot,
         now: crate::kernel::time::Timestamp,
     ) -> Result<Caller, (Failure, Option<Caller>)> {
-        if self.good_under.load(Ordering::Relaxed) != snapshot.revision {
-            if let Err(error) = snapshot.client_verifier.still_good(&self.peer.chain, now) {
-                tracing::info!(
-                    remote = %self.peer.remote,
-                    serial = %self.peer.certificate.serial,
-                    reason = error.as_str(),
-                    "a connection outlived its certificate"
-                );
-                let named = identify::caller(snapshot, &self.peer, now);
-                return Err((Failure::Revoked, named.map_or_else(|(_, named)| named, Some)));
-            }
-            self.good_under.store(snapshot.revision, Ordering::Relaxed);
+        if self.good_under.load(Ordering::Relaxed) != snapshot.revision && !self.is_still_good(snapshot, now)
+        {
+            let named = identify::caller(snapshot, &self.peer, now);
+            return Err((Failure::Revoked, named.map_or_else(|(_, named)| named, Some)));
         }
         identify::caller(snapshot, &self.peer, now)
+    }
+
+    /// Judges the certificate by the trust of `snapshot`, once for each revision.
+    fn is_still_good(&self, snapshot: &Snapshot, now: crate::kernel::time::Timestamp) -> bool {
+        if self.bad_under.load(Ordering::Relaxed) == snapshot.revision {
+            return false;
+        }
+        let judged = snapshot.client_verifier.still_good(&self.peer.chain, now);
+        if let Err(error) = &judged {
+            tracing::info!(
+                remote = %self.peer.remote,
+                serial = %self.peer.certificate.serial,
+                reason = error.as_str(),
+                "a connection outlived its certificate"
+            );
+        }
+        let verdict = if judged.is_ok() { &self.good_under } else { &self.bad_under };
+        verdict.store(snapshot.revision, Ordering::Relaxed);
+        judged.is_ok()
     }
 }

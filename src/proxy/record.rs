@@ -63,14 +63,18 @@ impl Recorder {
 
     /// Makes the intent of a request durable.
     pub(crate) async fn intend(&self, about: &Circumstances) -> Result<(), Failure> {
-        self.durably(about.encode(Kind::Intent, None)).await?;
+        let queued = self.journal.append(about.encode(Kind::Intent, None));
+        // Noted once it is queued: what comes after it is an outcome, even if nobody waits any more.
         Draft::note(&about.draft.intent, ());
-        Ok(())
+        self.durably(queued).await
     }
 
-    async fn durably(&self, entry: Entry) -> Result<(), Failure> {
+    async fn durably(
+        &self,
+        queued: impl Future<Output = Result<u64, crate::journal::AppendError>>,
+    ) -> Result<(), Failure> {
         let started = tokio::time::Instant::now();
-        let appended = self.journal.append(entry).await;
+        let appended = queued.await;
         self.stages.observe(Stage::Record, started.elapsed());
         match appended {
             Ok(_seq) => Ok(()),
@@ -105,7 +109,9 @@ impl Recorder {
             digest: (!bytes.is_empty()).then(|| Digest::of(bytes)),
             aborted: None,
         };
-        self.durably(about.encode(about.last_kind(), Some(&ending))).await?;
+        let queued = self.journal.append(about.encode(about.last_kind(), Some(&ending)));
+        Draft::note(&about.draft.recorded, ());
+        self.durably(queued).await?;
         Ok(response)
     }
 
@@ -349,15 +355,22 @@ impl SealOnDrop {
         Self { recorder, about: Some(about) }
     }
 
-    /// The reply is there; it has a record of its own.
-    pub(crate) fn disarm(mut self) -> Option<Circumstances> {
-        self.about.take()
+    /// What the record is about.
+    pub(crate) fn about(&self) -> Option<Circumstances> {
+        self.about.clone()
+    }
+
+    /// The reply is free; it has a record of its own, or will have one when it ends.
+    pub(crate) fn disarm(mut self) {
+        self.about = None;
     }
 }
 
 impl Drop for SealOnDrop {
     fn drop(&mut self) {
-        if let Some(about) = self.about.take() {
+        if let Some(about) = self.about.take()
+            && about.draft.recorded.get().is_none()
+        {
             // 499 is what proxies log when a client closes before the answer; it never travels.
             let status = StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT);
             self.recorder

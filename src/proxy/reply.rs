@@ -27,7 +27,7 @@ use super::record::Recorder;
 use super::routes::Route;
 use super::snapshot::{AnnouncedPlan, Snapshot};
 use crate::catalog::BodyFormat;
-use crate::grant::Permit;
+use crate::grant::{Permit, Treatment};
 use crate::kernel::id::SystemId;
 use crate::mask::{Bounds, Transform};
 
@@ -87,7 +87,10 @@ impl Duties {
     fn of(cleared: &Cleared) -> Result<Self, Failure> {
         let (snapshot, resource) = (&cleared.exchange.snapshot, &cleared.route.resource);
         let plan = match resource.body.format {
-            BodyFormat::Opaque => None,
+            BodyFormat::Opaque => {
+                may_leave_whole(cleared)?;
+                None
+            }
             BodyFormat::Json | BodyFormat::NdJson => {
                 let department = &cleared.caller.department.id;
                 let plan = snapshot.plans.plan(resource, department, &cleared.permit.fields);
@@ -157,6 +160,24 @@ impl Duties {
         }
         Ok(ReplyBody::stream(Box::pin(masked)))
     }
+}
+
+/// A file leaves whole or not at all: a grant that asks for masks or caps records cannot be kept there.
+fn may_leave_whole(cleared: &Cleared) -> Result<(), Failure> {
+    let policy = &cleared.exchange.snapshot.policy;
+    let is_plain = cleared.permit.grants.iter().all(|id| {
+        policy.grant(id).is_some_and(|grant| {
+            let scope = grant.scope();
+            let asks_for_masks =
+                scope.items.iter().any(|item| matches!(item.treatment, Some(Treatment::Masked(_))));
+            !asks_for_masks && scope.rows_per_reply.is_none() && scope.rows_per_day.is_none()
+        })
+    });
+    if is_plain {
+        return Ok(());
+    }
+    tracing::error!(resource = %cleared.route.resource.id, "a grant has duties that a file cannot keep");
+    Err(MaskFailure::Plan.into())
 }
 
 fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
@@ -271,7 +292,7 @@ impl Meter {
         let Duties { snapshot, permit, system, .. } = &self.duties;
         snapshot
             .limiter
-            .charge_rows(self.draft.received, system, &permit.grants, more)
+            .charge_rows(self.draft.now(), system, &permit.grants, more)
             .map_err(|error| BodyError::Quota(Box::new(limited(error))))?;
         self.charged = records;
         Ok(())
@@ -282,19 +303,25 @@ impl Meter {
 struct Idle {
     sleep: Pin<Box<Sleep>>,
     within: Duration,
+    /// Whether the platform is being waited for: time in which nobody asked does not count.
+    is_waiting: bool,
 }
 
 impl Idle {
     fn new(within: Duration) -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep(within)), within }
+        Self { sleep: Box::pin(tokio::time::sleep(within)), within, is_waiting: false }
     }
 
     /// Something came.
     fn wind(&mut self) {
-        self.sleep.as_mut().reset(Instant::now() + self.within);
+        self.is_waiting = false;
     }
 
     fn poll_run_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_waiting {
+            self.is_waiting = true;
+            self.sleep.as_mut().reset(Instant::now() + self.within);
+        }
         self.sleep.as_mut().poll(cx)
     }
 }

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::normalize::{NormalHead, normalize};
 use super::routes::{PathVariables, Route};
 use super::stage::Check;
+use crate::catalog::Sharing;
 
 /// A request whose head has one reading only.
 #[derive(Debug)]
@@ -94,6 +95,10 @@ impl Check for Resolve {
         let (route, variables) =
             exchange.snapshot.routes.find(&exchange.parts.method, &normalized.head.path.decoded)?;
         Draft::note(&exchange.draft.route, Arc::clone(&route));
+        if route.resource.sharing == Sharing::None {
+            // Before anything else could tell it from a path that is not there.
+            return Err(Failure::ResourceUnknown);
+        }
         Ok(Routed { normalized, route, variables })
     }
 }

@@ -8,7 +8,7 @@ use http::Method;
 
 use super::body::Upload;
 use super::failure::{Failure, RequestFailure};
-use crate::catalog::{Department, Resource};
+use crate::catalog::{Department, Resource, Sharing};
 use crate::config::{Denials, ParameterSource, PurposeSource};
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::id::{Action, ParameterName};
@@ -99,6 +99,10 @@ impl Routes {
         // HEAD is GET without a body (RFC 9110, section 9.3.2).
         let wanted = if *method == Method::HEAD { &Method::GET } else { method };
         let Some(route) = matched.value.iter().find(|route| route.method == *wanted) else {
+            // What may not be known to exist has no methods either.
+            if matched.value.iter().all(|route| route.resource.sharing == Sharing::None) {
+                return Err(Failure::ResourceUnknown);
+            }
             let allowed = matched.value.iter().map(|route| route.method.clone()).collect();
             return Err(RequestFailure::Method { allowed }.into());
         };
