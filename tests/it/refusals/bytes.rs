@@ -33,7 +33,7 @@ async fn answers_that_are_no_answers() {
     for (what, bytes, code) in [
         (
             "switching",
-            format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_string(),
             "upstream-invalid",
         ),
         ("nothing", String::new(), "upstream-invalid"),
@@ -76,7 +76,8 @@ async fn answers_that_are_no_answers() {
         ),
         (
             "a redirect",
-            format!("HTTP/1.1 301 Moved\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"),
+            "HTTP/1.1 301 Moved\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"
+                .to_string(),
             "upstream-invalid",
         ),
     ] {
