@@ -2,7 +2,10 @@
 #
 # docker run --read-only --cap-drop ALL --security-opt no-new-privileges \
 #     -p 8443:8443 -p 9464:9464 \
-#     -v ./config:/etc/pinegate:ro -v pinegate-audit:/var/lib/pinegate pinegate
+#     -v ./gate:/etc/pinegate:ro -v pinegate-audit:/var/lib/pinegate pinegate
+#
+# ./gate holds gateway.toml, certs/ and policies/, with `listen` and `metrics` on 0.0.0.0 and, since
+# /etc/pinegate is read-only, `[audit] directory` and `[admin] socket` under /var/lib/pinegate.
 #
 # The volume is for the audit log: it must outlive the container. Nothing else is written.
 

@@ -11,12 +11,10 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::as_conversions,
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::too_many_lines,
     reason = "a measuring tool that may stop at the first surprise"
 )]
-#![allow(missing_docs, clippy::allow_attributes, reason = "a program")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ mod record;
 mod tests;
 
 pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
-pub use parsed::{ParseError, ParsedRecord};
+pub use parsed::{ParseError, ParsedRecord, peek_instant, peek_kind};
 pub use record::{Access, Entry, Kind, Lifecycle, Outcome};
 
 /// The version of the record's schema, its field `v`.

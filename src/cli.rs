@@ -5,6 +5,7 @@
 
 mod demo;
 
+mod audit;
 mod check;
 mod explain;
 mod failure;
@@ -17,6 +18,7 @@ mod screen;
 mod source;
 mod table;
 mod token;
+mod when;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -86,6 +88,7 @@ enum Command {
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Reload(reload::ReloadArgs),
+    Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Pki(pki::PkiArgs),
     Demo(demo::DemoArgs),
@@ -139,6 +142,7 @@ fn dispatch(
         Command::Check(args) => check::run(args, clock, screen),
         Command::Explain(args) => explain::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
+        Command::Audit(args) => audit::run(args, screen),
         Command::Token(args) => token::run(args, &**clock, screen),
         Command::Pki(args) => pki::run(args, &**clock, screen),
         // Served by `main`: it prints for itself.

@@ -64,11 +64,14 @@ pub struct JournalConfig {
     pub retry_first: Duration,
     /// The longest wait between two tries.
     pub retry_most: Duration,
+    /// Who takes it upon himself to go on over a damaged earlier generation: what is damaged, and
+    /// all after it, is put aside and a `repair` record names it. `None` refuses to open.
+    pub repair: Option<String>,
 }
 
 impl JournalConfig {
     /// The usual bounds: segments of 64 MiB, 16,384 records or 16 MiB waiting, tries after 100 ms
-    /// to 5 s.
+    /// to 5 s, no repair.
     #[must_use]
     pub const fn new(directory: PathBuf, node: NodeId) -> Self {
         Self {
@@ -79,6 +82,7 @@ impl JournalConfig {
             queue_bytes: 16 << 20,
             retry_first: Duration::from_millis(100),
             retry_most: Duration::from_secs(5),
+            repair: None,
         }
     }
 }
@@ -115,8 +119,8 @@ pub enum JournalError {
     },
     /// What was durable is no longer as it was written.
     #[error(
-        "the audit log is damaged: {0}; find the cause, keep the damaged generation as evidence by moving its \
-         directory elsewhere, and start again"
+        "the audit log is damaged: {0}; copy the log elsewhere and find the cause, then repair it: \
+         repair puts what is damaged aside and records that it did"
     )]
     Damaged(Arc<Damage>),
     /// A thread could not be started.

@@ -74,7 +74,7 @@ impl Operator {
         .await;
         let refused = |report: String| {
             self.gate.metrics.reload(Reload::Refused);
-            tracing::error!(actor, "a reload was refused; what was live stays\n{report}");
+            tracing::error!(actor, report, "a reload was refused; what was live stays");
             self.record("reload-refused", actor);
             Reloaded::Refused { report }
         };

@@ -204,8 +204,10 @@ impl Running {
             Err(_elapsed) => tracing::error!("the stop could not be put on record in time"),
         }
         let journal = gate.journal.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || journal.close()).await {
-            tracing::error!(%error, "the audit log could not be closed");
+        match tokio::task::spawn_blocking(move || journal.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the audit log could not be closed"),
+            Err(error) => tracing::error!(%error, "the audit log could not be closed"),
         }
         self.last.cancel();
         self.listeners.close();
@@ -251,7 +253,7 @@ fn open_journal(
     settings.segment_bytes = config.audit.segment_bytes.get();
     let observer = Arc::new(super::operate::AuditMetrics(Arc::clone(metrics)));
     let disk: Arc<dyn Storage> = Arc::new(DiskStorage);
-    let (journal, recovery) = Journal::open(&settings, &disk, Arc::clone(clock), observer).map_err(failed)?;
+    let (journal, recovery) = Journal::open(settings, disk, Arc::clone(clock), observer).map_err(failed)?;
     tracing::info!(?recovery, "the audit log is open");
     Ok(journal)
 }

@@ -241,6 +241,8 @@ pub enum Tail {
         /// What was wrong with the first line of it.
         why: Broken,
     },
+    /// The next record, whole: it was written since, or the reader stopped early.
+    Whole,
     /// Damage to what was durable: records of later commits follow.
     Damaged {
         /// What was wrong with the first line of it.
@@ -269,8 +271,7 @@ pub fn judge_tail(chain: &Chain, rest: &[u8]) -> Tail {
     } else {
         match chain.clone().check(first) {
             Err(why) => why,
-            // A good record: the caller stopped early.
-            Ok(()) => return Tail::Damaged { why: Broken::Head, later: chain.next() },
+            Ok(()) => return Tail::Whole,
         }
     };
     for at in memchr::memmem::find_iter(tail, b"{\"v\":") {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::line::Line;
 use super::record::Entry;
-use super::{Access, SCHEMA_VERSION};
+use super::{Access, Kind, SCHEMA_VERSION};
 use crate::kernel::time::Timestamp;
 
 /// Why a line cannot be read as a record.
@@ -146,7 +146,8 @@ impl Access<'_> {
         grants(&mut line, &intent.grants);
         line.optional("policy", intent.policy.as_deref(), BOUND);
         line.optional("config", intent.config.as_deref(), BOUND);
-        Entry::seal(line)
+        let request = intent.request.as_deref().and_then(|id| id.parse().ok());
+        Entry::seal(line, request.map(|id| (Kind::Outcome, id)))
     }
 }
 
@@ -156,4 +157,26 @@ fn grants(line: &mut Line, grants: &[String]) {
         super::line::push_escaped(out, text, 128);
         out.push(b'"');
     });
+}
+
+/// Which kind of access record a line is, without reading it whole; `None` for other records.
+///
+/// Right for every line that a chain has checked: neither head nor checksum can hold a quote.
+#[must_use]
+pub fn peek_kind(line: &[u8]) -> Option<Kind> {
+    let at = memchr::memmem::find(line, b"\"kind\":\"")?;
+    let rest = line.get(at..)?.strip_prefix(b"\"kind\":\"")?;
+    [Kind::Access, Kind::Intent, Kind::Outcome].into_iter().find(|kind| {
+        rest.strip_prefix(kind.as_str().as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
+    })
+}
+
+/// The instant of a line as text, without reading it whole.
+///
+/// Right for every line that a chain has checked: `kind` and `at` come before any text of a caller.
+#[must_use]
+pub fn peek_instant(line: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memmem::find(line, b"\",\"at\":\"")?;
+    let rest = line.get(at..)?.strip_prefix(b"\",\"at\":\"")?;
+    rest.split(|byte| *byte == b'"').next()
 }

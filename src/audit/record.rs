@@ -166,13 +166,23 @@ pub struct Lifecycle<'a> {
 
 /// A record without its head: everything but its place in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry(Vec<u8>);
+pub struct Entry {
+    bytes: Vec<u8>,
+    half: Option<(Kind, RequestId)>,
+}
 
 impl Entry {
     /// The bytes, from `"sum"` to the closing brace.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// Whether this is the intent or the outcome of a request, and of which. An intent stays open
+    /// until an outcome of the same request follows.
+    #[must_use]
+    pub const fn half(&self) -> Option<(Kind, RequestId)> {
+        self.half
     }
 
     pub(super) fn begin(capacity: usize) -> Line {
@@ -182,7 +192,7 @@ impl Entry {
     }
 
     /// Puts the checksum in its place.
-    pub(super) fn seal(line: Line) -> Self {
+    pub(super) fn seal(line: Line, half: Option<(Kind, RequestId)>) -> Self {
         let mut out = line.finish();
         if let Some((head, rest)) = out.split_at_mut_checked(SUM_BYTES) {
             let sum = checksum(rest);
@@ -190,7 +200,7 @@ impl Entry {
                 place.copy_from_slice(&sum);
             }
         }
-        Self(out)
+        Self { bytes: out, half }
     }
 }
 
@@ -290,7 +300,11 @@ impl Access<'_> {
         if let Some(outcome) = &self.outcome {
             outcome.encode(&mut line);
         }
-        Entry::seal(line)
+        let half = match self.kind {
+            Kind::Access => None,
+            Kind::Intent | Kind::Outcome => Some((self.kind, self.request_id)),
+        };
+        Entry::seal(line, half)
     }
 
     fn encode_caller(&self, line: &mut Line) {
@@ -369,6 +383,6 @@ impl Lifecycle<'_> {
         );
         line.optional("policy", self.policy, ID_BYTES);
         line.optional("config", self.config, ID_BYTES);
-        Entry::seal(line)
+        Entry::seal(line, None)
     }
 }

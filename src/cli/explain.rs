@@ -5,6 +5,7 @@ mod show;
 use clap::Args;
 
 use super::source::SourceArgs;
+use super::when::When;
 use super::{CommandError, Exit, Screen};
 use crate::app::assemble::LoadedPolicy;
 use crate::catalog::{Catalog, Sharing, System};
@@ -65,33 +66,6 @@ pub(super) struct ExplainArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// A time as it is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    Instant(Timestamp),
-    Local(jiff::civil::DateTime),
-}
-
-impl When {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        // A text with an offset is an instant; a date and time without one is local.
-        text.parse().map(Self::Instant).or_else(|_| text.parse().map(Self::Local)).map_err(|_| {
-            "expected an instant such as `2026-06-01T09:30:00+08:00`, or a local time such as `2026-06-01T09:30`"
-        })
-    }
-
-    fn instant(self, zone: &TimeZone) -> Result<Timestamp, CommandError> {
-        match self {
-            Self::Instant(instant) => Ok(instant),
-            Self::Local(local) => zone.to_timestamp(local).map_err(|_| CommandError::Unknown {
-                given: local.to_string(),
-                what: "a time that can be told",
-                help: "give a time between the years 1 and 9999".to_owned(),
-            }),
-        }
-    }
 }
 
 fn parameter(text: &str) -> Result<(ParameterName, String), String> {

@@ -7,6 +7,7 @@ use super::Exit;
 use crate::app::run::RunError;
 use crate::identity::certificate::CertificateError;
 use crate::identity::token::MintError;
+use crate::journal::read::ReadError;
 use crate::pki::PkiError;
 
 /// Why a command was not done.
@@ -66,6 +67,9 @@ pub(crate) enum CommandError {
     /// The gate does not start or had to stop.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The audit log cannot be read.
+    #[error(transparent)]
+    Log(#[from] ReadError),
     /// The metric families clash.
     #[error("the metrics cannot be set up")]
     Metrics(#[source] prometheus::Error),
@@ -101,6 +105,7 @@ impl CommandError {
             | Self::Unfit { .. }
             | Self::Certificate { .. }
             | Self::Pki(_)
+            | Self::Log(_)
             | Self::Mint(_) => Exit::Refused,
             Self::Output(_) | Self::Run(_) | Self::Metrics(_) | Self::Answer { .. } | Self::Runtime(_) => {
                 Exit::Internal
@@ -134,6 +139,7 @@ impl CommandError {
             | Self::Pki(_)
             | Self::Mint(_)
             | Self::Run(_)
+            | Self::Log(_)
             | Self::Metrics(_)
             | Self::Runtime(_) => return None,
         };

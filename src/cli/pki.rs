@@ -89,7 +89,7 @@ struct ServerArgs {
 /// Issue a client certificate for a department's system
 ///
 /// By default it names its system by the SAN URI
-/// spiffe://<trust domain>/dept/<department>/system/<system>, which is how the gate recognises systems
+/// `spiffe://<trust domain>/dept/<department>/system/<system>`, which is how the gate recognises systems
 /// unless registry.toml says otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -33,7 +33,7 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// Check, then swap what was edited into the running gate
 ///
 /// First checks here, as `check` does; with any error the gate is not asked. Then tells the gate over
-/// its [admin] socket to load everything anew: policy, certificates, keys, revocation lists. The gate
+/// its `[admin]` socket to load everything anew: policy, certificates, keys, revocation lists. The gate
 /// swaps all of it at once, or keeps what it has.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -197,6 +197,16 @@ impl<'w> Screen<'w> {
         self.err.coloured
     }
 
+    /// Whether nobody reads standard output any more, so that long work may end.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.out.closed
+    }
+
+    /// Writes out what is held back, before a pause.
+    pub(crate) fn flush(&mut self) -> Result<(), CommandError> {
+        self.out.flush().map_err(CommandError::Output)
+    }
+
     /// Says what kept a command from being done: what happened, why, and what to do.
     pub(crate) fn fail(&mut self, error: &CommandError) -> Exit {
         let word = self.paint_aside(Tone::Bad, "error");

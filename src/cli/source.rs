@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::findings::{self, To};
+use super::when::{default_zone, zone};
 use super::{CommandError, Screen};
 use crate::app::assemble::{LoadedPolicy, PolicyPlace, load_policy};
 use crate::config::Config;
@@ -17,9 +18,6 @@ pub(super) const DEFAULT_CONFIG: &str = "config/gateway.toml";
 
 /// The trust domain of a policy directory that is read without a configuration.
 const DEFAULT_TRUST_DOMAIN: &str = "city.example";
-
-/// The zone of a policy directory that is read without a configuration.
-const DEFAULT_ZONE: &str = "Asia/Shanghai";
 
 /// Where the policy comes from.
 #[derive(Debug, Args)]
@@ -85,15 +83,6 @@ impl SourceArgs {
             }),
         }
     }
-}
-
-fn zone(text: &str) -> Result<TimeZone, String> {
-    TimeZone::get(text).map_err(|_| "expected an IANA time zone, such as `Asia/Shanghai`".to_owned())
-}
-
-fn default_zone() -> TimeZone {
-    // The bundled database has it; a system database that lacks it must not stop a check.
-    TimeZone::get(DEFAULT_ZONE).unwrap_or(TimeZone::UTC)
 }
 
 impl PolicyOrigin<'_> {

@@ -165,6 +165,8 @@ fn wrong_command_lines_exit_2() {
         "explain --system sys:a --resource a.b --purpose c.d --param area",
         "pki client --system sys:a",
         "pki client --system sys:a --department dept:b --san-dns c.example",
+        "audit",
+        "audit tail -n many",
         "token mint --key a --kid b --certificate c --system sys:d --purpose e.f --lifetime 25h",
     ] {
         let error =
@@ -621,5 +623,139 @@ fn every_span_of_every_text_can_be_shown() {
         let shown = String::from_utf8(out).unwrap();
         assert_eq!(shown.matches("error[bad]: ").count(), count, "{text:?}");
         assert!(!shown.contains('\u{1b}'), "no escape passes to a terminal");
+    }
+}
+
+/// A closed log of one permit, one refusal and one event, and the id of the refusal.
+fn logged(directory: &Path) -> String {
+    use crate::audit::{Access, Kind, Lifecycle, Outcome};
+    use crate::journal::{DiskStorage, Journal, JournalConfig, Observer};
+    use crate::kernel::id::{Digest, GrantId, NodeId, PurposeCode, RequestId, ResourceId, SystemId};
+    use std::time::Duration;
+    #[derive(Debug)]
+    struct Quiet;
+    impl Observer for Quiet {
+        fn committed(&self, _: usize, _: usize, _: Duration) {}
+        fn durable(&self, _: bool) {}
+        fn queued(&self, _: usize) {}
+    }
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
+    let config = JournalConfig::new(directory.to_owned(), NodeId::parse("gate-1").unwrap());
+    let (journal, _) = Journal::open(config, Arc::new(DiskStorage), clock, Arc::new(Quiet)).unwrap();
+    let (system, resource) = (SystemId::parse("sys:minzheng-aid"), ResourceId::parse("population.resident"));
+    let (system, resource) = (system.unwrap(), resource.unwrap());
+    let (purpose, grant) = (PurposeCode::parse("social-aid.review"), GrantId::parse("HS-2026-0117"));
+    let (purpose, grants) = (purpose.unwrap(), [grant.unwrap()]);
+    let id = RequestId::generate();
+    for (permitted, id) in [(true, RequestId::generate()), (false, id)] {
+        let outcome = Outcome {
+            status: if permitted { 200 } else { 403 },
+            bytes_in: 0,
+            bytes_out: 9,
+            records: None,
+            masked: &[],
+            dropped: &[],
+            unclassified: 0,
+            sent_sha256: None,
+            total_us: 1,
+            decide_us: 1,
+            upstream_us: 0,
+            aborted: None,
+        };
+        let entry = Access {
+            kind: Kind::Access,
+            at: now(),
+            request_id: id,
+            trace_id: None,
+            system: Some(&system),
+            department: None,
+            certificate: &Digest([7; 32]),
+            address: "192.0.2.1".parse().unwrap(),
+            method: "GET",
+            route: Some("/population/residents"),
+            resource: Some(&resource),
+            provider: None,
+            action: None,
+            purpose: Some(&purpose),
+            purpose_source: Some("token"),
+            token_id: None,
+            requested: &[],
+            parameters: &[],
+            decision: if permitted { "permit" } else { "deny" },
+            reason: (!permitted).then_some("scope-exceeded"),
+            grants: if permitted { &grants } else { &[] },
+            denied_by: &[],
+            released: &[],
+            policy: "aa",
+            config: "bb",
+            outcome: Some(outcome),
+        };
+        journal.submit(entry.encode()).unwrap();
+    }
+    let stop =
+        Lifecycle { at: now(), event: "stop", actor: "system", detail: &[], policy: None, config: None };
+    journal.submit(stop.encode()).unwrap();
+    journal.close().unwrap();
+    id.to_string()
+}
+
+#[test]
+fn the_log_is_verified_shown_and_searched() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("audit");
+    let id = logged(&log);
+    let shown = log.to_str().unwrap();
+    let ran = pinegate(&["audit", "verify", shown]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.out.contains("as it was written"), "{}", ran.out);
+    let ran = pinegate(&["audit", "tail", shown, "-n", "3"]);
+    assert_eq!((ran.exit, ran.out.lines().count()), (0, 3), "{ran:?}");
+    let columns = [
+        ("permit", "200", "HS-2026-0117"),
+        ("deny", "403", "scope-exceeded"),
+        ("lifecycle", "stop", "by system"),
+    ];
+    for (line, (first, second, third)) in ran.out.lines().zip(columns) {
+        assert!(line.starts_with("2026-06-01T01:30:00Z  "), "{line}");
+        assert!([first, second, third].iter().all(|text| line.contains(text)), "{line}");
+    }
+    for (condition, found) in [
+        (vec!["--request", &id], 1),
+        (vec!["--decision", "deny", "--system", "sys:minzheng-aid"], 1),
+        (vec!["--grant", "HS-2026-0117"], 1),
+        (vec!["--purpose", "social-aid.review"], 2),
+        (vec!["--purpose", "social-aid.review", "--limit", "1"], 1),
+        (vec!["--purpose", "social-aid.review", "--until", "2026-06-01T09:30"], 0),
+        (vec!["--purpose", "social-aid.review", "--from", "2026-06-01T09:30"], 2),
+        (vec!["--purpose", "social-aid.review", "--from", "2026-06-01", "--until", "2026-06-02"], 2),
+    ] {
+        let line = [&["audit", "search", shown, "--json"], condition.as_slice()].concat();
+        let ran = pinegate(&line);
+        assert_eq!((ran.exit, ran.out.lines().count()), (0, found), "{ran:?}");
+        assert!(ran.out.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+        assert!(ran.err.contains(&format!("{found} found in ")), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_changed_log_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("audit");
+    logged(&log);
+    let segment = log.join("gate-1.000001/00000000000000000000.jsonl");
+    let mut bytes = fs::read(&segment).unwrap();
+    let at = bytes.windows(6).position(|window| window == b"\"deny\"").unwrap();
+    bytes[at + 1..at + 5].copy_from_slice(b"perm");
+    fs::write(&segment, bytes).unwrap();
+    let shown = log.to_str().unwrap();
+    let ran = pinegate(&["audit", "verify", shown]);
+    assert_eq!(ran.exit, 1);
+    assert!(ran.out.contains("damaged") && ran.out.contains("00000000000000000000.jsonl"), "{}", ran.out);
+    let report = json(&pinegate(&["audit", "verify", shown, "--json"]));
+    assert_eq!((&report["intact"], &report["logs"][0]["intact"]), (&false.into(), &false.into()));
+    assert_eq!(report["logs"][0]["damage"].as_array().map(Vec::len), Some(1));
+    for verb in ["verify", "tail", "search"] {
+        let empty = directory.path().to_str().unwrap();
+        assert_eq!(pinegate(&["audit", verb, empty]).exit, 1, "{verb} of no log");
     }
 }

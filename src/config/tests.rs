@@ -80,6 +80,7 @@ fn a_right_file_becomes_a_configuration() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one file with every kind of mistake, and what is said of them")]
 fn everything_that_is_wrong_comes_at_once() {
     let files = Files::new();
     let (config, report) = files.load(

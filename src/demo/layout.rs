@@ -59,6 +59,18 @@ pub enum LayoutError {
         /// Why.
         source: io::Error,
     },
+    /// The directory holds something else than a demonstration.
+    #[error("{} is not empty and holds no demonstration; name a new directory", path.display())]
+    Foreign {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// Another demonstration runs in the directory.
+    #[error("another demonstration runs in {}; end it, or name another directory", path.display())]
+    Taken {
+        /// Which one.
+        path: PathBuf,
+    },
     /// A certificate or key could not be made.
     #[error("cannot make the development certificates")]
     Pki(#[from] PkiError),
@@ -75,17 +87,37 @@ pub(super) struct Addresses {
     pub(super) platform: SocketAddr,
 }
 
+/// Says that a directory is a demonstration's, and is locked by the one that runs in it.
+const MARK: &str = ".pinegate-demo";
+
 /// The directory of a demonstration.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Layout {
     root: PathBuf,
+    /// Held as long as the demonstration runs.
+    _mark: fs::File,
+}
+
+/// Takes a directory that is new, empty or an earlier demonstration's, and nobody's at present: what lies
+/// in any other is not touched.
+fn take(root: &Path) -> Result<fs::File, LayoutError> {
+    let failed = |source| LayoutError::File { path: root.to_owned(), source };
+    fs::create_dir_all(root).map_err(failed)?;
+    let path = root.join(MARK);
+    let is_empty = fs::read_dir(root).map_err(failed)?.next().is_none();
+    if !is_empty && !path.exists() {
+        return Err(LayoutError::Foreign { path: root.to_owned() });
+    }
+    let mark = fs::File::create(&path).map_err(failed)?;
+    mark.try_lock().map_err(|_| LayoutError::Taken { path: root.to_owned() })?;
+    Ok(mark)
 }
 
 impl Layout {
     /// Writes everything that is not there yet. Policies that a person has edited stay as they are;
     /// certificates, keys and the configuration are made anew.
     pub(super) fn create(root: &Path, addresses: Addresses, now: Timestamp) -> Result<Self, LayoutError> {
-        let layout = Self { root: root.to_owned() };
+        let layout = Self { root: root.to_owned(), _mark: take(root)? };
         for directory in ["certs", "policies", "audit", "requests"] {
             let path = root.join(directory);
             fs::create_dir_all(&path).map_err(|source| LayoutError::File { path, source })?;
@@ -275,3 +307,25 @@ const ROUTES: [(&str, &str, &str, &str, &str); 8] = [
     ("GET", "/licences", "licence.electronic", "query", r#"kind = "query:kind""#),
     ("GET", "/spatial/parcels", "spatial.parcel", "query", r#"area = "query:area""#),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_demonstrations_own_directory_is_taken() {
+        let root = tempfile::tempdir().unwrap();
+        let new = root.path().join("new");
+        let held = take(&new).unwrap();
+        assert!(matches!(take(&new), Err(LayoutError::Taken { .. })), "one at a time");
+        drop(held);
+        fs::write(new.join("gateway.toml"), "edited").unwrap();
+        assert!(take(&new).is_ok(), "an earlier demonstration's directory is taken again");
+
+        let foreign = root.path().join("foreign");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("server.key"), "precious").unwrap();
+        assert!(matches!(take(&foreign), Err(LayoutError::Foreign { .. })));
+        assert!(!foreign.join(MARK).exists(), "nothing was written");
+    }
+}

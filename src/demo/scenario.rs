@@ -151,7 +151,7 @@ const CASES: [Case; 9] = [
         expected: Expected::Refusal { status: StatusCode::FORBIDDEN, code: "scope-parameter" },
     },
     Case {
-        title: "refused: outside the window of the grant",
+        title: "refused: outside the window of the grant, which ended in 2020",
         certificate: Some("minzheng-aid"),
         token: ("minzheng-aid", "licence.review"),
         path: "/licences",
@@ -160,7 +160,7 @@ const CASES: [Case; 9] = [
         expected: Expected::Refusal { status: StatusCode::FORBIDDEN, code: "grant-expired" },
     },
     Case {
-        title: "refused: the fourth call within a minute where three are allowed",
+        title: "refused: a fourth call at once, where three may come together and then one a minute",
         certificate: Some("water-billing"),
         token: ("water-billing", "utility.account"),
         path: "/spatial/parcels?size=1",
@@ -448,7 +448,7 @@ fn print_result(out: &mut dyn Write, result: &Came, is_right: bool) -> io::Resul
 fn records(out: &mut dyn Write, layout: &Layout) -> io::Result<()> {
     writeln!(out, "The records that these requests left ({}):", layout.audit().display())?;
     let records = read::tail(&layout.audit(), 16).map_err(io::Error::other)?;
-    for record in records {
+    for record in records.into_iter().map(|found| found.record) {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         writeln!(
             out,

@@ -1,180 +1,274 @@
-//! What the rest of the gate holds of a journal.
+//! The journal as the rest of the program holds it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use super::recover::{Recovery, open};
+use super::storage::Storage;
+use super::writer::Writer;
+use super::{JournalConfig, JournalError, MIN_SEGMENT_BYTES, Observer};
 use crate::audit::Entry;
-use crate::kernel::time::Timestamp;
+use crate::kernel::time::Clock;
 
-/// Why a record is not durable. None of these says that it will not be found: a record whose commit
-/// failed half-way may or may not be there.
+/// How many times the bounds of the queue what is only submitted may take: the outcome of a reply
+/// whose intent was accepted must find room when no new intent does.
+const SUBMIT_FACTOR: usize = 4;
+
+/// Why a record is not in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// Records wait for the disk up to the bound.
-    #[error("too many audit records are waiting for the disk")]
+    /// Too much is waiting for the disk.
+    #[error("the audit queue is full")]
     Full,
-    /// The log is not in order; it goes on by itself once the disk allows.
-    #[error("the audit log cannot be written at present")]
+    /// The disk takes nothing, or did not take this record.
+    #[error("the audit log cannot be written")]
     Unavailable,
     /// The journal was closed.
     #[error("the audit log is closed")]
     Closed,
 }
 
-/// What stopped the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// When.
-    pub at: Timestamp,
-    /// What the disk said.
-    pub why: String,
+/// Why nothing can be made durable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The disk is full.
+    #[error("no space is left for the audit log")]
+    NoSpace,
+    /// The disk reported an error.
+    #[error("the disk failed: {0}")]
+    Io(String),
+    /// What was acknowledged cannot be read back. It is looked for again, but a person should
+    /// look too.
+    #[error("{0}")]
+    Lost(String),
+    /// The writer is gone.
+    #[error("the audit writer has ended")]
+    Stopped,
 }
 
-/// How the journal does.
+/// How the journal is.
 #[derive(Debug, Clone)]
 pub struct Health {
     /// Whether appends can be made durable.
     pub durable: bool,
-    /// What stopped the log, while it is stopped.
-    pub fault: Option<Arc<Fault>>,
-    /// How many records wait.
+    /// Why not.
+    pub why: Option<Arc<Fault>>,
+    /// How many records wait for the writer.
     pub queued: usize,
+    /// How many bytes the disk had free when last looked at.
+    pub free_bytes: u64,
 }
 
-/// A record on its way to the disk.
+/// One record on its way to the writer.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct Item {
     pub(super) entry: Entry,
-    /// Who waits for it; nobody for records that are only submitted.
-    pub(super) done: Option<oneshot::Sender<Result<u64, AppendError>>>,
+    /// Who waits; nobody for what is only submitted.
+    pub(super) waiter: Option<oneshot::Sender<Result<u64, AppendError>>>,
 }
 
-/// What the writer is told.
-#[derive(Debug)]
-pub(super) enum Command {
-    Append(Waiting),
-    Close(oneshot::Sender<()>),
+impl Item {
+    /// Whether somebody still waits and will refuse the data if this record fails.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiter.as_ref().is_some_and(|waiter| !waiter.is_closed())
+    }
 }
 
-/// What the handles and the writer share.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) items: VecDeque<Item>,
+    pub(super) bytes: usize,
+    /// Whether the writer sleeps and must be woken.
+    pub(super) idle: bool,
+    pub(super) closing: bool,
+    /// Records that were submitted and then lost, since the journal was closed on a failing disk.
+    pub(super) lost: usize,
+}
+
+/// What handles and the writer share.
 #[derive(Debug)]
 pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    pub(super) wake: Condvar,
     pub(super) durable: AtomicBool,
-    pub(super) fault: ArcSwapOption<Fault>,
-    pub(super) queued_bytes: AtomicUsize,
-    queue_bytes: usize,
-    /// Taken once, by `close`; no request ever waits for it.
-    writer: Mutex<Option<JoinHandle<()>>>,
+    pub(super) why: ArcSwapOption<Fault>,
+    pub(super) queued: AtomicUsize,
+    pub(super) free_bytes: AtomicU64,
+    most_records: usize,
+    most_bytes: usize,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Shared {
-    pub(super) fn new(queue_bytes: usize) -> Self {
-        Self {
-            durable: AtomicBool::new(true),
-            fault: ArcSwapOption::empty(),
-            queued_bytes: AtomicUsize::new(0),
-            queue_bytes,
-            writer: Mutex::new(None),
+    /// The queue. A thread that panicked while it held the lock left nothing half done: every
+    /// change is a single push, take or assignment.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enqueue(&self, item: Item) -> Result<(), AppendError> {
+        let factor = if item.waiter.is_some() { 1 } else { SUBMIT_FACTOR };
+        let bytes = item.entry.as_bytes().len();
+        let mut queue = self.queue();
+        if queue.closing {
+            return Err(AppendError::Closed);
         }
+        if item.waiter.is_some() && !self.durable.load(Ordering::Acquire) {
+            return Err(AppendError::Unavailable);
+        }
+        if queue.items.len() >= self.most_records.saturating_mul(factor)
+            || queue.bytes.saturating_add(bytes) > self.most_bytes.saturating_mul(factor)
+        {
+            return Err(AppendError::Full);
+        }
+        queue.items.push_back(item);
+        queue.bytes = queue.bytes.saturating_add(bytes);
+        self.queued.store(queue.items.len(), Ordering::Relaxed);
+        let wake = std::mem::take(&mut queue.idle);
+        drop(queue);
+        if wake {
+            self.wake.notify_one();
+        }
+        Ok(())
     }
 }
 
-/// A handle on the log that is being written; clones share it.
+/// The audit log of this process. Cheap to clone; all clones are the same log.
 #[derive(Debug, Clone)]
-pub struct Journal {
-    commands: mpsc::Sender<Command>,
-    shared: Arc<Shared>,
+pub struct Journal(Arc<Handle>);
+
+/// What all clones of a journal hold; the writer does not.
+#[derive(Debug)]
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    /// Nobody can append any more: the writer writes what waits and ends by itself.
+    fn drop(&mut self) {
+        self.0.queue().closing = true;
+        self.0.wake.notify_all();
+    }
+}
+
+/// Asks for more of the processor than others get, where the system allows: a writer that waits for it
+/// makes everyone wait. Refused without harm where the process may not.
+fn raise_priority() {
+    const NICE: i32 = -10;
+    match rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+        Ok(()) => tracing::debug!(nice = NICE, "the audit writer runs at raised priority"),
+        Err(error) => tracing::debug!(%error, "the audit writer runs at normal priority"),
+    }
 }
 
 impl Journal {
-    pub(super) fn new(commands: mpsc::Sender<Command>, shared: Arc<Shared>, writer: JoinHandle<()>) -> Self {
-        *shared.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
-        Self { commands, shared }
-    }
-
-    /// Appends a record and waits until it is durable; gives its `seq`.
-    ///
-    /// The record is in the queue when this returns; dropping the future erases nothing.
+    /// Begins a generation of its own in the directory, after closing those that ended without
+    /// it: torn ends are cut and put aside, intents without outcome get one with the decision
+    /// `unknown`. Reads every generation that was not closed; blocks while it does.
     ///
     /// # Errors
-    /// When the record could not be made durable, or the queue is full.
+    /// When the disk refuses, the bounds make no sense, or an earlier generation is damaged and
+    /// `config.repair` names nobody.
+    #[expect(clippy::needless_pass_by_value, reason = "the journal keeps them all")]
+    pub fn open(
+        config: JournalConfig,
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(Self, Recovery), JournalError> {
+        if config.segment_bytes < MIN_SEGMENT_BYTES {
+            return Err(JournalError::SegmentTooSmall { found: config.segment_bytes });
+        }
+        let opened = open(&config, &storage, &*clock, true)?;
+        let free_bytes = storage
+            .free_space(&config.directory)
+            .map_err(JournalError::io("measure the free space of", &config.directory))?;
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            durable: AtomicBool::new(true),
+            why: ArcSwapOption::empty(),
+            queued: AtomicUsize::new(0),
+            free_bytes: AtomicU64::new(free_bytes),
+            most_records: config.queue_records,
+            most_bytes: config.queue_bytes,
+            thread: Mutex::new(None),
+        });
+        let writer =
+            Writer::new(Arc::clone(&shared), opened.log, opened.lock, &config, storage, clock, observer);
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || {
+                raise_priority();
+                writer.run();
+            })
+            .map_err(JournalError::Thread)?;
+        *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok((Self(Arc::new(Handle(shared))), opened.recovery))
+    }
+
+    /// Queues `entry` now, before the future is first polled; the future ends when the record is
+    /// on disk and says its `seq`. Dropping the future takes nothing back.
+    ///
+    /// # Errors
+    /// [`AppendError::Full`] at once when too much waits, [`AppendError::Unavailable`] at once
+    /// while nothing can be made durable and later when the disk did not take this record,
+    /// [`AppendError::Closed`] after [`Journal::close`].
     pub fn append(
         &self,
         entry: Entry,
     ) -> impl Future<Output = Result<u64, AppendError>> + Send + 'static + use<> {
-        let (done, wait) = oneshot::channel();
-        let queued = if self.shared.durable.load(Ordering::Acquire) {
-            self.enqueue(Waiting { entry, done: Some(done) })
-        } else {
-            Err(AppendError::Unavailable)
-        };
+        let (send, receive) = oneshot::channel();
+        let queued = self.0.0.enqueue(Item { entry, waiter: Some(send) });
         async move {
             queued?;
-            wait.await.unwrap_or(Err(AppendError::Closed))
+            // The writer answers every item; it vanishes only if its thread ended.
+            receive.await.unwrap_or(Err(AppendError::Unavailable))
         }
     }
 
-    /// Appends a record without waiting for it. While the log is stopped the record waits until it goes
-    /// on.
+    /// Queues `entry` and does not wait. It is written as soon as the disk takes it, even if that
+    /// is only after a fault. There is more room for such records than for appends, so that
+    /// outcomes find room where new accesses do not.
     ///
     /// # Errors
-    /// When the queue is full, or the journal was closed.
+    /// [`AppendError::Full`] when even that room is full, [`AppendError::Closed`] after
+    /// [`Journal::close`].
     pub fn submit(&self, entry: Entry) -> Result<(), AppendError> {
-        self.enqueue(Waiting { entry, done: None })
+        self.0.0.enqueue(Item { entry, waiter: None })
     }
 
-    fn enqueue(&self, waiting: Waiting) -> Result<(), AppendError> {
-        let bytes = waiting.entry.as_bytes().len();
-        let before = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let sent = if before.saturating_add(bytes) > self.shared.queue_bytes {
-            Err(AppendError::Full)
-        } else {
-            self.commands.try_send(Command::Append(waiting)).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => AppendError::Full,
-                mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
-            })
-        };
-        if sent.is_err() {
-            self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        sent
+    /// Whether appends can be made durable, without waiting for anything.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.0.0.durable.load(Ordering::Acquire)
     }
 
-    /// How the journal does, without waiting for anything.
+    /// How the journal is, without waiting for anything.
     #[must_use]
     pub fn health(&self) -> Health {
         Health {
             durable: self.is_durable(),
-            fault: self.shared.fault.load_full(),
-            queued: self.commands.max_capacity().saturating_sub(self.commands.capacity()),
+            why: self.0.0.why.load_full(),
+            queued: self.0.0.queued.load(Ordering::Relaxed),
+            free_bytes: self.0.0.free_bytes.load(Ordering::Relaxed),
         }
     }
 
-    /// Whether appends can be made durable.
-    #[must_use]
-    pub fn is_durable(&self) -> bool {
-        self.shared.durable.load(Ordering::Acquire)
-    }
-
-    /// Writes what waits and says on disk that nothing follows. Blocks; later appends fail. Records that
-    /// the disk does not take are given up.
-    pub fn close(&self) {
-        let Some(writer) = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return;
-        };
-        let (done, wait) = oneshot::channel();
-        writer.thread().unpark();
-        let told = self.commands.blocking_send(Command::Close(done)).is_ok();
-        writer.thread().unpark();
-        if told && wait.blocking_recv().is_err() {
-            tracing::error!("the audit writer ended before it was told to");
-        }
-        if writer.join().is_err() {
-            tracing::error!("the audit writer ended badly");
-        }
+    /// Takes no more records, writes those that wait, marks the generation closed and ends the
+    /// writer thread. Blocks until then. A second call does nothing.
+    ///
+    /// # Errors
+    /// [`AppendError::Unavailable`] when records that waited could not be written.
+    pub fn close(&self) -> Result<(), AppendError> {
+        self.0.0.queue().closing = true;
+        self.0.0.wake.notify_all();
+        let thread = self.0.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = thread.is_none_or(|thread| thread.join().is_ok());
+        if ended && self.0.0.queue().lost == 0 { Ok(()) } else { Err(AppendError::Unavailable) }
     }
 }

@@ -32,11 +32,6 @@ impl Lines {
         self.position
     }
 
-    /// The file, to look at what is no line.
-    pub(super) fn file(&self) -> &dyn StorageFile {
-        &*self.file
-    }
-
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.copy_within(self.unread.clone(), 0);
         let kept = self.unread.len();
@@ -50,9 +45,8 @@ impl Lines {
         Ok(())
     }
 
-    /// The next complete line without its newline; `None` at the end, at padding and before what
-    /// is too long to be a line. More may be there later, if the file grows.
-    pub(super) fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
+    /// The length of the next complete line without its newline, reading further if needed.
+    fn find(&mut self) -> io::Result<Option<usize>> {
         loop {
             let bytes = self.buffer.get(self.unread.clone()).unwrap_or_default();
             if bytes.first() == Some(&0) {
@@ -60,16 +54,28 @@ impl Lines {
             }
             let window = bytes.get(..bytes.len().min(MAX_LINE_BYTES + 1)).unwrap_or_default();
             if let Some(length) = memchr::memchr(b'\n', window) {
-                let start = self.unread.start;
-                self.unread.start = start + length + 1;
-                self.position = self.position.saturating_add(u64::try_from(length + 1).unwrap_or(u64::MAX));
-                return Ok(self.buffer.get(start..start + length));
+                return Ok(Some(length));
             }
             if window.len() > MAX_LINE_BYTES || self.at_end {
                 return Ok(None);
             }
             self.fill()?;
         }
+    }
+
+    /// Whether a complete line follows.
+    pub(super) fn has_line(&mut self) -> io::Result<bool> {
+        self.find().map(|found| found.is_some())
+    }
+
+    /// The next complete line without its newline; `None` at the end, at padding and before what
+    /// is too long to be a line.
+    pub(super) fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
+        let Some(length) = self.find()? else { return Ok(None) };
+        let start = self.unread.start;
+        self.unread.start = start + length + 1;
+        self.position = self.position.saturating_add(u64::try_from(length + 1).unwrap_or(u64::MAX));
+        Ok(self.buffer.get(start..start + length))
     }
 }
 

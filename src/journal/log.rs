@@ -1,14 +1,17 @@
 //! The log of one generation as the writer sees it: commit, rotate, go on after an error, close.
 //! No threads but the one that makes the next segment.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use super::layout::{CLOSED, NEXT, SPARE, segment_name};
 use super::lines::Lines;
 use super::storage::{Storage, StorageFile, write_all_at};
-use crate::audit::{Chain, Entry};
+use crate::audit::{Chain, Entry, Kind};
+use crate::kernel::id::RequestId;
 
 /// The most bytes one write has, unless a single record is longer.
 const BATCH_BYTES: usize = 1 << 20;
@@ -62,19 +65,23 @@ pub(super) struct Log {
     active: Option<Active>,
     /// Where the log ended when it was last in order; kept after an error.
     place: Option<Place>,
+    /// Intents that no outcome has followed yet; as many as there are requests under way.
+    open_intents: HashSet<RequestId>,
     spare: Spare,
     /// Whether spares are made by a thread of their own; tests that count calls say no.
     background: bool,
+    /// Ends the making of a spare early.
+    stop: Arc<AtomicBool>,
     buffer: Vec<u8>,
 }
 
 /// Makes a zero-filled file of `bytes` under a temporary name, durable but for its name.
-fn fill(storage: &dyn Storage, path: &Path, bytes: u64) -> io::Result<u64> {
+fn fill(storage: &dyn Storage, path: &Path, bytes: u64, stop: &AtomicBool) -> io::Result<u64> {
     match storage.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let filled = fill_new(storage, path, bytes);
+    let filled = fill_new(storage, path, bytes, stop);
     if filled.is_err() {
         // A half-made file only takes space that the next try needs. The first error is the one
         // that matters.
@@ -83,11 +90,14 @@ fn fill(storage: &dyn Storage, path: &Path, bytes: u64) -> io::Result<u64> {
     filled
 }
 
-fn fill_new(storage: &dyn Storage, path: &Path, bytes: u64) -> io::Result<u64> {
+fn fill_new(storage: &dyn Storage, path: &Path, bytes: u64, stop: &AtomicBool) -> io::Result<u64> {
     let zeros = vec![0; SLICE_BYTES];
     let mut file = storage.create(path)?;
     let mut done: u64 = 0;
     while done < bytes {
+        if stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the log is being closed"));
+        }
         let left = usize::try_from(bytes - done).unwrap_or(SLICE_BYTES).min(SLICE_BYTES);
         write_all_at(&mut *file, zeros.get(..left).unwrap_or_default(), done)?;
         file.sync_data()?;
@@ -118,12 +128,18 @@ impl Log {
             chain,
             active: None,
             place: None,
+            open_intents: HashSet::new(),
             spare: Spare::None,
             background,
+            stop: Arc::default(),
             buffer: Vec::new(),
         };
-        let capacity =
-            fill(&*log.storage, &log.directory.join(NEXT), segment_bytes.min(FIRST_SEGMENT_BYTES))?;
+        let capacity = fill(
+            &*log.storage,
+            &log.directory.join(NEXT),
+            segment_bytes.min(FIRST_SEGMENT_BYTES),
+            &log.stop,
+        )?;
         log.begin_segment(NEXT, capacity)?;
         Ok(log)
     }
@@ -155,7 +171,7 @@ impl Log {
         if let Some(capacity) = spare {
             return self.begin_segment(SPARE, capacity);
         }
-        let capacity = fill(&*self.storage, &self.directory.join(NEXT), self.segment_bytes)?;
+        let capacity = fill(&*self.storage, &self.directory.join(NEXT), self.segment_bytes, &self.stop)?;
         self.begin_segment(NEXT, capacity)
     }
 
@@ -171,12 +187,13 @@ impl Log {
     fn make_spare(&mut self, full: Option<Active>) {
         let (storage, path, bytes) =
             (Arc::clone(&self.storage), self.directory.join(SPARE), self.segment_bytes);
+        let stop = Arc::clone(&self.stop);
         let work = move || {
             if let Some(full) = full {
                 // Padding that stays does no harm: readers stop there and recovery cuts it.
                 drop(trim(full.file, full.place.length));
             }
-            fill(&*storage, &path, bytes)
+            fill(&*storage, &path, bytes, &stop)
         };
         if !self.background {
             self.spare = work().map_or(Spare::None, Spare::Ready);
@@ -234,11 +251,13 @@ impl Log {
         let mut chain = self.chain.clone();
         chain.begin_batch();
         let mut count = 0;
+        let mut halves = Vec::new();
         for entry in entries {
             if buffer.len() + chain.sealed_bytes(entry) > room {
                 break;
             }
             chain.seal(entry, &mut buffer);
+            halves.extend(entry.half());
             count += 1;
         }
         if count == 0 {
@@ -252,6 +271,13 @@ impl Log {
         self.place = Some(active.place.clone());
         self.chain = chain;
         self.buffer = buffer;
+        for (kind, request) in halves {
+            if kind == Kind::Intent {
+                self.open_intents.insert(request);
+            } else {
+                self.open_intents.remove(&request);
+            }
+        }
         Ok((count, bytes))
     }
 
@@ -296,11 +322,13 @@ impl Log {
         }
     }
 
-    /// Cuts the padding off and says that nothing follows.
+    /// Cuts the padding off and marks the generation complete. With intents still open it is not:
+    /// the next start then closes them as `unknown`.
     pub(super) fn close(&mut self) -> io::Result<()> {
         let active = self.active.take().ok_or(io::ErrorKind::NotConnected)?;
         trim(active.file, active.place.length)?;
         if let Spare::Building(result) = std::mem::replace(&mut self.spare, Spare::None) {
+            self.stop.store(true, Ordering::Relaxed);
             // Only wait: the file is removed either way.
             drop(result.recv());
         }
@@ -308,7 +336,10 @@ impl Log {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        write_closed(&*self.storage, &self.directory, &self.chain)
+        if self.open_intents.is_empty() {
+            write_closed(&*self.storage, &self.directory, &self.chain)?;
+        }
+        Ok(())
     }
 }
 

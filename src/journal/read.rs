@@ -1,293 +1,222 @@
-//! Reading the log back: verify, search, tail. Only reads, in bounded memory, also while a gate writes.
+//! Reads the log back: in order, checked, searched, followed.
+//!
+//! Readers need no lock and change nothing: they work beside the writer and on a copy. All but
+//! [`verify()`] take the log as it is and do not check the chain.
 
-use std::collections::{HashMap, VecDeque};
+mod follow;
+mod search;
+mod since;
+mod verify;
+
+use std::collections::VecDeque;
 use std::io;
-use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::layout::{CLOSED, GenerationDir, SegmentFile, generations, segments};
+use serde::Deserialize;
+
+use super::layout::{GenerationDir, SegmentFile, generations, segments};
 use super::lines::Lines;
-use super::scan::{Damage, DamageKind, scan};
-use super::storage::{Storage, read_up_to};
-use super::{DiskStorage, JournalError};
-use crate::audit::ParsedRecord;
-use crate::kernel::id::NodeId;
-use crate::kernel::time::Timestamp;
+use super::storage::{DiskStorage, Storage, read_up_to};
+use crate::audit::{ParseError, ParsedRecord};
 
-/// What verification found.
-#[derive(Debug, Clone, Default)]
-pub struct VerifyReport {
-    /// How many generations there are.
-    pub generations: usize,
-    /// How many records were checked and are in their place.
-    pub records: u64,
-    /// The instant of the first record.
-    pub first: Option<String>,
-    /// The instant of the last record.
-    pub last: Option<String>,
-    /// Generations whose end a crash has left torn; the next start of the gate cuts it off.
-    pub torn: usize,
-    /// What is not as it was written: the first place in each generation.
-    pub damage: Vec<Damage>,
+pub use follow::Follower;
+pub use search::{Filter, Search, search};
+pub use since::since;
+#[cfg(test)]
+pub(super) use verify::verify_on;
+pub use verify::{GenerationReport, VerifyReport, verify};
+
+/// Why the log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The disk refused.
+    #[error("cannot read `{path}`")]
+    Io {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What the disk said.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no log.
+    #[error("`{0}` holds no audit log: expected directories such as `gate-1.000001`")]
+    NoLog(PathBuf),
 }
 
-impl VerifyReport {
-    /// Whether everything is as it was written.
+impl ReadError {
+    fn io<'p>(path: &'p Path) -> impl FnOnce(io::Error) -> Self + use<'p> {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// One record and the generation it stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The generation; with the record's node and `seq` it names the record.
+    pub generation: u32,
+    /// The record.
+    pub record: ParsedRecord,
+    /// The line as it stands in the log, without its newline.
+    pub line: Vec<u8>,
+}
+
+impl Found {
+    fn parse(generation: u32, line: &[u8]) -> Result<Self, ParseError> {
+        Ok(Self { generation, record: ParsedRecord::parse(line)?, line: line.to_vec() })
+    }
+}
+
+/// The mark that a generation is complete.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClosedMark {
+    #[expect(dead_code, reason = "there is one version so far")]
+    v: u64,
+    pub(super) records: u64,
+    pub(super) head: String,
+}
+
+/// The longest mark.
+const MARK_BYTES: usize = 512;
+
+pub(super) fn read_closed(storage: &dyn Storage, path: &Path) -> io::Result<ClosedMark> {
+    let mut bytes = vec![0; MARK_BYTES];
+    let read = read_up_to(&*storage.open_read(path)?, &mut bytes, 0)?;
+    bytes.truncate(read);
+    serde_json::from_slice(&bytes).map_err(io::Error::from)
+}
+
+/// The lines of every generation and segment below a directory, in order, in bounded memory.
+#[derive(Debug)]
+pub struct Records {
+    storage: DiskStorage,
+    generations: VecDeque<GenerationDir>,
+    segments: VecDeque<SegmentFile>,
+    generation: u32,
+    open: Option<OpenSegment>,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    path: PathBuf,
+    lines: Lines,
+    /// How many records it has before the next segment goes on; what a failed write left beyond
+    /// them is no record.
+    left: u64,
+}
+
+/// The generations below `directory`.
+fn generations_of(storage: &dyn Storage, directory: &Path) -> Result<Vec<GenerationDir>, ReadError> {
+    let found = generations(storage, directory).map_err(ReadError::io(directory))?;
+    if found.is_empty() { Err(ReadError::NoLog(directory.to_owned())) } else { Ok(found) }
+}
+
+impl Records {
+    /// The log below `directory`.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn open(directory: &Path) -> Result<Self, ReadError> {
+        let generations = generations_of(&DiskStorage, directory)?.into();
+        Ok(Self { storage: DiskStorage, generations, segments: VecDeque::new(), generation: 0, open: None })
+    }
+
+    /// The generation of the line read last.
     #[must_use]
-    pub fn is_intact(&self) -> bool {
-        self.damage.is_empty()
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The next line without its newline; `None` at the end.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn next_line(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        // Two steps, since a line cannot be handed out while the reader is looked for further.
+        loop {
+            if let Some(open) = &mut self.open {
+                let more = open.left > 0 && open.lines.has_line().map_err(ReadError::io(&open.path))?;
+                if more {
+                    break;
+                }
+                self.open = None;
+            }
+            if !self.open_next()? {
+                return Ok(None);
+            }
+        }
+        match &mut self.open {
+            Some(open) => {
+                open.left -= 1;
+                open.lines.next_line().map_err(ReadError::io(&open.path))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn open_next(&mut self) -> Result<bool, ReadError> {
+        loop {
+            if let Some(segment) = self.segments.pop_front() {
+                let left =
+                    self.segments.front().map_or(u64::MAX, |next| next.first.saturating_sub(segment.first));
+                let file = self.storage.open_read(&segment.path).map_err(ReadError::io(&segment.path))?;
+                self.open = Some(OpenSegment { path: segment.path, lines: Lines::new(file, 0), left });
+                return Ok(true);
+            }
+            let Some(generation) = self.generations.pop_front() else { return Ok(false) };
+            self.generation = generation.number;
+            self.segments =
+                segments(&self.storage, &generation.path).map_err(ReadError::io(&generation.path))?.into();
+        }
     }
 }
 
-/// Checks every record of every generation in `directory`: that it is whole, in its place, and follows
-/// the one before it; that no generation is missing; and that closed ones end where they were closed.
+/// The last `most` records below `directory`, oldest first. Only the segments that hold them are
+/// read. Lines that are no records are left out.
 ///
 /// # Errors
-/// When the files cannot be read.
-pub fn verify(directory: &Path) -> Result<VerifyReport, JournalError> {
-    verify_on(&DiskStorage, directory)
-}
-
-pub(super) fn verify_on(storage: &dyn Storage, directory: &Path) -> Result<VerifyReport, JournalError> {
-    let mut report = VerifyReport::default();
-    let mut last_of: HashMap<NodeId, u32> = HashMap::new();
-    for generation in all_generations(storage, directory)? {
-        report.generations += 1;
-        if let Some(before) = last_of.insert(generation.node.clone(), generation.number)
-            && generation.number > before + 1
-        {
-            report.damage.push(Damage {
-                file: generation.path.clone(),
-                offset: 0,
-                seq: 0,
-                why: DamageKind::Generation { missing: before + 1 },
-            });
-        }
-        verify_generation(storage, &generation, &mut report)?;
-    }
-    Ok(report)
-}
-
-fn verify_generation(
-    storage: &dyn Storage,
-    generation: &GenerationDir,
-    report: &mut VerifyReport,
-) -> Result<(), JournalError> {
-    let (mut first, mut last) = (None, None);
-    let scan = scan(storage, &generation.path, &generation.node, generation.number, &mut |line| {
-        let at = instant_of(line);
-        if first.is_none() {
-            first.clone_from(&at);
-        }
-        last = at.or_else(|| last.take());
-    })?;
-    report.records += scan.chain.next();
-    report.first = report.first.take().or(first);
-    report.last = last.or_else(|| report.last.take());
-    report.torn += usize::from(scan.torn.is_some());
-    let is_sound = scan.damage.is_none();
-    report.damage.extend(scan.damage);
-    if let (true, Some(closed)) = (is_sound, closed_mark(storage, &generation.path)?) {
-        let (file, offset) = scan.end.unwrap_or_else(|| (generation.path.clone(), 0));
-        let ends_there = closed.records == scan.chain.next() && closed.head == scan.chain.head().to_hex();
-        if !ends_there {
-            let why = DamageKind::End { closed: closed.records, head: closed.head };
-            report.damage.push(Damage { file, offset, seq: scan.chain.next(), why });
-        } else if let Some(torn) = scan.torn {
-            let why = DamageKind::Surplus { bytes: torn.bytes };
-            report.damage.push(Damage { file, offset, seq: scan.chain.next(), why });
-        }
-    }
-    Ok(())
-}
-
-/// The text of `at` in a line that is known to be a record.
-fn instant_of(line: &[u8]) -> Option<String> {
-    const KEY: &[u8] = b"\"at\":\"";
-    let start = memchr::memmem::find(line, KEY)? + KEY.len();
-    let rest = line.get(start..)?;
-    let text = rest.get(..memchr::memchr(b'"', rest)?)?;
-    std::str::from_utf8(text).ok().map(str::to_owned)
-}
-
-#[derive(serde::Deserialize)]
-struct ClosedMark {
-    records: u64,
-    head: String,
-}
-
-fn closed_mark(storage: &dyn Storage, directory: &Path) -> Result<Option<ClosedMark>, JournalError> {
-    const MAX_BYTES: usize = 1024;
-    let path = directory.join(CLOSED);
-    let file = match storage.open_read(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(JournalError::io("read", &path)(error)),
-    };
-    let mut bytes = vec![0; MAX_BYTES];
-    let read = read_up_to(&*file, &mut bytes, 0).map_err(JournalError::io("read", &path))?;
-    let mark = serde_json::from_slice(bytes.get(..read).unwrap_or_default());
-    // A mark that cannot be read vouches for no end: it counts as one that names another.
-    Ok(Some(mark.unwrap_or(ClosedMark { records: u64::MAX, head: String::new() })))
-}
-
-fn all_generations(storage: &dyn Storage, directory: &Path) -> Result<Vec<GenerationDir>, JournalError> {
-    generations(storage, directory).map_err(JournalError::io("list", directory))
-}
-
-/// Every segment of every generation, oldest first.
-fn all_segments(storage: &dyn Storage, directory: &Path) -> Result<Vec<SegmentFile>, JournalError> {
-    let mut all = Vec::new();
-    for generation in all_generations(storage, directory)? {
-        all.extend(segments(storage, &generation.path).map_err(JournalError::io("list", &generation.path))?);
-    }
-    Ok(all)
-}
-
-/// Calls `each` with the records of one segment that can be read, up to the first line that is none.
-fn each_of(
-    storage: &dyn Storage,
-    segment: &SegmentFile,
-    each: &mut dyn FnMut(ParsedRecord) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, JournalError> {
-    let failed = JournalError::io("read", &segment.path);
-    let read = || -> io::Result<ControlFlow<()>> {
-        let mut lines = Lines::new(storage.open_read(&segment.path)?, 0);
-        while let Some(line) = lines.next_line()? {
-            let Ok(record) = ParsedRecord::parse(line) else { break };
-            if each(record).is_break() {
-                return Ok(ControlFlow::Break(()));
+/// When there is no log, or it cannot be read.
+pub fn tail(directory: &Path, most: usize) -> Result<Vec<Found>, ReadError> {
+    let storage = DiskStorage;
+    let mut found: VecDeque<Found> = VecDeque::new();
+    for generation in generations_of(&storage, directory)?.iter().rev() {
+        let files = segments(&storage, &generation.path).map_err(ReadError::io(&generation.path))?;
+        let mut limit = u64::MAX;
+        for file in files.iter().rev() {
+            let missing = most - found.len().min(most);
+            if missing == 0 {
+                return Ok(found.into());
             }
-        }
-        Ok(ControlFlow::Continue(()))
-    };
-    let mut read = read;
-    read().map_err(failed)
-}
-
-/// The last `count` records, oldest first.
-///
-/// # Errors
-/// When the files cannot be read.
-pub fn tail(directory: &Path, count: usize) -> Result<Vec<ParsedRecord>, JournalError> {
-    let mut found: VecDeque<ParsedRecord> = VecDeque::new();
-    for segment in all_segments(&DiskStorage, directory)?.iter().rev() {
-        let mut newest = VecDeque::new();
-        let wanted = count.saturating_sub(found.len());
-        let _end = each_of(&DiskStorage, segment, &mut |record| {
-            if newest.len() == wanted {
-                newest.pop_front();
+            let last = last_of(&storage, generation.number, file, limit, missing)?;
+            for record in last.into_iter().rev() {
+                found.push_front(record);
             }
-            if wanted > 0 {
-                newest.push_back(record);
-            }
-            ControlFlow::Continue(())
-        })?;
-        newest.extend(found);
-        found = newest;
-        if found.len() >= count {
-            break;
+            limit = file.first;
         }
     }
     Ok(found.into())
 }
 
-/// Calls `each` with every record from the instant `since` on, oldest first, until it breaks.
-///
-/// Whole segments that lie before `since` are passed over by the instant of the record that follows
-/// them; records keep their order, so an earlier instant after a step of the clock is seen as well.
-///
-/// # Errors
-/// When the files cannot be read.
-pub fn since(
-    directory: &Path,
-    since: Timestamp,
-    each: &mut dyn FnMut(ParsedRecord) -> ControlFlow<()>,
-) -> Result<(), JournalError> {
-    let all = all_segments(&DiskStorage, directory)?;
-    let mut from = 0;
-    for (index, segment) in all.iter().enumerate().rev() {
-        let mut begins = None;
-        let _first = each_of(&DiskStorage, segment, &mut |record| {
-            begins = record.instant();
-            ControlFlow::Break(())
-        })?;
-        if begins.is_some_and(|begins| begins < since) {
-            from = index;
-            break;
-        }
+/// The last `most` records of one segment, which ends before record `limit`.
+fn last_of(
+    storage: &dyn Storage,
+    generation: u32,
+    file: &SegmentFile,
+    limit: u64,
+    most: usize,
+) -> Result<VecDeque<Found>, ReadError> {
+    let open = storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
+    let mut lines = Lines::new(open, 0);
+    let mut kept: VecDeque<Vec<u8>> = VecDeque::new();
+    let mut left = limit.saturating_sub(file.first);
+    while left > 0
+        && let Some(line) = lines.next_line().map_err(ReadError::io(&file.path))?
+    {
+        left -= 1;
+        let mut space = if kept.len() == most { kept.pop_front().unwrap_or_default() } else { Vec::new() };
+        space.clear();
+        space.extend_from_slice(line);
+        kept.push_back(space);
     }
-    for segment in all.get(from..).unwrap_or_default() {
-        let end = each_of(&DiskStorage, segment, &mut |record| {
-            if record.instant().is_some_and(|at| at < since) {
-                return ControlFlow::Continue(());
-            }
-            each(record)
-        })?;
-        if end.is_break() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// What to look for. Everything that is given must hold.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// From this instant on.
-    pub from: Option<Timestamp>,
-    /// Before this instant.
-    pub to: Option<Timestamp>,
-    /// This system.
-    pub system: Option<String>,
-    /// This department.
-    pub department: Option<String>,
-    /// This resource.
-    pub resource: Option<String>,
-    /// This purpose.
-    pub purpose: Option<String>,
-    /// Resting on this grant, or refused by it.
-    pub grant: Option<String>,
-    /// This decision.
-    pub decision: Option<String>,
-    /// This problem code.
-    pub reason: Option<String>,
-    /// This request.
-    pub request: Option<String>,
-}
-
-impl Filter {
-    fn takes(&self, record: &ParsedRecord) -> bool {
-        let same = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
-        let at = record.instant();
-        let is_in_time = self.to.is_none_or(|to| at.is_some_and(|at| at < to))
-            && self.from.is_none_or(|from| at.is_some_and(|at| at >= from));
-        let is_of_grant = self
-            .grant
-            .as_ref()
-            .is_none_or(|grant| record.grants.contains(grant) || record.denied_by.contains(grant));
-        is_in_time
-            && is_of_grant
-            && same(&self.system, &record.system)
-            && same(&self.department, &record.department)
-            && same(&self.resource, &record.resource)
-            && same(&self.purpose, &record.purpose)
-            && same(&self.decision, &record.decision)
-            && same(&self.reason, &record.reason)
-            && same(&self.request, &record.request)
-    }
-}
-
-/// Calls `each` with every record that `filter` takes, oldest first, until it breaks.
-///
-/// # Errors
-/// When the files cannot be read.
-pub fn search(
-    directory: &Path,
-    filter: &Filter,
-    each: &mut dyn FnMut(ParsedRecord) -> ControlFlow<()>,
-) -> Result<(), JournalError> {
-    since(directory, filter.from.unwrap_or(Timestamp::MIN), &mut |record| {
-        if filter.takes(&record) { each(record) } else { ControlFlow::Continue(()) }
-    })
+    Ok(kept.iter().filter_map(|line| Found::parse(generation, line).ok()).collect())
 }

@@ -1,266 +1,341 @@
-//! Opening: bring earlier generations in order, begin a new one.
+//! Begins a new generation and puts the earlier ones in order.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
-use super::handle::{Journal, Shared};
 use super::layout::{
-    CLOSED, GenerationDir, LOCK, MAX_GENERATION, TORN, generation_name, generations, segments,
+    CLOSED, GenerationDir, LOCK, MAX_GENERATION, NEXT, SPARE, TORN, generation_name, generations, segments,
 };
 use super::log::{Log, write_closed, write_file};
-use super::scan::{Leftover, scan};
+use super::scan::{Leftover, Scan, scan};
 use super::storage::{Lock, Storage, read_up_to};
-use super::writer::Writer;
-use super::{JournalConfig, JournalError, MIN_SEGMENT_BYTES, Observer};
-use crate::audit::{Chain, Entry, Lifecycle, ParsedRecord};
-use crate::kernel::time::Clock;
+use super::{JournalConfig, JournalError};
+use crate::audit::{Chain, Entry, Kind, Lifecycle, ParsedRecord, peek_kind};
+use crate::kernel::time::{Clock, Timestamp};
 
-/// What opening a journal found and did.
-#[derive(Debug, Clone, Default)]
+/// How many records recovery commits together.
+const RECOVERY_BATCH: usize = 1024;
+/// How many closed generations a `follows` record names.
+const FOLLOWS_MOST: usize = 8;
+
+/// What opening found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
-    /// The generation that is written now.
+    /// The generation that this process writes.
     pub generation: u32,
-    /// The earlier ones that nobody had closed.
+    /// Its directory.
+    pub directory: PathBuf,
+    /// Earlier generations that had not been closed, and now are.
     pub recovered: Vec<RecoveredGeneration>,
+    /// Earlier generations that other processes are still writing.
+    pub live: Vec<u32>,
+    /// How many intents were closed as `unknown`.
+    pub unknown_outcomes: usize,
 }
 
-/// An earlier generation that was brought in order.
+/// An earlier generation that was not closed by its own process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoveredGeneration {
     /// Its number.
     pub generation: u32,
-    /// How many records it has.
+    /// How many records it holds.
     pub records: u64,
-    /// How many bytes of a commit that never finished were cut off and kept aside.
-    pub torn_bytes: u64,
-    /// How many intents had no outcome and were closed as `unknown`.
-    pub unknown: usize,
+    /// How many torn bytes were cut off and put aside.
+    pub cut_bytes: u64,
+    /// What was damaged, if a repair put it aside.
+    pub repaired: Option<String>,
 }
 
-/// An earlier generation and the intents in it that nobody had closed.
-struct Found {
-    summary: RecoveredGeneration,
-    orphans: Vec<ParsedRecord>,
+/// A generation of our own, ready to write.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) log: Log,
+    pub(super) lock: Box<dyn Lock>,
+    pub(super) recovery: Recovery,
 }
 
-impl Journal {
-    /// Brings earlier generations of this node in order, begins a new one and starts its writer.
-    ///
-    /// # Errors
-    /// When the disk refuses, or what was durable is no longer as it was written.
-    pub fn open(
-        config: &JournalConfig,
-        storage: &Arc<dyn Storage>,
-        clock: Arc<dyn Clock>,
-        observer: Arc<dyn Observer>,
-    ) -> Result<(Self, Recovery), JournalError> {
-        let (log, lock, recovery) = open_log(config, storage, &*clock, true)?;
-        let (send, receive) = mpsc::channel(config.queue_records);
-        let shared = Arc::new(Shared::new(config.queue_bytes));
-        let writer = Writer::new(log, receive, Arc::clone(&shared), clock, observer, config);
-        let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || {
-                raise_priority();
-                writer.run();
-                drop(lock);
-            })
-            .map_err(JournalError::Thread)?;
-        Ok((Self::new(send, shared, thread), recovery))
-    }
+/// An earlier generation under our lock, read to its end.
+struct Earlier {
+    place: GenerationDir,
+    scan: Scan,
+    cut_bytes: u64,
+    repaired: Option<String>,
+    /// Held until the generation is marked closed.
+    _lock: Box<dyn Lock>,
 }
 
-/// Asks for more of the processor than others get, where the system allows: a writer that waits for it
-/// makes everyone wait. Refused without harm where the process may not.
-fn raise_priority() {
-    const NICE: i32 = -10;
-    match rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
-        Ok(()) => tracing::debug!(nice = NICE, "the audit writer runs at raised priority"),
-        Err(error) => tracing::debug!(%error, "the audit writer runs at normal priority"),
-    }
-}
-
-/// The log of a new generation, the lock on it, and what was found before.
-pub(super) fn open_log(
+/// Opens a new generation in `config.directory` and closes what earlier processes left open.
+pub(super) fn open(
     config: &JournalConfig,
     storage: &Arc<dyn Storage>,
     clock: &dyn Clock,
     background: bool,
-) -> Result<(Log, Box<dyn Lock>, Recovery), JournalError> {
-    if config.segment_bytes < MIN_SEGMENT_BYTES {
-        return Err(JournalError::SegmentTooSmall { found: config.segment_bytes });
-    }
-    let directory = &config.directory;
-    make_dir(&**storage, directory)?;
-    let existing = generations(&**storage, directory).map_err(JournalError::io("list", directory))?;
-    let own: Vec<&GenerationDir> = existing.iter().filter(|found| found.node == config.node).collect();
-    let mut recovery = Recovery::default();
-    let mut orphans = Vec::new();
-    for generation in &own {
-        if let Some(found) = bring_in_order(&**storage, generation)? {
-            recovery.recovered.push(found.summary);
-            orphans.extend(found.orphans);
+) -> Result<Opened, JournalError> {
+    let root = &config.directory;
+    create_root(&**storage, root)?;
+    let before: Vec<_> = generations(&**storage, root)
+        .map_err(JournalError::io("list", root))?
+        .into_iter()
+        .filter(|place| place.node == config.node)
+        .collect();
+    let mut live = Vec::new();
+    let mut earlier = Vec::new();
+    let mut closed = Vec::new();
+    let mut intents = BTreeMap::new();
+    for place in &before {
+        let names = storage.list(&place.path).map_err(JournalError::io("list", &place.path))?;
+        if names.iter().any(|name| name == CLOSED) {
+            closed.push(place.clone());
+            continue;
+        }
+        let lock_path = place.path.join(LOCK);
+        match storage.lock(&lock_path).map_err(JournalError::io("lock", &lock_path))? {
+            None => live.push(place.number),
+            Some(lock) => earlier.push(read_earlier(config, &**storage, place, lock, &mut intents)?),
         }
     }
-    let last = own.last().map_or(0, |generation| generation.number);
-    let (path, number, lock) = begin_generation(config, &**storage, last)?;
-    recovery.generation = number;
-    let chain = Chain::new(config.node.clone(), number);
-    let mut log = Log::create(Arc::clone(storage), path.clone(), chain, config.segment_bytes, background)
-        .map_err(JournalError::io("write", &path))?;
-    let entries = recovery_entries(&recovery, &orphans, clock);
-    let mut rest = entries.as_slice();
-    while !rest.is_empty() {
-        let (written, _bytes) = log.commit(rest.iter()).map_err(JournalError::io("write", &path))?;
-        rest = rest.get(written..).unwrap_or_default();
+    let last = before.last().map_or(0, |place| place.number);
+    let (place, lock) = begin_generation(config, &**storage, last)?;
+    let chain = Chain::new(config.node.clone(), place.number);
+    let mut log =
+        Log::create(Arc::clone(storage), place.path.clone(), chain, config.segment_bytes, background)
+            .map_err(JournalError::io("begin a segment in", &place.path))?;
+    let entries = recovery_entries(config, &**storage, clock.now(), &closed, &earlier, &intents)?;
+    commit_all(&mut log, &entries).map_err(JournalError::io("write to", &place.path))?;
+    let mut recovered = Vec::new();
+    for done in earlier {
+        write_closed(&**storage, &done.place.path, &done.scan.chain)
+            .map_err(JournalError::io("close", &done.place.path))?;
+        recovered.push(RecoveredGeneration {
+            generation: done.place.number,
+            records: done.scan.chain.next(),
+            cut_bytes: done.cut_bytes,
+            repaired: done.repaired,
+        });
     }
-    Ok((log, lock, recovery))
+    let recovery = Recovery {
+        generation: place.number,
+        directory: place.path,
+        recovered,
+        live,
+        unknown_outcomes: intents.len(),
+    };
+    Ok(Opened { log, lock, recovery })
 }
 
-/// What the new generation says about the earlier ones.
-fn recovery_entries(recovery: &Recovery, orphans: &[ParsedRecord], clock: &dyn Clock) -> Vec<Entry> {
-    let at = clock.now();
-    let mut entries: Vec<Entry> = orphans.iter().map(|orphan| orphan.unknown_outcome(at)).collect();
-    for found in &recovery.recovered {
-        let texts = [
-            found.generation.to_string(),
-            found.records.to_string(),
-            found.torn_bytes.to_string(),
-            found.unknown.to_string(),
-        ];
-        let names = ["generation", "records", "torn_bytes", "unknown"];
-        let detail: Vec<(&'static str, &str)> =
-            names.into_iter().zip(texts.iter().map(String::as_str)).collect();
-        let lifecycle = Lifecycle {
-            at,
-            event: "recovered",
-            actor: "journal",
-            detail: &detail,
-            policy: None,
-            config: None,
-        };
-        entries.push(lifecycle.encode());
-    }
-    entries
-}
-
-fn make_dir(storage: &dyn Storage, path: &Path) -> Result<(), JournalError> {
-    match storage.create_dir(path) {
-        Ok(()) => match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => {
-                storage.sync_dir(parent).map_err(JournalError::io("sync", parent))
-            }
-            _ => Ok(()),
-        },
+fn create_root(storage: &dyn Storage, root: &Path) -> Result<(), JournalError> {
+    match storage.create_dir(root) {
+        Ok(()) => {
+            let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            storage.sync_dir(parent).map_err(JournalError::io("sync", parent))
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(JournalError::io("create", path)(error)),
+        Err(error) => Err(JournalError::io("create", root)(error)),
     }
 }
 
-/// Takes the next free number by creating its directory: two processes that start at once get two.
+/// Takes the next free number by creating its directory.
 fn begin_generation(
     config: &JournalConfig,
     storage: &dyn Storage,
     last: u32,
-) -> Result<(PathBuf, u32, Box<dyn Lock>), JournalError> {
+) -> Result<(GenerationDir, Box<dyn Lock>), JournalError> {
+    let root = &config.directory;
     for number in last.saturating_add(1)..=MAX_GENERATION {
-        let path = config.directory.join(generation_name(&config.node, number));
+        let path = root.join(generation_name(&config.node, number));
         match storage.create_dir(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(error) => return Err(JournalError::io("create", &path)(error)),
         }
-        let lock = storage.lock(&path.join(LOCK)).map_err(JournalError::io("lock", &path))?;
+        storage.sync_dir(root).map_err(JournalError::io("sync", root))?;
+        let lock_path = path.join(LOCK);
+        let lock = storage.lock(&lock_path).map_err(JournalError::io("lock", &lock_path))?;
+        // Another process that recovers may have come between the two steps: leave it the number.
         let Some(lock) = lock else { continue };
-        storage.sync_dir(&path).map_err(JournalError::io("sync", &path))?;
-        storage.sync_dir(&config.directory).map_err(JournalError::io("sync", &config.directory))?;
-        return Ok((path, number, lock));
-    }
-    let full = io::Error::new(io::ErrorKind::StorageFull, "every generation number is taken");
-    Err(JournalError::io("begin a generation in", &config.directory)(full))
-}
-
-/// Closes a generation that its process left open: cuts off the torn end and says that nothing follows.
-/// `None` if it was closed, or its process still lives.
-fn bring_in_order(storage: &dyn Storage, generation: &GenerationDir) -> Result<Option<Found>, JournalError> {
-    let path = &generation.path;
-    let names = storage.list(path).map_err(JournalError::io("list", path))?;
-    if names.iter().any(|name| name == CLOSED) {
-        return Ok(None);
-    }
-    let Some(_lock) = storage.lock(&path.join(LOCK)).map_err(JournalError::io("lock", path))? else {
-        return Ok(None);
-    };
-    let mut open: HashMap<String, ParsedRecord> = HashMap::new();
-    let scan =
-        scan(storage, path, &generation.node, generation.number, &mut |line| note_intent(&mut open, line))?;
-    if let Some(damage) = scan.damage {
-        return Err(JournalError::Damaged(Arc::new(damage)));
-    }
-    let mut torn_bytes = 0_u64;
-    for leftover in scan.strays.iter().chain(&scan.torn) {
-        put_aside(storage, path, leftover)
-            .map_err(JournalError::io("put aside the torn end of", &leftover.file))?;
-        torn_bytes = torn_bytes.saturating_add(leftover.bytes);
-    }
-    for segment in segments(storage, path).map_err(JournalError::io("list", path))? {
-        let end = scan.end.as_ref().filter(|(last, _)| *last == segment.path).map(|(_, end)| *end);
-        if let Some(end) = end {
-            cut(storage, &segment.path, end).map_err(JournalError::io("cut", &segment.path))?;
+        let names = storage.list(&path).map_err(JournalError::io("list", &path))?;
+        if names.iter().all(|name| name != CLOSED) {
+            return Ok((GenerationDir { node: config.node.clone(), number, path }, lock));
         }
     }
-    write_closed(storage, path, &scan.chain).map_err(JournalError::io("close", path))?;
-    let mut orphans: Vec<ParsedRecord> = open.into_values().collect();
-    orphans.sort_unstable_by_key(|orphan| orphan.seq);
-    let summary = RecoveredGeneration {
-        generation: generation.number,
-        records: scan.chain.next(),
-        torn_bytes,
-        unknown: orphans.len(),
-    };
-    Ok(Some(Found { summary, orphans }))
+    let full = io::Error::other("all generation numbers are taken");
+    Err(JournalError::io("begin a generation in", root)(full))
 }
 
-/// Remembers an intent until its outcome is seen.
-fn note_intent(open: &mut HashMap<String, ParsedRecord>, line: &[u8]) {
-    let has = |needle: &[u8]| memchr::memmem::find(line, needle).is_some();
-    let is_intent = has(b"\"kind\":\"intent\"");
-    if !is_intent && !has(b"\"kind\":\"outcome\"") {
+/// Reads a generation that nobody writes any more, cuts what is torn, and notes which intents it
+/// leaves open.
+fn read_earlier(
+    config: &JournalConfig,
+    storage: &dyn Storage,
+    place: &GenerationDir,
+    lock: Box<dyn Lock>,
+    intents: &mut BTreeMap<String, ParsedRecord>,
+) -> Result<Earlier, JournalError> {
+    let scan = scan(storage, &place.path, &place.node, place.number, &mut |line| note(intents, line))?;
+    let mut cut_bytes = 0;
+    let mut repaired = None;
+    if let Some(damage) = &scan.damage {
+        if config.repair.is_none() {
+            return Err(JournalError::Damaged(Arc::new(damage.clone())));
+        }
+        repaired = Some(damage.to_string());
+        cut_bytes = put_damage_aside(storage, &place.path, &scan)?;
+    }
+    for leftover in scan.strays.iter().chain(&scan.torn) {
+        cut(storage, &place.path, leftover)?;
+        cut_bytes = cut_bytes.saturating_add(leftover.bytes);
+    }
+    if let Some((path, length)) = &scan.end {
+        trim(storage, path, *length).map_err(JournalError::io("trim", path))?;
+    }
+    for name in [SPARE, NEXT] {
+        remove_if_there(storage, &place.path.join(name))?;
+    }
+    Ok(Earlier { place: place.clone(), scan, cut_bytes, repaired, _lock: lock })
+}
+
+fn remove_if_there(storage: &dyn Storage, path: &Path) -> Result<(), JournalError> {
+    match storage.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(JournalError::io("remove", path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Keeps the intents that have no outcome yet.
+fn note(intents: &mut BTreeMap<String, ParsedRecord>, line: &[u8]) {
+    let kind = peek_kind(line);
+    if !matches!(kind, Some(Kind::Intent | Kind::Outcome)) {
         return;
     }
+    // A good line always parses: the encoder wrote it. What does not cannot be closed either.
     let Ok(record) = ParsedRecord::parse(line) else { return };
     let Some(request) = record.request.clone() else { return };
-    if is_intent {
-        open.insert(request, record);
+    if kind == Some(Kind::Intent) {
+        intents.insert(request, record);
     } else {
-        open.remove(&request);
+        intents.remove(&request);
     }
 }
 
-/// Keeps a copy of what is cut off, then cuts it off.
-fn put_aside(storage: &dyn Storage, directory: &Path, leftover: &Leftover) -> io::Result<()> {
-    let torn = directory.join(TORN);
+fn trim(storage: &dyn Storage, path: &Path, length: u64) -> io::Result<()> {
+    let mut file = storage.open(path)?;
+    if file.byte_len()? != length {
+        file.set_len(length)?;
+    }
+    file.sync_data()
+}
+
+fn torn_dir(storage: &dyn Storage, generation: &Path) -> Result<PathBuf, JournalError> {
+    let torn = generation.join(TORN);
     match storage.create_dir(&torn) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(JournalError::io("create", &torn)(error));
+        }
         Ok(()) | Err(_) => {}
     }
-    storage.sync_dir(directory)?;
-    let mut bytes = vec![0; usize::try_from(leftover.bytes).map_err(|_| io::ErrorKind::FileTooLarge)?];
-    let file = storage.open_read(&leftover.file)?;
-    let read = read_up_to(&*file, &mut bytes, leftover.offset)?;
-    bytes.truncate(read);
-    let segment =
-        leftover.file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    write_file(storage, &torn, &format!("{segment}.{}", leftover.offset), &bytes)?;
-    cut(storage, &leftover.file, leftover.offset)
+    storage.sync_dir(generation).map_err(JournalError::io("sync", generation))?;
+    Ok(torn)
 }
 
-fn cut(storage: &dyn Storage, path: &Path, length: u64) -> io::Result<()> {
-    let mut file = storage.open(path)?;
-    file.set_len(length)?;
-    file.sync_data()
+/// Copies what follows the records of a segment to `torn/`, then cuts it off.
+fn cut(storage: &dyn Storage, generation: &Path, leftover: &Leftover) -> Result<(), JournalError> {
+    let torn = torn_dir(storage, generation)?;
+    let path = &leftover.file;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("segment");
+    let aside = format!("{name}.{}", leftover.offset);
+    let read = || {
+        let file = storage.open_read(path)?;
+        let length = usize::try_from(leftover.bytes).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let mut bytes = vec![0; length];
+        let read = read_up_to(&*file, &mut bytes, leftover.offset)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    };
+    let bytes = read().map_err(JournalError::io("read", path))?;
+    write_file(storage, &torn, &aside, &bytes).map_err(JournalError::io("keep a torn end in", &torn))?;
+    trim(storage, path, leftover.offset).map_err(JournalError::io("trim", path))
+}
+
+/// Puts everything from the damage on aside: the rest of its segment, and the segments after it.
+fn put_damage_aside(storage: &dyn Storage, generation: &Path, scan: &Scan) -> Result<u64, JournalError> {
+    let torn = torn_dir(storage, generation)?;
+    let mut bytes: u64 = 0;
+    let next = scan.chain.next();
+    // The segment with the damage is the last one read, unless the damage is its very beginning.
+    let keep = scan.end.as_ref().map(|(path, _)| path.clone());
+    let files = segments(storage, generation).map_err(JournalError::io("list", generation))?;
+    for file in files.iter().rev().filter(|file| file.first >= next && keep.as_ref() != Some(&file.path)) {
+        let length = storage.open_read(&file.path).and_then(|open| open.byte_len());
+        bytes = bytes.saturating_add(length.map_err(JournalError::io("read", &file.path))?);
+        let name = file.path.file_name().unwrap_or_default();
+        storage.rename(&file.path, &torn.join(name)).map_err(JournalError::io("move", &file.path))?;
+    }
+    for directory in [&torn, generation] {
+        storage.sync_dir(directory).map_err(JournalError::io("sync", directory))?;
+    }
+    if let Some((path, offset)) = &scan.end {
+        let used = storage.open_read(path).and_then(|file| super::lines::used_after(&*file, *offset));
+        let used = used.map_err(JournalError::io("read", path))?;
+        if used > 0 {
+            cut(storage, generation, &Leftover { file: path.clone(), offset: *offset, bytes: used })?;
+            bytes = bytes.saturating_add(used);
+        }
+    }
+    Ok(bytes)
+}
+
+/// What the new generation begins with: what came before it, and the outcomes nobody recorded.
+fn recovery_entries(
+    config: &JournalConfig,
+    storage: &dyn Storage,
+    at: Timestamp,
+    closed: &[GenerationDir],
+    earlier: &[Earlier],
+    intents: &BTreeMap<String, ParsedRecord>,
+) -> Result<Vec<Entry>, JournalError> {
+    let mut entries = Vec::new();
+    for place in closed.iter().rev().take(FOLLOWS_MOST).rev() {
+        let path = place.path.join(CLOSED);
+        let mark = super::read::read_closed(storage, &path).map_err(JournalError::io("read", &path))?;
+        let (generation, records) = (place.number.to_string(), mark.records.to_string());
+        let detail = [("generation", &*generation), ("records", &*records), ("head", &*mark.head)];
+        entries.push(lifecycle(at, "follows", "system", &detail));
+    }
+    for done in earlier {
+        let generation = done.place.number.to_string();
+        let records = done.scan.chain.next().to_string();
+        let head = done.scan.chain.head().to_string();
+        let cut = done.cut_bytes.to_string();
+        let mut detail = vec![
+            ("generation", &*generation),
+            ("records", &*records),
+            ("head", &*head),
+            ("cut_bytes", &*cut),
+        ];
+        let (mut event, mut actor) = ("recovered", "system");
+        if let Some(damage) = &done.repaired {
+            (event, actor) = ("repair", config.repair.as_deref().unwrap_or("system"));
+            detail.push(("damage", damage));
+        }
+        entries.push(lifecycle(at, event, actor, &detail));
+    }
+    entries.extend(intents.values().map(|intent| intent.unknown_outcome(at)));
+    Ok(entries)
+}
+
+fn lifecycle(at: Timestamp, event: &'static str, actor: &str, detail: &[(&'static str, &str)]) -> Entry {
+    Lifecycle { at, event, actor, detail, policy: None, config: None }.encode()
+}
+
+fn commit_all(log: &mut Log, entries: &[Entry]) -> io::Result<()> {
+    for mut batch in entries.chunks(RECOVERY_BATCH) {
+        while !batch.is_empty() {
+            let (count, _) = log.commit(batch.iter())?;
+            batch = batch.get(count..).unwrap_or_default();
+        }
+    }
+    Ok(())
 }

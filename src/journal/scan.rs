@@ -1,6 +1,7 @@
 //! Reads one generation from its first record to its last and checks every line.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout::{SegmentFile, segments};
@@ -130,55 +131,110 @@ pub(super) fn scan(
     Ok(scan)
 }
 
+/// How often the end of a segment is looked at anew while a writer moves it on.
+const MOST_PASSES: usize = 1000;
+
 fn scan_segment(
     storage: &dyn Storage,
     file: &SegmentFile,
     limit: Option<u64>,
     scan: &mut Scan,
     on_record: &mut dyn FnMut(&[u8]),
-) -> std::io::Result<()> {
-    let at = |offset, seq, why| Damage { file: file.path.clone(), offset, seq, why };
+) -> io::Result<()> {
     if file.first != scan.chain.next() {
         let why = DamageKind::Beginning { found: file.first };
-        scan.damage = Some(at(0, scan.chain.next(), why));
+        scan.damage = Some(Damage { file: file.path.clone(), offset: 0, seq: scan.chain.next(), why });
         return Ok(());
     }
-    let mut lines = Lines::new(storage.open_read(&file.path)?, 0);
     let mut good = 0;
-    let mut broken = None;
+    let mut suspect = None;
+    for _ in 0..MOST_PASSES {
+        let before = good;
+        let broken = read_records(storage, file, limit, &mut good, scan, on_record)?;
+        scan.end = Some((file.path.clone(), good));
+        let found = judge_end(storage, file, limit, good, broken, scan)?;
+        // A writer may move the end between two looks: only what is seen twice is so.
+        match found {
+            End::Clean => return Ok(()),
+            End::Stray(leftover) => {
+                scan.strays.push(leftover);
+                return Ok(());
+            }
+            End::Torn(leftover) => {
+                scan.torn = Some(leftover);
+                return Ok(());
+            }
+            End::Damaged(why) if before == good && suspect.as_ref() == Some(&why) => {
+                scan.damage =
+                    Some(Damage { file: file.path.clone(), offset: good, seq: scan.chain.next(), why });
+                return Ok(());
+            }
+            End::Damaged(why) => suspect = Some(why),
+            End::Moved => {}
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "the log grows faster than it can be read"))
+}
+
+/// What stands after the records of a segment.
+enum End {
+    Clean,
+    Stray(Leftover),
+    Torn(Leftover),
+    Damaged(DamageKind),
+    /// Another good record, written since.
+    Moved,
+}
+
+/// Checks records from byte `good` on, moves it behind the last good one, and says what was wrong
+/// with the first bad one.
+fn read_records(
+    storage: &dyn Storage,
+    file: &SegmentFile,
+    limit: Option<u64>,
+    good: &mut u64,
+    scan: &mut Scan,
+    on_record: &mut dyn FnMut(&[u8]),
+) -> io::Result<Option<Broken>> {
+    let mut lines = Lines::new(storage.open_read(&file.path)?, *good);
     while limit.is_none_or(|limit| scan.chain.next() < limit) {
         let Some(line) = lines.next_line()? else { break };
         if let Err(why) = scan.chain.check(line) {
-            broken = Some(why);
-            break;
+            return Ok(Some(why));
         }
         on_record(line);
-        good = lines.position();
+        *good = lines.position();
     }
-    scan.end = Some((file.path.clone(), good));
-    let used = used_after(lines.file(), good)?;
-    let leftover = Leftover { file: file.path.clone(), offset: good, bytes: used };
-    let next = scan.chain.next();
+    Ok(None)
+}
+
+fn judge_end(
+    storage: &dyn Storage,
+    segment: &SegmentFile,
+    limit: Option<u64>,
+    good: u64,
+    broken: Option<Broken>,
+    scan: &Scan,
+) -> io::Result<End> {
+    let file = storage.open_read(&segment.path)?;
+    let used = used_after(&*file, good)?;
+    let leftover = Leftover { file: segment.path.clone(), offset: good, bytes: used };
     match limit {
-        Some(limit) if next == limit && used == 0 => {}
-        Some(limit) if next == limit => scan.strays.push(leftover),
-        Some(limit) => {
+        Some(limit) if scan.chain.next() < limit => {
             let why = broken.map_or(DamageKind::Gap { next: limit }, DamageKind::Line);
-            scan.damage = Some(at(good, next, why));
+            return Ok(End::Damaged(why));
         }
-        None if used > 0 => {
-            let mut tail = vec![0; usize::try_from(used).map_err(|_| std::io::ErrorKind::FileTooLarge)?];
-            let read = read_up_to(lines.file(), &mut tail, good)?;
-            tail.truncate(read);
-            match judge_tail(&scan.chain, &tail) {
-                Tail::Clean => {}
-                Tail::Torn { .. } => scan.torn = Some(leftover),
-                Tail::Damaged { why, later } => {
-                    scan.damage = Some(at(good, next, DamageKind::Middle { why, later }));
-                }
-            }
-        }
-        None => {}
+        Some(_) if used > 0 => return Ok(End::Stray(leftover)),
+        None if used > 0 => {}
+        Some(_) | None => return Ok(End::Clean),
     }
-    Ok(())
+    let mut tail = vec![0; usize::try_from(used).map_err(|_| io::ErrorKind::FileTooLarge)?];
+    let read = read_up_to(&*file, &mut tail, good)?;
+    tail.truncate(read);
+    Ok(match judge_tail(&scan.chain, &tail) {
+        Tail::Clean => End::Clean,
+        Tail::Whole => End::Moved,
+        Tail::Torn { .. } => End::Torn(leftover),
+        Tail::Damaged { why, later } => End::Damaged(DamageKind::Middle { why, later }),
+    })
 }

@@ -91,7 +91,7 @@ pub trait StorageFile: Debug + Send {
     ///
     /// # Errors
     /// Anything the disk says.
-    fn length(&self) -> io::Result<u64>;
+    fn byte_len(&self) -> io::Result<u64>;
 }
 
 /// Writes all of `bytes` at `offset`.
@@ -161,7 +161,7 @@ impl StorageFile for DiskFile {
         self.0.set_len(bytes)
     }
 
-    fn length(&self) -> io::Result<u64> {
+    fn byte_len(&self) -> io::Result<u64> {
         self.0.metadata().map(|metadata| metadata.len())
     }
 }

@@ -1,1 +1,88 @@
+mod crash;
+mod live;
+mod sim;
+mod tamper;
 
+use super::*;
+use crate::audit::{Access, Entry, Kind, Lifecycle};
+use crate::kernel::id::{Digest, RequestId};
+use crate::kernel::time::{SystemClock, Timestamp};
+
+#[derive(Debug)]
+struct Quiet;
+impl Observer for Quiet {
+    fn committed(&self, _: usize, _: usize, _: Duration) {}
+    fn durable(&self, _: bool) {}
+    fn queued(&self, _: usize) {}
+}
+
+fn config(directory: &std::path::Path) -> JournalConfig {
+    JournalConfig::new(directory.join("audit"), NodeId::parse("gate-1").unwrap())
+}
+
+fn event_with(actor: &str, detail: &[(&'static str, &str)]) -> Entry {
+    Lifecycle { at: Timestamp::UNIX_EPOCH, event: "reload", actor, detail, policy: None, config: None }
+        .encode()
+}
+
+fn access(kind: Kind, id: Option<RequestId>) -> (RequestId, Entry) {
+    let id = id.unwrap_or_else(RequestId::generate);
+    let entry = Access {
+        kind,
+        at: Timestamp::UNIX_EPOCH,
+        request_id: id,
+        trace_id: None,
+        system: None,
+        department: None,
+        certificate: &Digest([7; 32]),
+        address: "192.0.2.1".parse().unwrap(),
+        method: "GET",
+        route: Some("/population/residents"),
+        resource: None,
+        provider: None,
+        action: None,
+        purpose: None,
+        purpose_source: None,
+        token_id: None,
+        requested: &[],
+        parameters: &[],
+        decision: "permit",
+        reason: None,
+        grants: &[],
+        denied_by: &[],
+        released: &[],
+        policy: "aa",
+        config: "bb",
+        outcome: None,
+    };
+    (id, entry.encode())
+}
+
+fn event(text: &str) -> Entry {
+    Lifecycle {
+        at: Timestamp::UNIX_EPOCH,
+        event: "start",
+        actor: text,
+        detail: &[],
+        policy: None,
+        config: None,
+    }
+    .encode()
+}
+
+#[tokio::test]
+async fn appends_are_numbered_and_survive_closing() {
+    let dir = tempfile::tempdir().unwrap();
+    let open =
+        || Journal::open(config(dir.path()), Arc::new(DiskStorage), Arc::new(SystemClock), Arc::new(Quiet));
+    let (journal, recovery) = open().unwrap();
+    assert_eq!(recovery.generation, 1);
+    assert_eq!(journal.append(event("a")).await, Ok(0));
+    assert_eq!(journal.append(event("b")).await, Ok(1));
+    journal.close().unwrap();
+    assert_eq!(journal.append(event("c")).await, Err(AppendError::Closed));
+    let (second, recovery) = open().unwrap();
+    assert_eq!((recovery.generation, recovery.recovered), (2, vec![]));
+    assert_eq!(second.append(event("d")).await, Ok(1));
+    second.close().unwrap();
+}

@@ -1,237 +1,209 @@
-//! The one thread that writes: drain the queue, commit what was there as one batch, wake who waits.
+//! The one thread that writes.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-
-use super::handle::{AppendError, Command, Fault, Shared, Waiting};
+use super::handle::{AppendError, Fault, Item, Shared};
 use super::log::{Log, RestoreError};
+use super::storage::{Lock, Storage};
 use super::{JournalConfig, Observer};
-use crate::audit::{Entry, Lifecycle};
 use crate::kernel::time::Clock;
 
-/// How many records are taken from the queue at once.
-const DRAIN: usize = 4_096;
-
-/// After how many batches the spare segment is looked after: a spare that could not be made is tried
-/// again then, not with every batch.
+/// After how many commits the free space is looked at.
 const COMMITS_PER_LOOK: u32 = 256;
 
-/// The writer thread's state.
 #[derive(Debug)]
 pub(super) struct Writer {
-    log: Log,
-    commands: mpsc::Receiver<Command>,
     shared: Arc<Shared>,
-    clock: Arc<dyn Clock>,
-    observer: Arc<dyn Observer>,
+    log: Log,
+    /// Held while this process writes the generation.
+    _lock: Box<dyn Lock>,
+    directory: PathBuf,
+    segment_bytes: u64,
     retry_first: Duration,
     retry_most: Duration,
-    /// Taken from the queue and not durable yet, in order.
-    pending: Vec<Waiting>,
-    /// Counts batches, to look after the spare segment now and then.
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
     commits: u32,
+}
+
+/// Says that the writer has ended, however it ends.
+struct Farewell(Arc<Shared>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.closing = true;
+        self.0.durable.store(false, Ordering::Release);
+        self.0.why.store(Some(Arc::new(Fault::Stopped)));
+        // Waiters learn it from their senders' end.
+        queue.items.clear();
+        self.0.queued.store(0, Ordering::Relaxed);
+    }
+}
+
+fn fault(error: &std::io::Error) -> Fault {
+    if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
+        Fault::NoSpace
+    } else {
+        Fault::Io(error.to_string())
+    }
 }
 
 impl Writer {
     pub(super) fn new(
-        log: Log,
-        commands: mpsc::Receiver<Command>,
         shared: Arc<Shared>,
+        log: Log,
+        lock: Box<dyn Lock>,
+        config: &JournalConfig,
+        storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
-        config: &JournalConfig,
     ) -> Self {
-        let (retry_first, retry_most) = (config.retry_first, config.retry_most);
         Self {
-            log,
-            commands,
             shared,
+            log,
+            _lock: lock,
+            directory: config.directory.clone(),
+            segment_bytes: config.segment_bytes,
+            retry_first: config.retry_first,
+            retry_most: config.retry_most,
+            storage,
             clock,
             observer,
-            retry_first,
-            retry_most,
-            pending: Vec::new(),
             commits: 0,
         }
     }
 
-    /// Writes until the journal is closed, or nobody holds it any more.
+    /// Writes until the journal is closed.
     pub(super) fn run(mut self) {
+        let farewell = Farewell(Arc::clone(&self.shared));
         self.observer.durable(true);
-        self.log.prepare();
-        let mut commands = Vec::with_capacity(DRAIN);
-        let closed = loop {
-            commands.clear();
-            if self.commands.blocking_recv_many(&mut commands, DRAIN) == 0 {
-                break None;
-            }
-            let closed = self.take(&mut commands);
-            self.commit();
-            if closed.is_some() {
-                break closed;
-            }
-            while !self.shared.durable.load(Ordering::Acquire) {
-                if let Some(closed) = self.go_on() {
-                    self.end(Some(closed));
-                    return;
-                }
-            }
-            self.commits = self.commits.wrapping_add(1);
-            if self.commits.is_multiple_of(COMMITS_PER_LOOK) {
-                self.log.prepare();
-            }
-        };
-        self.end(closed);
-    }
-
-    /// Takes commands over into `pending`; the answer to a close among them, which comes last.
-    fn take(&mut self, commands: &mut Vec<Command>) -> Option<oneshot::Sender<()>> {
-        let mut closed = None;
-        for command in commands.drain(..) {
-            match command {
-                Command::Append(waiting) => {
-                    self.shared.queued_bytes.fetch_sub(waiting.entry.as_bytes().len(), Ordering::Relaxed);
-                    self.pending.push(waiting);
-                }
-                Command::Close(done) => closed = Some(done),
+        self.look();
+        let mut batch = VecDeque::new();
+        while self.take(&mut batch) {
+            while !batch.is_empty() && self.write(&mut batch) {}
+            if !batch.is_empty() {
+                self.shared.queue().lost += batch.len();
+                batch.clear();
             }
         }
-        self.observer.queued(self.pending.len());
-        closed
+        // What is not marked closed is closed by the next process: nothing is lost.
+        drop(self.log.close());
+        drop(farewell);
     }
 
-    /// Makes `pending` durable and wakes who waits, or stops the log.
-    fn commit(&mut self) {
-        while !self.pending.is_empty() {
-            let started = self.clock.monotonic();
-            match self.log.commit(self.pending.iter().map(|waiting| &waiting.entry)) {
-                Ok((records, bytes)) => {
-                    self.observer.committed(records, bytes, self.clock.monotonic().saturating_sub(started));
-                    let count = u64::try_from(records).unwrap_or(u64::MAX);
-                    let first = self.log.chain().next().saturating_sub(count);
-                    for (seq, waiting) in (first..).zip(self.pending.drain(..records)) {
-                        if let Some(done) = waiting.done {
-                            // Whoever waited may be gone; the record stays.
-                            let _nobody_waits = done.send(Ok(seq));
-                        }
+    /// Waits for records and takes all there are; `false` when closed and empty.
+    fn take(&self, batch: &mut VecDeque<Item>) -> bool {
+        let mut queue = self.shared.queue();
+        while queue.items.is_empty() {
+            if queue.closing {
+                return false;
+            }
+            queue.idle = true;
+            queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.idle = false;
+        queue.bytes = 0;
+        std::mem::swap(&mut queue.items, batch);
+        self.shared.queued.store(0, Ordering::Relaxed);
+        drop(queue);
+        self.observer.queued(batch.len());
+        true
+    }
+
+    /// Commits a first part of `batch` and answers its waiters; after an error waits until the log
+    /// can go on. `false` if it cannot and the journal is being closed.
+    fn write(&mut self, batch: &mut VecDeque<Item>) -> bool {
+        let first = self.log.chain().next();
+        let start = self.clock.monotonic();
+        match self.log.commit(batch.iter().map(|item| &item.entry)) {
+            Ok((count, bytes)) => {
+                self.observer.committed(count, bytes, self.clock.monotonic().saturating_sub(start));
+                for (seq, item) in (first..).zip(batch.drain(..count)) {
+                    if let Some(waiter) = item.waiter {
+                        // Whoever no longer waits has its record all the same.
+                        waiter.send(Ok(seq)).ok();
                     }
                 }
-                Err(error) => {
-                    self.stop(error.to_string());
-                    return;
+                self.commits = self.commits.wrapping_add(1);
+                if self.commits.is_multiple_of(COMMITS_PER_LOOK) {
+                    self.look();
                 }
+                true
+            }
+            Err(error) => {
+                self.fail(batch, fault(&error));
+                self.recover()
             }
         }
-        self.observer.queued(0);
     }
 
-    /// The log is not in order: refuse who waits, keep what nobody waits for.
-    fn stop(&mut self, why: String) {
-        tracing::error!(why, "the audit log is stopped; no data leaves until it goes on");
-        self.shared.fault.store(Some(Arc::new(Fault { at: self.clock.now(), why })));
+    /// Looks at the free space, and has a spare segment made if there is room for it.
+    fn look(&mut self) {
+        if let Ok(free) = self.storage.free_space(&self.directory) {
+            self.shared.free_bytes.store(free, Ordering::Relaxed);
+            if free > self.segment_bytes {
+                self.log.prepare();
+            }
+        }
+    }
+
+    /// Refuses what waits and everything that comes, but keeps what nobody waits for.
+    fn fail(&self, batch: &mut VecDeque<Item>, why: Fault) {
+        self.shared.why.store(Some(Arc::new(why)));
+        let mut queue = self.shared.queue();
         self.shared.durable.store(false, Ordering::Release);
+        batch.append(&mut queue.items);
+        queue.bytes = 0;
+        self.shared.queued.store(0, Ordering::Relaxed);
+        drop(queue);
         self.observer.durable(false);
-        self.refuse();
-    }
-
-    fn refuse(&mut self) {
-        let mut kept = Vec::new();
-        for mut waiting in self.pending.drain(..) {
-            match waiting.done.take() {
-                Some(done) => {
-                    let _nobody_waits = done.send(Err(AppendError::Unavailable));
-                }
-                None => kept.push(waiting),
+        let items = std::mem::take(batch);
+        for item in items {
+            if !item.is_awaited() {
+                batch.push_back(Item { entry: item.entry, waiter: None });
+            } else if let Some(waiter) = item.waiter {
+                waiter.send(Err(AppendError::Unavailable)).ok();
             }
         }
-        self.pending = kept;
     }
 
-    /// Waits and tries until the log is in order again, or the journal is closed.
-    fn go_on(&mut self) -> Option<oneshot::Sender<()>> {
+    /// Tries to go on until it succeeds; `false` if the journal is being closed and a last try
+    /// failed.
+    fn recover(&mut self) -> bool {
         let mut wait = self.retry_first;
         loop {
-            std::thread::park_timeout(wait);
-            wait = wait.saturating_mul(2).min(self.retry_most);
-            if let Some(closed) = self.refuse_queued() {
-                return Some(closed);
-            }
+            let closing = self.pause(wait);
             match self.log.restore() {
-                Ok(()) => break,
-                Err(RestoreError::Io(error)) => {
-                    tracing::error!(%error, "the audit log is still stopped");
+                Ok(()) => {
+                    self.shared.why.store(None);
+                    self.shared.durable.store(true, Ordering::Release);
+                    self.observer.durable(true);
+                    self.look();
+                    return true;
                 }
-                Err(error @ RestoreError::Lost(_)) => {
-                    tracing::error!(%error, "the audit log is damaged; it stays stopped");
-                    self.shared
-                        .fault
-                        .store(Some(Arc::new(Fault { at: self.clock.now(), why: error.to_string() })));
+                Err(RestoreError::Io(error)) => self.shared.why.store(Some(Arc::new(fault(&error)))),
+                Err(RestoreError::Lost(path)) => {
+                    let text = RestoreError::Lost(path).to_string();
+                    self.shared.why.store(Some(Arc::new(Fault::Lost(text))));
                 }
             }
-        }
-        let entry = self.recovered();
-        self.pending.insert(0, Waiting { entry, done: None });
-        self.shared.fault.store(None);
-        self.shared.durable.store(true, Ordering::Release);
-        self.observer.durable(true);
-        tracing::info!("the audit log goes on");
-        self.commit();
-        None
-    }
-
-    /// The record that says that the log had stopped.
-    fn recovered(&self) -> Entry {
-        let fault = self.shared.fault.load_full();
-        let (since, why) =
-            fault.map_or_else(Default::default, |fault| (fault.at.to_string(), fault.why.clone()));
-        let detail = [("since", since.as_str()), ("why", why.as_str())];
-        let (at, actor) = (self.clock.now(), "journal");
-        Lifecycle { at, event: "recovered", actor, detail: &detail, policy: None, config: None }.encode()
-    }
-
-    /// Refuses what came into the queue before everybody knew; a close among it ends the trying.
-    fn refuse_queued(&mut self) -> Option<oneshot::Sender<()>> {
-        let mut commands = Vec::new();
-        while let Ok(command) = self.commands.try_recv() {
-            commands.push(command);
-        }
-        let closed = self.take(&mut commands);
-        self.refuse();
-        closed
-    }
-
-    fn end(mut self, closed: Option<oneshot::Sender<()>>) {
-        self.commands.close();
-        self.refuse_late();
-        if self.shared.durable.load(Ordering::Acquire)
-            && let Err(error) = self.log.close()
-        {
-            tracing::error!(%error, "the audit log could not be closed; the next start closes it");
-        }
-        self.shared.durable.store(false, Ordering::Release);
-        self.observer.durable(false);
-        if let Some(done) = closed {
-            let _nobody_waits = done.send(());
-        }
-    }
-
-    /// What came after the close and before the queue was shut is still written if it can be.
-    fn refuse_late(&mut self) {
-        let mut commands = Vec::new();
-        while let Ok(command) = self.commands.try_recv() {
-            commands.push(command);
-        }
-        let _second_close = self.take(&mut commands);
-        if self.shared.durable.load(Ordering::Acquire) {
-            self.commit();
-        }
-        for waiting in self.pending.drain(..) {
-            if let Some(done) = waiting.done {
-                let _nobody_waits = done.send(Err(AppendError::Closed));
+            if closing {
+                return false;
             }
+            wait = wait.saturating_mul(2).min(self.retry_most);
         }
+    }
+
+    /// Waits, but not when the journal is being closed; says whether it is.
+    fn pause(&self, wait: Duration) -> bool {
+        let queue = self.shared.queue();
+        let waited = self.shared.wake.wait_timeout_while(queue, wait, |queue| !queue.closing);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closing
     }
 }

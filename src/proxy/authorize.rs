@@ -100,8 +100,7 @@ impl Check for Authorize {
 }
 
 fn contact_of(route: &Route) -> String {
-    let provider = &route.provider;
-    format!("{} ({})", provider.name, provider.contact)
+    route.provider.contact.clone()
 }
 
 /// A request that may be forwarded: permitted, and within the limits of its grants.

@@ -6,7 +6,7 @@
 
 use http::Method;
 
-use super::problem::{Code, Language, Particulars};
+use super::problem::{Code, Language, Particulars, Words};
 use crate::grant::{Denial, DenyReason};
 use crate::identity::{IdentityError, TokenError};
 use crate::quota::{Bound, Exceeded};
@@ -16,13 +16,13 @@ use crate::upstream::UpstreamError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestFailure {
     /// Its path has more than one reading, or none.
-    Path { why: &'static str },
+    Path { why: Words },
     /// Its query has more than one reading, or none.
-    Query { why: &'static str },
+    Query { why: Words },
     /// Its host is missing, doubled, contradictory or malformed.
     Host,
     /// A header field is not acceptable.
-    Header { name: String, why: &'static str },
+    Header { name: String, why: Words },
     /// The method is not allowed on this path; empty if it is not allowed anywhere.
     Method { allowed: Vec<Method> },
     /// It expects something other than `100-continue`.
@@ -41,7 +41,7 @@ pub(crate) enum UpstreamFailure {
     /// There is no answer.
     None(UpstreamError),
     /// The answer breaks HTTP, redirects, or is a part of something.
-    Invalid { why: &'static str },
+    Invalid { why: Words },
     /// The platform says that it failed.
     Failed { status: u16 },
     /// The platform does not accept the request.
@@ -73,7 +73,7 @@ pub(crate) enum PurposeFailure {
     /// It is not registered.
     Unknown(String),
     /// The scope that was asked for cannot be read, or exceeds the token's.
-    Scope(String),
+    Scope { item: String, why: Words },
 }
 
 /// Why a request gets a problem in place of data.
@@ -164,13 +164,17 @@ impl RequestFailure {
     fn detail(&self, language: Language) -> String {
         match (self, language) {
             (Self::Path { why } | Self::Query { why }, Language::En) => {
-                format!("{}: {why}", self.code().title(language))
+                format!("{}: {}", self.code().title(language), why.to(language))
             }
             (Self::Path { why } | Self::Query { why }, Language::Zh) => {
-                format!("{}（{why}）", self.code().title(language))
+                format!("{}（{}）", self.code().title(language), why.to(language))
             }
-            (Self::Header { name, why }, Language::En) => format!("header field `{name}`: {why}"),
-            (Self::Header { name, why }, Language::Zh) => format!("请求头 `{name}` 不被接受（{why}）"),
+            (Self::Header { name, why }, Language::En) => {
+                format!("header field `{name}`: {}", why.to(language))
+            }
+            (Self::Header { name, why }, Language::Zh) => {
+                format!("请求头 `{name}` 不被接受（{}）", why.to(language))
+            }
             (Self::TooLarge { limit }, Language::En) => {
                 format!("this route takes bodies of at most {limit} bytes")
             }
@@ -185,6 +189,59 @@ impl RequestFailure {
                 self.code().title(language).to_owned()
             }
         }
+    }
+}
+
+fn identity_in_chinese(error: &IdentityError) -> String {
+    let title = identity_code(error).title(Language::Zh);
+    match error {
+        IdentityError::Unknown { serial } => format!("{title}（证书序列号 {serial}）"),
+        IdentityError::Ambiguous { .. } => title.to_owned(),
+        IdentityError::Disabled { system } => format!("{title}（{system}）"),
+        IdentityError::Expired { not_before, not_after } => {
+            format!("{title}（有效期 {not_before} 至 {not_after}）")
+        }
+    }
+}
+
+fn token_in_chinese(error: &TokenError) -> String {
+    let title = token_code(error).title(Language::Zh);
+    if let TokenError::Subject { system } = error {
+        return format!("{title}；客户端证书对应的是 {system}");
+    }
+    if let TokenError::Expired { at } = error {
+        return format!("{title}（{at}）");
+    }
+    if let TokenError::NotYetValid { at } = error {
+        return format!("{title}（自 {at} 起）");
+    }
+    if let TokenError::Claim { claim, .. } = error {
+        return format!("{title}（`{claim}`）");
+    }
+    title.to_owned()
+}
+
+fn bound_in_chinese(bound: Bound) -> &'static str {
+    match bound {
+        Bound::Rate => "速率",
+        Bound::Concurrency => "并发数",
+        Bound::PerDay => "每日次数",
+        Bound::RowsPerDay => "每日记录数",
+    }
+}
+
+/// The clauses of a grant by the names that `policy` gives them; one it may add later keeps its own.
+fn clause_in_chinese(name: &str) -> &str {
+    match name {
+        "system" => "主体",
+        "resource" => "资源",
+        "action" => "操作",
+        "purpose" => "使用用途",
+        "fields" => "字段范围",
+        "parameter" => "参数约束",
+        "window" => "时间窗口",
+        "token" => "令牌限定",
+        other => other,
     }
 }
 
@@ -245,7 +302,7 @@ impl Failure {
             Self::Purpose(PurposeFailure::Missing) => Code::PurposeMissing,
             Self::Purpose(PurposeFailure::Mismatch) => Code::PurposeMismatch,
             Self::Purpose(PurposeFailure::Unknown(_)) => Code::PurposeUnknown,
-            Self::Purpose(PurposeFailure::Scope(_)) => Code::ScopeMalformed,
+            Self::Purpose(PurposeFailure::Scope { .. }) => Code::ScopeMalformed,
             Self::ResourceUnknown => Code::ResourceUnknown,
             Self::Denied(denied) => denial_code(denied.denial.reason),
             Self::Limited(exceeded) => match exceeded.bound {
@@ -276,14 +333,21 @@ impl Failure {
         match (self, language) {
             (Self::Request(failure), _) => failure.detail(language),
             (Self::Identity(error), Language::En) => error.to_string(),
+            (Self::Identity(error), Language::Zh) => identity_in_chinese(error),
             (Self::Token(error), Language::En) => error.to_string(),
+            (Self::Token(error), Language::Zh) => token_in_chinese(error),
             (Self::Purpose(PurposeFailure::Unknown(code)), Language::En) => {
                 format!("`{code}` is not a registered purpose code")
             }
             (Self::Purpose(PurposeFailure::Unknown(code)), Language::Zh) => {
                 format!("使用用途代码 `{code}` 未登记")
             }
-            (Self::Purpose(PurposeFailure::Scope(why)), _) => why.clone(),
+            (Self::Purpose(PurposeFailure::Scope { item, why }), Language::En) => {
+                format!("scope item `{item}`: {}", why.to(language))
+            }
+            (Self::Purpose(PurposeFailure::Scope { item, why }), Language::Zh) => {
+                format!("范围 `{item}`：{}", why.to(language))
+            }
             (Self::Denied(denied), _) if !denied.coarse => denied.detail(language),
             (Self::Limited(exceeded), Language::En) => format!(
                 "limit `{}` ({}) allows {}; try again in {} s",
@@ -295,7 +359,7 @@ impl Failure {
             (Self::Limited(exceeded), Language::Zh) => format!(
                 "限额 `{}`（{}）上限为 {}，请在 {} 秒后重试",
                 exceeded.name,
-                exceeded.bound.as_str(),
+                bound_in_chinese(exceeded.bound),
                 exceeded.quota,
                 exceeded.retry_after_secs()
             ),
@@ -316,8 +380,14 @@ impl Failure {
             (Self::Mask(MaskFailure::Body { reason }), Language::En) => {
                 format!("the answer is not what the catalogue declares ({reason}); nothing of it left")
             }
+            (Self::Mask(MaskFailure::Body { reason }), Language::Zh) => {
+                format!("应答内容与目录声明不符（{reason}），未予放行")
+            }
             (Self::Upstream(UpstreamFailure::Invalid { why }), Language::En) => {
-                format!("{}: {why}", self.code().title(language))
+                format!("{}: {}", self.code().title(language), why.to(language))
+            }
+            (Self::Upstream(UpstreamFailure::Invalid { why }), Language::Zh) => {
+                format!("{}（{}）", self.code().title(language), why.to(language))
             }
             (Self::Mask(MaskFailure::MediaType { declared }), Language::En) => {
                 format!("the catalogue declares {declared}")
@@ -376,7 +446,10 @@ impl Denied {
             let (name, granted, asked) = (clause.name, &clause.granted, &clause.requested);
             detail.push_str(&match language {
                 Language::En => format!("; grant {grant} has {name} `{granted}`, the request has `{asked}`"),
-                Language::Zh => format!("；授权 {grant} 的 {name} 为 `{granted}`，请求为 `{asked}`"),
+                Language::Zh => {
+                    let name = clause_in_chinese(name);
+                    format!("；授权 {grant} 的{name}为 `{granted}`，请求为 `{asked}`")
+                }
             });
         } else if !self.denial.detail.is_empty() {
             detail.push_str(&format!(": {}", self.denial.detail.join(", ")));

@@ -10,6 +10,7 @@ use super::authorize::Cleared;
 use super::body::{Upload, UploadFault};
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure, UpstreamFailure};
+use super::problem::words;
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::GrantId;
 
@@ -52,8 +53,9 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
         target.push('?');
         target.push_str(query);
     }
-    parts.uri =
-        target.parse().map_err(|_| Failure::from(RequestFailure::Path { why: "it is no request target" }))?;
+    parts.uri = target.parse().map_err(|_| {
+        Failure::from(RequestFailure::Path { why: words("it is no request target", "不是请求目标") })
+    })?;
     parts.version = Version::HTTP_11;
     let started = tokio::time::Instant::now();
     let sent = route.upstream.send(Request::from_parts(parts, upload)).await;

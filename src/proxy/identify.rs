@@ -9,6 +9,7 @@ use http::header;
 
 use super::exchange::{Caller, Draft, PurposeOrigin, Requested, StatedPurpose};
 use super::failure::{Failure, PurposeFailure};
+use super::problem::words;
 use super::resolve::Routed;
 use super::routes::Route;
 use super::snapshot::Snapshot;
@@ -180,7 +181,10 @@ fn narrowed(asked: Vec<String>, allowed: &[String]) -> Result<Vec<String>, Failu
     };
     match asked.iter().find(|item| !is_allowed(item)) {
         None => Ok(asked),
-        Some(item) => Err(PurposeFailure::Scope(format!("`{item}` is not in the token's scope")).into()),
+        Some(item) => {
+            let why = words("it is not in the token's scope", "超出令牌的范围");
+            Err(PurposeFailure::Scope { item: item.clone(), why }.into())
+        }
     }
 }
 
@@ -193,16 +197,21 @@ fn declared_purpose(value: Option<&http::HeaderValue>) -> Result<Option<PurposeC
 /// `Data-Scope`: items apart by `|`, as in grants. Names outside ASCII are percent-encoded.
 fn declared_scope(value: Option<&http::HeaderValue>) -> Result<Vec<String>, Failure> {
     let Some(value) = value else { return Ok(Vec::new()) };
-    let refuse = |why: &str| Failure::from(PurposeFailure::Scope(format!("Data-Scope: {why}")));
-    let text = value.to_str().map_err(|_| refuse("write ASCII, percent-encode the rest"))?;
-    let text =
-        percent_encoding::percent_decode_str(text).decode_utf8().map_err(|_| refuse("it is not UTF-8"))?;
+    let refuse = |why| Failure::from(PurposeFailure::Scope { item: "Data-Scope".to_owned(), why });
+    let not_ascii = words("write ASCII, percent-encode the rest", "请使用 ASCII，其余字符用百分号编码");
+    let text = value.to_str().map_err(|_| refuse(not_ascii))?;
+    let not_utf8 = words("it is not UTF-8", "不是 UTF-8");
+    let text = percent_encoding::percent_decode_str(text).decode_utf8().map_err(|_| refuse(not_utf8))?;
     let items: Vec<String> = text.split('|').map(|item| item.trim().to_owned()).collect();
     if items.len() > MAX_REQUESTED_FIELDS {
-        return Err(refuse("it has too many fields"));
+        return Err(refuse(words("it has too many fields", "字段过多")));
     }
     if items.iter().any(|item| item.is_empty() || item.chars().any(char::is_control)) {
-        return Err(refuse("write field names apart by `|`, such as `name|address.city`"));
+        let why = words(
+            "write field names apart by `|`, such as `name|address.city`",
+            "字段名之间用 `|` 分隔，例如 `name|address.city`",
+        );
+        return Err(refuse(why));
     }
     Ok(items)
 }

@@ -12,6 +12,7 @@ use http::{Method, Version};
 use percent_encoding::percent_decode_str;
 
 use super::failure::{Failure, RequestFailure};
+use super::problem::words;
 
 /// The longest path and query, in bytes.
 pub(crate) const MAX_TARGET_BYTES: usize = 8 << 10;
@@ -164,16 +165,21 @@ fn authority(text: &str) -> Option<Authority> {
 fn check_fields(headers: &HeaderMap) -> Result<(), Failure> {
     for name in &SINGULAR {
         if headers.get_all(name).iter().count() > 1 {
-            return Err(
-                RequestFailure::Header { name: name.as_str().to_owned(), why: "it came twice" }.into()
-            );
+            return Err(RequestFailure::Header {
+                name: name.as_str().to_owned(),
+                why: words("it came twice", "出现了两次"),
+            }
+            .into());
         }
     }
     for (name, value) in headers {
         let why = if name.as_str().contains('_') {
-            "names with underscores are read differently by different servers"
+            words(
+                "names with underscores are read differently by different servers",
+                "不同服务器对带下划线的名称理解不同",
+            )
         } else if value.as_bytes().iter().any(|&byte| !(byte == b'\t' || (b' '..=b'~').contains(&byte))) {
-            "values must be visible ASCII"
+            words("values must be visible ASCII", "取值必须是可见 ASCII 字符")
         } else {
             continue;
         };
@@ -186,7 +192,11 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Failure> {
     }
     if headers.contains_key(header::UPGRADE) {
         let name = header::UPGRADE.as_str().to_owned();
-        return Err(RequestFailure::Header { name, why: "no route allows an upgrade" }.into());
+        return Err(RequestFailure::Header {
+            name,
+            why: words("no route allows an upgrade", "没有路由允许协议升级"),
+        }
+        .into());
     }
     Ok(())
 }
@@ -195,33 +205,43 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Failure> {
 fn path(raw: &str) -> Result<NormalPath, Failure> {
     let refuse = |why| Err(RequestFailure::Path { why }.into());
     if raw.len() > MAX_TARGET_BYTES {
-        return refuse("it is too long");
+        return refuse(words("it is too long", "过长"));
     }
-    let Some(rest) = raw.strip_prefix('/') else { return refuse("it does not begin with `/`") };
+    let Some(rest) = raw.strip_prefix('/') else {
+        return refuse(words("it does not begin with `/`", "未以 `/` 开头"));
+    };
     if raw.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>')) {
-        return refuse("it has a character that must be percent-encoded");
+        return refuse(words("it has a character that must be percent-encoded", "含有必须百分号编码的字符"));
     }
     if raw.contains(';') {
-        return refuse("`;` parameters are read differently by different servers");
+        return refuse(words(
+            "`;` parameters are read differently by different servers",
+            "不同服务器对 `;` 参数的理解不同",
+        ));
     }
     check_escapes(raw)?;
-    let Ok(decoded) = percent_decode_str(raw).decode_utf8() else { return refuse("it is not UTF-8") };
+    let Ok(decoded) = percent_decode_str(raw).decode_utf8() else {
+        return refuse(words("it is not UTF-8", "不是 UTF-8"));
+    };
     if decoded.chars().any(char::is_control) {
-        return refuse("it has a control character");
+        return refuse(words("it has a control character", "含有控制字符"));
     }
     let segments = rest.split('/').count();
     for (index, segment) in rest.split('/').enumerate() {
         let is_root = rest.is_empty();
         if segment.is_empty() && !is_root {
             return refuse(if index + 1 == segments {
-                "it ends with `/`"
+                words("it ends with `/`", "以 `/` 结尾")
             } else {
-                "it has an empty segment"
+                words("it has an empty segment", "含有空的路径段")
             });
         }
         let decoded = percent_decode_str(segment).decode_utf8_lossy();
         if decoded.trim_end_matches([' ', '.']) != decoded {
-            return refuse("a segment is, or ends with, dots or blanks");
+            return refuse(words(
+                "a segment is, or ends with, dots or blanks",
+                "某一路径段是点或空白，或以其结尾",
+            ));
         }
     }
     Ok(NormalPath { raw: raw.to_owned(), decoded: decoded.into_owned() })
@@ -237,12 +257,18 @@ fn check_escapes(raw: &str) -> Result<(), Failure> {
         let byte = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         let is_hex = part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
         let why = match byte {
-            Some(_) if !is_hex => "a `%` is not followed by two hexadecimal digits",
-            None => "a `%` is not followed by two hexadecimal digits",
-            Some(b'/' | b'\\' | b'%' | b';' | b'?' | b'#') => "it has an encoded separator",
-            Some(byte) if byte.is_ascii_control() => "it has an encoded control character",
+            Some(_) if !is_hex => {
+                words("a `%` is not followed by two hexadecimal digits", "`%` 之后不是两位十六进制数字")
+            }
+            None => words("a `%` is not followed by two hexadecimal digits", "`%` 之后不是两位十六进制数字"),
+            Some(b'/' | b'\\' | b'%' | b';' | b'?' | b'#') => {
+                words("it has an encoded separator", "含有编码的分隔符")
+            }
+            Some(byte) if byte.is_ascii_control() => {
+                words("it has an encoded control character", "含有编码的控制字符")
+            }
             Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') => {
-                "it encodes a character that needs no encoding"
+                words("it encodes a character that needs no encoding", "对无需编码的字符做了编码")
             }
             Some(_) => continue,
         };
@@ -256,22 +282,25 @@ fn query(raw: Option<&str>) -> Result<Query, Failure> {
     let Some(raw) = raw else { return Ok(Query::default()) };
     let refuse = |why| Err(RequestFailure::Query { why }.into());
     if raw.len() > MAX_TARGET_BYTES {
-        return refuse("it is too long");
+        return refuse(words("it is too long", "过长"));
     }
     if raw.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b';' | b'#' | b'\\')) {
-        return refuse("it has a character that must be percent-encoded");
+        return refuse(words("it has a character that must be percent-encoded", "含有必须百分号编码的字符"));
     }
     let mut parameters = Vec::new();
     for pair in raw.split('&').filter(|_| !raw.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (Some(name), Some(value)) = (form_decode(name), form_decode(value)) else {
-            return refuse("an escape is malformed, hides a control character, or is not UTF-8");
+            return refuse(words(
+                "an escape is malformed, hides a control character, or is not UTF-8",
+                "转义不合法、隐藏控制字符或不是 UTF-8",
+            ));
         };
         if name.is_empty() {
-            return refuse("a parameter has no name");
+            return refuse(words("a parameter has no name", "某一参数没有名称"));
         }
         if parameters.len() == MAX_QUERY_PARAMETERS {
-            return refuse("it has too many parameters");
+            return refuse(words("it has too many parameters", "参数过多"));
         }
         parameters.push((name, value));
     }

@@ -53,6 +53,28 @@ impl Language {
     }
 }
 
+/// A few words in both languages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Words {
+    en: &'static str,
+    zh: &'static str,
+}
+
+/// The same in English and in Chinese.
+pub(crate) const fn words(en: &'static str, zh: &'static str) -> Words {
+    Words { en, zh }
+}
+
+impl Words {
+    /// The words in `language`.
+    pub(crate) fn to(self, language: Language) -> &'static str {
+        match language {
+            Language::Zh => self.zh,
+            Language::En => self.en,
+        }
+    }
+}
+
 /// A quality value (RFC 9110, section 12.4.2) in thousandths; nonsense counts as nothing.
 fn permille(text: &str) -> u16 {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

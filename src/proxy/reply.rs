@@ -22,6 +22,7 @@ use super::body::{BodyError, ReplyBody};
 use super::exchange::Draft;
 use super::failure::{Failure, MaskFailure, UpstreamFailure};
 use super::forward::{PINEGATE_GRANT, forward, is_unsafe, joined};
+use super::problem::words;
 use super::record::Recorder;
 use super::routes::Route;
 use super::snapshot::{AnnouncedPlan, Snapshot};
@@ -167,13 +168,19 @@ fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
 /// What the platform's status means for the client.
 fn judge(status: StatusCode) -> Result<(), Failure> {
     let failure = match status.as_u16() {
-        206 | 226 => UpstreamFailure::Invalid { why: "a part of something was not asked for" },
+        206 | 226 => UpstreamFailure::Invalid {
+            why: words("a part of something was not asked for", "返回了未请求的部分内容"),
+        },
         200..=299 => return Ok(()),
-        300..=399 => UpstreamFailure::Invalid { why: "redirects are not followed" },
+        300..=399 => {
+            UpstreamFailure::Invalid { why: words("redirects are not followed", "不跟随重定向") }
+        }
         404 | 410 => UpstreamFailure::NotFound,
         number @ 400..=499 => UpstreamFailure::Rejected { status: number },
         number @ 500..=599 => UpstreamFailure::Failed { status: number },
-        _ => UpstreamFailure::Invalid { why: "the status is not one of HTTP" },
+        _ => UpstreamFailure::Invalid {
+            why: words("the status is not one of HTTP", "状态码不属于 HTTP")
+        },
     };
     Err(failure.into())
 }
@@ -191,7 +198,10 @@ fn check_media_type(format: BodyFormat, headers: &HeaderMap) -> Result<(), Failu
         return Err(MaskFailure::Coding.into());
     }
     if headers.contains_key(header::CONTENT_RANGE) {
-        return Err(UpstreamFailure::Invalid { why: "a part of something was not asked for" }.into());
+        return Err(UpstreamFailure::Invalid {
+            why: words("a part of something was not asked for", "返回了未请求的部分内容"),
+        }
+        .into());
     }
     let declared = match format {
         BodyFormat::Json => "application/json",
@@ -234,11 +244,13 @@ fn failure_of(error: BodyError, meter: &Meter) -> Failure {
             tracing::warn!(%request_id, %error, "an answer cannot be masked");
             MaskFailure::Body { reason: error.reason() }.into()
         }
-        BodyError::Stalled => UpstreamFailure::Invalid { why: "the answer stalled" }.into(),
+        BodyError::Stalled => {
+            UpstreamFailure::Invalid { why: words("the answer stalled", "应答中途停滞") }.into()
+        }
         BodyError::Quota(failure) => *failure,
         error @ (BodyError::Broken(_) | BodyError::TooLarge { .. }) => {
             tracing::warn!(%request_id, error = %crate::kernel::diagnostic::chain(&error), "an answer broke off");
-            UpstreamFailure::Invalid { why: "the answer broke off" }.into()
+            UpstreamFailure::Invalid { why: words("the answer broke off", "应答中途断开") }.into()
         }
     }
 }

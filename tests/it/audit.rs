@@ -238,7 +238,7 @@ async fn two_gates_keep_their_records_apart() {
         city.record_of(reply).await;
     }
     let report = assert_intact(&files.audit());
-    assert_eq!(report.generations, 2);
+    assert_eq!(report.generations.len(), 2);
 }
 
 /// A small file system of its own; gone when dropped.
