@@ -34,13 +34,15 @@ pub(crate) fn caller(
     match snapshot.identities.identify(&peer.certificate, now) {
         Ok(system) => of_department(snapshot, system).ok_or((Failure::Gate, None)),
         Err(error) => {
-            let registered = match &error {
+            let system = match &error {
                 IdentityError::Disabled { system } => snapshot.catalog.registry.systems.get(system),
-                IdentityError::Unknown { .. }
-                | IdentityError::Ambiguous { .. }
-                | IdentityError::Expired { .. } => None,
+                // Whom it named while it was valid.
+                IdentityError::Expired { not_after, .. } => {
+                    snapshot.identities.identify(&peer.certificate, *not_after).ok()
+                }
+                IdentityError::Unknown { .. } | IdentityError::Ambiguous { .. } => None,
             };
-            let named = registered.and_then(|system| of_department(snapshot, system));
+            let named = system.and_then(|system| of_department(snapshot, system));
             Err((error.into(), named))
         }
     }

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use call::{Call, Reply};
-pub(crate) use files::{Claims, DAYS, Files, Signed, spiffe};
+pub(crate) use files::{DAYS, Files, spiffe};
 pub(crate) use gate::{Gate, run_to_end};
 pub(crate) use wire::{Body, Client, Connection, Http, in_parts, nothing, trailers, whole};
 
@@ -77,12 +77,14 @@ pub(crate) fn data() -> Arc<Data> {
 pub(crate) struct Plan {
     pub(crate) files: Files,
     options: Options,
+    /// Whether the gate is told of the city's own platform.
+    has_platform: bool,
 }
 
 impl Plan {
     /// The example policies, with a resource and grants for tests.
     pub(crate) fn new() -> Self {
-        Self { files: Files::create(), options: Options::default() }
+        Self { files: Files::create(), options: Options::default(), has_platform: true }
     }
 
     /// Replaces `from`, which must be there, by `to` in a policy file.
@@ -122,6 +124,14 @@ impl Plan {
         self
     }
 
+    /// Starts the gate before whatever listens at `at`.
+    pub(crate) async fn start_before(mut self, at: SocketAddr) -> City {
+        // The platform of the city is there and is asked nothing.
+        self.files.edit_config("http://PLATFORM", &format!("http://{at}"));
+        self.has_platform = false;
+        self.start().await
+    }
+
     /// Starts the platform and the gate.
     pub(crate) async fn start(self) -> City {
         let city = self.start_platform().await;
@@ -134,7 +144,9 @@ impl Plan {
         let platform = Platform::bind(ANY_PORT, data(), self.options).await.unwrap();
         let at = platform.local_addr();
         // By name, since certificates are for names.
-        self.files.edit_config("http://PLATFORM", &format!("{scheme}://localhost:{}", at.port()));
+        if self.has_platform {
+            self.files.edit_config("http://PLATFORM", &format!("{scheme}://localhost:{}", at.port()));
+        }
         let received = platform.received();
         let stop = CancellationToken::new();
         tokio::spawn(platform.serve(stop.clone()));
@@ -193,11 +205,6 @@ impl City {
     pub(crate) fn client(&self, system: &str) -> Client {
         let (certificate, key) = self.files().client(system);
         Client::new(&self.gate, &self.files().ca(), Some((&certificate, &key)))
-    }
-
-    /// A client without a certificate.
-    pub(crate) fn stranger(&self) -> Client {
-        Client::new(&self.gate, &self.files().ca(), None)
     }
 
     /// Makes one call on a connection of its own.

@@ -52,3 +52,27 @@ async fn every_metric_is_on_the_page() {
     assert!(!scraped.is_empty());
     assert_eq!(scraped, told, "left: the gate's; right: the page's");
 }
+
+/// Codes that were published, with what they mean: one may be added, none changed or taken away.
+#[test]
+fn published_codes_keep_their_meaning() {
+    let codes: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| {
+            serde_json::json!({
+                "code": code.as_str(),
+                "type": code.type_uri(),
+                "status": code.status().as_u16(),
+                "outcome": code.outcome().as_str(),
+                "title": { "en": code.title(Language::En), "zh": code.title(Language::Zh) },
+            })
+        })
+        .collect();
+    let now = serde_json::to_string_pretty(&codes).unwrap() + "\n";
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/problems.json");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &now).unwrap();
+    }
+    let published = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(now, published, "run with UPDATE=1 if a code was added");
+}

@@ -5,9 +5,11 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "a test that cannot go on says so by panicking, in its helpers too"
 )]
 #![expect(clippy::disallowed_methods, reason = "tests stop what they start")]
+#![expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
 
 mod city;
 

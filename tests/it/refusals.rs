@@ -1,6 +1,7 @@
 //! Every code that a client can provoke: the reply, the record, the metric, and that nothing reached
 //! the platform which should not.
 
+mod bytes;
 mod identity;
 mod limits;
 mod platform;

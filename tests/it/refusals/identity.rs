@@ -1,7 +1,11 @@
 //! A certificate that chains is not yet a system.
 
+use std::time::Duration;
+
+use pinegate::pki::{ClientName, Overwrite};
+
 use super::{Came, check, refuse};
-use crate::city::{Call, Plan, spiffe};
+use crate::city::{Call, DAYS, Http, Plan, now, spiffe, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_of_no_registered_system() {
@@ -48,4 +52,26 @@ async fn strangers_have_no_pages_either() {
         let reply = city.call(Call::get("nobody-knows", "social-aid.eligibility", &target).no_token()).await;
         check(&reply, 403, "identity-unknown");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_ends_while_its_connection_lives() {
+    let city = Plan::new().start().await;
+    let lifetime = Duration::from_secs(u64::from(DAYS) * 86_400);
+    let issued = now().checked_sub(lifetime - Duration::from_secs(5)).unwrap();
+    let uri = spiffe("minzheng", "minzheng-aid");
+    let authority = city.files().authority();
+    authority.issue_client("short", ClientName::SanUri(&uri), DAYS, issued, Overwrite::Refuse).unwrap();
+    let claims = city.files().claims("short", "social-aid.eligibility").with("sub", "sys:minzheng-aid");
+    let token = city.files().sign(&claims).text();
+    let connection = city.client("short").connect(Http::Two).await.unwrap();
+    let call = || Call::aid("/population/residents?area=3410&size=1").over(Http::Two).token(token.clone());
+    city.call_on(&connection, call()).await.assert_data();
+    let refused = until("the certificate to end", async || {
+        let reply = city.call_on(&connection, call()).await;
+        (reply.status != 200).then_some(reply)
+    })
+    .await;
+    check(&refused, 403, "identity-expired");
+    assert_eq!(city.record_of(&refused).await.system.as_deref(), Some("sys:minzheng-aid"));
 }

@@ -85,3 +85,19 @@ async fn the_records_of_a_day() {
     let reply = city.call(call(1)).await;
     check(&reply, 429, "quota-exhausted");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_requests_than_the_gate_has_room_for() {
+    let city = Plan::new().more_config("\n[bounds]\nrequests = 1\n").start().await;
+    let connection = city.client("ziran-map").connect(Http::Two).await.unwrap();
+    let slow = Call::survey("/_test/slow?ms=600").request(city.files());
+    let (slow, shed) = tokio::join!(connection.send(slow), async {
+        city.received().until(|received| !received.is_empty()).await;
+        city.call(Call::survey("/_test/1k")).await
+    });
+    check(&shed, 503, "overloaded");
+    assert_eq!(shed.header("retry-after"), Some("1"));
+    assert_eq!(city.record_of(&shed).await.reason.as_deref(), Some("overloaded"));
+    crate::city::Reply::read(slow.unwrap()).await.assert_data();
+    city.call(Call::survey("/_test/1k")).await.assert_data();
+}

@@ -176,3 +176,50 @@ async fn bodies_that_break_off() {
     assert!(reply.starts_with("HTTP/1.1 400") && reply.contains("request-body"), "{reply}");
     city.received().until(|received| received.iter().all(|received| received.body_len.is_none())).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_body_is_no_request() {
+    let city = Plan::new().start().await;
+    let token = bearer(&city);
+    let hidden =
+        format!("GET /population/residents?area=3410&size=1 HTTP/1.1\r\nHost: localhost\r\n{token}\r\n");
+    for target in ["/population/nothing", "/population/verify;x", "/population/residents"] {
+        let refused = format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\n{token}Content-Length: {}\r\n\r\n{hidden}",
+            hidden.len()
+        );
+        let mut stream = city.client("minzheng-aid").open(b"http/1.1").await.unwrap();
+        stream.write_all(refused.as_bytes()).await.unwrap();
+        stream
+            .write_all(b"GET /a//b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut replies = Vec::new();
+        let _end = soon("the end of a connection", stream.read_to_end(&mut replies)).await;
+        let replies = String::from_utf8(replies).unwrap();
+        assert!(replies.starts_with("HTTP/1.1 4"), "{target}: {replies}");
+        assert!(!replies.contains("HTTP/1.1 2"), "{target}: {replies}");
+    }
+    assert_eq!(city.received().total(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pipelined_requests_are_judged_one_by_one() {
+    let city = Plan::new().start().await;
+    let token = bearer(&city);
+    let get =
+        |target: &str, more: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{token}{more}\r\n");
+    let requests = [
+        get("/population/residents?area=3410&size=1", ""),
+        get("/population/residents?area=3101&size=1", ""),
+        get("/population/residents?area=3410&size=1", "Connection: close\r\n"),
+    ];
+    let mut stream = city.client("minzheng-aid").open(b"http/1.1").await.unwrap();
+    stream.write_all(requests.concat().as_bytes()).await.unwrap();
+    let mut replies = Vec::new();
+    let _end = soon("the end of a connection", stream.read_to_end(&mut replies)).await;
+    let replies = String::from_utf8(replies).unwrap();
+    let statuses: Vec<_> = replies.split("HTTP/1.1 ").skip(1).map(|reply| &reply[..3]).collect();
+    assert_eq!(statuses, ["200", "403", "200"], "{replies}");
+    assert_eq!(city.received().total(), 2);
+}
