@@ -161,6 +161,8 @@ pub struct Route {
     pub denials: Denials,
     /// Whether the client's token is passed on to the platform.
     pub forward_token: bool,
+    /// Header fields that are passed on to the platform beside the usual ones.
+    pub pass_headers: Vec<http::HeaderName>,
     /// The largest request body.
     pub max_request_body: ByteLimit,
     /// The bound on the whole request up to the head of the reply.

@@ -492,6 +492,7 @@ fn route(
         purpose: configured.purpose,
         denials: configured.denials,
         forward_token: configured.forward_token,
+        pass_headers: configured.pass_headers.clone(),
         max_request_body: configured.max_request_body,
         timeout: configured.timeout,
         metrics: metrics.resource(Some(&resource.id)),

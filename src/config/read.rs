@@ -391,6 +391,16 @@ impl<'d, 's> Reader<'d, 's> {
         let denials = [("explained", Denials::Explained), ("coarse", Denials::Coarse)];
         let denials = word(&table, "denials", &denials).unwrap_or(Denials::Explained);
         let forward_token = table.flag("forward_token").is_some_and(|at| at.value);
+        let pass_headers = table.parsed_list("pass_headers", |text| {
+            let name = text.parse::<http::HeaderName>().map_err(|_| "the name of a header field")?;
+            if name.as_str().starts_with("pinegate-") || name == http::header::AUTHORIZATION {
+                return Err(
+                    "a field that is neither the gate's own nor the token; `forward_token` passes that",
+                );
+            }
+            Ok(name)
+        });
+        let pass_headers = pass_headers.into_iter().map(|name| name.value).collect();
         let max_request_body = size(&table, "max_request_body", ByteLimit::bytes(1 << 20));
         let timeout = duration(&table, "timeout", Duration::from_secs(30));
         let span = table.span();
@@ -405,6 +415,7 @@ impl<'d, 's> Reader<'d, 's> {
             purpose,
             denials,
             forward_token,
+            pass_headers,
             max_request_body,
             timeout,
             span,

@@ -11,6 +11,8 @@ use super::body::{Upload, UploadFault};
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure, UpstreamFailure};
 use super::problem::words;
+use super::routes::Route;
+use crate::config::ParameterSource;
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::GrantId;
 
@@ -34,12 +36,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     Draft::note(&draft.upload, Arc::clone(&state));
 
     let headers = &mut parts.headers;
-    headers.remove(header::EXPECT);
-    headers.remove("data-purpose");
-    headers.remove("data-scope");
-    if !route.forward_token {
-        headers.remove(header::AUTHORIZATION);
-    }
+    keep_only_known(headers, &route);
     set(headers, &PINEGATE_SYSTEM, caller.system.id.as_str())?;
     set(headers, &PINEGATE_DEPARTMENT, caller.department.id.as_str())?;
     set(headers, &PINEGATE_PURPOSE, purpose.as_str())?;
@@ -71,6 +68,40 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
                 UpstreamFailure::None(error).into()
             }
         }),
+    }
+}
+
+/// Header fields of a request that mean the same to the platform as to the gate. Everything else a
+/// client sends stays at the gate, unless the route names it: a field that nobody here has heard of may be
+/// one by which the platform, or something before it, takes the client for somebody else.
+static FORWARDED: [HeaderName; 12] = [
+    header::ACCEPT,
+    header::ACCEPT_CHARSET,
+    header::ACCEPT_LANGUAGE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::USER_AGENT,
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+
+fn keep_only_known(headers: &mut HeaderMap, route: &Route) {
+    let is_known = |name: &HeaderName| {
+        FORWARDED.contains(name)
+            || (*name == header::AUTHORIZATION && route.forward_token)
+            || route.pass_headers.contains(name)
+            || route
+                .parameters
+                .iter()
+                .any(|parameter| parameter.source == ParameterSource::Header(name.clone()))
+    };
+    let unknown: Vec<HeaderName> = headers.keys().filter(|name| !is_known(name)).cloned().collect();
+    for name in &unknown {
+        headers.remove(name);
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::header;
 
 use super::exchange::{Caller, Draft, PurposeOrigin, Requested, StatedPurpose};
-use super::failure::{Failure, PurposeFailure};
+use super::failure::{Failure, PurposeFailure, RequestFailure};
 use super::problem::words;
 use super::resolve::Routed;
 use super::routes::Route;
@@ -112,6 +112,7 @@ impl Check for Identify {
             return Err(PurposeFailure::Unknown(stated.purpose.code.to_string()).into());
         }
         let parameters = parameters(&routed);
+        check_one_reading(&routed)?;
         Draft::note(
             &exchange.draft.requested,
             Requested {
@@ -214,6 +215,47 @@ fn declared_scope(value: Option<&http::HeaderValue>) -> Result<Vec<String>, Fail
         return Err(refuse(why));
     }
     Ok(items)
+}
+
+/// A parameter that a grant may constrain must not have a second reading beside the gate's: neither under
+/// a name that another program folds onto it (case, blanks, `[]`, `.` for `_`), nor through a value that
+/// is still encoded after it was decoded once.
+fn check_one_reading(routed: &Routed) -> Result<(), Failure> {
+    let declared = |wanted: &str| {
+        routed.route().parameters.iter().any(|parameter| match &parameter.source {
+            ParameterSource::Query(name) => name == wanted,
+            ParameterSource::Path(_) | ParameterSource::Header(_) => false,
+        })
+    };
+    let folded = |name: &str| {
+        let name = name.trim().to_ascii_lowercase().replace(['.', ' '], "_");
+        name.split('[').next().unwrap_or("").to_owned()
+    };
+    let is_near = |name: &str| {
+        routed.route().parameters.iter().any(|parameter| match &parameter.source {
+            ParameterSource::Query(declared) | ParameterSource::Path(declared) => {
+                folded(declared) == folded(name)
+            }
+            ParameterSource::Header(_) => false,
+        })
+    };
+    let refuse = |why| Err(Failure::from(RequestFailure::Query { why }));
+    for (name, value) in &routed.head().query.parameters {
+        if !declared(name) && is_near(name) {
+            return refuse(words(
+                "a name could be taken for a parameter that the policy reads",
+                "某一名称可能被当作受授权约束的参数",
+            ));
+        }
+        let is_encoded = value
+            .split('%')
+            .skip(1)
+            .any(|rest| rest.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit())));
+        if declared(name) && is_encoded {
+            return refuse(words("a value is encoded twice", "某一取值被重复编码"));
+        }
+    }
+    Ok(())
 }
 
 /// Every value of every parameter the route declares.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::body::Upload;
 use super::failure::{Failure, RequestFailure};
@@ -38,6 +38,8 @@ pub(crate) struct Route {
     pub(crate) denials: Denials,
     /// Whether the client's token is passed on.
     pub(crate) forward_token: bool,
+    /// Header fields that are passed on beside the usual ones.
+    pub(crate) pass_headers: Vec<HeaderName>,
     /// The largest request body.
     pub(crate) max_request_body: ByteLimit,
     /// The bound on the whole request up to the head of the reply.
