@@ -252,6 +252,8 @@ pub struct Bounds {
     pub handshake_timeout: Duration,
     /// From the first byte of a request head to its end, and from the end of a handshake to the first request.
     pub header_timeout: Duration,
+    /// How long a client may take nothing of a reply before its connection is ended.
+    pub stall_timeout: Duration,
     /// The age at which a connection is asked to end.
     pub connection_age: Duration,
     /// The size of a request head.

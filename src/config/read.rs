@@ -501,6 +501,7 @@ impl<'d, 's> Reader<'d, 's> {
         bounds.requests = count(&table, "requests", 1..=10_000_000, bounds.requests);
         bounds.handshake_timeout = duration(&table, "handshake_timeout", bounds.handshake_timeout);
         bounds.header_timeout = duration(&table, "header_timeout", bounds.header_timeout);
+        bounds.stall_timeout = duration(&table, "stall_timeout", bounds.stall_timeout);
         bounds.connection_age = duration(&table, "connection_age", bounds.connection_age);
         bounds.header_bytes = size(&table, "header_bytes", bounds.header_bytes);
         if bounds.header_bytes.get() < 8 << 10 || bounds.header_bytes.get() > 1 << 20 {
@@ -541,6 +542,7 @@ impl Default for Bounds {
             requests: 4_096,
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(30),
             connection_age: Duration::from_secs(3_600),
             header_bytes: ByteLimit::bytes(32 << 10),
             header_fields: 100,

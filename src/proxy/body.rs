@@ -6,11 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::normalize::is_trailer;
@@ -162,9 +164,52 @@ impl<T: Send> Guard for T {}
 /// A streamed body, boxed once a reply.
 pub(crate) type Stream = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
 
+/// When the body of a reply was last asked for: a client that takes nothing asks for nothing.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    began: Instant,
+    /// Milliseconds after `began`; `ENDED` once the body is gone.
+    last_ms: AtomicU64,
+}
+
+/// What [`Pulse::last_ms`] holds once the body is gone.
+const ENDED: u64 = u64::MAX;
+
+impl Pulse {
+    pub(crate) fn new() -> Self {
+        Self { began: Instant::now(), last_ms: AtomicU64::new(0) }
+    }
+
+    fn beat(&self) {
+        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(ENDED - 1);
+        self.last_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Whether the body is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.last_ms.load(Ordering::Relaxed) == ENDED
+    }
+
+    /// Whether nobody has asked for the body for longer than `within`.
+    pub(crate) fn is_stalled(&self, within: Duration) -> bool {
+        let last = self.last_ms.load(Ordering::Relaxed);
+        last != ENDED && self.began.elapsed().saturating_sub(Duration::from_millis(last)) > within
+    }
+}
+
+/// Ends a pulse with the body it belongs to.
+struct PulseOf(Arc<Pulse>);
+
+impl Drop for PulseOf {
+    fn drop(&mut self) {
+        self.0.last_ms.store(ENDED, Ordering::Relaxed);
+    }
+}
+
 /// The body of a reply, and what ends with it.
 pub(crate) struct ReplyBody {
     content: Content,
+    pulse: Option<PulseOf>,
     guards: Vec<Box<dyn Guard>>,
 }
 
@@ -177,17 +222,17 @@ enum Content {
 impl ReplyBody {
     /// No body at all.
     pub(crate) fn empty() -> Self {
-        Self { content: Content::Empty, guards: Vec::new() }
+        Self { content: Content::Empty, pulse: None, guards: Vec::new() }
     }
 
     /// A body that is in hand.
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Whole(bytes.into()), guards: Vec::new() }
+        Self { content: Content::Whole(bytes.into()), pulse: None, guards: Vec::new() }
     }
 
     /// A body that is still coming.
     pub(crate) fn stream(stream: Stream) -> Self {
-        Self { content: Content::Stream(stream), guards: Vec::new() }
+        Self { content: Content::Stream(stream), pulse: None, guards: Vec::new() }
     }
 
     /// Whether it is still coming.
@@ -209,6 +254,12 @@ impl ReplyBody {
             self.content = Content::Stream(wrap(stream));
         }
         self
+    }
+
+    /// Lets somebody see whether the body is still asked for.
+    pub(crate) fn watch(&mut self, pulse: Arc<Pulse>) {
+        pulse.beat();
+        self.pulse = Some(PulseOf(pulse));
     }
 
     /// Keeps `guard` until the body has ended, one way or another.
@@ -236,6 +287,9 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(pulse) = &self.pulse {
+            pulse.0.beat();
+        }
         match &mut self.content {
             Content::Empty => Poll::Ready(None),
             Content::Whole(bytes) => {

@@ -5,15 +5,17 @@
 //! and, for its dates, on every request.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -23,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use super::body::ReplyBody;
+use super::body::{Pulse, ReplyBody};
 use super::edge::Observe;
 use super::exchange::{Caller, Draft, Exchange};
 use super::failure::Failure;
@@ -41,6 +43,12 @@ use crate::tls::HandshakeFailure;
 
 /// How long the accept loop rests when the process has no descriptor left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// How often a stalled reply is looked for within the time it is allowed.
+const STALL_CHECKS: u32 = 4;
+
+/// How many replies of one connection are watched before those that have ended are forgotten.
+const MAX_WATCHED: usize = 1_024;
 
 /// How much one HTTP/2 stream and one connection may have in flight towards the gate, in bytes.
 const HTTP2_WINDOW_BYTES: u32 = 256 << 10;
@@ -142,6 +150,7 @@ impl Gate {
             good_under: AtomicU64::new(revision),
             bad_under: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            replies: Mutex::default(),
         });
         let served =
             if is_http2 { session.http2(stream, stack).await } else { session.http1(stream, stack).await };
@@ -207,6 +216,9 @@ struct Session {
     /// The last revision under which it was not; revisions begin at one.
     bad_under: AtomicU64,
     requests: AtomicU64,
+    /// Replies that a client could leave untaken. Shared by the streams of one connection and its driver
+    /// only, and held for a push or a sweep.
+    replies: Mutex<Vec<Arc<Pulse>>>,
 }
 
 impl Session {
@@ -219,15 +231,7 @@ impl Session {
             .max_headers(bounds.header_fields)
             .half_close(false)
             .serve_connection(TokioIo::new(stream), self.service(stack));
-        let mut connection = std::pin::pin!(connection);
-        let mut age = std::pin::pin!(tokio::time::sleep(bounds.connection_age));
-        tokio::select! {
-            served = connection.as_mut() => return Ok(served?),
-            () = self.gate.draining.cancelled() => {}
-            () = age.as_mut() => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        Ok(connection.await?)
+        self.drive(connection).await
     }
 
     async fn http2<S: Stack>(self: Arc<Self>, stream: TlsStream<TcpStream>, stack: S) -> Served {
@@ -241,15 +245,32 @@ impl Session {
             .keep_alive_interval(bounds.header_timeout)
             .keep_alive_timeout(bounds.header_timeout)
             .serve_connection(TokioIo::new(stream), self.service(stack));
+        self.drive(connection).await
+    }
+
+    /// Serves a connection to its end: asks it to end when the gate drains or the connection is old, and
+    /// ends it where it stands when its client takes nothing of a reply, or never asks for anything.
+    async fn drive<C>(&self, connection: C) -> Served
+    where
+        C: GracefulConnection<Error = hyper::Error>,
+    {
+        let bounds = self.gate.bounds;
         let mut connection = std::pin::pin!(connection);
         let mut age = std::pin::pin!(tokio::time::sleep(bounds.connection_age));
         let mut first = std::pin::pin!(tokio::time::sleep(bounds.header_timeout));
-        let mut is_waiting = true;
+        let mut checks = tokio::time::interval(bounds.stall_timeout / STALL_CHECKS);
+        let (mut is_waiting, mut is_ending) = (true, false);
         loop {
             tokio::select! {
                 served = connection.as_mut() => return Ok(served?),
-                () = self.gate.draining.cancelled() => break,
-                () = age.as_mut() => break,
+                () = self.gate.draining.cancelled(), if !is_ending => {
+                    is_ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = age.as_mut(), if !is_ending => {
+                    is_ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
                 // HTTP/2 has no deadline of its own for a preface or a first request.
                 () = first.as_mut(), if is_waiting => {
                     is_waiting = false;
@@ -257,10 +278,37 @@ impl Session {
                         return Ok(());
                     }
                 }
+                _ = checks.tick() => {
+                    if self.has_stalled_reply() {
+                        tracing::info!(remote = %self.peer.remote, "a client took nothing of a reply for too long");
+                        return Ok(());
+                    }
+                }
             }
         }
-        connection.as_mut().graceful_shutdown();
-        Ok(connection.await?)
+    }
+
+    /// Whether a reply has not been asked for longer than it may. Forgets replies that have ended.
+    fn has_stalled_reply(&self) -> bool {
+        let within = self.gate.bounds.stall_timeout;
+        let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        replies.retain(|pulse| !pulse.has_ended());
+        replies.iter().any(|pulse| pulse.is_stalled(within))
+    }
+
+    /// Watches a reply that a client could leave untaken. A whole reply over HTTP/1.1 is taken over by
+    /// the connection at once; over HTTP/2 it waits for the stream's window.
+    fn watch(&self, body: &mut ReplyBody, version: http::Version) {
+        if body.is_end_stream() || (!body.is_stream() && version != http::Version::HTTP_2) {
+            return;
+        }
+        let pulse = Arc::new(Pulse::new());
+        body.watch(Arc::clone(&pulse));
+        let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        if replies.len() >= MAX_WATCHED {
+            replies.retain(|pulse| !pulse.has_ended());
+        }
+        replies.push(pulse);
     }
 
     fn service<S: Stack>(
@@ -275,9 +323,14 @@ impl Session {
         let session = Arc::clone(self);
         service_fn(move |request| {
             session.requests.fetch_add(1, Ordering::Relaxed);
+            let version = request.version();
             let exchange = session.exchange(request);
-            let mut stack = stack.clone();
-            async move { stack.call(exchange).await }
+            let (mut stack, session) = (stack.clone(), Arc::clone(&session));
+            async move {
+                let mut response = stack.call(exchange).await?;
+                session.watch(response.body_mut(), version);
+                Ok(response)
+            }
         })
     }
 
