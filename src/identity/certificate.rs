@@ -291,9 +291,10 @@ fn credit_codes(subject: &X509Name<'_>) -> Names {
     names
 }
 
-fn shown(subject: &X509Name<'_>) -> String {
+/// A name for people (RFC 4514 style), control characters replaced, cut at 256 characters.
+pub(super) fn shown(name: &X509Name<'_>) -> String {
     const MAX_SHOWN_CHARS: usize = 256;
-    let shown = subject.to_string();
+    let shown = name.to_string();
     shown.chars().take(MAX_SHOWN_CHARS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

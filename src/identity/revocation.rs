@@ -5,7 +5,7 @@ use std::sync::Arc;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::certificate::{CertificateError, timestamp};
+use super::certificate::{CertificateError, shown, timestamp};
 use crate::kernel::time::Timestamp;
 
 /// Who issued a revocation list, for when, and what is signed.
@@ -13,7 +13,7 @@ use crate::kernel::time::Timestamp;
 pub struct RevocationFacts {
     /// The issuer's name as it stands in the DER.
     pub issuer_der: Arc<[u8]>,
-    /// The issuer for people.
+    /// The issuer for people (RFC 4514 style), control characters replaced, cut at 256 characters.
     pub issuer: Arc<str>,
     /// When it was issued.
     pub this_update: Timestamp,
@@ -41,7 +41,7 @@ impl RevocationFacts {
         let next_update = list.next_update().map(|next| timestamp(next.timestamp())).transpose()?;
         Ok(Self {
             issuer_der: Arc::from(list.issuer().as_raw()),
-            issuer: Arc::from(list.issuer().to_string()),
+            issuer: Arc::from(shown(list.issuer())),
             this_update: timestamp(list.last_update().timestamp())?,
             next_update,
             revoked: list.iter_revoked_certificates().count(),

@@ -285,7 +285,7 @@ impl Reader<'_> {
             }
         }
         if splitter.state == State::Quoted {
-            let span = splitter.cell.span.start.saturating_sub(1)..splitter.cell.span.end;
+            let span = splitter.quote..splitter.cell.span.end;
             self.report("stray-quote", span, "a quote that is never closed", "close it on the same line");
         }
         splitter.finish()
@@ -309,12 +309,14 @@ struct Splitter {
     cells: Vec<Cell>,
     cell: Cell,
     state: State,
+    /// Where the last opening quote stands; what was meant as one may have more than one byte.
+    quote: usize,
 }
 
 impl Splitter {
     fn new(start: usize) -> Self {
         let cell = Cell { text: String::new(), span: start..start, verbatim: true };
-        Self { cells: Vec::new(), cell, state: State::Before }
+        Self { cells: Vec::new(), cell, state: State::Before, quote: start }
     }
 
     fn keep(&mut self, c: char, span: Range<usize>) {
@@ -331,6 +333,7 @@ impl Splitter {
             }
             (State::Before, ' ') => self.cell.span = span.end..span.end,
             (State::Before, '"') => {
+                self.quote = span.start;
                 self.cell.span = span.end..span.end;
                 self.state = State::Quoted;
             }

@@ -15,6 +15,7 @@ mod city;
 
 mod audit;
 mod conformance;
+mod corpus;
 mod demo;
 mod happy;
 mod live;

@@ -213,10 +213,12 @@ impl Reading<'_> {
     }
 }
 
-/// The byte offset of a line and column, both counted from one, the column in bytes.
+/// The byte offset of a line and column, both counted from one, the column in bytes. An offset
+/// within a character becomes that of its first byte.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    (start + column.saturating_sub(1)).min(text.len())
+    let at = (start + column.saturating_sub(1)).min(text.len());
+    (0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
 fn judge(jwk: &Object, allowed: &[SignatureAlgorithm]) -> Verdict {
