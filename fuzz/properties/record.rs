@@ -60,6 +60,7 @@ fn check_lines(log: &[u8]) {
         Tail::Torn { bytes, .. } => {
             assert!((1..=rest.len()).contains(&bytes) && rest[bytes..].iter().all(|byte| *byte == 0));
         }
+        Tail::Whole => panic!("every whole record was taken before"),
         Tail::Damaged { .. } => {}
     }
 }

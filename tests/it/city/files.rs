@@ -111,7 +111,7 @@ const ROUTES: [(&str, &str, &str, &str, &str); 26] = [
     ("GET", "/_test/gzip", "population.resident", "query", ""),
     ("GET", "/_test/badjson", "population.resident", "query", ""),
     ("GET", "/_test/trailers", "population.resident", "query", ""),
-    ("GET", "/_test/echo", "test.file", "query", ""),
+    ("GET", "/_test/echo", "test.file", "query", r#"pass_headers = ["x-department-note"]"#),
     ("GET", "/_test/echo/declared", "test.file", "query", r#"purpose = "declared""#),
     ("GET", "/_test/echo/token", "test.file", "query", "forward_token = true"),
     ("GET", "/_test/echo/coarse", "licence.electronic", "query", r#"denials = "coarse""#),
