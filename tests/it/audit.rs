@@ -115,6 +115,27 @@ async fn a_client_that_goes_away_in_the_middle() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_takes_nothing_is_cut_off() {
+    let city = Plan::new().more_config("[bounds]\nstall_timeout = \"400ms\"\n").start().await;
+    for http in [Http::One, Http::Two] {
+        let connection = city.client("ziran-map").connect(http).await.unwrap();
+        let request = Call::survey(&format!("/_test/bytes?n={}", 64 << 20)).request(city.files());
+        // The reply is held and never read: flow control stops it, and nothing else would end it.
+        let held = connection.send(request).await.unwrap();
+        let id = held.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let ended = until("the untaken reply to be given up", async || {
+            city.records_of(&id).await.into_iter().find(|record| record.kind == "outcome")
+        });
+        let ended = ended.await;
+        assert_eq!(ended.aborted.as_deref(), Some("client-gone"), "{http:?}");
+        assert!(ended.bytes_out < Some(64 << 20), "{ended:#?}");
+        drop((held, connection));
+    }
+    // Others are served meanwhile and after.
+    city.call(Call::survey("/_test/1k")).await.assert_data();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_goes_away_before_the_answer() {
     let city = Plan::new().start().await;
     for http in [Http::One, Http::Two] {

@@ -46,6 +46,18 @@ async fn answers_that_do_not_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_whose_grant_asks_for_what_a_file_cannot_keep() {
+    let granted = "test.file, *, planning.survey, *, always";
+    for scope in ["*;rows<=1", "*;rows/day<=1", "*:full"] {
+        let narrowed = format!("test.file, *, planning.survey, {scope}, always");
+        let city = Plan::new().policy("grants.csv", granted, &narrowed).start().await;
+        let (_, record) =
+            refuse(&city, Call::survey("/_test/echo"), (503, "mask-unavailable"), Came::ToTheGate).await;
+        assert_eq!(record.grants, ["TEST-2"], "{scope}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_platform_that_hangs_up() {
     let city = Plan::new().start().await;
     // Whether a request that may have been read is sent again is nobody's to guess.
