@@ -454,7 +454,7 @@ fn records(out: &mut dyn Write, layout: &Layout) -> io::Result<()> {
             out,
             "  #{:<3} {:<9} {:<7} {:<20} {:<20} {:<22} {}",
             record.seq,
-            record.kind,
+            record.event.as_ref().unwrap_or(&record.kind),
             text(&record.decision),
             text(&record.system),
             text(&record.resource),

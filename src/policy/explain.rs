@@ -205,8 +205,10 @@ impl Policy {
             |name, holds, granted: String, requested: String| Clause { name, holds, granted, requested };
         let moment = self.frame.moment(now);
         let moment = match moment.today {
-            Some(kind) if grant.window.asks_day_kinds() => format!("{} {}", moment.local, kind.as_str()),
-            _ => moment.local.to_string(),
+            Some(kind) if grant.window.asks_day_kinds() => {
+                format!("{} {}", moment.local.strftime("%FT%T"), kind.as_str())
+            }
+            _ => moment.local.strftime("%FT%T").to_string(),
         };
         let wanted = match query.fields {
             [] => "all that is granted".to_owned(),

@@ -245,8 +245,13 @@ fn clause_in_chinese(name: &str) -> &str {
     }
 }
 
-fn methods(allowed: &[Method]) -> String {
-    allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+/// The methods of a path, for `Allow` and for people; where `GET` is answered, `HEAD` is.
+pub(crate) fn methods(allowed: &[Method]) -> String {
+    let mut names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    names.join(", ")
 }
 
 fn token_code(error: &TokenError) -> Code {

@@ -7,14 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::Response;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::body::ReplyBody;
 use super::exchange::{Draft, Exchange};
-use super::failure::{Failure, RequestFailure};
+use super::failure::{Failure, RequestFailure, methods};
 use super::identify::challenge;
 use super::problem::render;
 use super::reply::{RATE_LIMIT, RATE_LIMIT_POLICY};
@@ -117,11 +117,7 @@ fn hints(failure: &Failure, snapshot: &Snapshot) -> Vec<(HeaderName, String)> {
     if let Failure::Request(RequestFailure::Method { allowed }) = failure
         && !allowed.is_empty()
     {
-        let mut names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-        if names.contains(&"GET") {
-            names.push("HEAD");
-        }
-        return vec![(header::ALLOW, names.join(", "))];
+        return vec![(header::ALLOW, methods(allowed))];
     }
     if let Failure::Limited(exceeded) = failure
         && let Some(usage) = &exceeded.usage
