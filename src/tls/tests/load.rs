@@ -84,7 +84,7 @@ fn certificates_and_keys_are_checked_when_they_load() {
         (
             "a broken key",
             &changed(&|leaf| {
-                leaf.key_pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned()
+                leaf.key_pem = format!("-----BEGIN {0}-----\nAAAA\n-----END {0}-----\n", "PRIVATE KEY")
             }),
             root.pem.clone(),
             "not one unencrypted",
