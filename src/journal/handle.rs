@@ -155,16 +155,6 @@ impl Drop for Handle {
     }
 }
 
-/// Asks for more of the processor than others get, where the system allows: a writer that waits for it
-/// makes everyone wait. Refused without harm where the process may not.
-fn raise_priority() {
-    const NICE: i32 = -10;
-    match rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
-        Ok(()) => tracing::debug!(nice = NICE, "the audit writer runs at raised priority"),
-        Err(error) => tracing::debug!(%error, "the audit writer runs at normal priority"),
-    }
-}
-
 impl Journal {
     /// Begins a generation of its own in the directory, after closing those that ended without
     /// it: torn ends are cut and put aside, intents without outcome get one with the decision
@@ -202,10 +192,7 @@ impl Journal {
             Writer::new(Arc::clone(&shared), opened.log, opened.lock, &config, storage, clock, observer);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || {
-                raise_priority();
-                writer.run();
-            })
+            .spawn(move || writer.run())
             .map_err(JournalError::Thread)?;
         *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok((Self(Arc::new(Handle(shared))), opened.recovery))
