@@ -18,12 +18,13 @@ use super::body::ReplyBody;
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure};
 use super::forward::X_REQUEST_ID;
+use super::problem::Code;
 use super::record::{Recorder, SealOnDrop};
 use super::reply::oblige;
 use super::rescue::refuse;
 use super::resolve::Routed;
 use super::snapshot::Snapshot;
-use crate::telemetry::{Metrics, Outcome, ResourceMetrics, Stage, StageMetrics};
+use crate::telemetry::{IntCounter, Metrics, Outcome, ResourceMetrics, Stage, StageMetrics};
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, E>> + Send>>;
 
@@ -33,6 +34,23 @@ pub(crate) struct Observe {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stages: StageMetrics,
     pub(crate) nowhere: ResourceMetrics,
+    /// The counter of each problem code, in the order of [`Code::ALL`].
+    pub(crate) refusals: Vec<IntCounter>,
+}
+
+impl Observe {
+    /// Resolves every counter that requests touch.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        let refusals = Code::ALL.iter().map(|code| metrics.refusals(code.as_str())).collect();
+        Self { stages: metrics.stages(), nowhere: metrics.resource(None), refusals, metrics }
+    }
+
+    fn count_refusal(&self, code: Code) {
+        let position = Code::ALL.iter().position(|known| *known == code);
+        if let Some(counter) = position.and_then(|position| self.refusals.get(position)) {
+            counter.inc();
+        }
+    }
 }
 
 impl<S> Layer<S> for Observe {
@@ -118,7 +136,7 @@ impl Drop for Watch {
             None => Outcome::Allowed,
         };
         if let Some(code) = refusal {
-            observe.metrics.refusals(code.as_str()).inc();
+            observe.count_refusal(*code);
         }
         let resource = draft.route.get().map_or(&observe.nowhere, |route| &route.metrics);
         resource.count(outcome);

@@ -101,12 +101,8 @@ impl Gate {
 
     /// Serves the connections of `listener` until the gate drains.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let stages = self.metrics.stages();
-        let observe = Observe {
-            metrics: Arc::clone(&self.metrics),
-            stages: stages.clone(),
-            nowhere: self.metrics.resource(None),
-        };
+        let observe = Observe::new(Arc::clone(&self.metrics));
+        let stages = observe.stages.clone();
         let stack = stack(observe, Arc::new(Recorder::new(self.journal.clone(), stages)));
         loop {
             let accepted = tokio::select! {
