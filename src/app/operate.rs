@@ -8,9 +8,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Assembled, assemble};
-use super::run::lifecycle_of;
 use crate::admin::{Operations, Readiness, Reloaded};
-use crate::audit::{Entry, ParsedRecord};
+use crate::audit::{Entry, Lifecycle, ParsedRecord};
 use crate::config::{Bounds, Config, ReloadTrigger};
 use crate::journal::{Observer, read};
 use crate::kernel::diagnostic::Severity;
@@ -54,8 +53,8 @@ impl Operator {
         detail: &[(&'static str, &str)],
     ) -> Entry {
         let snapshot = self.gate.snapshot.load();
-        let (policy, config) = (&snapshot.policy_digest_hex, &snapshot.config_digest_hex);
-        lifecycle_of(self.gate.clock.now(), event, actor, detail, policy, config)
+        let (policy, config) = (Some(&*snapshot.policy_digest_hex), Some(&*snapshot.config_digest_hex));
+        Lifecycle { at: self.gate.clock.now(), event, actor, detail, policy, config }.encode()
     }
 
     async fn rebuild(&self, actor: &str) -> Reloaded {

@@ -16,7 +16,6 @@ use tokio_util::task::TaskTracker;
 use super::assemble::Assembled;
 use super::operate::Operator;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
-use crate::audit::Lifecycle;
 use crate::config::{Config, ReloadTrigger};
 use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage};
 use crate::kernel::time::Clock;
@@ -291,16 +290,4 @@ fn watch(
         }
     });
     Ok(Some(watcher))
-}
-
-/// A lifecycle record of `operator`'s gate.
-pub(super) fn lifecycle_of<'a>(
-    at: crate::kernel::time::Timestamp,
-    event: &'static str,
-    actor: &'a str,
-    detail: &'a [(&'static str, &'a str)],
-    policy: &'a str,
-    config: &'a str,
-) -> crate::audit::Entry {
-    Lifecycle { at, event, actor, detail, policy: Some(policy), config: Some(config) }.encode()
 }

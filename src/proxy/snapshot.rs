@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::routes::Routes;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::routes::Routes;
 use crate::catalog::{Catalog, Resource};
 use crate::grant::ReleasedField;
 use crate::identity::{Identities, TokenVerifier};
