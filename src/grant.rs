@@ -53,6 +53,42 @@ pub struct Query<'q> {
     pub narrowed_to: Option<&'q [GrantId]>,
 }
 
+/// A [`Query`] that owns its words: read from a file, a command line or a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Who asks.
+    pub system: SystemId,
+    /// What for data.
+    pub resource: ResourceId,
+    /// To do what with it.
+    pub action: Action,
+    /// Why.
+    pub purpose: PurposeCode,
+    /// The fields asked for, as in [`Query::fields`].
+    pub fields: Vec<String>,
+    /// The request parameters with every value they came with, each name once.
+    pub parameters: Vec<(ParameterName, Vec<String>)>,
+    /// The grants that a token narrows it to, if one does.
+    pub narrowed_to: Option<Vec<GrantId>>,
+}
+
+impl Request {
+    /// The question it puts, for a system of `department`.
+    #[must_use]
+    pub fn query<'q>(&'q self, department: &'q DepartmentId) -> Query<'q> {
+        Query {
+            system: &self.system,
+            department,
+            resource: &self.resource,
+            action: &self.action,
+            purpose: &self.purpose,
+            fields: &self.fields,
+            parameters: &self.parameters,
+            narrowed_to: self.narrowed_to.as_deref(),
+        }
+    }
+}
+
 /// What leaves of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Treatment {

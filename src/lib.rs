@@ -22,6 +22,7 @@ pub mod telemetry;
 pub mod config;
 pub mod journal;
 pub mod pki;
+pub mod review;
 pub mod snapshot;
 pub mod tls;
 pub mod upstream;
