@@ -10,7 +10,7 @@ use super::normalize::NormalHead;
 use super::routes::Route;
 use super::stage::Check;
 use crate::config::Denials;
-use crate::grant::{Decision, DenyReason, Permit, Query};
+use crate::grant::{DenyReason, Permit, Query};
 use crate::kernel::id::PurposeCode;
 use crate::quota::QuotaError;
 use crate::quota::limiter::{Admission, InFlight};
@@ -80,15 +80,17 @@ impl Check for Authorize {
             parameters: identified.parameters(),
             narrowed_to: identified.narrowed_to(),
         };
-        let decision = exchange.snapshot.policy.decide(&query, exchange.draft.received);
+        let policy = &exchange.snapshot.policy;
+        let decision = policy.permit(&query, exchange.draft.received);
         exchange.draft.note_decided(exchange.draft.started.elapsed());
         match decision {
-            Decision::Permit(permit) => {
+            Ok(permit) => {
                 let permit = Arc::new(permit);
                 Draft::note(&exchange.draft.permit, Arc::clone(&permit));
                 Ok(Permitted { identified, admission, permit })
             }
-            Decision::Denial(denial) => {
+            Err(reason) => {
+                let denial = policy.denial(&query, reason, exchange.draft.received);
                 let is_known = denial.reason != DenyReason::ResourceUnknown;
                 let contact = is_known.then(|| contact_of(route));
                 let coarse = route.denials == Denials::Coarse;
