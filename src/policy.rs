@@ -48,6 +48,8 @@ pub struct Policy {
     frame: Frame,
     vocabulary: Vocabulary,
     grants: Vec<Grant>,
+    /// The ids of the grants once more, close together: all that a permit needs of most.
+    ids: Box<[GrantId]>,
     by_id: HashMap<GrantId, usize>,
     table: Table,
     released: Released,
@@ -56,7 +58,8 @@ pub struct Policy {
 impl Policy {
     fn new(frame: Frame, vocabulary: Vocabulary, grants: Vec<Grant>, table: Table) -> Self {
         let by_id = grants.iter().enumerate().map(|(index, grant)| (grant.id.clone(), index)).collect();
-        Self { frame, vocabulary, grants, by_id, table, released: Released::new() }
+        let ids = grants.iter().map(|grant| grant.id.clone()).collect();
+        Self { frame, vocabulary, grants, ids, by_id, table, released: Released::new() }
     }
 
     /// Every grant and refusal, in file order.

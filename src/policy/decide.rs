@@ -15,7 +15,7 @@ use super::table::Line;
 use super::vocabulary::{Place, Subject};
 use super::window::Phase;
 use crate::grant::{Decision, DenyReason, Effect, Permit, Query, ReleasedField};
-use crate::kernel::id::ParameterName;
+use crate::kernel::id::{GrantId, ParameterName};
 use crate::kernel::time::Timestamp;
 
 /// A query whose words are known to the catalogue.
@@ -143,9 +143,9 @@ impl Policy {
         };
         let all = if others.is_empty() { std::slice::from_ref(&first) } else { others.as_slice() };
         for hit in all {
-            let grant = self.grant_at(hit.order).ok_or(DenyReason::EvaluationFailed)?;
-            permit.grants.push(grant.id.clone());
+            permit.grants.push(self.id_at(hit.order).ok_or(DenyReason::EvaluationFailed)?.clone());
             if hit.has_duties {
+                let grant = self.grant_at(hit.order).ok_or(DenyReason::EvaluationFailed)?;
                 permit.rows_per_reply = earlier(permit.rows_per_reply, grant.scope.rows_per_reply);
                 permit.rows_per_day = earlier(permit.rows_per_day, grant.scope.rows_per_day);
             }
@@ -253,9 +253,11 @@ impl Policy {
 
     /// Whether the token names the line's grant, or names none. Denials are never narrowed.
     pub(super) fn token_allows(&self, line: &Line, query: &Query<'_>) -> bool {
-        query
-            .narrowed_to
-            .is_none_or(|named| self.grant_at(line.order).is_some_and(|grant| named.contains(&grant.id)))
+        query.narrowed_to.is_none_or(|named| self.id_at(line.order).is_some_and(|id| named.contains(id)))
+    }
+
+    fn id_at(&self, order: u32) -> Option<&GrantId> {
+        self.ids.get(usize::try_from(order).ok()?)
     }
 
     pub(super) fn grant_at(&self, order: u32) -> Option<&super::terms::Grant> {
