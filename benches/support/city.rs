@@ -139,33 +139,58 @@ fn scatter(index: usize) -> usize {
     usize::try_from(mixed >> 8).unwrap()
 }
 
-fn grants(count: usize, dense: bool) -> String {
-    let mut text =
-        String::from("p, SHARE-0, group:all, sharing:unconditional, query, *, @basic, always, allow\n");
-    for index in 0..count {
-        let (system, resource_index, purpose_index) = words(index, dense);
-        let subject =
-            if index % 10 == 3 { department_of(system).to_string() } else { format!("sys:s{system}") };
-        let scope = match index % 10 {
-            5 => "name|id_card:clear|address.*;area=3410*",
-            0..5 => "@basic|phone:full",
-            _ => "name|sex|birth_date|email|household.*;rows<=1000",
-        };
-        let window = match index % 4 {
+/// One grant in words that every engine has.
+pub(crate) struct Sketch {
+    pub(crate) id: String,
+    pub(crate) subject: String,
+    pub(crate) resource: ResourceId,
+    pub(crate) purpose: PurposeCode,
+    pub(crate) fields: &'static str,
+    /// What `area` must begin with.
+    pub(crate) area: Option<&'static str>,
+    pub(crate) duty: &'static str,
+    pub(crate) window: &'static str,
+    pub(crate) allows: bool,
+}
+
+/// Grant `index`. The calendar has no holidays, so that workdays are Monday to Friday.
+pub(crate) fn sketch(index: usize, dense: bool) -> Sketch {
+    let (system, resource_index, purpose_index) = words(index, dense);
+    let (fields, area, duty) = match index % 10 {
+        5 => ("name|id_card:clear|address.*", Some("3410"), ""),
+        0..5 => ("@basic|phone:full", None, ""),
+        _ => ("name|sex|birth_date|email|household.*", None, ";rows<=1000"),
+    };
+    let denies = index % 50 == 49;
+    Sketch {
+        id: format!("G-{index}"),
+        subject: if index % 10 == 3 { department_of(system).to_string() } else { format!("sys:s{system}") },
+        resource: resource(resource_index),
+        purpose: purpose(purpose_index),
+        fields: if denies { "*" } else { fields },
+        area: if denies { Some("99") } else { area },
+        duty: if denies { "" } else { duty },
+        window: match index % 4 {
             0 => "2026-01-01/2026-12-31 workday 08:30-18:00",
             1 => "2026-01-01/2027-06-30",
             2 => "always",
             _ => "2026-01-01/2026-12-31 mon-fri 07:00-22:00",
-        };
-        let (scope, effect) = match index % 50 {
-            49 => ("*;area=99*", "deny"),
-            _ => (scope, "allow"),
-        };
+        },
+        allows: !denies,
+    }
+}
+
+fn grants(count: usize, dense: bool) -> String {
+    let mut text =
+        String::from("p, SHARE-0, group:all, sharing:unconditional, query, *, @basic, always, allow\n");
+    for Sketch { id, subject, resource, purpose, fields, area, duty, window, allows } in
+        (0..count).map(|index| sketch(index, dense))
+    {
+        let area = area.map_or(String::new(), |area| format!(";area={area}*"));
+        let effect = if allows { "allow" } else { "deny" };
         writeln!(
             text,
-            "p, G-{index}, {subject}, {}, query, {}, {scope}, {window}, {effect}",
-            resource(resource_index),
-            purpose(purpose_index)
+            "p, {id}, {subject}, {resource}, query, {purpose}, {fields}{area}{duty}, {window}, {effect}"
         )
         .unwrap();
     }
