@@ -1,3 +1,4 @@
+mod formatting;
 mod policy_tests;
 
 use std::fs;
