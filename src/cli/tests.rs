@@ -1,3 +1,6 @@
+mod formatting;
+mod policy_tests;
+
 use std::fs;
 use std::io::{Read as _, Write};
 use std::os::unix::net::UnixListener;
