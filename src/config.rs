@@ -264,6 +264,8 @@ pub struct Bounds {
     pub http2_streams: u32,
     /// A reply up to this size is masked whole before its first byte leaves.
     pub whole_reply: ByteLimit,
+    /// The largest request body that is read before the decision.
+    pub decision_body: ByteLimit,
     /// How long the gate waits for requests in work before it stops.
     pub drain: Duration,
 }

@@ -8,6 +8,7 @@ pub mod problem;
 
 mod authorize;
 mod body;
+mod collect;
 mod edge;
 mod exchange;
 mod failure;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use crate::catalog::Catalog;
-use crate::config::{self, Config};
+use crate::config::{self, Config, ParameterSource};
 use crate::grant::{ReleasedField, Treatment};
 use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
 use crate::identity::{Identities, TokenVerifier};
@@ -18,6 +18,7 @@ use crate::kernel::id::{DepartmentId, GrantId, MaskerName};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::{Clock, TimeZone};
 use crate::mask::{Masker, Maskers, PlanError};
+use crate::parameters::{BodyParameters, BodyPath};
 use crate::policy::calendar::Calendar;
 use crate::policy::model::Model;
 use crate::policy::scope::Item;
@@ -273,6 +274,7 @@ pub(crate) fn assemble(
         bounds: RequestBounds {
             requests: config.bounds.requests,
             whole_reply: config.bounds.whole_reply.as_usize(),
+            decision_body: config.bounds.decision_body.get(),
         },
     };
     (Some(Assembled { snapshot, tls: tls.config, dates: tls.dates }), report)
@@ -488,6 +490,7 @@ fn route(
         action: configured.action.clone(),
         provider: Arc::clone(provider),
         upstream: Arc::clone(upstreams.get(configured.upstream.as_str())?),
+        body: body_parameters(&parameters),
         parameters,
         purpose: configured.purpose,
         denials: configured.denials,
@@ -497,6 +500,22 @@ fn route(
         timeout: configured.timeout,
         metrics: metrics.resource(Some(&resource.id)),
     })
+}
+
+/// What a route reads of request bodies before the decision, if anything.
+fn body_parameters(parameters: &[RouteParameter]) -> Option<BodyParameters> {
+    let paths: Vec<&BodyPath> = parameters
+        .iter()
+        .filter_map(|parameter| match &parameter.source {
+            ParameterSource::Body(path) => Some(path),
+            ParameterSource::Path(_) | ParameterSource::Query(_) | ParameterSource::Header(_) => None,
+        })
+        .collect();
+    let elsewhere = parameters.iter().filter_map(|parameter| match &parameter.source {
+        ParameterSource::Path(name) | ParameterSource::Query(name) => Some(name.as_str()),
+        ParameterSource::Header(_) | ParameterSource::Body(_) => None,
+    });
+    (!paths.is_empty()).then(|| BodyParameters::new(&paths, elsewhere))
 }
 
 /// Where `name` stands within the table that begins at `span`.

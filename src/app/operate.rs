@@ -115,9 +115,13 @@ impl Operator {
     /// What a reload cannot change is said aloud rather than passed over.
     fn warn_of_restart(&self, new: &Config) {
         let old = self.config();
-        // These two are of the snapshot and take effect with it.
-        let lasting =
-            Bounds { requests: old.bounds.requests, whole_reply: old.bounds.whole_reply, ..new.bounds };
+        // These are of the snapshot and take effect with it.
+        let lasting = Bounds {
+            requests: old.bounds.requests,
+            whole_reply: old.bounds.whole_reply,
+            decision_body: old.bounds.decision_body,
+            ..new.bounds
+        };
         let watched = |config: &Config| {
             (config.policy.reload == ReloadTrigger::Watch).then(|| config.policy.directory.clone())
         };

@@ -514,6 +514,10 @@ impl<'d, 's> Reader<'d, 's> {
         if bounds.whole_reply.get() > 16 << 20 {
             table.bad_value("whole_reply", table.span(), &"a size of at most `16MiB`");
         }
+        bounds.decision_body = size(&table, "decision_body", bounds.decision_body);
+        if bounds.decision_body.get() > 1 << 20 {
+            table.bad_value("decision_body", table.span(), &"a size of at most `1MiB`");
+        }
         bounds.drain = duration(&table, "drain", bounds.drain);
         table.finish();
         bounds
@@ -548,6 +552,7 @@ impl Default for Bounds {
             header_fields: 100,
             http2_streams: 200,
             whole_reply: ByteLimit::bytes(64 << 10),
+            decision_body: ByteLimit::bytes(64 << 10),
             drain: Duration::from_secs(30),
         }
     }

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::body::UploadState;
+use super::body::{RequestBody, UploadState};
 use super::failure::Failure;
 use super::problem::{Code, Language};
 use super::record::Circumstances;
@@ -26,7 +25,7 @@ use crate::mask::Summary;
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) parts: Parts,
-    pub(crate) body: Incoming,
+    pub(crate) body: RequestBody,
     pub(crate) peer: Arc<Peer>,
     pub(crate) snapshot: Arc<Snapshot>,
     /// Whom the certificate names, found out before anything else so that refusals are recorded with
@@ -74,7 +73,7 @@ pub(crate) struct StatedPurpose {
 pub(crate) struct Requested {
     /// Items of a scope; empty asks for all that is granted.
     pub(crate) fields: Vec<String>,
-    /// Parameters that may stand in a record.
+    /// Parameters that may stand in a record, of the head.
     pub(crate) recordable: Vec<(ParameterName, String)>,
 }
 
@@ -91,6 +90,8 @@ pub(crate) struct Draft {
     pub(crate) route: OnceLock<Arc<Route>>,
     pub(crate) purpose: OnceLock<StatedPurpose>,
     pub(crate) requested: OnceLock<Requested>,
+    /// Parameters that may stand in a record, of the body: known later than those of the head.
+    pub(crate) recordable_in_body: OnceLock<Vec<(ParameterName, String)>>,
     pub(crate) permit: OnceLock<Arc<Permit>>,
     /// The deny lines that matched.
     pub(crate) denied_by: OnceLock<Vec<GrantId>>,
@@ -123,6 +124,7 @@ impl Draft {
             route: OnceLock::new(),
             purpose: OnceLock::new(),
             requested: OnceLock::new(),
+            recordable_in_body: OnceLock::new(),
             permit: OnceLock::new(),
             denied_by: OnceLock::new(),
             admitted: OnceLock::new(),

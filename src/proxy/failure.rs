@@ -6,9 +6,10 @@
 
 use http::Method;
 
-use super::problem::{Code, Language, Particulars, Words};
+use super::problem::{Code, Language, Particulars, Words, words};
 use crate::grant::{Denial, DenyReason};
 use crate::identity::{IdentityError, TokenError};
+use crate::parameters::{BodyFault, MAX_VALUES};
 use crate::quota::{Bound, Exceeded};
 use crate::upstream::UpstreamError;
 
@@ -31,8 +32,52 @@ pub(crate) enum RequestFailure {
     TooLarge { limit: u64 },
     /// Its body broke off or was malformed.
     Body,
+    /// Its body has parameters that the policy reads, and cannot be read in one way.
+    Unreadable(Unreadable),
     /// It took longer than the route allows.
     Timeout,
+}
+
+/// Why the parameters in a body are not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// It does not say that it is JSON.
+    MediaType,
+    /// It has a content coding.
+    Coding,
+    /// It is JSON with more than one reading, or none.
+    Parameters(BodyFault),
+}
+
+impl Unreadable {
+    fn why(&self, language: Language) -> String {
+        let (en, zh) = match self {
+            Self::MediaType => (
+                "on this route it must be `application/json`, in UTF-8",
+                "该路由的请求体须为 UTF-8 编码的 `application/json`",
+            ),
+            Self::Coding => {
+                ("on this route it must have no content coding", "该路由的请求体不得使用内容编码")
+            }
+            Self::Parameters(fault) => {
+                return match language {
+                    Language::En => fault.to_string(),
+                    Language::Zh => fault_in_chinese(fault),
+                };
+            }
+        };
+        words(en, zh).to(language).to_owned()
+    }
+}
+
+fn fault_in_chinese(fault: &BodyFault) -> String {
+    match fault {
+        BodyFault::Syntax => "不是一段完整的 UTF-8 编码 JSON".to_owned(),
+        BodyFault::Doubled { path } => format!("`{path}` 出现了两次"),
+        BodyFault::Alike { path } => format!("某一成员名可能被当作 `{path}`"),
+        BodyFault::Control { path } => format!("`{path}` 的取值含有控制字符"),
+        BodyFault::TooManyValues { path } => format!("`{path}` 的取值超过 {MAX_VALUES} 个"),
+    }
 }
 
 /// What is wrong with the platform's answer.
@@ -116,6 +161,12 @@ impl From<RequestFailure> for Failure {
     }
 }
 
+impl From<Unreadable> for Failure {
+    fn from(why: Unreadable) -> Self {
+        RequestFailure::Unreadable(why).into()
+    }
+}
+
 impl From<IdentityError> for Failure {
     fn from(error: IdentityError) -> Self {
         Self::Identity(error)
@@ -156,7 +207,7 @@ impl RequestFailure {
             Self::Method { .. } => Code::RequestMethod,
             Self::Expectation => Code::RequestExpectation,
             Self::TooLarge { .. } => Code::RequestTooLarge,
-            Self::Body => Code::RequestBody,
+            Self::Body | Self::Unreadable(_) => Code::RequestBody,
             Self::Timeout => Code::RequestTimeout,
         }
     }
@@ -174,6 +225,12 @@ impl RequestFailure {
             }
             (Self::Header { name, why }, Language::Zh) => {
                 format!("请求头 `{name}` 不被接受（{}）", why.to(language))
+            }
+            (Self::Unreadable(why), Language::En) => {
+                format!("{}: {}", self.code().title(language), why.why(language))
+            }
+            (Self::Unreadable(why), Language::Zh) => {
+                format!("{}（{}）", self.code().title(language), why.why(language))
             }
             (Self::TooLarge { limit }, Language::En) => {
                 format!("this route takes bodies of at most {limit} bytes")

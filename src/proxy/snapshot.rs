@@ -73,6 +73,8 @@ pub(crate) struct RequestBounds {
     pub(crate) requests: usize,
     /// A reply up to this size is masked whole before its first byte leaves, in bytes.
     pub(crate) whole_reply: usize,
+    /// The largest request body that is read before the decision, in bytes.
+    pub(crate) decision_body: u64,
 }
 
 /// What a plan was compiled from. Equal permits share one list of fields, so its address names it;

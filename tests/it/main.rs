@@ -14,6 +14,7 @@
 mod city;
 
 mod audit;
+mod bodies;
 mod conformance;
 mod corpus;
 mod demo;
