@@ -210,6 +210,8 @@ pub struct PolicyDirectory {
     pub directory: PathBuf,
     /// The zone in which its dates and hours are meant.
     pub zone: TimeZone,
+    /// A candidate directory that decides beside it and enforces nothing, if there is one.
+    pub shadow: Option<PathBuf>,
     /// When it takes effect.
     pub reload: ReloadTrigger,
     /// The key of keyed pseudonyms, at least 32 bytes; without it no masker may use them.

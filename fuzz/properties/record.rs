@@ -224,6 +224,7 @@ fn check_access(parts: &Parts) {
         released: &ids.released,
         policy: parts.text(9),
         config: parts.text(10),
+        shadow: None,
         outcome: parts.has(2).then_some(outcome),
     };
     let (line, record) = sealed(&access.encode());

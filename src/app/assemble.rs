@@ -23,7 +23,7 @@ use crate::policy::calendar::Calendar;
 use crate::policy::model::Model;
 use crate::policy::scope::Item;
 use crate::policy::{Policy, PolicyInput, csv};
-use crate::proxy::{Plans, RequestBounds, Route, RouteParameter, Routes, Snapshot};
+use crate::proxy::{Plans, RequestBounds, Route, RouteParameter, Routes, Shadow, Snapshot};
 use crate::quota::limiter::Limiter;
 use crate::snapshot::Vocabulary;
 use crate::snapshot::files::PolicyFiles;
@@ -239,6 +239,7 @@ pub(crate) fn assemble(
 ) -> (Option<Assembled>, Report) {
     let (policy, mut report) = load_policy(config.into(), &**clock);
     report.add_source(&config.source);
+    let candidate = candidate(config, &**clock, &mut report);
     let tokens = token_verifier(config, &mut report);
     let tls = server_tls(config, clock, &mut report);
     let upstreams = upstreams(config, clock, &mut report);
@@ -255,6 +256,7 @@ pub(crate) fn assemble(
     let registry = &vocabulary.catalog.registry;
     let departments: HashMap<_, _> =
         registry.departments.keys().map(|id| (id.clone(), metrics.department(id))).collect();
+    let shadow = candidate.map(|candidate| shadow(candidate, &vocabulary.catalog, metrics));
     let snapshot = Snapshot {
         revision: previous.map_or(1, |previous| previous.revision + 1),
         policy_digest: files.digest(),
@@ -264,6 +266,7 @@ pub(crate) fn assemble(
         identities: Identities::new(registry),
         catalog: vocabulary.catalog,
         policy,
+        shadow,
         limiter: Arc::new(limiter),
         tokens,
         challenge: challenge(config),
@@ -278,6 +281,34 @@ pub(crate) fn assemble(
         },
     };
     (Some(Assembled { snapshot, tls: tls.config, dates: tls.dates }), report)
+}
+
+/// Loads the candidate policy, if one is configured. Nothing that is wrong with it stops the live one.
+fn candidate(config: &Config, clock: &dyn Clock, report: &mut Report) -> Option<LoadedPolicy> {
+    let directory = config.policy.shadow.as_deref()?;
+    let (loaded, found) = load_policy(PolicyPlace { directory, ..config.into() }, clock);
+    report.merge(found.with_errors_as_warnings());
+    if loaded.is_none() {
+        let heading = at_section(config, "policy", "", String::new()).span;
+        let span = place_of(&config.source, &heading, "shadow");
+        let message =
+            format!("the candidate policy in {} does not load and is not evaluated", directory.display());
+        let help = "mend what is found in it; the policy that serves is not affected";
+        report.push(Diagnostic::warning("shadow-does-not-load", &config.source, span, message).help(help));
+    }
+    loaded
+}
+
+/// The candidate, with counters for the resources that requests can be for.
+fn shadow(candidate: LoadedPolicy, live: &Catalog, metrics: &Metrics) -> Shadow {
+    let LoadedPolicy { files, vocabulary, policy, .. } = candidate;
+    Shadow {
+        catalog: vocabulary.catalog,
+        policy,
+        digest: files.digest(),
+        digest_hex: files.digest().to_hex(),
+        metrics: live.resources.keys().map(|id| (id.clone(), metrics.shadow(id))).collect(),
+    }
 }
 
 /// `WWW-Authenticate` up to the error: whose tokens are taken, and where to learn more (RFC 9728,

@@ -17,7 +17,7 @@ use crate::kernel::id::{GrantId, ResourceId, SystemId};
 use crate::kernel::time::Timestamp;
 use crate::proxy::{Gate, Snapshot};
 use crate::quota::limiter::Past;
-use crate::telemetry::{Metrics, Reload};
+use crate::telemetry::{Metrics, Reload, ShadowState};
 use crate::tls::TlsDates;
 
 /// How often figures that change by themselves are shown anew.
@@ -90,6 +90,7 @@ impl Operator {
         Reloaded::Applied {
             revision: snapshot.revision,
             policy: snapshot.policy_digest_hex.clone(),
+            shadow: snapshot.shadow.as_ref().map(|shadow| shadow.digest_hex.clone()),
             warnings,
         }
     }
@@ -123,7 +124,8 @@ impl Operator {
             ..new.bounds
         };
         let watched = |config: &Config| {
-            (config.policy.reload == ReloadTrigger::Watch).then(|| config.policy.directory.clone())
+            let policy = &config.policy;
+            (policy.reload == ReloadTrigger::Watch).then(|| (policy.directory.clone(), policy.shadow.clone()))
         };
         let changed = [
             ("[listen]", old.listen != new.listen),
@@ -146,6 +148,17 @@ impl Operator {
         let metrics = &self.gate.metrics;
         let snapshot = self.gate.snapshot.load();
         metrics.show_digests(snapshot.policy_digest, snapshot.config_digest);
+        let is_configured = self.config().policy.shadow.is_some();
+        metrics.show_shadow(match &snapshot.shadow {
+            Some(shadow) => ShadowState::Loaded(shadow.digest),
+            None if is_configured => ShadowState::Broken,
+            None => ShadowState::Absent,
+        });
+        if is_configured && snapshot.shadow.is_none() {
+            tracing::warn!(
+                "the candidate policy does not load and is not evaluated; `pinegate check` says why"
+            );
+        }
         metrics.last_reload.set(seconds(self.gate.clock.now()));
         if let Some((_, at)) = &dates.certificate {
             metrics.show_expiry("server", seconds(*at));

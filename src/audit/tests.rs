@@ -61,6 +61,7 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
         released: &released,
         policy: &digest.to_hex(),
         config: &digest.to_hex(),
+        shadow: None,
         outcome: Some(Outcome {
             status: 200,
             bytes_in: 0,

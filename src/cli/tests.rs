@@ -688,6 +688,7 @@ fn logged(directory: &Path) -> String {
             released: &[],
             policy: "aa",
             config: "bb",
+            shadow: None,
             outcome: Some(outcome),
         };
         journal.submit(entry.encode()).unwrap();

@@ -456,6 +456,7 @@ impl<'d, 's> Reader<'d, 's> {
         let zone = table.required("zone", "the zone of dates and hours, such as `Asia/Shanghai`", |text| {
             TimeZone::get(text).map_err(|_| "an IANA time zone, such as `Asia/Shanghai`")
         });
+        let shadow = table.text("shadow").map(|text| self.resolve(text.value));
         let triggers = [("signal", ReloadTrigger::Signal), ("watch", ReloadTrigger::Watch)];
         let reload = word(&table, "reload", &triggers).unwrap_or(ReloadTrigger::Signal);
         let pseudonym_key =
@@ -468,6 +469,7 @@ impl<'d, 's> Reader<'d, 's> {
         Some(PolicyDirectory {
             directory: self.resolve(&directory?.value),
             zone: zone?.value,
+            shadow,
             reload,
             pseudonym_key,
         })

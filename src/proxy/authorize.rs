@@ -91,6 +91,11 @@ impl Check for Authorize {
         };
         let decision = exchange.snapshot.policy.decide(&query, exchange.draft.received);
         exchange.draft.note_decided(exchange.draft.started.elapsed());
+        if let Some(shadow) = &exchange.snapshot.shadow
+            && let Some(change) = shadow.compare(&query, &decision, exchange.draft.received)
+        {
+            Draft::note(&exchange.draft.shadow, change);
+        }
         match decision {
             Decision::Permit(permit) => {
                 let permit = Arc::new(permit);

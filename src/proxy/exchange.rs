@@ -20,6 +20,7 @@ use crate::identity::Peer;
 use crate::kernel::id::{GrantId, ParameterName, PurposeCode, RequestId, TokenId};
 use crate::kernel::time::Timestamp;
 use crate::mask::Summary;
+use crate::telemetry::ShadowChange;
 
 /// A request as it arrived, with the connection it came on and the snapshot that judges it.
 #[derive(Debug)]
@@ -95,6 +96,8 @@ pub(crate) struct Draft {
     pub(crate) permit: OnceLock<Arc<Permit>>,
     /// The deny lines that matched.
     pub(crate) denied_by: OnceLock<Vec<GrantId>>,
+    /// How the candidate policy would have decided otherwise.
+    pub(crate) shadow: OnceLock<ShadowChange>,
     /// Set once every limit has let the request through.
     pub(crate) admitted: OnceLock<()>,
     pub(crate) refusal: OnceLock<Code>,
@@ -127,6 +130,7 @@ impl Draft {
             recordable_in_body: OnceLock::new(),
             permit: OnceLock::new(),
             denied_by: OnceLock::new(),
+            shadow: OnceLock::new(),
             admitted: OnceLock::new(),
             refusal: OnceLock::new(),
             upload: OnceLock::new(),

@@ -22,7 +22,7 @@ use super::exchange::{Draft, PurposeOrigin};
 use super::failure::Failure;
 use super::problem::Code;
 use super::snapshot::Snapshot;
-use crate::audit::{Access, Entry, Kind, Outcome};
+use crate::audit::{Access, Entry, Kind, Outcome, Shadow};
 use crate::identity::Peer;
 use crate::journal::Journal;
 use crate::kernel::id::{Digest, FieldPath, ParameterName};
@@ -172,6 +172,11 @@ impl Circumstances {
             released: permit.map_or(&[], |permit| &permit.fields),
             policy: &snapshot.policy_digest_hex,
             config: &snapshot.config_digest_hex,
+            shadow: draft
+                .shadow
+                .get()
+                .zip(snapshot.shadow.as_ref())
+                .map(|(change, shadow)| Shadow { change: change.as_str(), policy: &shadow.digest_hex }),
             outcome: ending.map(|ending| counts.outcome(draft, ending)),
         }
         .encode()
