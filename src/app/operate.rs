@@ -54,7 +54,9 @@ impl Operator {
     ) -> Entry {
         let snapshot = self.gate.snapshot.load();
         let (policy, config) = (Some(&*snapshot.policy_digest_hex), Some(&*snapshot.config_digest_hex));
-        Lifecycle { at: self.gate.clock.now(), event, actor, detail, policy, config }.encode()
+        let mut detail = detail.to_vec();
+        detail.extend(snapshot.shadow.as_ref().map(|shadow| ("shadow", &*shadow.digest_hex)));
+        Lifecycle { at: self.gate.clock.now(), event, actor, detail: &detail, policy, config }.encode()
     }
 
     async fn rebuild(&self, actor: &str) -> Reloaded {

@@ -21,5 +21,6 @@ mod demo;
 mod happy;
 mod live;
 mod refusals;
+mod shadow;
 mod tidy;
 mod tls;

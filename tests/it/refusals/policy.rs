@@ -102,6 +102,7 @@ async fn each_clause_by_its_code() {
         eprintln!("{expected:?}");
         let (reply, record) = refuse(&city, call.english(), expected, Came::ToTheGate).await;
         let problem = reply.json();
+        eprintln!("PROBLEM {problem}");
         if let Some(clause) = clause {
             assert_eq!(problem["clause"], clause, "{problem}");
         }
