@@ -7,8 +7,9 @@
 use http::Method;
 
 use super::problem::{Code, Language, Particulars, Words, words};
-use crate::grant::{Denial, DenyReason};
+use crate::grant::{Clause, Denial, DenyReason};
 use crate::identity::{IdentityError, TokenError};
+use crate::kernel::id::GrantId;
 use crate::parameters::{BodyFault, MAX_VALUES};
 use crate::quota::{Bound, Exceeded};
 use crate::upstream::UpstreamError;
@@ -486,12 +487,40 @@ impl Denied {
         if self.denial.reason == DenyReason::ResourceUnknown {
             return Particulars::default();
         }
+        let (mut name, mut failing) = (clause(self.denial.reason), self.denial.detail.clone());
+        if self.denial.reason == DenyReason::NoGrant
+            && let Some((_, clause)) = self.failing()
+        {
+            // A grant for the resource is there; what it lacks is said better than by the resource.
+            (name, failing) = (Some(clause.name), vec![clause.requested.clone()]);
+        }
         Particulars {
-            clause: clause(self.denial.reason),
-            failing: self.denial.detail.clone(),
+            clause: name,
+            failing,
             nearest_grant: self.denial.nearest.as_ref().map(|near| near.grant.to_string()),
             contact: self.contact.clone(),
         }
+    }
+
+    /// What the caller's nearest own grant fails on. One that gives some of the fields fails on none by
+    /// itself, but on the fields as asked for.
+    fn failing(&self) -> Option<(&GrantId, &Clause)> {
+        let near = self.denial.nearest.as_ref()?;
+        let reason = self.denial.reason;
+        // That there is no grant is said where none covers the action, or where the token names others.
+        let is_it = |name| {
+            if reason == DenyReason::NoGrant {
+                matches!(name, "action" | "token")
+            } else {
+                clause(reason) == Some(name)
+            }
+        };
+        let broken = || near.clauses.iter().filter(|clause| !clause.holds);
+        let found = broken()
+            .find(|clause| is_it(clause.name))
+            .or_else(|| broken().next())
+            .or_else(|| near.clauses.iter().find(|clause| is_it(clause.name)));
+        Some((&near.grant, found?))
     }
 
     /// The failing clause with both values, as the caller's nearest own grant has it.
@@ -501,10 +530,7 @@ impl Denied {
             return title.to_owned();
         }
         let mut detail = title.to_owned();
-        let failing = self.denial.nearest.as_ref().and_then(|near| {
-            near.clauses.iter().find(|clause| !clause.holds).map(|clause| (&near.grant, clause))
-        });
-        if let Some((grant, clause)) = failing {
+        if let Some((grant, clause)) = self.failing() {
             let (name, granted, asked) = (clause.name, &clause.granted, &clause.requested);
             detail.push_str(&match language {
                 Language::En => format!("; grant {grant} has {name} `{granted}`, the request has `{asked}`"),
