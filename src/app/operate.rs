@@ -261,9 +261,23 @@ impl Observer for AuditMetrics {
     }
 }
 
-/// Problem codes of requests that no limit had counted when they were refused.
-const UNCOUNTED: [&str; 7] =
-    ["identity-", "token-", "purpose-m", "purpose-u", "rate-", "request-", "resource-"];
+/// Problem codes of requests that no limit had counted when they were refused, by their beginnings. What
+/// is wrong with a body is found after limits have counted the request.
+const UNCOUNTED: [&str; 13] = [
+    "identity-",
+    "token-",
+    "purpose-m",
+    "purpose-u",
+    "rate-",
+    "request-path",
+    "request-query",
+    "request-host",
+    "request-header",
+    "request-method",
+    "request-expectation",
+    "scope-malformed",
+    "resource-",
+];
 
 /// Counts again what the audit log has of today, so that a restart gives nobody a second quota.
 pub(super) fn restore_quotas(config: &Config, snapshot: &Snapshot, now: Timestamp) {
