@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
 use crate::catalog::Catalog;
-use crate::grant::{Decision, Denial, DenyReason, Query};
+use crate::grant::{Permit, Query};
 use crate::kernel::id::{Digest, ResourceId};
 use crate::kernel::time::Timestamp;
 use crate::policy::Policy;
@@ -33,14 +33,19 @@ pub(crate) struct Shadow {
 
 impl Shadow {
     /// How the candidate differs from the `live` decision on `query`, counted; `None` if it does not.
-    pub(crate) fn compare(&self, query: &Query<'_>, live: &Decision, now: Timestamp) -> Option<ShadowChange> {
+    pub(crate) fn compare(
+        &self,
+        query: &Query<'_>,
+        live: Option<&Permit>,
+        now: Timestamp,
+    ) -> Option<ShadowChange> {
         // To decide is total. If it were not, the request of a caller would still be none of it.
-        let decided = std::panic::catch_unwind(AssertUnwindSafe(|| self.decide(query, now)));
+        let decided = std::panic::catch_unwind(AssertUnwindSafe(|| self.permit(query, now)));
         let candidate = decided.unwrap_or_else(|_panic| {
             tracing::error!(resource = %query.resource, "the candidate policy made the gate panic; it counts as a refusal");
-            refusal()
+            None
         });
-        let found = match change(live, &candidate) {
+        let found = match change(live, candidate.as_ref()) {
             None => ShadowChange::None,
             Some(Change::Allowed) => ShadowChange::Allowed,
             Some(Change::Refused) => ShadowChange::Refused,
@@ -54,16 +59,9 @@ impl Shadow {
 
     /// As the gate would under the candidate: for a system that is registered there and enabled, by the
     /// department that it has there, and a purpose that is registered there.
-    fn decide(&self, query: &Query<'_>, now: Timestamp) -> Decision {
+    fn permit(&self, query: &Query<'_>, now: Timestamp) -> Option<Permit> {
         let system = self.catalog.registry.systems.get(query.system).filter(|system| system.enabled);
-        let Some(system) = system.filter(|_| self.catalog.purposes.contains_key(query.purpose)) else {
-            return refusal();
-        };
-        self.policy.decide(&Query { department: &system.department, ..query.clone() }, now)
+        let system = system.filter(|_| self.catalog.purposes.contains_key(query.purpose))?;
+        self.policy.permit(&Query { department: &system.department, ..query.clone() }, now).ok()
     }
-}
-
-fn refusal() -> Decision {
-    let (detail, denied_by) = (Vec::new(), Vec::new());
-    Decision::Denial(Denial { reason: DenyReason::EvaluationFailed, detail, denied_by, nearest: None })
 }
