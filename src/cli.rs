@@ -17,7 +17,9 @@ mod run;
 mod screen;
 mod source;
 mod table;
+mod test;
 mod token;
+mod verdict;
 mod when;
 
 use std::process::ExitCode;
@@ -58,6 +60,7 @@ Examples:
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
   pinegate explain --help              why is this request refused?
+  pinegate test                        does the policy decide what its tests say?
 "
     };
 }
@@ -87,6 +90,7 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
+    Test(test::TestArgs),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
@@ -141,6 +145,7 @@ fn dispatch(
         Command::Run(args) => run::run(args, clock, screen),
         Command::Check(args) => check::run(args, clock, screen),
         Command::Explain(args) => explain::run(args, &**clock, screen),
+        Command::Test(args) => test::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, screen),
         Command::Token(args) => token::run(args, &**clock, screen),

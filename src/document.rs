@@ -406,6 +406,39 @@ impl<'d, 's> Table<'d, 's> {
         named
     }
 
+    /// The entries of a table whose keys are names of the user's choosing, each a text or a list of
+    /// texts.
+    #[must_use]
+    pub fn named_texts_or_lists(&self, key: &'static str) -> Vec<(At<&'d str>, Vec<At<&'d str>>)> {
+        let Some(table) = self.table(key) else { return Vec::new() };
+        let mut named = Vec::new();
+        for (name, value) in table.entries {
+            let wrong = |value| {
+                let expected = "a text in quotes, or a list of texts";
+                table.wrong_type(name.get_ref(), value, expected);
+            };
+            let mut texts = Vec::new();
+            match (value.get_ref().as_str(), value.get_ref().as_array()) {
+                (Some(text), _) => texts.push(At { value: text, span: value.span() }),
+                (None, Some(list)) => {
+                    for item in list.iter() {
+                        match item.get_ref().as_str() {
+                            Some(text) => texts.push(At { value: text, span: item.span() }),
+                            None => wrong(item),
+                        }
+                    }
+                }
+                (None, None) => {
+                    wrong(value);
+                    continue;
+                }
+            }
+            named.push((At { value: name.get_ref().as_ref(), span: name.span() }, texts));
+        }
+        named.sort_by_key(|(name, _)| name.span.start);
+        named
+    }
+
     /// Every key not asked for before, with its value as text: a text, a whole number, or a list of
     /// these joined by `,`. For tables whose further keys are checked by whoever knows them. All of
     /// them count as asked.

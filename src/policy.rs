@@ -23,6 +23,7 @@ pub mod window;
 
 mod decide;
 mod explain;
+mod hidden;
 mod listing;
 mod load;
 mod release;

@@ -48,6 +48,18 @@ pub(crate) enum CommandError {
         /// Which of them.
         what: String,
     },
+    /// The policy tests do not load; the findings have been shown.
+    #[error("the policy tests do not load")]
+    TestsDoNotLoad,
+    /// A file cannot be written.
+    #[error("`{}` cannot be written", path.display())]
+    Unwritable {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// An argument names something that is not there.
     #[error("`{given}` is not {what}")]
     Unknown {
@@ -99,7 +111,7 @@ impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Unknown { .. } => Exit::Usage,
-            Self::DoesNotLoad { .. } => Exit::Configuration,
+            Self::DoesNotLoad { .. } | Self::TestsDoNotLoad => Exit::Configuration,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Unreadable { .. }
             | Self::Unfit { .. }
@@ -107,9 +119,12 @@ impl CommandError {
             | Self::Pki(_)
             | Self::Log(_)
             | Self::Mint(_) => Exit::Refused,
-            Self::Output(_) | Self::Run(_) | Self::Metrics(_) | Self::Answer { .. } | Self::Runtime(_) => {
-                Exit::Internal
-            }
+            Self::Output(_)
+            | Self::Unwritable { .. }
+            | Self::Run(_)
+            | Self::Metrics(_)
+            | Self::Answer { .. }
+            | Self::Runtime(_) => Exit::Internal,
         }
     }
 
@@ -117,6 +132,7 @@ impl CommandError {
     pub(crate) fn help(&self) -> Option<String> {
         let help = match self {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
+            Self::TestsDoNotLoad => "mend the findings above, and run the tests again",
             Self::Unknown { help, .. } => return Some(help.clone()),
             Self::Pki(PkiError::Exists { .. }) => {
                 "add `--overwrite` to replace it, or choose another `--dir`"
@@ -134,6 +150,7 @@ impl CommandError {
             Self::Answer { .. } => "is another version running, or another program listening there?",
             Self::Output(_)
             | Self::Unreadable { .. }
+            | Self::Unwritable { .. }
             | Self::Unfit { .. }
             | Self::Certificate { .. }
             | Self::Pki(_)
