@@ -10,6 +10,7 @@ mod check;
 mod explain;
 mod failure;
 mod findings;
+mod fmt;
 mod logs;
 mod pki;
 mod reload;
@@ -57,6 +58,7 @@ macro_rules! examples {
 Examples:
   pinegate demo                        everything on one machine, with invented data
   pinegate check                       is what I edited right?
+  pinegate fmt                         repair what a spreadsheet did to it
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
   pinegate explain --help              why is this request refused?
@@ -91,6 +93,7 @@ enum Command {
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Test(test::TestArgs),
+    Fmt(fmt::FmtArgs),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
@@ -146,6 +149,7 @@ fn dispatch(
         Command::Check(args) => check::run(args, clock, screen),
         Command::Explain(args) => explain::run(args, &**clock, screen),
         Command::Test(args) => test::run(args, &**clock, screen),
+        Command::Fmt(args) => fmt::run(args, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, screen),
         Command::Token(args) => token::run(args, &**clock, screen),

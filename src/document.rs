@@ -30,6 +30,21 @@ impl<T> At<T> {
     }
 }
 
+/// Whether `text` is TOML at all, whatever it says.
+#[must_use]
+pub fn is_toml(text: &str) -> bool {
+    text.parse::<toml::Table>().is_ok()
+}
+
+/// Whether two texts are TOML and say the same: the same values under the same keys.
+#[must_use]
+pub fn says_the_same(one: &str, other: &str) -> bool {
+    match (one.parse::<toml::Table>(), other.parse::<toml::Table>()) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
 /// One TOML file being read.
 #[derive(Debug)]
 pub struct Document<'s> {

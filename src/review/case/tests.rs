@@ -46,8 +46,8 @@ fn denial() -> Decision {
 }
 
 /// The comparisons that do not hold.
-fn wrong(expected: Expected, decision: &Decision) -> Vec<String> {
-    let compared = compare(&expected, decision, Some("grant-denied"));
+fn wrong(expected: &Expected, decision: &Decision) -> Vec<String> {
+    let compared = compare(expected, decision, Some("grant-denied"));
     let wrong = compared.iter().filter(|comparison| !comparison.holds);
     wrong
         .map(|Comparison { key, expected, actual, difference, .. }| {
@@ -66,10 +66,10 @@ fn a_permit_is_compared_key_by_key() {
         rows: Some(10),
         rows_per_day: None,
     };
-    assert_eq!(wrong(Expected::Allow(right.clone()), &permit()), [""; 0]);
-    assert_eq!(wrong(Expected::Allow(ExpectedPermit::default()), &permit()), [""; 0]);
+    assert_eq!(wrong(&Expected::Allow(right.clone()), &permit()), [""; 0]);
+    assert_eq!(wrong(&Expected::Allow(ExpectedPermit::default()), &permit()), [""; 0]);
     let check = |expected: ExpectedPermit, message: &str| {
-        assert_eq!(wrong(Expected::Allow(expected), &permit()), [message]);
+        assert_eq!(wrong(&Expected::Allow(expected), &permit()), [message]);
     };
     let with = |change: fn(&mut ExpectedPermit)| {
         let mut expected = right.clone();
@@ -93,10 +93,10 @@ fn a_permit_is_compared_key_by_key() {
 #[test]
 fn a_refusal_is_compared_key_by_key() {
     let expected = |code, denied_by| Expected::Deny(ExpectedDenial { code, denied_by });
-    assert_eq!(wrong(expected(None, None), &denial()), [""; 0]);
-    assert_eq!(wrong(expected(Some("grant-denied"), Some(ids("D-1"))), &denial()), [""; 0]);
+    assert_eq!(wrong(&expected(None, None), &denial()), [""; 0]);
+    assert_eq!(wrong(&expected(Some("grant-denied"), Some(ids("D-1"))), &denial()), [""; 0]);
     assert_eq!(
-        wrong(expected(Some("grant-none"), Some(ids("D-2"))), &denial()),
+        wrong(&expected(Some("grant-none"), Some(ids("D-2"))), &denial()),
         ["code: grant-none <> grant-denied ()", "denied_by: D-2 <> D-1 (missing: D-2; unexpected: D-1)"]
     );
 }
@@ -104,11 +104,11 @@ fn a_refusal_is_compared_key_by_key() {
 #[test]
 fn another_verdict_ends_the_comparison() {
     assert_eq!(
-        wrong(Expected::Allow(ExpectedPermit { rows: Some(1), ..ExpectedPermit::default() }), &denial()),
+        wrong(&Expected::Allow(ExpectedPermit { rows: Some(1), ..ExpectedPermit::default() }), &denial()),
         ["expect: allow <> deny with grant-denied ()"]
     );
     assert_eq!(
-        wrong(Expected::Deny(ExpectedDenial::default()), &permit()),
+        wrong(&Expected::Deny(ExpectedDenial::default()), &permit()),
         ["expect: deny <> allow by A-1, A-2 ()"]
     );
 }
