@@ -43,6 +43,12 @@ fn it_provokes_no_finding_but_the_intended() {
 }
 
 #[test]
+fn it_is_formatted() {
+    let ran = pinegate(&["fmt", "--policies", POLICIES, "--check"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+}
+
+#[test]
 fn its_tests_pass_and_exercise_every_line() {
     let report = report(&["test", "--policies", POLICIES, "--min-coverage", "100", "--json"]);
     assert_eq!(report["ok"], true);
