@@ -101,8 +101,8 @@ pub(super) fn run(args: &FmtArgs, screen: &mut Screen<'_>) -> Result<Exit, Comma
         report.merge(formatted.left);
         outcomes.push(Outcome { path, changed, repairs: formatted.repairs, diff });
     }
-    let any_changed = outcomes.iter().any(|outcome| outcome.changed);
-    let ok = !report.has_errors() && !(args.check && any_changed);
+    let would_change = args.check && outcomes.iter().any(|outcome| outcome.changed);
+    let ok = !report.has_errors() && !would_change;
     if args.json {
         json(args, ok, &outcomes, &report, screen)?;
     } else {

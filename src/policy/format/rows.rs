@@ -90,7 +90,7 @@ fn line(original: &str, number: usize, repairs: &mut Repairs) -> Line {
     }
     let mut wider = Repairs::default();
     if let Some((section, cells)) = read(columns, number, &mut wider) {
-        repairs.take(wider);
+        repairs.take(&wider);
         repairs.add(Repair::EmptyColumns, number);
         return Line::Row(section, cells);
     }
@@ -100,8 +100,11 @@ fn line(original: &str, number: usize, repairs: &mut Repairs) -> Line {
         let line = if inner.starts_with('"') { None } else { Some(line(&inner, number, &mut within)) };
         let is_comment = inner.trim_start().starts_with(['#', '＃']);
         if let Some(line) = line.filter(|line| is_comment || matches!(line, Line::Row(..))) {
-            repairs.take(within);
+            repairs.take(&within);
             repairs.add(Repair::QuotedLine, number);
+            if columns.len() < unmarked.trim_end().len() {
+                repairs.add(Repair::EmptyColumns, number);
+            }
             return line;
         }
     }
@@ -294,7 +297,7 @@ fn separated(original: &str, separator: char, number: usize, repairs: &mut Repai
         Some((section, cells)) => {
             // The quotes are those put here.
             within.0.remove(&Repair::Quotes);
-            repairs.take(within);
+            repairs.take(&within);
             repairs.add(Repair::Separators, number);
             Line::Row(section, cells)
         }
@@ -303,7 +306,7 @@ fn separated(original: &str, separator: char, number: usize, repairs: &mut Repai
 }
 
 impl Repairs {
-    fn take(&mut self, other: Self) {
+    fn take(&mut self, other: &Self) {
         for (repair, places) in other.iter() {
             self.add(repair, places.first);
         }

@@ -60,7 +60,6 @@ fn what_excel_saves_is_repaired() {
             "quotes",
             "effect",
             "dates",
-            "layout",
             "final-newline"
         ]
     );

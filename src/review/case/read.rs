@@ -80,6 +80,16 @@ impl Fields {
     }
 }
 
+/// The keys that a case cannot do without.
+const NEEDED: [(&str, &str); 6] = [
+    ("system", "who asks, such as `\"sys:minzheng-aid\"`"),
+    ("resource", "what for, such as `\"population.resident\"`"),
+    ("action", "what to do with it, such as `\"query\"`"),
+    ("purpose", "why, such as `\"social-aid.review\"`"),
+    ("at", "when, such as `\"2026-06-01T09:30\"`"),
+    ("expect", "`\"allow\"` or `\"deny\"`"),
+];
+
 type List<T> = Option<Vec<At<T>>>;
 
 /// A time as it is written, and the instant it means.
@@ -92,6 +102,8 @@ struct Moment {
 /// The keys that one table gives.
 #[derive(Debug, Clone, Default)]
 struct Keys {
+    /// The needed keys that are there, right or wrong.
+    given: BTreeSet<&'static str>,
     system: Option<At<SystemId>>,
     resource: Option<At<ResourceId>>,
     action: Option<At<Action>>,
@@ -116,6 +128,7 @@ impl Keys {
         let grants = |key| table.has(key).then(|| table.parsed_list(key, GrantId::parse));
         let fields = |key| table.has(key).then(|| table.parsed_list(key, Fields::parse));
         Self {
+            given: NEEDED.into_iter().map(|(key, _)| key).filter(|key| table.has(key)).collect(),
             system: table.parsed("system", SystemId::parse),
             resource: table.parsed("resource", ResourceId::parse),
             action: table.parsed("action", Action::parse),
@@ -146,6 +159,7 @@ impl Keys {
         let base = base.clone();
         let expected = expected.clone();
         Self {
+            given: self.given.into_iter().chain(base.given).collect(),
             system: self.system.or(base.system),
             resource: self.resource.or(base.resource),
             action: self.action.or(base.action),
@@ -304,20 +318,9 @@ impl Reader<'_, '_> {
 
     /// The case that `keys` of `table` come to, unless something is wrong with it.
     fn case(&self, table: &Table<'_, '_>, name: String, keys: &Keys) -> Option<Case> {
-        let needed = [
-            (keys.system.is_some(), "system", "who asks, such as `\"sys:minzheng-aid\"`"),
-            (keys.resource.is_some(), "resource", "what for, such as `\"population.resident\"`"),
-            (keys.action.is_some(), "action", "what to do with it, such as `\"query\"`"),
-            (keys.purpose.is_some(), "purpose", "why, such as `\"social-aid.review\"`"),
-            (keys.at.is_some(), "at", "when, such as `\"2026-06-01T09:30\"`"),
-            (keys.verdict.is_some(), "expect", "`\"allow\"` or `\"deny\"`"),
-        ];
         // One that is there and wrong is reported already.
-        let missing = |has: bool, key: &'static str| !has && !table.has(key);
-        for (has, key, expected) in needed {
-            if missing(has, key) {
-                table.missing(key, &format!("{expected}, here or in `[defaults]`"));
-            }
+        for (key, expected) in NEEDED.into_iter().filter(|(key, _)| !keys.given.contains(key)) {
+            table.missing(key, &format!("{expected}, here or in `[defaults]`"));
         }
         let resource = self.request_names(keys);
         let at = keys.at.clone()?.value;
