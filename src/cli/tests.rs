@@ -1,3 +1,4 @@
+mod example;
 mod formatting;
 mod policy_tests;
 
@@ -47,7 +48,9 @@ fn policies(directory: &Path) -> PathBuf {
     fs::create_dir(&to).unwrap();
     for entry in fs::read_dir(POLICIES).unwrap() {
         let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
     }
     to
 }
@@ -176,17 +179,6 @@ fn wrong_command_lines_exit_2() {
             Arguments::try_parse_from(std::iter::once("pinegate").chain(line.split(' '))).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}");
     }
-}
-
-#[test]
-fn the_example_policies_have_no_errors() {
-    let ran = pinegate(&["check", "--policies", POLICIES, "--json"]);
-    assert_eq!(ran.exit, 0, "{ran:?}");
-    let report = json(&ran);
-    assert_eq!((&report["ok"], &report["errors"]), (&true.into(), &0.into()));
-    assert_eq!(report["policy"]["resources"], 5);
-    assert_eq!(report["policy"]["engine"], "native");
-    assert_eq!(report["policy"]["digest"].as_str().unwrap().len(), 64);
 }
 
 /// A policy directory with mistakes in its grants alone, where words can be resolved.
