@@ -26,11 +26,11 @@ mod explain;
 mod listing;
 mod load;
 mod release;
-mod roles;
+pub(crate) mod roles;
 mod schedule;
-mod schema;
+pub(crate) mod schema;
 mod table;
-mod vocabulary;
+pub(crate) mod vocabulary;
 
 pub use explain::{Explanation, Held, MAX_SHOWN};
 pub use listing::GrantSummary;
@@ -69,6 +69,11 @@ impl Policy {
     #[must_use]
     pub fn grant(&self, id: &GrantId) -> Option<&Grant> {
         self.grants.get(*self.by_id.get(id)?)
+    }
+
+    /// The catalogue it speaks of, by number: for tools that look at a whole policy.
+    pub(crate) fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
     }
 
     /// The local clock and calendar it reads windows by.

@@ -195,7 +195,7 @@ pub(crate) struct Selection {
     /// The fields it has.
     pub(crate) fields: FieldSet,
     /// The treatments it names, in order, and for which fields.
-    treatments: Vec<(FieldSet, Treatment)>,
+    pub(crate) treatments: Vec<(FieldSet, Treatment)>,
     /// Whether it says `*`, which holds even on a resource without fields.
     pub(crate) whole: bool,
     /// What leaves when it holds alone and nothing narrower is asked for.
