@@ -339,3 +339,6 @@ pub(super) fn summarise(checked: &Checked<'_>, screen: &mut Screen<'_>) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

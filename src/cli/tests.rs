@@ -160,6 +160,11 @@ fn wrong_command_lines_exit_2() {
         "check --polices x",
         "check --policies a --config b",
         "check --zone Asia/Shanghai",
+        "check --deny wide-grants",
+        "check --why warnings",
+        "check --json --sarif",
+        "check --lints --policies x",
+        "check --at soon",
         "explain --system minzheng --resource a.b --purpose c.d",
         "explain --system sys:a --resource a.b --purpose c.d --at tomorrow",
         "explain --system sys:a --resource a.b --purpose c.d --param area",
@@ -239,7 +244,7 @@ fn findings_for_machines() {
     assert_eq!(report["ok"], false);
     assert!(report.get("policy").is_none(), "a policy that does not load has no digest");
     let findings = report["findings"].as_array().unwrap();
-    let counted = report["errors"].as_u64().unwrap() + report["warnings"].as_u64().unwrap();
+    let counted: u64 = ["errors", "warnings", "notes"].iter().map(|it| report[*it].as_u64().unwrap()).sum();
     assert_eq!(u64::try_from(findings.len()), Ok(counted));
     let first = findings.iter().find(|finding| finding["code"] == "unknown-system").unwrap();
     assert_eq!((&first["line"], &first["column"], &first["end_column"]), (&8.into(), &18.into(), &35.into()));
@@ -269,6 +274,105 @@ fn a_pseudonym_without_a_key_is_found_before_the_first_request() {
     fs::write(directory.path().join("config/pseudonym.key"), [7; 32]).unwrap();
     edit(Path::new(&config), "zone =", "pseudonym_key = \"pseudonym.key\"\nzone =");
     assert_eq!(pinegate(&["check", "--config", &config]).exit, 0);
+}
+
+/// The codes and severities of what `check` finds in the example policies.
+fn levelled(flags: &[&str]) -> (u8, Vec<String>) {
+    let ran = pinegate(&[&["check", "--policies", POLICIES, "--json"], flags].concat());
+    let report = json(&ran);
+    let finding = |it: &serde_json::Value| {
+        format!("{} {}", it["severity"].as_str().unwrap(), it["code"].as_str().unwrap())
+    };
+    (ran.exit, report["findings"].as_array().unwrap().iter().map(finding).collect())
+}
+
+#[test]
+fn lints_are_denied_and_allowed_in_the_order_of_the_flags() {
+    let (exit, found) = levelled(&["-A", "all", "-W", "grant-expired"]);
+    assert_eq!((exit, found), (0, vec!["warning grant-expired".to_owned()]));
+    let (exit, found) = levelled(&["-A", "all", "--deny=grant-expired"]);
+    assert_eq!((exit, found), (1, vec!["error grant-expired".to_owned()]));
+    let (exit, found) = levelled(&["-D", "warnings", "-A", "all"]);
+    assert_eq!((exit, found), (0, vec![]));
+    let (exit, found) = levelled(&["-D", "all", "-A", "grant-expired"]);
+    assert!(found.iter().all(|it| it.starts_with("error ")) && !found.is_empty(), "{found:?}");
+    assert_eq!((exit, found.contains(&"error grant-expired".to_owned())), (1, false));
+}
+
+#[test]
+fn the_policy_is_checked_as_of_another_time() {
+    let line = ["check", "--policies", POLICIES, "--json", "-A", "all", "-W", "grant-expires-soon", "--at"];
+    let soon = |at: &str| json(&pinegate(&[line.as_slice(), &[at]].concat()))["warnings"].as_u64().unwrap();
+    assert_eq!(soon("2026-12-20"), 1, "WT-2026-0004 ends with the year");
+    assert_eq!(soon("2025-06-01T00:00:00Z"), 0);
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    let ran = pinegate(&["check", "--config", &config, "--at", "2100-01-01", "--json"]);
+    let report = json(&ran);
+    let expired = report["findings"].as_array().unwrap().iter().any(|it| it["severity"] == "error");
+    assert_eq!((ran.exit, expired), (1, true), "the certificate of the gate has ended");
+}
+
+#[test]
+fn lints_are_listed_and_taught() {
+    let ran = pinegate(&["check", "--lints", "-D", "never-matches"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ran.out);
+    let ran = pinegate(&["check", "--why", "shadowed-grant"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ran.out);
+    let lint = json(&pinegate(&["check", "--why", "wide-grant", "--json", "-A", "all"]));
+    assert_eq!((&lint["level"], &lint["default_level"]), (&"allow".into(), &"warn".into()));
+    let lints = json(&pinegate(&["check", "--lints", "--json"]));
+    assert_eq!(lints["lints"].as_array().unwrap().len(), crate::review::lint::known::ALL.len());
+}
+
+#[test]
+fn findings_as_sarif() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies = broken_grants(directory.path());
+    for (line, exit) in [
+        (vec!["check", "--policies", POLICIES, "--sarif", "-W", "all"], 0),
+        (vec!["check", "--policies", policies.to_str().unwrap(), "--sarif"], 1),
+    ] {
+        let ran = pinegate(&line);
+        assert_eq!((ran.exit, &ran.out), (exit, &pinegate(&line).out));
+        let log = json(&ran);
+        assert_eq!((&log["version"], log["runs"].as_array().unwrap().len()), (&"2.1.0".into(), 1));
+        let run = &log["runs"][0];
+        let driver = &run["tool"]["driver"];
+        assert_eq!(
+            (&driver["name"], &driver["version"]),
+            (&"pinegate".into(), &env!("CARGO_PKG_VERSION").into())
+        );
+        let rules = driver["rules"].as_array().unwrap();
+        for lint in crate::review::lint::known::ALL {
+            let rule = rules.iter().find(|rule| rule["id"] == lint.name).unwrap();
+            assert_eq!(rule["shortDescription"]["text"], lint.meaning);
+            assert_eq!(rule["helpUri"], format!("urn:pinegate:lint:{}", lint.name));
+            assert!(
+                ["none", "note", "warning"]
+                    .contains(&rule["defaultConfiguration"]["level"].as_str().unwrap())
+            );
+        }
+        let results = run["results"].as_array().unwrap();
+        assert!(!results.is_empty());
+        for result in results {
+            let rule = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+            assert_eq!(rules[rule]["id"], result["ruleId"]);
+            assert!(["note", "warning", "error"].contains(&result["level"].as_str().unwrap()));
+            assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+            let place = &result["locations"][0]["physicalLocation"];
+            let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+            assert!(uri.starts_with("file:///") && uri.ends_with(".csv") || uri.ends_with(".toml"), "{uri}");
+            let region = &place["region"];
+            let number = |name: &str| region[name].as_u64().unwrap();
+            assert!(number("startLine") >= 1 && number("startColumn") >= 1);
+            assert!((number("startLine"), number("startColumn")) <= (number("endLine"), number("endColumn")));
+        }
+        let errors = results.iter().filter(|result| result["level"] == "error").count();
+        assert_eq!(errors > 0, exit == 1);
+    }
 }
 
 /// Digests as `…`, so that they may change with the examples.

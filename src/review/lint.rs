@@ -149,4 +149,6 @@ fn first_of<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    mod sound;
+}
