@@ -276,37 +276,68 @@ fn a_pseudonym_without_a_key_is_found_before_the_first_request() {
     assert_eq!(pinegate(&["check", "--config", &config]).exit, 0);
 }
 
-/// The codes and severities of what `check` finds in the example policies.
-fn levelled(flags: &[&str]) -> (u8, Vec<String>) {
-    let ran = pinegate(&[&["check", "--policies", POLICIES, "--json"], flags].concat());
-    let report = json(&ran);
-    let finding = |it: &serde_json::Value| {
-        format!("{} {}", it["severity"].as_str().unwrap(), it["code"].as_str().unwrap())
-    };
-    (ran.exit, report["findings"].as_array().unwrap().iter().map(finding).collect())
+/// A copy of the example policies with a grant that has ended, and one that ends with 2026.
+fn ending_policies(directory: &Path) -> PathBuf {
+    let policies = policies(directory);
+    let grants = policies.join("grants.csv");
+    let mut text = fs::read_to_string(&grants).unwrap();
+    for (id, window) in [("END-1", "../2020-12-31"), ("END-2", "../2026-12-31")] {
+        let line = format!(
+            "p, {id}, sys:minzheng-aid, population.resident, query, social-aid.*, email, {window}, allow\n"
+        );
+        text.push_str(&line);
+    }
+    fs::write(grants, text).unwrap();
+    policies
 }
 
 #[test]
 fn lints_are_denied_and_allowed_in_the_order_of_the_flags() {
-    let (exit, found) = levelled(&["-A", "all", "-W", "grant-expired"]);
-    assert_eq!((exit, found), (0, vec!["warning grant-expired".to_owned()]));
-    let (exit, found) = levelled(&["-A", "all", "--deny=grant-expired"]);
-    assert_eq!((exit, found), (1, vec!["error grant-expired".to_owned()]));
-    let (exit, found) = levelled(&["-D", "warnings", "-A", "all"]);
-    assert_eq!((exit, found), (0, vec![]));
-    let (exit, found) = levelled(&["-D", "all", "-A", "grant-expired"]);
-    assert!(found.iter().all(|it| it.starts_with("error ")) && !found.is_empty(), "{found:?}");
-    assert_eq!((exit, found.contains(&"error grant-expired".to_owned())), (1, false));
+    let directory = tempfile::tempdir().unwrap();
+    let policies = ending_policies(directory.path());
+    for (flags, exit, expired) in [
+        (&["-D", "warnings"][..], 1, Some("error")),
+        (&["-A", "all", "-W", "grant-expired"], 0, Some("warning")),
+        (&["-A", "all", "--deny=grant-expired"], 1, Some("error")),
+        (&["-D", "warnings", "-A", "all"], 0, None),
+        (&["-D", "all", "-A", "grant-expired"], 1, None),
+        (&["-A", "all", "-W", "grant-expired", "-D", "warnings"], 1, Some("error")),
+        (&["--deny", "warnings", "--warn", "all"], 0, Some("warning")),
+    ] {
+        let ran = pinegate(&[&["check", "--policies", policies.to_str().unwrap(), "--json"], flags].concat());
+        let report = json(&ran);
+        let mut findings = report["findings"].as_array().unwrap().iter();
+        let found = findings.find(|it| it["code"] == "grant-expired");
+        assert_eq!(
+            (ran.exit, found.map(|it| it["severity"].as_str().unwrap())),
+            (exit, expired),
+            "{flags:?}"
+        );
+        assert!(found.is_none_or(|it| it["default_level"] == "warn"));
+    }
 }
 
 #[test]
 fn the_policy_is_checked_as_of_another_time() {
-    let line = ["check", "--policies", POLICIES, "--json", "-A", "all", "-W", "grant-expires-soon", "--at"];
-    let soon = |at: &str| json(&pinegate(&[line.as_slice(), &[at]].concat()))["warnings"].as_u64().unwrap();
-    assert_eq!(soon("2026-12-20"), 1, "WT-2026-0004 ends with the year");
-    assert_eq!(soon("2025-06-01T00:00:00Z"), 0);
     let directory = tempfile::tempdir().unwrap();
     let config = city(directory.path());
+    let policies = tempfile::tempdir().unwrap();
+    let policies = ending_policies(policies.path());
+    let line = ["check", "--policies", policies.to_str().unwrap(), "--json", "--at"];
+    let ends_soon = |at: &str| {
+        let report = json(&pinegate(&[line.as_slice(), &[at]].concat()));
+        let mut findings = report["findings"].as_array().unwrap().iter();
+        findings
+            .any(|it| it["code"] == "grant-expires-soon" && it["message"].as_str().unwrap().contains("END-2"))
+    };
+    for (at, soon) in [
+        ("2026-12-01T23:59:59.999", false),
+        ("2026-12-02", true),
+        ("2026-12-31T23:59:59.999+08:00", true),
+        ("2027-01-01T00:00:00+08:00", false),
+    ] {
+        assert_eq!(ends_soon(at), soon, "{at}");
+    }
     let ran = pinegate(&["check", "--config", &config, "--at", "2100-01-01", "--json"]);
     let report = json(&ran);
     let expired = report["findings"].as_array().unwrap().iter().any(|it| it["severity"] == "error");
@@ -364,7 +395,10 @@ fn findings_as_sarif() {
             assert!(!result["message"]["text"].as_str().unwrap().is_empty());
             let place = &result["locations"][0]["physicalLocation"];
             let uri = place["artifactLocation"]["uri"].as_str().unwrap();
-            assert!(uri.starts_with("file:///") && uri.ends_with(".csv") || uri.ends_with(".toml"), "{uri}");
+            assert!(
+                uri.starts_with("file:///") && (uri.ends_with(".csv") || uri.ends_with(".toml")),
+                "{uri}"
+            );
             let region = &place["region"];
             let number = |name: &str| region[name].as_u64().unwrap();
             assert!(number("startLine") >= 1 && number("startColumn") >= 1);

@@ -523,3 +523,34 @@ fn lines_that_all_meet_end_the_comparison() {
     let lines: String = (0..3_000).map(line).collect();
     assert_eq!(found(&[(G, "", &lines)]), ["compared-in-part grants.csv:1:1"]);
 }
+
+/// The part of `docs/lints.md` that is the table of lints, and its beginning.
+fn documented() -> (&'static str, String) {
+    const HEADING: &str = "## All lints\n";
+    let mut text = format!("{HEADING}\n| lint | level | looked for | says |\n|---|---|---|---|\n");
+    for lint in ALL {
+        let Lint { name, default, stage, meaning, .. } = lint;
+        let row =
+            format!("| [`{name}`](#{name}) | {} | {} | {meaning} |\n", default.as_str(), stage.as_str());
+        text.push_str(&row);
+    }
+    for lint in ALL {
+        let Lint { name, why, example, mend, .. } = lint;
+        let meaning = format!("{}{}", lint.meaning[..1].to_uppercase(), &lint.meaning[1..]);
+        text.push_str(&format!("\n### {name}\n\n{meaning}. {why}\n\n```\n{example}\n```\n\n{mend}\n"));
+    }
+    (HEADING, text)
+}
+
+#[test]
+fn the_documentation_has_every_lint() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/lints.md");
+    let file = std::fs::read_to_string(path).unwrap();
+    let (heading, table) = documented();
+    let prose = file.split(heading).next().unwrap();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, format!("{prose}{table}")).unwrap();
+        return;
+    }
+    assert_eq!(file.strip_prefix(prose).unwrap(), table, "run with UPDATE=1 if the table of lints changed");
+}

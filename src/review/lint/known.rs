@@ -316,7 +316,7 @@ g2, population.resident, theme:subjects   # and no `p` line about theme:subjects
     why "Lines are compared with those that share a subject and a resource with them, up to a bound for all together; \
 `shadowed-grant`, `overruled-grant` and `idle-deny` may be missing for the lines after it."
     example "\
-more than ten thousand lines with the same subject and resource"
+thousands of lines with the same subject and resource"
     mend "Give lines that belong together to a group or a theme."
 }
 
