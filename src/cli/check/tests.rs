@@ -536,7 +536,8 @@ fn documented() -> (&'static str, String) {
     }
     for lint in ALL {
         let Lint { name, why, example, mend, .. } = lint;
-        let meaning = format!("{}{}", lint.meaning[..1].to_uppercase(), &lint.meaning[1..]);
+        let (first, rest) = lint.meaning.split_at(1);
+        let meaning = format!("{}{rest}", first.to_uppercase());
         text.push_str(&format!("\n### {name}\n\n{meaning}. {why}\n\n```\n{example}\n```\n\n{mend}\n"));
     }
     (HEADING, text)

@@ -2,7 +2,7 @@
 //!
 //! A span is compared as it is. A schedule is a function of the weekday, the kinds of that day and
 //! of the one before, and the minute; it is compared on every combination of these, whether a
-//! calendar ever shows it or not. So a yes of [`Window::covers`] and a no of [`Window::meets`] and
+//! calendar ever shows it or not. So a yes to [`Overlap::covers`], a no to [`Overlap::meets`] and a no of
 //! [`Window::occurs`] are certain, whatever the calendar will say; the other answers may err.
 
 use jiff::Timestamp;
