@@ -263,6 +263,14 @@ const CASES: &[(&[Edit<'static>], &[&str])] = &[
         ],
         &[],
     ),
+    // The narrower line names its masker first.
+    (
+        &[
+            (G, "name|sex, always", "name:full|sex, always"),
+            line!("dept:minzheng, person.resident, query, aid.*, name:name|sex, always, allow"),
+        ],
+        &[],
+    ),
     // Deny lines.
     (
         &[line!("dept:minzheng, person.resident, *, aid.*, *, always, deny")],
