@@ -28,11 +28,11 @@ mod hidden;
 mod listing;
 mod load;
 mod release;
-mod roles;
+pub(crate) mod roles;
 mod schedule;
-mod schema;
+pub(crate) mod schema;
 mod table;
-mod vocabulary;
+pub(crate) mod vocabulary;
 
 pub use explain::{Explanation, Held, MAX_SHOWN};
 pub use listing::GrantSummary;
@@ -76,6 +76,11 @@ impl Policy {
         self.grants.get(*self.by_id.get(id)?)
     }
 
+    /// The catalogue it speaks of, by number: for tools that look at a whole policy.
+    pub(crate) fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
     /// The local clock and calendar it reads windows by.
     #[must_use]
     pub fn frame(&self) -> &Frame {
@@ -84,4 +89,4 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

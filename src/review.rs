@@ -6,3 +6,4 @@
 pub mod case;
 pub mod change;
 pub mod coverage;
+pub mod lint;

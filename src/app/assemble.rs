@@ -237,7 +237,18 @@ pub(crate) fn assemble(
     metrics: &Metrics,
     clock: &Arc<dyn Clock>,
 ) -> (Option<Assembled>, Report) {
-    let (policy, mut report) = load_policy(config.into(), &**clock);
+    assemble_with(config, load_policy(config.into(), &**clock), previous, metrics, clock)
+}
+
+/// As [`assemble`], with the policy directory as it was loaded already.
+#[must_use]
+pub(crate) fn assemble_with(
+    config: &Config,
+    (policy, mut report): (Option<LoadedPolicy>, Report),
+    previous: Option<&Snapshot>,
+    metrics: &Metrics,
+    clock: &Arc<dyn Clock>,
+) -> (Option<Assembled>, Report) {
     report.add_source(&config.source);
     let candidate = candidate(config, &**clock, &mut report);
     let tokens = token_verifier(config, &mut report);

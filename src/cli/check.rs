@@ -6,43 +6,73 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::findings::{self, Finding, To, counted};
+use super::findings::{self, Finding, To, counted, several};
 use super::screen::Tone;
 use super::source::{PolicyOrigin, SourceArgs, key_for_checks};
 use super::table::{Table, plain, toned};
+use super::when::When;
 use super::{CommandError, Exit, Screen};
-use crate::app::assemble::{Assembled, LoadedPolicy, PolicyPlace, assemble, load_policy};
+use crate::app::assemble::{Assembled, LoadedPolicy, PolicyPlace, assemble_with, load_policy};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::grant::Effect;
 use crate::kernel::diagnostic::{Report, Severity};
 use crate::kernel::id::Digest;
-use crate::kernel::time::Clock;
+use crate::kernel::time::{Clock, ManualClock, TimeZone, Timestamp};
 use crate::policy::Policy;
+use crate::review::lint::known::Lint;
+use crate::review::lint::{LintInput, PolicySources, lint};
 use crate::telemetry::Metrics;
+use levels::LevelArgs;
+
+mod levels;
+mod sarif;
+mod teach;
 
 /// Check the configuration and the policy, and show everything that is wrong
 ///
 /// Does all that `run` does before it serves: reads the gateway configuration and every file it
 /// names (certificates, keys, revocation lists, token keys), reads the policy directory, resolves
 /// every name, compiles masks and grants, and holds the policy engine against Casbin. Shows all
-/// errors of one run, each with file, line, column and what would be right; warns of what will soon
-/// stop working. Changes nothing.
+/// errors of one run, each with file, line, column and what would be right. Changes nothing.
+///
+/// Where the policy loads, lints say what its lines come to: grants that another line gives already
+/// or a deny line refuses, lines that no request can match, grants wider than the catalogue is
+/// careful, systems without grants, resources that nobody may use, two sources of one element.
+/// `--lints` lists them, `--why LINT` teaches one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   pinegate check                         config/gateway.toml and all it names
   pinegate check --config /etc/pinegate/gateway.toml
   pinegate check --policies policies     a policy directory alone, as in its repository's CI
+  pinegate check -D warnings -A wide-grant
+  pinegate check --at 2026-12-01         what will have ended, or be about to, by then
+  pinegate check --sarif > check.sarif   for code hosts that show findings beside the lines
   pinegate check --json | jq '.findings[] | select(.severity == \"error\")'
+  pinegate check --why shadowed-grant
 
-Exit codes: 0 no errors (there may be warnings), 1 errors.")]
+Exit codes: 0 no errors (there may be warnings), 1 errors, denied lints among them.")]
 pub(super) struct CheckArgs {
     #[command(flatten)]
     source: SourceArgs,
+    #[command(flatten)]
+    levels: LevelArgs,
+    /// Check as of this time: an instant, or a local time in the configured zone [default: now]
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    at: Option<When>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Print the findings as SARIF 2.1.0, for tools that collect them
+    #[arg(long, conflicts_with = "json")]
+    sarif: bool,
+    /// List all lints with their levels, and check nothing
+    #[arg(long, conflicts_with_all = ["config", "policies", "at", "sarif", "why"])]
+    lints: bool,
+    /// Teach one lint: why it matters, an example, what to do
+    #[arg(long, value_name = "LINT", value_parser = teach::lint, conflicts_with_all = ["config", "policies", "at", "sarif"])]
+    why: Option<&'static Lint>,
 }
 
 /// What was checked, and what came of it.
@@ -91,7 +121,11 @@ impl Serialize for Digested {
 const ENGINE: &str = "native";
 
 impl PolicySummary {
-    fn new(digest: Digest, catalog: &Catalog, policy: &Policy) -> Self {
+    fn new(loaded: &LoadedPolicy) -> Self {
+        Self::of(loaded.files.digest(), &loaded.vocabulary.catalog, &loaded.policy)
+    }
+
+    fn of(digest: Digest, catalog: &Catalog, policy: &Policy) -> Self {
         let refusals = policy.grants().iter().filter(|grant| grant.effect() == Effect::Deny).count();
         Self {
             digest: Digested(digest),
@@ -105,30 +139,21 @@ impl PolicySummary {
         }
     }
 
-    fn contents(&self) -> String {
-        [
-            count(self.departments, "department"),
-            count(self.systems, "system"),
-            count(self.purposes, "purpose"),
-            count(self.resources, "resource"),
-            count(self.grants, "grant"),
-            count(self.refusals, "refusal"),
-        ]
-        .join(", ")
-    }
-
-    fn of_loaded(loaded: &LoadedPolicy) -> Self {
-        Self::new(loaded.files.digest(), &loaded.vocabulary.catalog, &loaded.policy)
-    }
-
     fn of_shadow(assembled: &Assembled) -> Option<Self> {
         let shadow = assembled.snapshot.shadow.as_ref()?;
-        Some(Self::new(shadow.digest, &shadow.catalog, &shadow.policy))
+        Some(Self::of(shadow.digest, &shadow.catalog, &shadow.policy))
     }
 
-    fn of_assembled(assembled: &Assembled) -> Self {
-        let snapshot = &assembled.snapshot;
-        Self::new(snapshot.policy_digest, &snapshot.catalog, &snapshot.policy)
+    fn contents(&self) -> String {
+        [
+            several(self.departments, "department"),
+            several(self.systems, "system"),
+            several(self.purposes, "purpose"),
+            several(self.resources, "resource"),
+            several(self.grants, "grant"),
+            several(self.refusals, "refusal"),
+        ]
+        .join(", ")
     }
 }
 
@@ -137,6 +162,7 @@ struct CheckJson<'c> {
     ok: bool,
     errors: usize,
     warnings: usize,
+    notes: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<&'c ConfigSummary<'c>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,26 +173,93 @@ struct CheckJson<'c> {
     findings: Vec<Finding<'c>>,
 }
 
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// What keeps it from loading, and what loading warns of.
+    Load,
+    /// Lints too.
+    Lint,
+}
+
+/// When, and how closely.
+#[derive(Debug, Clone)]
+pub(super) struct Checking<'c> {
+    pub(super) clock: &'c Arc<dyn Clock>,
+    /// Instead of the clock's time.
+    pub(super) at: Option<When>,
+    pub(super) depth: Depth,
+}
+
+impl Checking<'_> {
+    /// The clock to check by, where local times are meant in `zone`.
+    fn clock(&self, zone: &TimeZone) -> Result<Arc<dyn Clock>, CommandError> {
+        match self.at {
+            None => Ok(Arc::clone(self.clock)),
+            Some(when) => Ok(Arc::new(ManualClock::new(when.instant(zone)?))),
+        }
+    }
+
+    /// Loads the policy, and adds what the lints find in it.
+    fn policy(&self, place: PolicyPlace<'_>, clock: &dyn Clock) -> (Option<LoadedPolicy>, Report) {
+        let (loaded, mut report) = load_policy(place, clock);
+        if let Some(loaded) = loaded.as_ref().filter(|_| self.depth == Depth::Lint) {
+            report.merge(lints(loaded, clock.now()));
+        }
+        (loaded, report)
+    }
+}
+
+fn lints(loaded: &LoadedPolicy, now: Timestamp) -> Report {
+    let files = &loaded.files;
+    let limits = &loaded.vocabulary.limits;
+    lint(&LintInput {
+        policy: &loaded.policy,
+        catalog: &loaded.vocabulary.catalog,
+        sources: PolicySources {
+            grants: files.grants(),
+            catalog: files.catalog(),
+            registry: files.registry(),
+            purposes: files.purposes(),
+            masks: files.masks(),
+        },
+        limited: &limits.iter().flat_map(|entry| &entry.grants).map(|grant| grant.value.clone()).collect(),
+        now,
+    })
+}
+
 pub(super) fn run(
     args: &CheckArgs,
     clock: &Arc<dyn Clock>,
     screen: &mut Screen<'_>,
 ) -> Result<Exit, CommandError> {
+    let levels = args.levels.levels();
+    if args.lints {
+        return teach::list(&levels, args.json, screen);
+    }
+    if let Some(lint) = args.why {
+        return teach::one(lint, &levels, args.json, screen);
+    }
     let origin = args.source.origin();
-    let checked = match &origin {
-        PolicyOrigin::Config(path) => with_config(path, clock)?,
-        PolicyOrigin::Directory(alone) => directory_alone(alone.place(), &**clock),
+    let checking = Checking { clock, at: args.at, depth: Depth::Lint };
+    let mut checked = match &origin {
+        PolicyOrigin::Config(path) => with_config(path, &checking)?,
+        PolicyOrigin::Directory(alone) => directory_alone(alone.place(), &checking)?,
     };
+    levels.apply(&mut checked.report);
     if args.json {
         screen.json(&CheckJson {
             ok: !checked.report.has_errors(),
             errors: checked.report.count(Severity::Error),
             warnings: checked.report.count(Severity::Warning),
+            notes: checked.report.count(Severity::Note),
             config: checked.config.as_ref(),
             policy: checked.policy.as_ref(),
             shadow: checked.shadow.as_ref(),
             findings: findings::listed(&checked.report),
         })?;
+    } else if args.sarif {
+        screen.json(&sarif::Log::new(&checked.report))?;
     } else {
         findings::show(&checked.report, To::Output, screen)?;
         summarise(&checked, screen)?;
@@ -175,7 +268,7 @@ pub(super) fn run(
 }
 
 /// Checks a configuration and all that it names.
-pub(super) fn with_config<'p>(path: &'p Path, clock: &Arc<dyn Clock>) -> Result<Checked<'p>, CommandError> {
+pub(super) fn with_config<'p>(path: &'p Path, checking: &Checking<'_>) -> Result<Checked<'p>, CommandError> {
     let (config, mut report) = Config::load(path);
     let Some(config) = config else {
         // The policy is checked all the same, as far as the configuration says where it is.
@@ -196,20 +289,17 @@ pub(super) fn with_config<'p>(path: &'p Path, clock: &Arc<dyn Clock>) -> Result<
             zone: &policy.zone,
             pseudonym_key: Some(&key),
         };
-        let (loaded, found) = load_policy(place, &**clock);
-        report.merge(found);
-        let what = both(path, &policy.directory);
-        return Ok(Checked {
-            what,
-            report,
-            policy: loaded.as_ref().map(PolicySummary::of_loaded),
-            shadow: None,
-            config: None,
-            socket: None,
-        });
+        let mut checked = directory_alone(place, checking)?;
+        report.merge(checked.report);
+        checked.report = report;
+        checked.what = both(path, &policy.directory);
+        return Ok(checked);
     };
     let metrics = Metrics::new().map_err(CommandError::Metrics)?;
-    let (assembled, found) = assemble(&config, None, &metrics, clock);
+    let clock = checking.clock(&config.policy.zone)?;
+    let (loaded, found) = checking.policy((&config).into(), &*clock);
+    let policy = loaded.as_ref().map(PolicySummary::new);
+    let (assembled, found) = assemble_with(&config, (loaded, found), None, &metrics, &clock);
     report.merge(found);
     let summary = ConfigSummary {
         file: path,
@@ -220,7 +310,7 @@ pub(super) fn with_config<'p>(path: &'p Path, clock: &Arc<dyn Clock>) -> Result<
     Ok(Checked {
         what: both(path, &config.policy.directory),
         report,
-        policy: assembled.as_ref().map(PolicySummary::of_assembled),
+        policy: policy.filter(|_| assembled.is_some()),
         shadow: assembled.as_ref().and_then(PolicySummary::of_shadow),
         config: Some(summary),
         socket: Some(config.admin.socket),
@@ -231,16 +321,20 @@ fn both(config: &Path, directory: &Path) -> String {
     format!("{} and {}", config.display(), directory.display())
 }
 
-fn directory_alone(place: PolicyPlace<'_>, clock: &dyn Clock) -> Checked<'static> {
-    let (loaded, report) = load_policy(place, clock);
-    Checked {
+fn directory_alone(
+    place: PolicyPlace<'_>,
+    checking: &Checking<'_>,
+) -> Result<Checked<'static>, CommandError> {
+    let clock = checking.clock(place.zone)?;
+    let (loaded, report) = checking.policy(place, &*clock);
+    Ok(Checked {
         what: place.directory.display().to_string(),
         report,
-        policy: loaded.as_ref().map(PolicySummary::of_loaded),
+        policy: loaded.as_ref().map(PolicySummary::new),
         shadow: None,
         config: None,
         socket: None,
-    }
+    })
 }
 
 impl Checked<'_> {
@@ -257,7 +351,7 @@ pub(super) fn summarise(checked: &Checked<'_>, screen: &mut Screen<'_>) -> Resul
     let mut fact = |name: &str, what: String| table.row([toned(Tone::Faint, name), plain(what)]);
     if let Some(config) = &checked.config {
         fact("config", format!("sha256 {}", config.digest.0));
-        fact("", format!("{}, {}", count(config.routes, "route"), count(config.upstreams, "upstream")));
+        fact("", format!("{}, {}", several(config.routes, "route"), several(config.upstreams, "upstream")));
     }
     if let Some(policy) = &checked.policy {
         fact("policy", format!("sha256 {}", policy.digest.0));
@@ -278,6 +372,5 @@ pub(super) fn summarise(checked: &Checked<'_>, screen: &mut Screen<'_>) -> Resul
     Ok(())
 }
 
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use super::check::{Digested, summarise, with_config};
+use super::check::{Checking, Depth, Digested, summarise, with_config};
 use super::findings::{self, Finding, To};
 use super::screen::Tone;
 use super::source::DEFAULT_CONFIG;
@@ -91,7 +91,7 @@ pub(super) fn run(
     clock: &Arc<dyn Clock>,
     screen: &mut Screen<'_>,
 ) -> Result<Exit, CommandError> {
-    let checked = with_config(&args.config, clock)?;
+    let checked = with_config(&args.config, &Checking { clock, at: None, depth: Depth::Load })?;
     if !args.json {
         findings::show(&checked.report, To::Output, screen)?;
         summarise(&checked, screen)?;

@@ -166,6 +166,11 @@ fn wrong_command_lines_exit_2() {
         "check --polices x",
         "check --policies a --config b",
         "check --zone Asia/Shanghai",
+        "check --deny wide-grants",
+        "check --why warnings",
+        "check --json --sarif",
+        "check --lints --policies x",
+        "check --at soon",
         "explain --system minzheng --resource a.b --purpose c.d",
         "explain --system sys:a --resource a.b --purpose c.d --at tomorrow",
         "explain --system sys:a --resource a.b --purpose c.d --param area",
@@ -234,7 +239,7 @@ fn findings_for_machines() {
     assert_eq!(report["ok"], false);
     assert!(report.get("policy").is_none(), "a policy that does not load has no digest");
     let findings = report["findings"].as_array().unwrap();
-    let counted = report["errors"].as_u64().unwrap() + report["warnings"].as_u64().unwrap();
+    let counted: u64 = ["errors", "warnings", "notes"].iter().map(|it| report[*it].as_u64().unwrap()).sum();
     assert_eq!(u64::try_from(findings.len()), Ok(counted));
     let first = findings.iter().find(|finding| finding["code"] == "unknown-system").unwrap();
     assert_eq!((&first["line"], &first["column"], &first["end_column"]), (&8.into(), &18.into(), &35.into()));
@@ -295,6 +300,139 @@ fn a_pseudonym_without_a_key_is_found_before_the_first_request() {
     fs::write(directory.path().join("config/pseudonym.key"), [7; 32]).unwrap();
     edit(Path::new(&config), "zone =", "pseudonym_key = \"pseudonym.key\"\nzone =");
     assert_eq!(pinegate(&["check", "--config", &config]).exit, 0);
+}
+
+/// A copy of the example policies with a grant that has ended, and one that ends with 2026.
+fn ending_policies(directory: &Path) -> PathBuf {
+    let policies = policies(directory);
+    let grants = policies.join("grants.csv");
+    let mut text = fs::read_to_string(&grants).unwrap();
+    for (id, window) in [("END-1", "../2020-12-31"), ("END-2", "../2026-12-31")] {
+        let line = format!(
+            "p, {id}, sys:minzheng-aid, population.resident, query, social-aid.*, email, {window}, allow\n"
+        );
+        text.push_str(&line);
+    }
+    fs::write(grants, text).unwrap();
+    policies
+}
+
+#[test]
+fn lints_are_denied_and_allowed_in_the_order_of_the_flags() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies = ending_policies(directory.path());
+    for (flags, exit, expired) in [
+        (&["-D", "warnings"][..], 1, Some("error")),
+        (&["-A", "all", "-W", "grant-expired"], 0, Some("warning")),
+        (&["-A", "all", "--deny=grant-expired"], 1, Some("error")),
+        (&["-D", "warnings", "-A", "all"], 0, None),
+        (&["-D", "all", "-A", "grant-expired"], 1, None),
+        (&["-A", "all", "-W", "grant-expired", "-D", "warnings"], 1, Some("error")),
+        (&["--deny", "warnings", "--warn", "all"], 0, Some("warning")),
+    ] {
+        let ran = pinegate(&[&["check", "--policies", policies.to_str().unwrap(), "--json"], flags].concat());
+        let report = json(&ran);
+        let mut findings = report["findings"].as_array().unwrap().iter();
+        let found = findings.find(|it| it["code"] == "grant-expired");
+        assert_eq!(
+            (ran.exit, found.map(|it| it["severity"].as_str().unwrap())),
+            (exit, expired),
+            "{flags:?}"
+        );
+        assert!(found.is_none_or(|it| it["default_level"] == "warn"));
+    }
+}
+
+#[test]
+fn the_policy_is_checked_as_of_another_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    let policies = tempfile::tempdir().unwrap();
+    let policies = ending_policies(policies.path());
+    let line = ["check", "--policies", policies.to_str().unwrap(), "--json", "--at"];
+    let ends_soon = |at: &str| {
+        let report = json(&pinegate(&[line.as_slice(), &[at]].concat()));
+        let mut findings = report["findings"].as_array().unwrap().iter();
+        findings
+            .any(|it| it["code"] == "grant-expires-soon" && it["message"].as_str().unwrap().contains("END-2"))
+    };
+    for (at, soon) in [
+        ("2026-12-01T23:59:59.999", false),
+        ("2026-12-02", true),
+        ("2026-12-31T23:59:59.999+08:00", true),
+        ("2027-01-01T00:00:00+08:00", false),
+    ] {
+        assert_eq!(ends_soon(at), soon, "{at}");
+    }
+    let ran = pinegate(&["check", "--config", &config, "--at", "2100-01-01", "--json"]);
+    let report = json(&ran);
+    let expired = report["findings"].as_array().unwrap().iter().any(|it| it["severity"] == "error");
+    assert_eq!((ran.exit, expired), (1, true), "the certificate of the gate has ended");
+}
+
+#[test]
+fn lints_are_listed_and_taught() {
+    let ran = pinegate(&["check", "--lints", "-D", "never-matches"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ran.out);
+    let ran = pinegate(&["check", "--why", "shadowed-grant"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ran.out);
+    let lint = json(&pinegate(&["check", "--why", "wide-grant", "--json", "-A", "all"]));
+    assert_eq!((&lint["level"], &lint["default_level"]), (&"allow".into(), &"warn".into()));
+    let lints = json(&pinegate(&["check", "--lints", "--json"]));
+    assert_eq!(lints["lints"].as_array().unwrap().len(), crate::review::lint::known::ALL.len());
+}
+
+#[test]
+fn findings_as_sarif() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies = broken_grants(directory.path());
+    for (line, exit) in [
+        (vec!["check", "--policies", POLICIES, "--sarif", "-W", "all"], 0),
+        (vec!["check", "--policies", policies.to_str().unwrap(), "--sarif"], 1),
+    ] {
+        let ran = pinegate(&line);
+        assert_eq!((ran.exit, &ran.out), (exit, &pinegate(&line).out));
+        let log = json(&ran);
+        assert_eq!((&log["version"], log["runs"].as_array().unwrap().len()), (&"2.1.0".into(), 1));
+        let run = &log["runs"][0];
+        let driver = &run["tool"]["driver"];
+        assert_eq!(
+            (&driver["name"], &driver["version"]),
+            (&"pinegate".into(), &env!("CARGO_PKG_VERSION").into())
+        );
+        let rules = driver["rules"].as_array().unwrap();
+        for lint in crate::review::lint::known::ALL {
+            let rule = rules.iter().find(|rule| rule["id"] == lint.name).unwrap();
+            assert_eq!(rule["shortDescription"]["text"], lint.meaning);
+            assert_eq!(rule["helpUri"], format!("urn:pinegate:lint:{}", lint.name));
+            assert!(
+                ["none", "note", "warning"]
+                    .contains(&rule["defaultConfiguration"]["level"].as_str().unwrap())
+            );
+        }
+        let results = run["results"].as_array().unwrap();
+        assert!(!results.is_empty());
+        for result in results {
+            let rule = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+            assert_eq!(rules[rule]["id"], result["ruleId"]);
+            assert!(["note", "warning", "error"].contains(&result["level"].as_str().unwrap()));
+            assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+            let place = &result["locations"][0]["physicalLocation"];
+            let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+            assert!(
+                uri.starts_with("file:///") && (uri.ends_with(".csv") || uri.ends_with(".toml")),
+                "{uri}"
+            );
+            let region = &place["region"];
+            let number = |name: &str| region[name].as_u64().unwrap();
+            assert!(number("startLine") >= 1 && number("startColumn") >= 1);
+            assert!((number("startLine"), number("startColumn")) <= (number("endLine"), number("endColumn")));
+        }
+        let errors = results.iter().filter(|result| result["level"] == "error").count();
+        assert_eq!(errors > 0, exit == 1);
+    }
 }
 
 /// Digests as `…`, so that they may change with the examples.

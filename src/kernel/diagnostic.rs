@@ -66,6 +66,45 @@ pub struct Position {
     pub column: usize,
 }
 
+/// Where the lines of a text begin, found once for the places of many findings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineIndex {
+    starts: Vec<usize>,
+}
+
+impl LineIndex {
+    /// Finds the lines of `text`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let after = memchr::memchr_iter(b'\n', text.as_bytes()).map(|newline| newline + 1);
+        Self { starts: std::iter::once(0).chain(after).collect() }
+    }
+
+    /// As [`Source::position`] of the text that was indexed.
+    #[must_use]
+    pub fn position(&self, text: &str, offset: usize) -> Position {
+        let offset = if text.is_char_boundary(offset) { offset } else { text.len() };
+        let line = self.starts.partition_point(|&start| start <= offset);
+        let start = line.checked_sub(1).and_then(|index| self.starts.get(index)).copied().unwrap_or(0);
+        Position { line, column: text.get(start..offset).unwrap_or("").chars().count() + 1 }
+    }
+
+    /// How many lines there are; what follows the last newline is one.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// The bytes of line `line`, counted from one, without its end.
+    #[must_use]
+    pub fn span(&self, text: &str, line: usize) -> Range<usize> {
+        let Some(&start) = line.checked_sub(1).and_then(|index| self.starts.get(index)) else { return 0..0 };
+        let end = self.starts.get(line).map_or(text.len(), |next| next - 1);
+        let body = text.get(start..end).unwrap_or("");
+        start..start + body.strip_suffix('\r').unwrap_or(body).len()
+    }
+}
+
 /// One finding about one place in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -95,6 +134,18 @@ impl Diagnostic {
         message: impl Into<String>,
     ) -> Self {
         Self::new(Severity::Error, code, source, span, message)
+    }
+
+    /// A finding of `severity` at `span` of `source`.
+    #[must_use]
+    pub fn of(
+        severity: Severity,
+        code: &'static str,
+        source: &Source,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::new(severity, code, source, span, message)
     }
 
     /// A warning at `span` of `source`.
@@ -186,6 +237,11 @@ impl Report {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
+    /// Looks at every finding anew: `revise` may change it, and says whether it stays.
+    pub fn revise(&mut self, revise: impl FnMut(&mut Diagnostic) -> bool) {
+        self.diagnostics.retain_mut(revise);
+    }
+
     /// How many findings there are of `severity`.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
@@ -267,6 +323,13 @@ mod tests {
         let at = source.text.find('2').unwrap();
         assert_eq!(source.position(at), Position { line: 2, column: 6 });
         assert_eq!(source.position(9999), Position { line: 3, column: 1 });
+        let text = "\n一\r\n\nx";
+        let (source, index) = (Source::new("a", text), LineIndex::new(text));
+        for offset in 0..text.len() + 2 {
+            assert_eq!(index.position(text, offset), source.position(offset), "{offset}");
+        }
+        let lines: Vec<&str> = (0..6).map(|line| text.get(index.span(text, line)).unwrap()).collect();
+        assert_eq!(lines, ["", "", "一", "", "x", ""]);
     }
 
     #[test]

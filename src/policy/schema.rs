@@ -31,6 +31,11 @@ impl FieldSet {
         self.0.get(leaf / 64).is_some_and(|word| word >> (leaf % 64) & 1 == 1)
     }
 
+    /// Its leaves by number, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
+        (0..self.0.len() * 64).filter(|&leaf| self.contains(leaf))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|&word| word == 0)
     }
@@ -137,15 +142,25 @@ impl Schema {
         self.leaves.iter().enumerate().filter(|&(index, _)| set.contains(index)).map(|(_, leaf)| &leaf.path)
     }
 
-    /// What `items` select here; names that the resource lacks select nothing.
-    pub(crate) fn select(&self, items: &[Item]) -> Selection {
-        let mut selection = Selection {
+    /// What `*` selects here.
+    pub(crate) fn everything(&self) -> Selection {
+        let fields = self.named("*").cloned().unwrap_or_else(|| self.none());
+        Selection { fields, whole: true, ..self.nothing() }
+    }
+
+    fn nothing(&self) -> Selection {
+        Selection {
             fields: self.none(),
             treatments: Vec::new(),
             whole: false,
             released: OnceLock::new(),
             narrowed: ArcSwapOption::empty(),
-        };
+        }
+    }
+
+    /// What `items` select here; names that the resource lacks select nothing.
+    pub(crate) fn select(&self, items: &[Item]) -> Selection {
+        let mut selection = self.nothing();
         for item in items {
             selection.whole |= item.selector == Selector::All;
             let Some(set) = self.named(&item.selector.to_string()) else { continue };
@@ -195,7 +210,7 @@ pub(crate) struct Selection {
     /// The fields it has.
     pub(crate) fields: FieldSet,
     /// The treatments it names, in order, and for which fields.
-    treatments: Vec<(FieldSet, Treatment)>,
+    pub(crate) treatments: Vec<(FieldSet, Treatment)>,
     /// Whether it says `*`, which holds even on a resource without fields.
     pub(crate) whole: bool,
     /// What leaves when it holds alone and nothing narrower is asked for.

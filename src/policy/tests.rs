@@ -1,5 +1,5 @@
-mod city;
+pub(crate) mod city;
 mod decisions;
-mod differential;
+pub(crate) mod differential;
 mod files;
 mod generated;

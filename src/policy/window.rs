@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use jiff::civil::{Date, DateTime, Time};
+use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::AmbiguousOffset;
 
 use super::calendar::{Calendar, DayKind};
@@ -17,6 +17,7 @@ use super::schedule::{Days, Hours};
 use crate::grant::Effect;
 use crate::kernel::time::{TimeZone, Timestamp};
 
+pub(crate) mod compare;
 mod parse;
 
 /// How far ahead the next change of a schedule is looked for, in days. Beyond it the answer is
@@ -220,12 +221,16 @@ impl Schedule {
     }
 
     fn contains(&self, now: Timestamp) -> bool {
-        let moment = self.frame.moment(now);
-        let today = self.days.includes(moment.local.weekday(), moment.today, self.effect);
+        let Moment { local, today, yesterday_kind, .. } = self.frame.moment(now);
+        self.holds(local.weekday(), [yesterday_kind, today], local.time())
+    }
+
+    /// Whether it holds on a `weekday` at `time`, `kinds` being those of the day before and of that day.
+    fn holds(&self, weekday: Weekday, kinds: [Option<DayKind>; 2], time: Time) -> bool {
+        let [yesterday_kind, today] = kinds;
+        let today = self.days.includes(weekday, today, self.effect);
         let Some(hours) = self.hours else { return today };
-        let yesterday =
-            || self.days.includes(moment.local.weekday().previous(), moment.yesterday_kind, self.effect);
-        let time = moment.local.time();
+        let yesterday = || self.days.includes(weekday.previous(), yesterday_kind, self.effect);
         (today && hours.on_their_day(time)) || (hours.past_midnight(time) && yesterday())
     }
 

@@ -73,7 +73,7 @@ fn scopes(table: &'static [(&str, &[&str])], resource: &str) -> &'static [&'stat
 }
 
 /// A line without its id: `subject, resource, action, purpose, scope, window, effect`.
-fn line() -> impl Strategy<Value = String> {
+pub(crate) fn line() -> impl Strategy<Value = String> {
     let subjects = [
         "sys:minzheng-aid",
         "sys:ziran-map",
@@ -121,7 +121,7 @@ fn line() -> impl Strategy<Value = String> {
         })
 }
 
-const ROLES: [&str; 6] = [
+pub(crate) const ROLES: [&str; 6] = [
     "g, dept:minzheng, group:aid",
     "g, sys:ziran-map, group:aid",
     "g, group:aid, group:both",
@@ -157,7 +157,7 @@ fn parameter(
     prop::collection::vec(prop::sample::select(values.to_vec()), 0..3).prop_map(move |values| (name, values))
 }
 
-fn asking() -> impl Strategy<Value = Asking> {
+pub(crate) fn asking() -> impl Strategy<Value = Asking> {
     let instants = [
         "2026-06-03T02:00:00Z",
         "2026-06-03T01:59:59.999Z",
