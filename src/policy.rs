@@ -17,6 +17,7 @@ pub mod csv;
 pub mod model;
 pub mod oracle;
 pub mod problem;
+pub mod reading;
 pub mod scope;
 pub mod terms;
 pub mod window;
@@ -79,4 +80,4 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,3 +4,4 @@
 //! higher because it is built on an engine, not beside one.
 
 pub mod change;
+pub mod diff;

@@ -219,7 +219,7 @@ impl Schedule {
         (inside, until)
     }
 
-    fn contains(&self, now: Timestamp) -> bool {
+    pub(super) fn contains(&self, now: Timestamp) -> bool {
         let moment = self.frame.moment(now);
         let today = self.days.includes(moment.local.weekday(), moment.today, self.effect);
         let Some(hours) = self.hours else { return today };
