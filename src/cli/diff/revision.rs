@@ -35,17 +35,22 @@ pub(super) fn files(
     };
     // A revision never looks like an option: git forbids such names too.
     if revision.is_empty() || revision.starts_with('-') {
-        let why = "it is neither a directory nor a git revision".to_owned();
+        let why = "it is neither a directory nor a revision".to_owned();
         return Err(refuse(why, "give a policy directory, `REV`, or `REV:path`"));
     }
     let commit = format!("{revision}^{{commit}}");
     let commit = match git(repository, &["rev-parse", "--verify", "--end-of-options", &commit])? {
         Ok(bytes) => String::from_utf8_lossy(&bytes).trim().to_owned(),
         Err(said) => {
-            let why = format!("it is neither a directory nor a git revision ({said})");
+            // Where there is no repository git says so well; of an unknown name it says little.
+            let here = if said.contains("not a git repository") {
+                "and there is no git repository here".to_owned()
+            } else {
+                "nor a revision of the git repository here".to_owned()
+            };
             return Err(refuse(
-                why,
-                "give a policy directory, `REV`, or `REV:path`; `--repository` names another repository",
+                format!("it is not a directory, {here}"),
+                "give a policy directory, `REV` or `REV:path`; `--repository` names another repository",
             ));
         }
     };
@@ -83,6 +88,10 @@ pub(super) fn files(
             refuse(format!("`{path}/{}` is not UTF-8", entry.name), "save it as UTF-8, not GBK or UTF-16")
         })?;
         texts.push((entry.name, text));
+    }
+    if !texts.iter().any(|(name, _)| PolicyFiles::is_policy_file(name)) {
+        let why = format!("`{path}` holds no policy in `{revision}`");
+        return Err(refuse(why, "name the policy directory as in `REV:path`"));
     }
     Ok(PolicyFiles::from_texts(texts.iter().map(|(name, text)| (name.as_str(), text.as_str()))))
 }

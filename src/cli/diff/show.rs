@@ -21,10 +21,10 @@ const MAX_EDITS: usize = 40;
 /// The difference for people.
 pub(super) fn text(compared: &Compared<'_>, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let view = View { compared, zone: &compared.new.policy.frame().zone, all: compared.args.all };
-    view.consequences(screen)?;
-    view.undetermined(screen)?;
     view.lines(screen)?;
     view.words(screen)?;
+    view.consequences(screen)?;
+    view.undetermined(screen)?;
     view.summary(screen)
 }
 
@@ -35,11 +35,11 @@ struct View<'v> {
 }
 
 /// `1 gain`, `2 gains`, `no gains`.
-fn counted(count: usize, noun: &str) -> String {
+fn counted(count: usize, one: &str, several: &str) -> String {
     match count {
-        0 => format!("no {noun}s"),
-        1 => format!("1 {noun}"),
-        several => format!("{several} {noun}s"),
+        0 => format!("no {several}"),
+        1 => format!("1 {one}"),
+        _ => format!("{count} {several}"),
     }
 }
 
@@ -92,9 +92,12 @@ impl View<'_> {
             last = Some(head);
             self.consequence(it, screen)?;
         }
+        if last.is_some() {
+            screen.line("")?;
+        }
         let more = consequences.len().saturating_sub(most);
         if more > 0 {
-            screen.line(format!("\n{} more: `--all` shows them.", counted(more, "change")))?;
+            screen.line(format!("{more} more changes: `--all` shows them.\n"))?;
         }
         Ok(())
     }
@@ -257,11 +260,11 @@ impl View<'_> {
 
     fn causes(&self, causes: &[GrantId]) -> String {
         if causes.is_empty() {
-            return "no line of grants.csv: what else was edited is listed below".to_owned();
+            return "no line of grants.csv: what else was edited is listed above".to_owned();
         }
         let lines = &self.compared.difference.lines;
         let cause = |id: &GrantId| match lines.iter().find(|line| line.id == *id) {
-            None => format!("{id}, which is as it was: what bears on it is listed below"),
+            None => format!("{id}, which is as it was: what bears on it is listed above"),
             Some(line) if line.done == Done::Changed => {
                 let columns: Vec<&str> = line.cells.iter().map(|cell| cell.column).collect();
                 format!("{id}, whose {} changed", columns.join(" and "))
@@ -288,7 +291,7 @@ impl View<'_> {
         if lines.is_empty() {
             return Ok(());
         }
-        screen.line(format!("\n{}", screen.paint(Tone::Strong, "grants.csv")))?;
+        screen.line(screen.paint(Tone::Strong, "grants.csv"))?;
         let most = if self.all { usize::MAX } else { MAX_EDITS };
         let listed: Vec<&LineChange> = lines.iter().filter(|line| line.has_effect || self.all).collect();
         let mut table = Table::default();
@@ -297,17 +300,16 @@ impl View<'_> {
         }
         table.lines(screen, 2).into_iter().try_for_each(|line| screen.line(line))?;
         if listed.len() > most {
-            screen.line(format!("  {} more: `--all` shows them", counted(listed.len() - most, "line")))?;
+            screen.line(format!("  {} more: `--all` shows them", listed.len() - most))?;
         }
         let idle = lines.iter().filter(|line| !line.has_effect).count();
         match idle {
-            0 => Ok(()),
-            _ if self.all => {
-                screen.line(format!("  {} edited without changing any decision", counted(idle, "line")))
-            }
+            0 => screen.line(""),
+            _ if self.all => screen
+                .line(format!("  {} edited without changing any decision\n", counted(idle, "line", "lines"))),
             _ => screen.line(format!(
-                "  {} edited without changing any decision: `--all` shows them",
-                counted(idle, "line")
+                "  {} edited without changing any decision: `--all` shows them\n",
+                counted(idle, "line", "lines")
             )),
         }
     }
@@ -317,7 +319,7 @@ impl View<'_> {
         if words.is_empty() {
             return Ok(());
         }
-        screen.line(format!("\n{}", screen.paint(Tone::Strong, "beside the grants")))?;
+        screen.line(screen.paint(Tone::Strong, "beside the grants"))?;
         let most = if self.all { usize::MAX } else { MAX_EDITS };
         let mut table = Table::default();
         for word in words.iter().take(most) {
@@ -327,7 +329,7 @@ impl View<'_> {
         if words.len() > most {
             screen.line(format!("  {} more: `--all` shows them", words.len() - most))?;
         }
-        Ok(())
+        screen.line("")
     }
 
     fn summary(&self, screen: &mut Screen<'_>) -> Result<(), CommandError> {
@@ -342,11 +344,9 @@ impl View<'_> {
         };
         let (gains, losses, clear) = (count(|it| it.gain), count(|it| it.loss), count(|it| it.clear));
         let mut parts = vec![
-            screen.paint(if gains > 0 { Tone::Good } else { Tone::Faint }, &counted(gains, "gain")),
-            screen.paint(
-                if losses > 0 { Tone::Bad } else { Tone::Faint },
-                &counted(losses, "loss").replace("losss", "losses"),
-            ),
+            screen.paint(if gains > 0 { Tone::Good } else { Tone::Faint }, &counted(gains, "gain", "gains")),
+            screen
+                .paint(if losses > 0 { Tone::Bad } else { Tone::Faint }, &counted(losses, "loss", "losses")),
         ];
         if clear > 0 {
             parts.push(screen.paint(Tone::Doubtful, &format!("{clear} with fields in the clear")));
@@ -354,9 +354,6 @@ impl View<'_> {
         let open = difference.undetermined.len();
         if open > 0 {
             parts.push(screen.paint(Tone::Bad, &format!("{open} undetermined")));
-        }
-        if *difference != crate::review::diff::Difference::default() {
-            screen.line("")?;
         }
         let nothing = difference.consequences.is_empty() && open == 0;
         let same = if nothing { ": every request is decided alike" } else { "" };

@@ -31,6 +31,26 @@ pub(super) fn products(points: &BTreeSet<&[u32]>) -> Vec<Product> {
     found
 }
 
+/// The fewer of the products that come out of taking the coordinates in their order and in the
+/// reverse, the latter where they are as many.
+pub(super) fn fewest(points: &[Vec<u32>]) -> Vec<Product> {
+    let forwards = products(&points.iter().map(Vec::as_slice).collect());
+    if forwards.len() == 1 {
+        return forwards;
+    }
+    let turned = |point: &Vec<u32>| point.iter().rev().copied().collect::<Vec<u32>>();
+    let turned: Vec<Vec<u32>> = points.iter().map(turned).collect();
+    let mut backwards = products(&turned.iter().map(Vec::as_slice).collect());
+    if forwards.len() < backwards.len() {
+        return forwards;
+    }
+    for product in &mut backwards {
+        product.reverse();
+    }
+    backwards.sort();
+    backwards
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,7 +80,17 @@ mod tests {
                 }
             }
             covered.sort();
-            prop_assert_eq!(covered, points);
+            prop_assert_eq!(&covered, &points);
+            let count = |products: &[Product]| -> usize {
+                products.iter().map(|product| product.iter().map(BTreeSet::len).product::<usize>()).sum()
+            };
+            let few = fewest(&points);
+            prop_assert!(few.len() <= of(&points).len());
+            prop_assert_eq!(count(&few), points.len());
+            for point in &points {
+                let is_in = |product: &&Product| product.iter().zip(point).all(|(set, at)| set.contains(at));
+                prop_assert_eq!(few.iter().filter(is_in).count(), 1);
+            }
         }
     }
 }

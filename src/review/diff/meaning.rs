@@ -3,12 +3,13 @@
 //! Lines get equal numbers if they say the same by themselves: to whom, about what, for which
 //! purposes once those are listed, to what extent, and when, read by the same clock and calendar.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 use super::bits::Bits;
 use crate::grant::Effect;
-use crate::kernel::id::{Action, PurposeCode};
+use crate::kernel::id::{Action, GrantId, PurposeCode};
+use crate::policy::Policy;
 use crate::policy::reading::Reading;
 use crate::policy::scope::Scope;
 use crate::policy::terms::{Grant, Purposes};
@@ -77,7 +78,7 @@ impl<'p> Meanings<'p> {
         let one_calendar = old.policy().frame().calendar == new.policy().frame().calendar;
         let old_lines = meanings.side(old, 0, codes, &mut numbering);
         let new_lines = meanings.side(new, if one_calendar { 0 } else { 1 }, codes, &mut numbering);
-        meanings.lines = aligned([old_lines, new_lines]);
+        meanings.lines = aligned([old.policy(), new.policy()], [old_lines, new_lines]);
         meanings
     }
 
@@ -129,18 +130,32 @@ impl<'p> Meanings<'p> {
 
 /// Marks the lines that stand in both policies, and those of them that stand in another order.
 ///
-/// The k-th line of one meaning is held against the k-th of the same meaning. Most of these pairs
-/// are in one order: the longest rising sequence of their places. The others have moved.
-fn aligned([mut old, mut new]: [Vec<Meant>; 2]) -> [Vec<Meant>; 2] {
-    let mut places: BTreeMap<u32, VecDeque<usize>> = BTreeMap::new();
-    for (place, line) in new.iter().enumerate() {
+/// A line is held against the one of the same id if that means the same. Of the others, the k-th of
+/// one meaning is held against the k-th of the same meaning. Most of these pairs are in one order:
+/// the longest rising sequence of their places. The others have moved.
+fn aligned(policies: [&Policy; 2], [mut old, mut new]: [Vec<Meant>; 2]) -> [Vec<Meant>; 2] {
+    let [old_policy, new_policy] = policies;
+    let by_id: HashMap<&GrantId, usize> =
+        new_policy.grants().iter().enumerate().map(|(place, grant)| (grant.id(), place)).collect();
+    let mut taken = vec![false; new.len()];
+    let mut pairs: Vec<(usize, Option<usize>)> = Vec::with_capacity(old.len());
+    for (place, (grant, line)) in old_policy.grants().iter().zip(&old).enumerate() {
+        let same = by_id.get(grant.id()).copied();
+        let same = same.filter(|&at| new.get(at).is_some_and(|other| other.meaning == line.meaning));
+        if let Some(taken) = same.and_then(|at| taken.get_mut(at)) {
+            *taken = true;
+        }
+        pairs.push((place, same));
+    }
+    let mut places: HashMap<u32, VecDeque<usize>> = HashMap::new();
+    for (place, line) in new.iter().enumerate().filter(|(place, _)| taken.get(*place) == Some(&false)) {
         places.entry(line.meaning).or_default().push_back(place);
     }
-    let pairs: Vec<(usize, usize)> = old
-        .iter()
-        .enumerate()
-        .filter_map(|(place, line)| Some((place, places.get_mut(&line.meaning)?.pop_front()?)))
-        .collect();
+    for ((_, target), line) in pairs.iter_mut().zip(&old).filter(|((_, target), _)| target.is_none()) {
+        *target = places.get_mut(&line.meaning).and_then(VecDeque::pop_front);
+    }
+    let pairs: Vec<(usize, usize)> =
+        pairs.into_iter().filter_map(|(place, target)| Some((place, target?))).collect();
     let targets: Vec<usize> = pairs.iter().map(|&(_, target)| target).collect();
     let stays = longest_rising(&targets);
     for (&(from, to), stays) in pairs.iter().zip(stays) {

@@ -5,7 +5,7 @@
 //! purpose, the class of each parameter (`parameters`), the class of the instant (`moments`). So
 //! the sets of lines that hold are worked out along each axis and meet at every point.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::bits::Bits;
 use super::boxes;
@@ -103,8 +103,7 @@ impl<'p> Space<'p> {
         }
         let atoms = walk.atoms;
         let found = atoms.into_iter().flat_map(|(outcome, causes, points)| {
-            let points: BTreeSet<&[u32]> = points.iter().map(Vec::as_slice).collect();
-            let products = boxes::products(&points);
+            let products = boxes::fewest(&points);
             products
                 .into_iter()
                 .filter_map(|product| self.found((&outcome, &causes), &product, &axes, &along_purposes))
