@@ -43,6 +43,11 @@ fn counted(count: usize, one: &str, several: &str) -> String {
     }
 }
 
+/// All of `names`: fields decide what a review is about, and none is left out.
+fn joined(names: impl IntoIterator<Item = String>) -> String {
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
 fn tone(weight: Weight) -> Tone {
     match weight {
         Weight { clear: true, .. } | Weight { gain: true, loss: true, .. } => Tone::Doubtful,
@@ -154,24 +159,19 @@ impl View<'_> {
                     Treatment::Masked(masker) => format!("{} (was masked by {masker})", field.path),
                     Treatment::Clear => field.path.to_string(),
                 });
-                row("clear", toned(Tone::Doubtful, self.listed(names.collect())));
+                row("clear", toned(Tone::Doubtful, joined(names)));
             }
             Outcome::Remasked(fields) => {
                 let names = fields.iter().map(|(field, was)| match &field.treatment {
                     Treatment::Masked(is) => format!("{} by {is} (was {was})", field.path),
                     Treatment::Clear => field.path.to_string(),
                 });
-                row("masked", plain(self.listed(names.collect())));
+                row("masked", plain(joined(names)));
             }
             Outcome::Loosened(capped) | Outcome::Tightened(capped) => {
                 row("rows", plain(self.capped(capped)));
             }
         }
-    }
-
-    fn listed(&self, names: Vec<String>) -> String {
-        // Fields decide what a review is about: none is left out.
-        names.join(", ")
     }
 
     fn fields(&self, fields: &[ReleasedField], tone: Option<Tone>, row: &mut impl FnMut(&str, Cell)) {
@@ -183,10 +183,10 @@ impl View<'_> {
             }
         }
         if !clear.is_empty() {
-            row("clear", (tone, self.listed(clear)));
+            row("clear", (tone, joined(clear)));
         }
         if !masked.is_empty() {
-            row("masked", plain(self.listed(masked)));
+            row("masked", plain(joined(masked)));
         }
         if fields.is_empty() {
             row("what", plain("the whole of it: it has no fields"));
@@ -196,7 +196,7 @@ impl View<'_> {
     fn capped(&self, it: &Capped) -> String {
         let bound = |rows: Option<u64>| rows.map_or_else(|| "no bound".to_owned(), |rows| rows.to_string());
         let fields = it.fields.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let of = if fields.is_empty() { String::new() } else { format!(" with {}", self.listed(fields)) };
+        let of = if fields.is_empty() { String::new() } else { format!(" with {}", joined(fields)) };
         format!("{} {} → {}{of}", it.duty.as_str(), bound(it.old), bound(it.new))
     }
 

@@ -384,6 +384,64 @@ fn a_calendar_moves_windows() {
 }
 
 #[test]
+fn two_zones_read_two_clocks() {
+    let text = grant("always", "2026-01-01T00:00:00Z/2027-01-01T00:00:00Z 08:00-09:00");
+    let (old, new) = (Made::new(&text), Made::in_city(&text, catalog(), &calendar(), "Asia/Tokyo"));
+    let found = difference(&old, &new);
+    let kinds: Vec<&str> = found.consequences.iter().map(|it| it.outcome.as_str()).collect();
+    assert_eq!(kinds, ["allowed", "refused"]);
+    assert_eq!(found.words[0].kind, "zone");
+    holds_at_its_examples(&found, &old, &new);
+    // Where the clock jumps, hours that it skips or repeats are looked at too.
+    let hours = |to: &str| {
+        let text = grant("always", &format!("2026-03-28/2026-03-30 02:00-{to}"));
+        Made::in_city(&text, catalog(), &calendar(), "Europe/Berlin")
+    };
+    let found = difference(&hours("03:00"), &hours("04:00"));
+    assert_eq!(found.consequences.len(), 1, "{found:?}");
+    assert_eq!(found.consequences[0].when[0].within, ["every day 03:00-04:00"]);
+}
+
+#[test]
+fn what_stands_beside_the_grants_is_listed_with_its_weight() {
+    let (mut old, mut new) = (Made::new(GRANT), Made::new(GRANT));
+    let limit = |name: &str, per_day: u64| Limit {
+        name: crate::kernel::id::LimitName::parse(name).unwrap(),
+        by: vec![crate::quota::limit::Dimension::System],
+        only: crate::quota::limit::Selection::default(),
+        rate: None,
+        concurrency: None,
+        per_day: std::num::NonZeroU64::new(per_day),
+    };
+    old.limits = vec![limit("same", 5), limit("gone", 5), limit("more", 5), limit("less", 5)];
+    new.limits = vec![limit("same", 5), limit("more", 6), limit("less", 4), limit("here", 5)];
+    let person = ResourceId::parse("population.resident").unwrap();
+    let mut resource = (*new.catalog.resources[&person]).clone();
+    resource.body.envelope.push(FieldPath::parse("operator").unwrap());
+    resource.fields[2].level = crate::catalog::Level::new(3).unwrap();
+    new.catalog.resources.insert(person, Arc::new(resource));
+    let mut side = new.side();
+    let plate = MaskerName::parse("plate").unwrap();
+    side.maskers.insert(plate, MaskerText { method: "full".to_owned(), parameters: Vec::new() });
+    let found = compare(&old.side(), &side, now());
+    assert_eq!(found.consequences, []);
+    let words: Vec<_> =
+        found.words.iter().map(|it| (it.kind, it.what.as_str(), it.weight.gain, it.weight.loss)).collect();
+    assert_eq!(
+        words,
+        [
+            ("body", "population.resident", true, true),
+            ("field-level", "population.resident sex", false, false),
+            ("masker-redefined", "plate", false, true),
+            ("limit-removed", "gone", true, false),
+            ("limit-loosened", "more", true, false),
+            ("limit-tightened", "less", false, true),
+            ("limit-added", "here", false, true),
+        ]
+    );
+}
+
+#[test]
 fn too_many_points_are_said_to_be_too_many() {
     let values = |from: usize| (from..from + 200).map(|n| n.to_string()).collect::<Vec<_>>().join("|");
     let scope = |from| format!("name;area={};year={};id_card={}", values(from), values(from), values(from));
@@ -439,7 +497,8 @@ fn holds_at_its_examples(found: &Difference, old: &Made, new: &Made) {
                         Outcome::Gained(_) => (None, here),
                         Outcome::Lost(_) => (here, None),
                         Outcome::Masked(_) => (Some(Treatment::Clear), here),
-                        _ => (here, Some(Treatment::Clear)),
+                        Outcome::Unmasked(_) => (here, Some(Treatment::Clear)),
+                        other => panic!("{other:?}"),
                     };
                     assert_eq!((was, is), expected, "{text}");
                 }

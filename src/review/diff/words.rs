@@ -9,7 +9,7 @@ use std::fmt::Display;
 use jiff::civil::Date;
 
 use super::{Side, Weight};
-use crate::catalog::{Catalog, CertificateRule, Resource};
+use crate::catalog::{BodyFormat, Catalog, CertificateRule, Resource};
 use crate::policy::calendar::Calendar;
 use crate::policy::reading::Reading;
 use crate::quota::limit::{Dimension, Limit};
@@ -157,6 +157,9 @@ fn catalogue(found: &mut Found, [old, new]: [&Catalog; 2]) {
         let actions = |it: &Resource| it.actions.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
         let joined = |it: &BTreeSet<String>| it.iter().cloned().collect::<Vec<_>>().join("|");
         found.differ((FILE, "actions"), id, [actions(before), actions(after)], joined);
+        // What stands around the records leaves as it is.
+        let weight = Weight { gain: true, loss: true, clear: false };
+        found.weigh((FILE, "body"), id, (Some(body(before)), Some(body(after))), weight);
         fields(found, before, after);
         let groups = [&before.groups, &after.groups];
         let members = |paths: &Vec<_>| paths.iter().map(ToString::to_string).collect::<Vec<_>>().join("|");
@@ -182,6 +185,19 @@ fn catalogue(found: &mut Found, [old, new]: [&Catalog; 2]) {
             );
         }
     }
+}
+
+fn body(resource: &Resource) -> String {
+    let format = match resource.body.format {
+        BodyFormat::Json => "json",
+        BodyFormat::NdJson => "ndjson",
+        BodyFormat::Opaque => "opaque",
+    };
+    let records =
+        resource.body.records.as_ref().map_or_else(String::new, |path| format!(", records in {path}"));
+    let around: Vec<String> = resource.body.envelope.iter().map(ToString::to_string).collect();
+    let around = if around.is_empty() { String::new() } else { format!(", envelope {}", around.join("|")) };
+    format!("{format}{records}{around}")
 }
 
 fn fields(found: &mut Found, before: &Resource, after: &Resource) {
