@@ -29,8 +29,8 @@ pub(super) struct Line<'p> {
     pub(super) grant: &'p Grant,
     /// Equal for lines that mean the same.
     pub(super) meaning: u32,
-    /// Whether it stands elsewhere among the lines than under the other policy.
-    pub(super) has_moved: bool,
+    /// Its place in the file.
+    pub(super) order: usize,
     pub(super) given: Given<'p>,
     /// Which of the purposes looked at it covers.
     pub(super) purposes: Bits,
@@ -245,8 +245,18 @@ impl<'p> Space<'p> {
         if !differing.is_empty() {
             return differing;
         }
-        let has_moved = |sides: &[Option<&Line<'p>>; 2]| sides.iter().flatten().any(|line| line.has_moved);
-        sides.into_iter().filter(|(_, sides)| has_moved(sides)).map(|(id, _)| id.clone()).collect()
+        // The same lines match: then their order may matter.
+        let places: Vec<(&GrantId, [usize; 2])> = sides
+            .iter()
+            .filter_map(|(id, sides)| match sides {
+                [Some(old), Some(new)] => Some((*id, [old.order, new.order])),
+                _ => None,
+            })
+            .collect();
+        let stands_otherwise = |[old, new]: [usize; 2]| {
+            places.iter().any(|&(_, [other_old, other_new])| old.cmp(&other_old) != new.cmp(&other_new))
+        };
+        places.iter().filter(|&&(_, at)| stands_otherwise(at)).map(|&(id, _)| id.clone()).collect()
     }
 
     fn found(

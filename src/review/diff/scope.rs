@@ -264,7 +264,7 @@ impl<'s, 'p> Scope<'s, 'p> {
                 is_new: side == 1,
                 grant,
                 meaning: meant.meaning,
-                has_moved: meant.has_moved,
+                order: line,
                 given: reading.given(resource, grant)?,
                 purposes: self.meanings.purposes.get(usize::try_from(meant.purposes).ok()?)?.clone(),
                 window: windows.binary_search(&meant.window).ok()?,
