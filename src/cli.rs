@@ -7,6 +7,7 @@ mod demo;
 
 mod audit;
 mod check;
+mod diff;
 mod explain;
 mod failure;
 mod findings;
@@ -59,6 +60,7 @@ Examples:
   pinegate demo                        everything on one machine, with invented data
   pinegate check                       is what I edited right?
   pinegate fmt                         repair what a spreadsheet did to it
+  pinegate diff HEAD policies          who gains what, who loses what by it?
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
   pinegate explain --help              why is this request refused?
@@ -74,7 +76,8 @@ const LONG_AFTER: &str = concat!(
     "
 Exit codes:
   0   done; for `check` nothing is wrong, for `explain` the request is allowed
-  1   errors were found, the request is refused, or a file given is not what it should be
+  1   errors were found, the request is refused, a change is there that `--fail-on` names, or a file
+      given is not what it should be
   2   the command line is not right
   64  the configuration or policy does not load, so that nothing was started
   69  the running gate cannot be reached
@@ -91,6 +94,7 @@ object on standard output, and nothing else there.
 enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
+    Diff(diff::DiffArgs),
     Explain(explain::ExplainArgs),
     Test(test::TestArgs),
     Fmt(fmt::FmtArgs),
@@ -147,6 +151,7 @@ fn dispatch(
     match command {
         Command::Run(args) => run::run(args, clock, screen),
         Command::Check(args) => check::run(args, clock, screen),
+        Command::Diff(args) => diff::run(args, &**clock, screen),
         Command::Explain(args) => explain::run(args, &**clock, screen),
         Command::Test(args) => test::run(args, &**clock, screen),
         Command::Fmt(args) => fmt::run(args, screen),

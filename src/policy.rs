@@ -18,6 +18,7 @@ pub mod format;
 pub mod model;
 pub mod oracle;
 pub mod problem;
+pub mod reading;
 pub mod scope;
 pub mod terms;
 pub mod window;

@@ -6,4 +6,5 @@
 pub mod case;
 pub mod change;
 pub mod coverage;
+pub mod diff;
 pub mod lint;

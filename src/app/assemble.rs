@@ -86,10 +86,19 @@ impl<'p> From<&'p Config> for PolicyPlace<'p> {
 /// Loads the policy directory at `place`: all errors at once.
 #[must_use]
 pub(crate) fn load_policy(place: PolicyPlace<'_>, clock: &dyn Clock) -> (Option<LoadedPolicy>, Report) {
-    let files = match PolicyFiles::read(place.directory) {
-        Ok(files) => files,
-        Err(report) => return (None, report),
-    };
+    match PolicyFiles::read(place.directory) {
+        Ok(files) => load_files(files, place, clock),
+        Err(report) => (None, report),
+    }
+}
+
+/// Loads the policy in `files`, wherever they are from; `place` says what else bears on it.
+#[must_use]
+pub(crate) fn load_files(
+    files: PolicyFiles,
+    place: PolicyPlace<'_>,
+    clock: &dyn Clock,
+) -> (Option<LoadedPolicy>, Report) {
     let (vocabulary, mut report) = Vocabulary::load(&files, place.trust_domain);
     let Some(vocabulary) = vocabulary else {
         report.merge(form_of_policy(&files));

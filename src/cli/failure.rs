@@ -70,6 +70,19 @@ pub(crate) enum CommandError {
         /// What would be right.
         help: String,
     },
+    /// The policy of a git revision cannot be read.
+    #[error("the policy of `{given}` cannot be read: {why}")]
+    Revision {
+        /// As it was given.
+        given: String,
+        /// What is wrong.
+        why: String,
+        /// What would be right.
+        help: String,
+    },
+    /// The program `git` cannot be run.
+    #[error("`git` cannot be run")]
+    Git(#[source] io::Error),
     /// The development authority refuses.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -110,7 +123,7 @@ impl CommandError {
     /// The exit code of a command that failed so.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Unknown { .. } => Exit::Usage,
+            Self::Unknown { .. } | Self::Revision { .. } => Exit::Usage,
             Self::DoesNotLoad { .. } | Self::TestsDoNotLoad => Exit::Configuration,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Unreadable { .. }
@@ -121,6 +134,7 @@ impl CommandError {
             | Self::Mint(_) => Exit::Refused,
             Self::Output(_)
             | Self::Unwritable { .. }
+            | Self::Git(_)
             | Self::Run(_)
             | Self::Metrics(_)
             | Self::Answer { .. }
@@ -133,7 +147,8 @@ impl CommandError {
         let help = match self {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
             Self::TestsDoNotLoad => "mend the findings above, and run the tests again",
-            Self::Unknown { help, .. } => return Some(help.clone()),
+            Self::Unknown { help, .. } | Self::Revision { help, .. } => return Some(help.clone()),
+            Self::Git(_) => "revisions are read by the program `git`: install it, or give directories",
             Self::Pki(PkiError::Exists { .. }) => {
                 "add `--overwrite` to replace it, or choose another `--dir`"
             }

@@ -17,7 +17,7 @@ use crate::kernel::time::{Clock, TimeZone};
 pub(super) const DEFAULT_CONFIG: &str = "config/gateway.toml";
 
 /// The trust domain of a policy directory that is read without a configuration.
-const DEFAULT_TRUST_DOMAIN: &str = "city.example";
+pub(super) const DEFAULT_TRUST_DOMAIN: &str = "city.example";
 
 /// Where the policy comes from.
 #[derive(Debug, Args)]
@@ -127,7 +127,8 @@ pub(super) fn config(path: &Path, screen: &mut Screen<'_>) -> Result<Config, Com
     or_show(config, &report, format!("the configuration `{}`", path.display()), screen)
 }
 
-fn or_show<T>(
+/// What was loaded, or the findings that kept it from loading, shown.
+pub(super) fn or_show<T>(
     loaded: Option<T>,
     report: &Report,
     what: String,

@@ -927,3 +927,5 @@ fn a_changed_log_is_noticed() {
         assert_eq!(pinegate(&["audit", verb, empty]).exit, 1, "{verb} of no log");
     }
 }
+
+mod diff;

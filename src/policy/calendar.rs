@@ -80,6 +80,11 @@ impl Calendar {
         self.years.iter().copied()
     }
 
+    /// The dates that are not as their weekday says, in order.
+    pub fn special_days(&self) -> impl Iterator<Item = Date> {
+        self.special.keys().copied()
+    }
+
     /// What kind of day `date` is; `None` in a year that is not known.
     #[must_use]
     pub fn day_kind(&self, date: Date) -> Option<DayKind> {

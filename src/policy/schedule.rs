@@ -32,6 +32,11 @@ pub(crate) struct Days {
 impl Days {
     pub(crate) const EVERY: Self = Self { week: [true; 7], workday: false, holiday: false };
 
+    /// The days of the week for which `is_meant`, counted from Monday as 0.
+    pub(crate) fn of_week(is_meant: impl Fn(usize) -> bool) -> Self {
+        Self { week: std::array::from_fn(is_meant), workday: false, holiday: false }
+    }
+
     /// The words that name days.
     pub(crate) fn vocabulary() -> impl Iterator<Item = &'static str> {
         ["workday", "holiday"].into_iter().chain(WEEKDAYS.map(|(_, word)| word))

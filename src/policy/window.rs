@@ -220,7 +220,7 @@ impl Schedule {
         (inside, until)
     }
 
-    fn contains(&self, now: Timestamp) -> bool {
+    pub(super) fn contains(&self, now: Timestamp) -> bool {
         let Moment { local, today, yesterday_kind, .. } = self.frame.moment(now);
         self.holds(local.weekday(), [yesterday_kind, today], local.time())
     }

@@ -62,6 +62,18 @@ impl PolicyFiles {
         if report.has_errors() { Err(report) } else { Ok(Self::from_sources(sources)) }
     }
 
+    /// Whether a policy directory has a file called `name`.
+    #[must_use]
+    pub fn is_policy_file(name: &str) -> bool {
+        FILES.iter().any(|(file, _)| *file == name)
+    }
+
+    /// Whether a file or directory called `name` may stand beside the policy files; it is passed over.
+    #[must_use]
+    pub fn may_stand_beside(name: &str, is_directory: bool) -> bool {
+        !Self::is_policy_file(name) && is_expected(name, is_directory)
+    }
+
     /// Takes texts that are already in memory, under their bare names.
     ///
     /// # Errors

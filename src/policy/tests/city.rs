@@ -20,7 +20,7 @@ use crate::policy::calendar::Calendar;
 use crate::policy::model::SHIPPED;
 use crate::policy::{Policy, PolicyInput};
 
-const MASKERS: [&str; 6] = ["name", "resident-id", "mobile", "address", "full", "plate"];
+pub(crate) const MASKERS: [&str; 6] = ["name", "resident-id", "mobile", "address", "full", "plate"];
 
 fn department(id: &str) -> (DepartmentId, Arc<Department>) {
     let id = DepartmentId::parse(id).unwrap();
@@ -138,7 +138,7 @@ pub(crate) fn catalog() -> Catalog {
     catalog
 }
 
-fn calendar() -> Calendar {
+pub(crate) fn calendar() -> Calendar {
     Calendar::new([2026], (1..=7).map(|day| date(2026, 10, day)), [date(2026, 10, 10)]).unwrap()
 }
 

@@ -131,7 +131,7 @@ pub(crate) const ROLES: [&str; 6] = [
 ];
 
 /// The lines with roles that make every group and theme exist, in any order.
-fn policy_text() -> impl Strategy<Value = String> {
+pub(crate) fn policy_text() -> impl Strategy<Value = String> {
     (prop::collection::vec(line(), 1..24), prop::collection::vec(0..3_usize, 6)).prop_map(|(lines, twice)| {
         let mut text = String::new();
         // The last link of each chain is what varies: it joins a theme or leaves it alone.
