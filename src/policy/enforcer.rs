@@ -17,7 +17,6 @@ use jiff::tz::TimeZone;
 
 use crate::kernel::diagnostic::{Report, Source};
 use crate::kernel::time::Timestamp;
-use crate::policy::model::Model;
 
 mod definition;
 mod effect;
@@ -26,6 +25,7 @@ mod function;
 mod glob;
 mod graph;
 mod index;
+mod judge;
 mod lines;
 mod load;
 mod order;
@@ -42,7 +42,9 @@ use definition::Definitions;
 use effect::{Combining, Effect, Verdict};
 use graph::{Graphs, Moment};
 use index::{Index, Plan};
+use judge::Judge;
 use program::{Node, Scene, Slot};
+use syntax::Wanted;
 use value::Seen;
 
 /// Which definitions of a model decide, as Casbin's `EnforceContext`.
@@ -87,6 +89,43 @@ pub struct Answer {
     pub explain: Vec<Arc<str>>,
 }
 
+/// What works a matcher out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// The fastest that decides the model: that is `native`, which decides every model that loads.
+    #[default]
+    Auto,
+    /// casbin-rs, over the lines that the index names.
+    Index,
+    /// This program, over the lines that the index names, or all.
+    Native,
+    /// casbin-rs, over all lines.
+    Casbin,
+}
+
+/// Why an engine does not decide a model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the engine `{engine}` does not decide this model: {why}")]
+pub struct NotDecided {
+    /// The engine.
+    pub engine: &'static str,
+    /// What it cannot do.
+    pub why: String,
+}
+
+/// How requests are decided, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// The engine.
+    pub engine: &'static str,
+    /// The columns that lines are found by; all lines are worked out if there are none.
+    pub columns: Vec<String>,
+    /// How many lines there are.
+    pub lines: usize,
+    /// The most lines under one key; all without an index.
+    pub most: usize,
+}
+
 /// A policy line.
 #[derive(Debug)]
 struct Line {
@@ -98,9 +137,10 @@ struct Line {
 /// Files, read.
 #[derive(Debug)]
 struct Loaded {
-    model: Model,
     definitions: Definitions,
     root: Node,
+    /// What each slot of a line is.
+    wanted: Vec<Wanted>,
     objects: BTreeSet<usize>,
     lines: Vec<Line>,
     /// Stands in where Casbin asks the matcher without any line.
@@ -114,15 +154,37 @@ struct Loaded {
 #[derive(Debug)]
 pub struct Enforcer {
     loaded: Loaded,
+    /// casbin-rs, if it decides.
+    judge: Option<Judge>,
+    engine: Engine,
 }
 
 impl Enforcer {
-    /// Loads an enforcer.
+    /// Loads an enforcer of the native engine.
     ///
     /// # Errors
     /// Everything that keeps the files from being decided as Go Casbin decides them.
     pub fn load(model: &Source, policy: &Source, options: &Options) -> Result<Self, Report> {
-        load::load(model, policy, options).map(|loaded| Self { loaded })
+        let loaded = load::load(model, policy, options)?;
+        Ok(Self { loaded, judge: None, engine: Engine::Native })
+    }
+
+    /// Decides by `engine` from now on.
+    ///
+    /// # Errors
+    /// When that engine does not decide this model as Go Casbin does.
+    pub fn with(mut self, engine: Engine) -> Result<Self, NotDecided> {
+        let of = |engine: &'static str| move |why: String| NotDecided { engine, why };
+        (self.judge, self.engine) = match engine {
+            Engine::Auto | Engine::Native => (None, Engine::Native),
+            Engine::Index if self.loaded.index.is_none() => {
+                let why = "no condition of the matcher says which lines can match";
+                return Err(of("index")(why.to_owned()));
+            }
+            Engine::Index => (Some(Judge::new(&self.loaded, false).map_err(of("index"))?), engine),
+            Engine::Casbin => (Some(Judge::new(&self.loaded, true).map_err(of("casbin"))?), engine),
+        };
+        Ok(self)
     }
 
     /// Whether attributes of the request's value `place` are read, so that it should be an object.
@@ -131,22 +193,56 @@ impl Enforcer {
         self.loaded.objects.contains(&place)
     }
 
+    /// How requests are decided.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        let lines = self.loaded.lines.len();
+        let index = self.loaded.index.as_ref().filter(|_| self.engine != Engine::Casbin);
+        let policy = self.loaded.definitions.policies.get(self.loaded.definitions.policy);
+        let name = |column: usize| {
+            let name = policy.and_then(|policy| policy.columns.get(column))?;
+            Some(name.replacen('_', ".", 1))
+        };
+        let engine = match self.engine {
+            Engine::Auto | Engine::Native => "native",
+            Engine::Index => "index",
+            Engine::Casbin => "casbin",
+        };
+        let columns = index.map_or(Vec::new(), |_| self.loaded.plan.columns().filter_map(name).collect());
+        Way { engine, columns, lines, most: index.map_or(lines, Index::most) }
+    }
+
     /// Decides `request` at `now`.
     ///
     /// # Errors
     /// When something cannot be worked out. That is a refusal.
-    pub fn decide(&self, request: &[Value], now: Timestamp) -> Result<Answer, Fault> {
+    pub fn decide(&mut self, request: &[Value], now: Timestamp) -> Result<Answer, Fault> {
         let loaded = &self.loaded;
         if request.len() != loaded.definitions.request.len() {
             return Err(loaded.arity(request.len()));
         }
         let moment = Moment::new(TimeZone::UTC.to_datetime(now));
-        let verdict = loaded.verdict(request, &moment)?;
+        let verdict = match &mut self.judge {
+            None => loaded.verdict(request, &moment)?,
+            Some(judge) => {
+                let candidates =
+                    if self.engine == Engine::Index { loaded.candidates(request, &moment) } else { None };
+                judge.verdict(request, &loaded.lines, candidates.as_deref())?
+            }
+        };
         Ok(loaded.answer(verdict))
     }
 }
 
 impl Loaded {
+    /// The column that a slot's pattern comes from.
+    fn wanted_column(&self, slot: usize) -> Option<usize> {
+        self.wanted.get(slot).map(|wanted| {
+            let (Wanted::Pattern(_, column) | Wanted::Rule(column)) = *wanted;
+            column
+        })
+    }
+
     fn arity(&self, given: usize) -> Fault {
         let names: Vec<&str> = self
             .definitions

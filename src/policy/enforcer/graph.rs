@@ -180,6 +180,13 @@ impl Graph {
         self.shape
     }
 
+    /// Every link: member, role, domain.
+    pub(super) fn links(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.names.all.iter().zip(&self.above).flat_map(|(member, links)| {
+            links.iter().map(|link| (&**member, self.names.name(link.to), self.domains.name(link.domain)))
+        })
+    }
+
     /// Whether there are circles of links, whatever their domains; a name on one, or between two.
     pub(super) fn on_a_circle(&self) -> HashSet<String> {
         let mut left: HashSet<u32> = (0_u32..).take(self.names.all.len()).collect();
@@ -198,7 +205,7 @@ impl Graph {
         }
     }
 
-    /// The links of the longest chain; `None` beyond `limit`, and of circles.
+    /// Whether no chain has more than `limit` links, and none goes round in a circle.
     pub(super) fn is_within(&self, limit: usize) -> bool {
         let mut level: HashSet<u32> = (0_u32..).take(self.names.all.len()).collect();
         for _ in 0..=limit {

@@ -179,6 +179,11 @@ impl Index {
         Some(index)
     }
 
+    /// The most lines under one key.
+    pub(super) fn most(&self) -> usize {
+        self.lines.values().map(Vec::len).max().unwrap_or(0)
+    }
+
     /// The lines that may match, in order; `None` if that is not to be found out this way.
     pub(super) fn candidates(&self, request: &[Value], graphs: &Graphs, moment: &Moment) -> Option<Vec<u32>> {
         let mut columns: Vec<Vec<u32>> = Vec::with_capacity(self.keys.len());

@@ -97,7 +97,8 @@ pub(super) fn load(model_source: &Source, policy: &Source, options: &Options) ->
     } else {
         None
     };
-    Ok(Loaded { model, definitions, root: matcher.root, objects, lines, empty, graphs, plan, index })
+    let Matcher { root, wanted, .. } = matcher;
+    Ok(Loaded { definitions, root, wanted, objects, lines, empty, graphs, plan, index })
 }
 
 impl<'l> Loader<'l> {

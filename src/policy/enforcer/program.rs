@@ -52,7 +52,8 @@ pub(super) enum Node {
 /// Where a pattern comes from.
 #[derive(Debug, Clone)]
 pub(super) enum PatternFrom {
-    Fixed(Arc<Pattern>),
+    /// Compiled from this text.
+    Fixed(Arc<Pattern>, Arc<str>),
     /// A slot of the line.
     Slot(usize),
     /// A text of the request, for functions that take any pattern.
@@ -242,7 +243,7 @@ impl PatternFrom {
     pub(super) fn node(&self) -> Option<&Node> {
         match self {
             Self::Node(node) => Some(node),
-            Self::Fixed(_) | Self::Slot(_) => None,
+            Self::Fixed(..) | Self::Slot(_) => None,
         }
     }
 
@@ -254,7 +255,7 @@ impl PatternFrom {
         scene: Scene<'_>,
     ) -> Result<Seen<'s>, Fault> {
         match self {
-            Self::Fixed(pattern) => pattern.apply(text, name),
+            Self::Fixed(pattern, _) => pattern.apply(text, name),
             Self::Slot(slot) => match scene.slots.get(*slot) {
                 Some(Slot::Pattern(pattern)) => pattern.apply(text, name),
                 Some(Slot::Rule(_) | Slot::None) | None => {

@@ -400,7 +400,7 @@ impl<'n> Parser<'n> {
     /// Where the pattern of a call comes from.
     fn pattern(&mut self, function: Function, node: Node, at: Range<usize>) -> Result<PatternFrom, Problem> {
         let fixed = |parser: &Self, text: &str| match function.pattern(text) {
-            Ok(pattern) => Ok(PatternFrom::Fixed(Arc::new(pattern))),
+            Ok(pattern) => Ok(PatternFrom::Fixed(Arc::new(pattern), Arc::from(text))),
             Err(why) => {
                 let message = format!("`{text}` is not a pattern of `{}`", function.as_str());
                 Err(parser.problem("not-a-pattern", at.clone(), message, why))

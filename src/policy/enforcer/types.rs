@@ -51,7 +51,7 @@ pub(super) fn sure(node: &Node, rules: &dyn Fn(usize) -> bool) -> Option<Type> {
             let is_sure = is(text, Type::Text)
                 && name.as_ref().is_none_or(|name| is(name, Type::Text))
                 && match pattern {
-                    PatternFrom::Fixed(_) | PatternFrom::Slot(_) => true,
+                    PatternFrom::Fixed(..) | PatternFrom::Slot(_) => true,
                     PatternFrom::Node(node) => is(node, Type::Text),
                 }
                 // A text that is no address fails, a long match with many stars may be given up.

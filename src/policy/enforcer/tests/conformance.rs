@@ -66,18 +66,26 @@ fn every_answer_is_go_s() {
     let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
     let cases: Json = serde_json::from_str(&read("cases.json")).unwrap();
     let now = "2026-06-01T01:30:00Z".parse().unwrap();
-    let (mut refused, mut answered, mut wrong) = (Vec::new(), 0, Vec::new());
+    let (mut refused, mut answered, mut wrong, mut by_others) = (Vec::new(), 0, Vec::new(), 0);
     for suite in cases["suites"].as_array().unwrap() {
         let (id, kind) = (suite["id"].as_str().unwrap(), suite["request_kind"].as_str().unwrap());
         let model = Source::new("model.conf", read(suite["model"].as_str().unwrap()));
         let policy = Source::new("policy.csv", suite["policy"].as_str().map_or(String::new(), read));
-        let enforcer = match Enforcer::load(&model, &policy, &options(suite)) {
+        let mut enforcer = match Enforcer::load(&model, &policy, &options(suite)) {
             Ok(enforcer) => enforcer,
             Err(report) => {
                 refused.push((id.to_owned(), report.sorted()[0].code, report.to_string()));
                 continue;
             }
         };
+        // casbin-rs, where it is let, answers the same.
+        let other = |engine| {
+            let again = Enforcer::load(&model, &policy, &options(suite)).unwrap();
+            again.with(engine).ok()
+        };
+        let mut others: Vec<Enforcer> =
+            [Engine::Index, Engine::Casbin].into_iter().filter_map(other).collect();
+        by_others += others.len();
         for case in suite["cases"].as_array().unwrap() {
             let request: Vec<Value> =
                 case["request"].as_array().unwrap().iter().map(|json| argument(json, kind)).collect();
@@ -87,6 +95,9 @@ fn every_answer_is_go_s() {
                 None => answer.is_err(),
             };
             answered += 1;
+            for other in &mut others {
+                assert_eq!(other.decide(&request, now).ok(), answer.clone().ok(), "{id}: {case}");
+            }
             if !is_right {
                 wrong.push(format!("{id}: {case} → {answer:?}"));
             }
@@ -96,4 +107,5 @@ fn every_answer_is_go_s() {
     let refused_codes: Vec<(&str, &str)> = refused.iter().map(|(id, code, _)| (id.as_str(), *code)).collect();
     assert_eq!(refused_codes, REFUSED, "{refused:?}");
     assert!(answered > 1100, "{answered}");
+    assert!(by_others >= 40, "{by_others}");
 }
