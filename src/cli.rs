@@ -6,6 +6,7 @@
 mod demo;
 
 mod audit;
+mod casbin;
 mod check;
 mod explain;
 mod failure;
@@ -68,7 +69,7 @@ const LONG_AFTER: &str = concat!(
     examples!(),
     "
 Exit codes:
-  0   done; for `check` nothing is wrong, for `explain` the request is allowed
+  0   done; for `check` nothing is wrong, for `explain` and `casbin enforce` the request is allowed
   1   errors were found, the request is refused, or a file given is not what it should be
   2   the command line is not right
   64  the configuration or policy does not load, so that nothing was started
@@ -91,6 +92,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Pki(pki::PkiArgs),
+    Casbin(casbin::CasbinArgs),
     Demo(demo::DemoArgs),
     Completions(CompletionsArgs),
 }
@@ -145,6 +147,7 @@ fn dispatch(
         Command::Audit(args) => audit::run(args, screen),
         Command::Token(args) => token::run(args, &**clock, screen),
         Command::Pki(args) => pki::run(args, &**clock, screen),
+        Command::Casbin(args) => casbin::run(args, &**clock, screen),
         // Served by `main`: it prints for itself.
         Command::Demo(_) => Ok(Exit::Fine),
         Command::Completions(args) => {

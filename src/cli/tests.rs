@@ -1,3 +1,5 @@
+mod casbin;
+
 use std::fs;
 use std::io::{Read as _, Write};
 use std::os::unix::net::UnixListener;

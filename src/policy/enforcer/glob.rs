@@ -42,11 +42,7 @@ fn is_valid(pattern: &[char]) -> bool {
     let mut rest = pattern.iter();
     while let Some(c) = rest.next() {
         match c {
-            '\\' => {
-                if rest.next().is_none() {
-                    return false;
-                }
-            }
+            '\\' if rest.next().is_none() => return false,
             '[' => {
                 let mut inner = rest.clone();
                 if inner.as_slice().first().is_some_and(|c| matches!(c, '^' | '!')) {

@@ -81,9 +81,10 @@ impl Plan {
 }
 
 fn flatten<'n>(node: &'n Node, into: &mut Vec<&'n Node>) {
-    match node {
-        Node::And(parts) => parts.iter().for_each(|part| flatten(part, into)),
-        node => into.push(node),
+    if let Node::And(parts) = node {
+        parts.iter().for_each(|part| flatten(part, into));
+    } else {
+        into.push(node);
     }
 }
 
@@ -112,42 +113,41 @@ fn places(node: &Node, into: &mut BTreeSet<usize>) {
 }
 
 fn probe(node: &Node) -> Option<Probe> {
-    match node {
-        Node::Text(text) => Some(Probe::Text(Arc::clone(text))),
-        Node::Request(place) => Some(Probe::Request(*place)),
-        _other => None,
+    if let Node::Text(text) = node {
+        Some(Probe::Text(Arc::clone(text)))
+    } else if let Node::Request(place) = node {
+        Some(Probe::Request(*place))
+    } else {
+        None
     }
 }
 
 fn key(condition: &Node, graphs: &Graphs) -> Option<Key> {
-    match condition {
-        Node::Compared(Comparison::Equal, sides) => match &**sides {
-            [Node::Policy(column), other] | [other, Node::Policy(column)] => {
-                Some(Key { column: *column, probes: vec![probe(other)?] })
-            }
-            _ => None,
-        },
-        Node::Role { graph, member, role, pattern: None, domain } => {
-            let (Node::Request(member), Node::Policy(column)) = (&**member, &**role) else { return None };
-            let has_domains = graphs.shape(*graph).has_domains;
-            let domain = match domain {
-                Some(domain) if has_domains => Some(Box::new(probe(domain)?)),
-                _ => None,
-            };
-            let probes = vec![Probe::Roles { graph: *graph, member: *member, domain }];
-            Some(Key { column: *column, probes })
-        }
-        Node::Or(parts) => {
-            let mut keys = parts.iter().map(|part| key(part, graphs));
-            let mut all = keys.next()??;
-            for key in keys {
-                let key = key.filter(|key| key.column == all.column)?;
-                all.probes.extend(key.probes);
-            }
-            Some(all)
-        }
-        _ => None,
+    if let Node::Compared(Comparison::Equal, sides) = condition {
+        let (Node::Policy(column), other) = (match &**sides {
+            [column @ Node::Policy(_), other] | [other, column] => (column, other),
+        }) else {
+            return None;
+        };
+        return Some(Key { column: *column, probes: vec![probe(other)?] });
     }
+    if let Node::Role { graph, member, role, pattern: None, domain } = condition {
+        let (Node::Request(member), Node::Policy(column)) = (&**member, &**role) else { return None };
+        let domain = match domain {
+            Some(domain) if graphs.shape(*graph).has_domains => Some(Box::new(probe(domain)?)),
+            Some(_) | None => None,
+        };
+        let probes = vec![Probe::Roles { graph: *graph, member: *member, domain }];
+        return Some(Key { column: *column, probes });
+    }
+    let Node::Or(parts) = condition else { return None };
+    let mut keys = parts.iter().map(|part| key(part, graphs));
+    let mut all = keys.next()??;
+    for key in keys {
+        let key = key.filter(|key| key.column == all.column)?;
+        all.probes.extend(key.probes);
+    }
+    Some(all)
 }
 
 /// The lines under each key.

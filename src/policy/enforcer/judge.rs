@@ -55,11 +55,11 @@ impl Judge {
         let mut writer = Writer { loaded, effect: policy.column("eft"), graph: None };
         let matcher = writer.truth(&loaded.root)?;
         let effect_column = writer.effect;
-        let combination = match loaded.definitions.combination {
+        let mut combination = loaded.definitions.combination;
+        if combination == Combination::SubjectPriority {
             // Lines have been sorted; casbin-rs knows no other order than theirs.
-            Combination::SubjectPriority => Combination::Priority,
-            other => other,
-        };
+            combination = Combination::Priority;
+        }
         let definitions = writer.definitions(policy.columns.len(), combination, &matcher)?;
         let few = enforcer(definitions)?;
         let whole = if is_whole {
@@ -249,15 +249,17 @@ impl Writer<'_> {
     }
 
     fn text(&mut self, node: &Node) -> Result<String, String> {
-        Ok(match node {
-            Node::Text(text) => quoted(text),
-            Node::Request(place) => format!("r_v{place}"),
-            Node::Policy(column) => self.column(*column),
-            Node::Called { function, .. } if function.yields_text() => self.call(node)?,
-            _other => {
-                return Err("the matcher works with more than texts, where casbin-rs differs from Go".into());
-            }
-        })
+        if let Node::Text(text) = node {
+            Ok(quoted(text))
+        } else if let Node::Request(place) = node {
+            Ok(format!("r_v{place}"))
+        } else if let Node::Policy(column) = node {
+            Ok(self.column(*column))
+        } else if matches!(node, Node::Called { function, .. } if function.yields_text()) {
+            self.call(node)
+        } else {
+            Err("the matcher works with more than texts, where casbin-rs differs from Go".into())
+        }
     }
 
     fn call(&mut self, node: &Node) -> Result<String, String> {
@@ -326,9 +328,11 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
+/// By function and text; `None` where the text is no pattern.
+type Patterns = Cache<(Function, String), Option<Arc<Pattern>>>;
+
 /// Patterns that our functions have compiled for casbin-rs, which hands them over as texts.
-static COMPILED: LazyLock<Cache<(Function, String), Option<Arc<Pattern>>>> =
-    LazyLock::new(|| Cache::new(MAX_COMPILED));
+static COMPILED: LazyLock<Patterns> = LazyLock::new(|| Cache::new(MAX_COMPILED));
 /// The most of them that are kept.
 const MAX_COMPILED: usize = 4096;
 

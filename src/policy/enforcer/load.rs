@@ -277,23 +277,19 @@ impl<'l> Loader<'l> {
             }
         }
         if let Some(column) = policy.column("priority") {
-            let mut wrong = Vec::new();
-            self.lines.sort_by_cached_key(|placed| {
-                let number = placed.cells.get(column).and_then(|cell| cell.parse::<i64>().ok());
-                if number.is_none() {
-                    wrong.extend(placed.fields.get(column).cloned());
-                }
-                number
-            });
+            let number = |placed: &Placed| placed.cells.get(column).and_then(|cell| cell.parse::<i64>().ok());
+            let wrong: Vec<Field> = self
+                .lines
+                .iter()
+                .filter(|placed| number(placed).is_none())
+                .filter_map(|placed| placed.fields.get(column).cloned())
+                .collect();
             for field in wrong {
                 let message = format!("`{}` is not a priority", field.text);
-                self.report(
-                    "not-a-priority",
-                    field.at,
-                    message,
-                    "a priority is a whole number; the lowest speaks first",
-                );
+                let help = "a priority is a whole number; the lowest speaks first";
+                self.report("not-a-priority", field.at, message, help);
             }
+            self.lines.sort_by_cached_key(number);
         }
     }
 

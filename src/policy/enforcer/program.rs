@@ -299,8 +299,7 @@ fn among<'s>(one: &'s Node, list: &'s [Node], scene: Scene<'s>) -> Result<Seen<'
 fn within<'s>(sides: &'s [Node; 2], scene: Scene<'s>) -> Result<Seen<'s>, Fault> {
     let [one, list] = sides;
     let one = one.worked_out(scene)?;
-    match list.worked_out(scene)? {
-        Seen::List(list) => Ok(Seen::Truth(list.iter().any(|member| member.seen() == one))),
-        other => Err(Fault::NotAList { found: other.kind() }),
-    }
+    let list = list.worked_out(scene)?;
+    let Seen::List(members) = list else { return Err(Fault::NotAList { found: list.kind() }) };
+    Ok(Seen::Truth(members.iter().any(|member| member.seen() == one)))
 }

@@ -360,7 +360,7 @@ impl<'n> Parser<'n> {
         self.expect(")")?;
         let whole = at.start..self.span(from).end;
         if name == "eval" {
-            return self.eval(arguments, at, whole);
+            return self.eval(&arguments, at, whole);
         }
         if let Some(graph) = self.names.roles.iter().position(|role| role == name) {
             return self.role(graph, arguments, whole);
@@ -434,13 +434,13 @@ impl<'n> Parser<'n> {
 
     fn eval(
         &mut self,
-        arguments: Vec<(Node, Range<usize>)>,
+        arguments: &[(Node, Range<usize>)],
         at: Range<usize>,
         whole: Range<usize>,
     ) -> Result<Node, Problem> {
         // Casbin knows `eval` only where the parenthesis follows at once.
         let is_close = self.text.get(at.end..).is_some_and(|rest| rest.starts_with('('));
-        match (arguments.as_slice(), self.cells) {
+        match (arguments, self.cells) {
             ([(Node::Policy(column), _)], None) if is_close => {
                 Ok(Node::Rule(self.slot(Wanted::Rule(*column))))
             }

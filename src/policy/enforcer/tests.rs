@@ -1,2 +1,3 @@
+mod behaviour;
 mod conformance;
 mod differential;
