@@ -6,8 +6,8 @@
 mod demo;
 
 mod audit;
-mod casbin;
 mod check;
+mod enforce;
 mod explain;
 mod failure;
 mod findings;
@@ -92,7 +92,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Pki(pki::PkiArgs),
-    Casbin(casbin::CasbinArgs),
+    Casbin(enforce::CasbinArgs),
     Demo(demo::DemoArgs),
     Completions(CompletionsArgs),
 }
@@ -147,7 +147,7 @@ fn dispatch(
         Command::Audit(args) => audit::run(args, screen),
         Command::Token(args) => token::run(args, &**clock, screen),
         Command::Pki(args) => pki::run(args, &**clock, screen),
-        Command::Casbin(args) => casbin::run(args, &**clock, screen),
+        Command::Casbin(args) => enforce::run(args, &**clock, screen),
         // Served by `main`: it prints for itself.
         Command::Demo(_) => Ok(Exit::Fine),
         Command::Completions(args) => {

@@ -1,4 +1,4 @@
-mod casbin;
+mod enforce;
 
 use std::fs;
 use std::io::{Read as _, Write};
