@@ -98,6 +98,7 @@ impl Words {
             released: &self.released,
             policy: &self.hex,
             config: &self.hex,
+            shadow: None,
             outcome: Some(Outcome {
                 status: 200,
                 bytes_in: 0,

@@ -37,6 +37,8 @@ pub enum Reloaded {
         revision: u64,
         /// The digest of its policy directory.
         policy: String,
+        /// The digest of the candidate policy beside it, if one is evaluated.
+        shadow: Option<String>,
         /// What was worth a warning.
         warnings: String,
     },
@@ -191,10 +193,15 @@ async fn answer(
 
 fn reloaded(reloaded: Reloaded) -> Response<Full<Bytes>> {
     let (status, page) = match reloaded {
-        Reloaded::Applied { revision, policy, warnings } => (
-            StatusCode::OK,
-            serde_json::json!({ "applied": true, "revision": revision, "policy": policy, "report": warnings }),
-        ),
+        Reloaded::Applied { revision, policy, shadow, warnings } => {
+            let mut page = serde_json::json!({
+                "applied": true, "revision": revision, "policy": policy, "report": warnings,
+            });
+            if let (Some(shadow), Some(page)) = (shadow, page.as_object_mut()) {
+                page.insert("shadow".to_owned(), shadow.into());
+            }
+            (StatusCode::OK, page)
+        }
         Reloaded::Refused { report } => {
             (StatusCode::CONFLICT, serde_json::json!({ "applied": false, "report": report }))
         }

@@ -16,7 +16,7 @@ mod tests;
 
 pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
 pub use parsed::{ParseError, ParsedRecord, peek_instant, peek_kind};
-pub use record::{Access, Entry, Kind, Lifecycle, Outcome};
+pub use record::{Access, Entry, Kind, Lifecycle, Outcome, Shadow};
 
 /// The version of the record's schema, its field `v`.
 pub const SCHEMA_VERSION: u64 = 1;

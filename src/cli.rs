@@ -11,6 +11,7 @@ mod enforce;
 mod explain;
 mod failure;
 mod findings;
+mod fmt;
 mod logs;
 mod pki;
 mod reload;
@@ -18,7 +19,9 @@ mod run;
 mod screen;
 mod source;
 mod table;
+mod test;
 mod token;
+mod verdict;
 mod when;
 
 use std::process::ExitCode;
@@ -56,9 +59,11 @@ macro_rules! examples {
 Examples:
   pinegate demo                        everything on one machine, with invented data
   pinegate check                       is what I edited right?
+  pinegate fmt                         repair what a spreadsheet did to it
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
   pinegate explain --help              why is this request refused?
+  pinegate test                        does the policy decide what its tests say?
 "
     };
 }
@@ -88,6 +93,8 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
+    Test(test::TestArgs),
+    Fmt(fmt::FmtArgs),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
@@ -143,6 +150,8 @@ fn dispatch(
         Command::Run(args) => run::run(args, clock, screen),
         Command::Check(args) => check::run(args, clock, screen),
         Command::Explain(args) => explain::run(args, &**clock, screen),
+        Command::Test(args) => test::run(args, &**clock, screen),
+        Command::Fmt(args) => fmt::run(args, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, screen),
         Command::Token(args) => token::run(args, &**clock, screen),

@@ -210,6 +210,8 @@ pub struct PolicyDirectory {
     pub directory: PathBuf,
     /// The zone in which its dates and hours are meant.
     pub zone: TimeZone,
+    /// A candidate directory that decides beside it and enforces nothing, if there is one.
+    pub shadow: Option<PathBuf>,
     /// When it takes effect.
     pub reload: ReloadTrigger,
     /// The key of keyed pseudonyms, at least 32 bytes; without it no masker may use them.
@@ -264,6 +266,8 @@ pub struct Bounds {
     pub http2_streams: u32,
     /// A reply up to this size is masked whole before its first byte leaves.
     pub whole_reply: ByteLimit,
+    /// The largest request body that is read before the decision.
+    pub decision_body: ByteLimit,
     /// How long the gate waits for requests in work before it stops.
     pub drain: Duration,
 }

@@ -30,6 +30,21 @@ impl<T> At<T> {
     }
 }
 
+/// Whether `text` is TOML at all, whatever it says.
+#[must_use]
+pub fn is_toml(text: &str) -> bool {
+    text.parse::<toml::Table>().is_ok()
+}
+
+/// Whether two texts are TOML and say the same: the same values under the same keys.
+#[must_use]
+pub fn says_the_same(one: &str, other: &str) -> bool {
+    match (one.parse::<toml::Table>(), other.parse::<toml::Table>()) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
 /// One TOML file being read.
 #[derive(Debug)]
 pub struct Document<'s> {
@@ -398,6 +413,39 @@ impl<'d, 's> Table<'d, 's> {
                 match item.get_ref().as_str() {
                     Some(text) => texts.push(At { value: text, span: item.span() }),
                     None => self.wrong_type(&table.path_of(name.get_ref()), item, "a text in quotes"),
+                }
+            }
+            named.push((At { value: name.get_ref().as_ref(), span: name.span() }, texts));
+        }
+        named.sort_by_key(|(name, _)| name.span.start);
+        named
+    }
+
+    /// The entries of a table whose keys are names of the user's choosing, each a text or a list of
+    /// texts.
+    #[must_use]
+    pub fn named_texts_or_lists(&self, key: &'static str) -> Vec<(At<&'d str>, Vec<At<&'d str>>)> {
+        let Some(table) = self.table(key) else { return Vec::new() };
+        let mut named = Vec::new();
+        for (name, value) in table.entries {
+            let wrong = |value| {
+                let expected = "a text in quotes, or a list of texts";
+                table.wrong_type(name.get_ref(), value, expected);
+            };
+            let mut texts = Vec::new();
+            match (value.get_ref().as_str(), value.get_ref().as_array()) {
+                (Some(text), _) => texts.push(At { value: text, span: value.span() }),
+                (None, Some(list)) => {
+                    for item in list.iter() {
+                        match item.get_ref().as_str() {
+                            Some(text) => texts.push(At { value: text, span: item.span() }),
+                            None => wrong(item),
+                        }
+                    }
+                }
+                (None, None) => {
+                    wrong(value);
+                    continue;
                 }
             }
             named.push((At { value: name.get_ref().as_ref(), span: name.span() }, texts));

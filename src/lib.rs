@@ -15,6 +15,7 @@ pub mod grant;
 pub mod audit;
 pub mod identity;
 pub mod mask;
+pub mod parameters;
 pub mod policy;
 pub mod quota;
 pub mod telemetry;

@@ -15,6 +15,7 @@ use crate::kernel::id::GrantId;
 pub mod calendar;
 pub mod csv;
 pub mod enforcer;
+pub mod format;
 pub mod model;
 pub mod oracle;
 pub mod problem;
@@ -24,6 +25,7 @@ pub mod window;
 
 mod decide;
 mod explain;
+mod hidden;
 mod listing;
 mod load;
 mod release;
@@ -49,6 +51,8 @@ pub struct Policy {
     frame: Frame,
     vocabulary: Vocabulary,
     grants: Vec<Grant>,
+    /// The ids of the grants once more, close together: all that a permit needs of most.
+    ids: Box<[GrantId]>,
     by_id: HashMap<GrantId, usize>,
     table: Table,
     released: Released,
@@ -57,7 +61,8 @@ pub struct Policy {
 impl Policy {
     fn new(frame: Frame, vocabulary: Vocabulary, grants: Vec<Grant>, table: Table) -> Self {
         let by_id = grants.iter().enumerate().map(|(index, grant)| (grant.id.clone(), index)).collect();
-        Self { frame, vocabulary, grants, by_id, table, released: Released::new() }
+        let ids = grants.iter().map(|grant| grant.id.clone()).collect();
+        Self { frame, vocabulary, grants, ids, by_id, table, released: Released::new() }
     }
 
     /// Every grant and refusal, in file order.

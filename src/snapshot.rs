@@ -9,6 +9,7 @@
 //! snapshot is loaded.
 
 pub mod calendar;
+pub mod cases;
 pub mod files;
 pub mod limits;
 pub mod masks;

@@ -89,6 +89,20 @@ labels! {
 }
 
 labels! {
+    /// How a candidate policy would have decided beside the live one.
+    ShadowChange {
+        /// A caller would have seen no difference.
+        None = "none",
+        /// Refused by the live policy, allowed by the candidate.
+        Allowed = "allowed",
+        /// Allowed by the live policy, refused by the candidate.
+        Refused = "refused",
+        /// Allowed by both, with other fields, masks or row duties.
+        Extent = "extent",
+    }
+}
+
+labels! {
     /// How a reload ended.
     Reload {
         /// The new snapshot is live.
@@ -96,6 +110,17 @@ labels! {
         /// Something was wrong; the old one stays.
         Refused = "refused",
     }
+}
+
+/// What there is to say of a candidate policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShadowState {
+    /// None is configured.
+    Absent,
+    /// The one that is configured does not load.
+    Broken,
+    /// The one with this digest is evaluated.
+    Loaded(Digest),
 }
 
 /// All metrics of one gate.
@@ -111,6 +136,9 @@ pub struct Metrics {
     handshakes: IntCounterVec,
     reloads: IntCounterVec,
     info: GaugeVec,
+    shadow_decisions: IntCounterVec,
+    shadow_loaded: IntGaugeVec,
+    shadow_info: GaugeVec,
     certificate_expiry: GaugeVec,
     grants: IntGaugeVec,
     /// Whole requests, from the head's arrival to the end of the reply.
@@ -168,6 +196,20 @@ impl DepartmentMetrics {
     /// Counts a request.
     pub fn count(&self, outcome: Outcome) {
         bump(&self.outcomes, Outcome::ALL, outcome);
+    }
+}
+
+/// The counters of what a candidate policy decides about one resource, resolved once.
+#[derive(Debug, Clone)]
+pub struct ShadowMetrics(Vec<IntCounter>);
+
+impl ShadowMetrics {
+    /// Counts a decision that was compared.
+    pub fn count(&self, change: ShadowChange) {
+        let position = ShadowChange::ALL.iter().position(|known| *known == change);
+        if let Some(counter) = position.and_then(|position| self.0.get(position)) {
+            counter.inc();
+        }
     }
 }
 
@@ -275,6 +317,20 @@ impl Metrics {
                 &["result"],
             )?,
             info: f.gauges("pinegate_policy_info", "What is live.", &["policy_digest", "config_digest"])?,
+            shadow_decisions: f.counters(
+                "pinegate_shadow_decisions_total",
+                "Decisions compared with those of the candidate policy, by how it differs.",
+                &["resource", "change"],
+            )?,
+            shadow_loaded: f.add(IntGaugeVec::new(
+                Opts::new("pinegate_shadow_loaded", "Whether the configured candidate policy is evaluated."),
+                &[],
+            )?)?,
+            shadow_info: f.gauges(
+                "pinegate_shadow_info",
+                "Which candidate policy is evaluated.",
+                &["policy_digest"],
+            )?,
             certificate_expiry: f.gauges(
                 "pinegate_certificate_expiry_timestamp_seconds",
                 "When a certificate, or a revocation list, stops being valid.",
@@ -360,6 +416,31 @@ impl Metrics {
     pub fn show_digests(&self, policy: Digest, config: Digest) {
         self.info.reset();
         self.info.with_label_values(&[policy.to_hex().as_str(), config.to_hex().as_str()]).set(1.0);
+    }
+
+    /// The counters of what a candidate policy decides about `resource`.
+    #[must_use]
+    pub fn shadow(&self, resource: &ResourceId) -> ShadowMetrics {
+        let counter = |change: &ShadowChange| {
+            self.shadow_decisions.with_label_values(&[resource.as_str(), change.as_str()])
+        };
+        ShadowMetrics(ShadowChange::ALL.iter().map(counter).collect())
+    }
+
+    /// Shows which candidate policy is evaluated from now on. The families are empty where none is
+    /// configured.
+    pub fn show_shadow(&self, shadow: ShadowState) {
+        self.shadow_loaded.reset();
+        self.shadow_info.reset();
+        let is_loaded = match shadow {
+            ShadowState::Absent => return,
+            ShadowState::Broken => false,
+            ShadowState::Loaded(digest) => {
+                self.shadow_info.with_label_values(&[digest.to_hex()]).set(1.0);
+                true
+            }
+        };
+        self.shadow_loaded.with_label_values::<&str>(&[]).set(i64::from(is_loaded));
     }
 
     /// Shows when `kind` stops being valid, in seconds since 1970.

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use pinegate::audit::{
-    Access, Chain, Entry, Kind, Lifecycle, MAX_LINE_BYTES, Outcome, ParsedRecord, SCHEMA_VERSION, Tail,
-    judge_tail,
+    Access, Chain, Entry, Kind, Lifecycle, MAX_LINE_BYTES, Outcome, ParsedRecord, SCHEMA_VERSION, Shadow,
+    Tail, judge_tail,
 };
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{
@@ -224,6 +224,7 @@ fn check_access(parts: &Parts) {
         released: &ids.released,
         policy: parts.text(9),
         config: parts.text(10),
+        shadow: parts.has(2).then_some(Shadow { change: "extent", policy: parts.text(9) }),
         outcome: parts.has(2).then_some(outcome),
     };
     let (line, record) = sealed(&access.encode());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use crate::catalog::Catalog;
-use crate::config::{self, Config};
+use crate::config::{self, Config, ParameterSource};
 use crate::grant::{ReleasedField, Treatment};
 use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
 use crate::identity::{Identities, TokenVerifier};
@@ -18,11 +18,12 @@ use crate::kernel::id::{DepartmentId, GrantId, MaskerName};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::{Clock, TimeZone};
 use crate::mask::{Masker, Maskers, PlanError};
+use crate::parameters::{BodyParameters, BodyPath};
 use crate::policy::calendar::Calendar;
 use crate::policy::model::Model;
 use crate::policy::scope::Item;
 use crate::policy::{Policy, PolicyInput, csv};
-use crate::proxy::{Plans, RequestBounds, Route, RouteParameter, Routes, Snapshot};
+use crate::proxy::{Plans, RequestBounds, Route, RouteParameter, Routes, Shadow, Snapshot};
 use crate::quota::limiter::Limiter;
 use crate::snapshot::Vocabulary;
 use crate::snapshot::files::PolicyFiles;
@@ -238,6 +239,7 @@ pub(crate) fn assemble(
 ) -> (Option<Assembled>, Report) {
     let (policy, mut report) = load_policy(config.into(), &**clock);
     report.add_source(&config.source);
+    let candidate = candidate(config, &**clock, &mut report);
     let tokens = token_verifier(config, &mut report);
     let tls = server_tls(config, clock, &mut report);
     let upstreams = upstreams(config, clock, &mut report);
@@ -254,6 +256,7 @@ pub(crate) fn assemble(
     let registry = &vocabulary.catalog.registry;
     let departments: HashMap<_, _> =
         registry.departments.keys().map(|id| (id.clone(), metrics.department(id))).collect();
+    let shadow = candidate.map(|candidate| shadow(candidate, &vocabulary.catalog, metrics));
     let snapshot = Snapshot {
         revision: previous.map_or(1, |previous| previous.revision + 1),
         policy_digest: files.digest(),
@@ -263,6 +266,7 @@ pub(crate) fn assemble(
         identities: Identities::new(registry),
         catalog: vocabulary.catalog,
         policy,
+        shadow,
         limiter: Arc::new(limiter),
         tokens,
         challenge: challenge(config),
@@ -273,9 +277,38 @@ pub(crate) fn assemble(
         bounds: RequestBounds {
             requests: config.bounds.requests,
             whole_reply: config.bounds.whole_reply.as_usize(),
+            decision_body: config.bounds.decision_body.get(),
         },
     };
     (Some(Assembled { snapshot, tls: tls.config, dates: tls.dates }), report)
+}
+
+/// Loads the candidate policy, if one is configured. Nothing that is wrong with it stops the live one.
+fn candidate(config: &Config, clock: &dyn Clock, report: &mut Report) -> Option<LoadedPolicy> {
+    let directory = config.policy.shadow.as_deref()?;
+    let (loaded, found) = load_policy(PolicyPlace { directory, ..config.into() }, clock);
+    report.merge(found.with_errors_as_warnings());
+    if loaded.is_none() {
+        let heading = at_section(config, "policy", "", String::new()).span;
+        let span = place_of(&config.source, &heading, "shadow");
+        let message =
+            format!("the candidate policy in {} does not load and is not evaluated", directory.display());
+        let help = "mend what is found in it; the policy that serves is not affected";
+        report.push(Diagnostic::warning("shadow-does-not-load", &config.source, span, message).help(help));
+    }
+    loaded
+}
+
+/// The candidate, with counters for the resources that requests can be for.
+fn shadow(candidate: LoadedPolicy, live: &Catalog, metrics: &Metrics) -> Shadow {
+    let LoadedPolicy { files, vocabulary, policy, .. } = candidate;
+    Shadow {
+        catalog: vocabulary.catalog,
+        policy,
+        digest: files.digest(),
+        digest_hex: files.digest().to_hex(),
+        metrics: live.resources.keys().map(|id| (id.clone(), metrics.shadow(id))).collect(),
+    }
 }
 
 /// `WWW-Authenticate` up to the error: whose tokens are taken, and where to learn more (RFC 9728,
@@ -488,6 +521,7 @@ fn route(
         action: configured.action.clone(),
         provider: Arc::clone(provider),
         upstream: Arc::clone(upstreams.get(configured.upstream.as_str())?),
+        body: body_parameters(&parameters),
         parameters,
         purpose: configured.purpose,
         denials: configured.denials,
@@ -497,6 +531,22 @@ fn route(
         timeout: configured.timeout,
         metrics: metrics.resource(Some(&resource.id)),
     })
+}
+
+/// What a route reads of request bodies before the decision, if anything.
+fn body_parameters(parameters: &[RouteParameter]) -> Option<BodyParameters> {
+    let paths: Vec<&BodyPath> = parameters
+        .iter()
+        .filter_map(|parameter| match &parameter.source {
+            ParameterSource::Body(path) => Some(path),
+            ParameterSource::Path(_) | ParameterSource::Query(_) | ParameterSource::Header(_) => None,
+        })
+        .collect();
+    let elsewhere = parameters.iter().filter_map(|parameter| match &parameter.source {
+        ParameterSource::Path(name) | ParameterSource::Query(name) => Some(name.as_str()),
+        ParameterSource::Header(_) | ParameterSource::Body(_) => None,
+    });
+    (!paths.is_empty()).then(|| BodyParameters::new(&paths, elsewhere))
 }
 
 /// Where `name` stands within the table that begins at `span`.

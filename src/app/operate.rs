@@ -17,7 +17,7 @@ use crate::kernel::id::{GrantId, ResourceId, SystemId};
 use crate::kernel::time::Timestamp;
 use crate::proxy::{Gate, Snapshot};
 use crate::quota::limiter::Past;
-use crate::telemetry::{Metrics, Reload};
+use crate::telemetry::{Metrics, Reload, ShadowState};
 use crate::tls::TlsDates;
 
 /// How often figures that change by themselves are shown anew.
@@ -54,7 +54,9 @@ impl Operator {
     ) -> Entry {
         let snapshot = self.gate.snapshot.load();
         let (policy, config) = (Some(&*snapshot.policy_digest_hex), Some(&*snapshot.config_digest_hex));
-        Lifecycle { at: self.gate.clock.now(), event, actor, detail, policy, config }.encode()
+        let mut detail = detail.to_vec();
+        detail.extend(snapshot.shadow.as_ref().map(|shadow| ("shadow", &*shadow.digest_hex)));
+        Lifecycle { at: self.gate.clock.now(), event, actor, detail: &detail, policy, config }.encode()
     }
 
     async fn rebuild(&self, actor: &str) -> Reloaded {
@@ -90,6 +92,7 @@ impl Operator {
         Reloaded::Applied {
             revision: snapshot.revision,
             policy: snapshot.policy_digest_hex.clone(),
+            shadow: snapshot.shadow.as_ref().map(|shadow| shadow.digest_hex.clone()),
             warnings,
         }
     }
@@ -115,11 +118,16 @@ impl Operator {
     /// What a reload cannot change is said aloud rather than passed over.
     fn warn_of_restart(&self, new: &Config) {
         let old = self.config();
-        // These two are of the snapshot and take effect with it.
-        let lasting =
-            Bounds { requests: old.bounds.requests, whole_reply: old.bounds.whole_reply, ..new.bounds };
+        // These are of the snapshot and take effect with it.
+        let lasting = Bounds {
+            requests: old.bounds.requests,
+            whole_reply: old.bounds.whole_reply,
+            decision_body: old.bounds.decision_body,
+            ..new.bounds
+        };
         let watched = |config: &Config| {
-            (config.policy.reload == ReloadTrigger::Watch).then(|| config.policy.directory.clone())
+            let policy = &config.policy;
+            (policy.reload == ReloadTrigger::Watch).then(|| (policy.directory.clone(), policy.shadow.clone()))
         };
         let changed = [
             ("[listen]", old.listen != new.listen),
@@ -142,6 +150,17 @@ impl Operator {
         let metrics = &self.gate.metrics;
         let snapshot = self.gate.snapshot.load();
         metrics.show_digests(snapshot.policy_digest, snapshot.config_digest);
+        let is_configured = self.config().policy.shadow.is_some();
+        metrics.show_shadow(match &snapshot.shadow {
+            Some(shadow) => ShadowState::Loaded(shadow.digest),
+            None if is_configured => ShadowState::Broken,
+            None => ShadowState::Absent,
+        });
+        if is_configured && snapshot.shadow.is_none() {
+            tracing::warn!(
+                "the candidate policy does not load and is not evaluated; `pinegate check` says why"
+            );
+        }
         metrics.last_reload.set(seconds(self.gate.clock.now()));
         if let Some((_, at)) = &dates.certificate {
             metrics.show_expiry("server", seconds(*at));
@@ -242,9 +261,23 @@ impl Observer for AuditMetrics {
     }
 }
 
-/// Problem codes of requests that no limit had counted when they were refused.
-const UNCOUNTED: [&str; 7] =
-    ["identity-", "token-", "purpose-m", "purpose-u", "rate-", "request-", "resource-"];
+/// Problem codes of requests that no limit had counted when they were refused, by their beginnings. What
+/// is wrong with a body is found after limits have counted the request.
+const UNCOUNTED: [&str; 13] = [
+    "identity-",
+    "token-",
+    "purpose-m",
+    "purpose-u",
+    "rate-",
+    "request-path",
+    "request-query",
+    "request-host",
+    "request-header",
+    "request-method",
+    "request-expectation",
+    "scope-malformed",
+    "resource-",
+];
 
 /// Counts again what the audit log has of today, so that a restart gives nobody a second quota.
 pub(super) fn restore_quotas(config: &Config, snapshot: &Snapshot, now: Timestamp) {

@@ -263,7 +263,8 @@ fn watch(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<Option<notify::RecommendedWatcher>, RunError> {
-    let policy = &operator.config().policy;
+    let config = operator.config();
+    let policy = &config.policy;
     if policy.reload != ReloadTrigger::Watch {
         return Ok(None);
     }
@@ -278,6 +279,12 @@ fn watch(
     })
     .map_err(failed)?;
     watcher.watch(&directory, notify::RecursiveMode::NonRecursive).map_err(failed)?;
+    if let Some(shadow) = &policy.shadow
+        && let Err(error) = watcher.watch(shadow, notify::RecursiveMode::NonRecursive)
+    {
+        // Nothing about a candidate keeps the gate from serving.
+        tracing::warn!(directory = %shadow.display(), %error, "the candidate policy cannot be watched");
+    }
     let (operator, stop) = (Arc::clone(operator), stop.clone());
     tasks.spawn(async move {
         loop {

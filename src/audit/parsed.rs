@@ -74,6 +74,8 @@ pub struct ParsedRecord {
     pub detail_more: Option<u64>,
     pub policy: Option<String>,
     pub config: Option<String>,
+    pub shadow: Option<String>,
+    pub shadow_policy: Option<String>,
     pub status: Option<u16>,
     pub bytes_in: Option<u64>,
     pub bytes_out: Option<u64>,

@@ -114,8 +114,19 @@ pub struct Access<'a> {
     pub policy: &'a str,
     /// The digest of the gateway configuration, in hexadecimal.
     pub config: &'a str,
+    /// How a candidate policy would have decided, if otherwise.
+    pub shadow: Option<Shadow<'a>>,
     /// How it ended; absent from an intent.
     pub outcome: Option<Outcome<'a>>,
+}
+
+/// How a candidate policy would have decided otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Shadow<'a> {
+    /// `allowed`, `refused` or `extent`.
+    pub change: &'static str,
+    /// The digest of its directory, in hexadecimal.
+    pub policy: &'a str,
 }
 
 /// How an access ended.
@@ -297,6 +308,10 @@ impl Access<'_> {
         released(&mut line, self.released);
         line.text("policy", self.policy, ID_BYTES);
         line.text("config", self.config, ID_BYTES);
+        if let Some(Shadow { change, policy }) = self.shadow {
+            line.text("shadow", change, WORD_BYTES);
+            line.text("shadow_policy", policy, ID_BYTES);
+        }
         if let Some(outcome) = &self.outcome {
             outcome.encode(&mut line);
         }

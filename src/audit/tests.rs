@@ -61,6 +61,7 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
         released: &released,
         policy: &digest.to_hex(),
         config: &digest.to_hex(),
+        shadow: Some(Shadow { change: "extent", policy: &digest.to_hex() }),
         outcome: Some(Outcome {
             status: 200,
             bytes_in: 0,
@@ -117,6 +118,7 @@ fn the_bytes_of_a_record_are_fixed() {
             r#""requested":["name","@basic"],"parameters":{{"area":"330100"}},"decision":"permit","#,
             r#""grants":["HS-2026-0117"],"denied_by":["HS-2026-0117"],"#,
             r#""released":["name","phone:mobile","地址.市"],"policy":"{0}","config":"{0}","#,
+            r#""shadow":"extent","shadow_policy":"{0}","#,
             r#""status":200,"bytes_in":0,"bytes_out":18446744073709551615,"records":10,"#,
             r#""masked":{{"name":1,"phone":2,"地址.市":3}},"dropped":{{"name":1,"phone":2,"地址.市":3}},"#,
             r#""unclassified":3,"sent_sha256":"{0}","total_us":1234,"decide_us":56,"upstream_us":789}}"#

@@ -98,7 +98,8 @@ Examples:
   pinegate audit search --request 019a2b3c-…       the X-Request-Id of a reply
   pinegate audit search --system sys:minzheng-aid --from 2026-06-01 --until 2026-07-01
   pinegate audit search --resource population.resident --decision deny
-  pinegate audit search --grant HS-2026-0117 --json | wc -l")]
+  pinegate audit search --grant HS-2026-0117 --json | wc -l
+  pinegate audit search --shadow refused           what the candidate policy would take away")]
 struct SearchArgs {
     #[command(flatten)]
     logs: LogArgs,
@@ -132,6 +133,9 @@ struct SearchArgs {
     /// Refused with this code
     #[arg(long, value_name = "CODE")]
     reason: Option<String>,
+    /// Decided otherwise by the candidate policy: it allowed, it refused, it let out something else
+    #[arg(long, value_name = "CHANGE", value_parser = ["any", "allowed", "refused", "extent"])]
+    shadow: Option<String>,
     /// Of this request
     #[arg(long, value_name = "ID")]
     request: Option<RequestId>,
@@ -213,6 +217,7 @@ fn run_search(args: &SearchArgs, screen: &mut Screen<'_>) -> Result<Exit, Comman
         grant: args.grant.clone(),
         decision: args.decision.clone(),
         reason: args.reason.clone(),
+        shadow: args.shadow.clone(),
         request: args.request,
     };
     let mut exit = Exit::Fine;

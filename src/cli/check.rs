@@ -51,6 +51,7 @@ pub(super) struct Checked<'p> {
     what: String,
     pub(super) report: Report,
     policy: Option<PolicySummary>,
+    shadow: Option<PolicySummary>,
     config: Option<ConfigSummary<'p>>,
     /// Where the gate is asked to reload, if the configuration loads.
     pub(super) socket: Option<PathBuf>,
@@ -104,8 +105,25 @@ impl PolicySummary {
         }
     }
 
+    fn contents(&self) -> String {
+        [
+            count(self.departments, "department"),
+            count(self.systems, "system"),
+            count(self.purposes, "purpose"),
+            count(self.resources, "resource"),
+            count(self.grants, "grant"),
+            count(self.refusals, "refusal"),
+        ]
+        .join(", ")
+    }
+
     fn of_loaded(loaded: &LoadedPolicy) -> Self {
         Self::new(loaded.files.digest(), &loaded.vocabulary.catalog, &loaded.policy)
+    }
+
+    fn of_shadow(assembled: &Assembled) -> Option<Self> {
+        let shadow = assembled.snapshot.shadow.as_ref()?;
+        Some(Self::new(shadow.digest, &shadow.catalog, &shadow.policy))
     }
 
     fn of_assembled(assembled: &Assembled) -> Self {
@@ -123,6 +141,9 @@ struct CheckJson<'c> {
     config: Option<&'c ConfigSummary<'c>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'c PolicySummary>,
+    /// The candidate that decides beside it, if one is configured and loads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<&'c PolicySummary>,
     findings: Vec<Finding<'c>>,
 }
 
@@ -143,6 +164,7 @@ pub(super) fn run(
             warnings: checked.report.count(Severity::Warning),
             config: checked.config.as_ref(),
             policy: checked.policy.as_ref(),
+            shadow: checked.shadow.as_ref(),
             findings: findings::listed(&checked.report),
         })?;
     } else {
@@ -162,6 +184,7 @@ pub(super) fn with_config<'p>(path: &'p Path, clock: &Arc<dyn Clock>) -> Result<
                 what: path.display().to_string(),
                 report,
                 policy: None,
+                shadow: None,
                 config: None,
                 socket: None,
             });
@@ -180,6 +203,7 @@ pub(super) fn with_config<'p>(path: &'p Path, clock: &Arc<dyn Clock>) -> Result<
             what,
             report,
             policy: loaded.as_ref().map(PolicySummary::of_loaded),
+            shadow: None,
             config: None,
             socket: None,
         });
@@ -197,6 +221,7 @@ pub(super) fn with_config<'p>(path: &'p Path, clock: &Arc<dyn Clock>) -> Result<
         what: both(path, &config.policy.directory),
         report,
         policy: assembled.as_ref().map(PolicySummary::of_assembled),
+        shadow: assembled.as_ref().and_then(PolicySummary::of_shadow),
         config: Some(summary),
         socket: Some(config.admin.socket),
     })
@@ -212,6 +237,7 @@ fn directory_alone(place: PolicyPlace<'_>, clock: &dyn Clock) -> Checked<'static
         what: place.directory.display().to_string(),
         report,
         policy: loaded.as_ref().map(PolicySummary::of_loaded),
+        shadow: None,
         config: None,
         socket: None,
     }
@@ -235,14 +261,16 @@ pub(super) fn summarise(checked: &Checked<'_>, screen: &mut Screen<'_>) -> Resul
     }
     if let Some(policy) = &checked.policy {
         fact("policy", format!("sha256 {}", policy.digest.0));
-        let who = [count(policy.departments, "department"), count(policy.systems, "system")].join(", ");
-        let what = [count(policy.purposes, "purpose"), count(policy.resources, "resource")].join(", ");
-        let lines = [count(policy.grants, "grant"), count(policy.refusals, "refusal")].join(", ");
-        fact("", format!("{who}, {what}, {lines}"));
+        fact("", policy.contents());
         fact(
             "engine",
             format!("{}: the shipped model, decided over an index and held against Casbin", policy.engine),
         );
+    }
+    if let Some(shadow) = &checked.shadow {
+        fact("shadow", format!("sha256 {}", shadow.digest.0));
+        fact("", shadow.contents());
+        fact("", "decides beside the policy, and enforces nothing".to_owned());
     }
     for line in table.lines(screen, 2) {
         screen.line(line)?;

@@ -6,16 +6,16 @@ use clap::Args;
 
 use super::source::SourceArgs;
 use super::when::When;
-use super::{CommandError, Exit, Screen};
+use super::{CommandError, Exit, Screen, verdict};
 use crate::app::assemble::LoadedPolicy;
 use crate::catalog::{Catalog, Sharing, System};
-use crate::grant::{Decision, DenyReason, Query};
+use crate::grant::Query;
 use crate::kernel::diagnostic::did_you_mean;
 use crate::kernel::id::{Action, GrantId, ParameterName, PurposeCode, ResourceId, SystemId};
 use crate::kernel::time::{Clock, TimeZone, Timestamp};
 use crate::policy::Explanation;
-use crate::proxy::denial_code;
 use crate::proxy::problem::Code;
+pub(super) use show::line as show_line;
 
 /// Say why a request would be allowed or refused
 ///
@@ -129,7 +129,7 @@ fn answer<'a>(
         },
         at,
     );
-    let code = code(args, catalog, system, &explanation.decision);
+    let code = verdict::code(catalog, system, &args.purpose, &explanation.decision);
     let hints = hints(args, loaded, system);
     Ok(Answer { args, at, zone, catalog, explanation, code, hints })
 }
@@ -161,20 +161,6 @@ fn parameters(given: &[(ParameterName, String)]) -> Vec<(ParameterName, Vec<Stri
         }
     }
     parameters
-}
-
-/// The code the gate would answer with. It looks at route, system and purpose before it decides.
-fn code(args: &ExplainArgs, catalog: &Catalog, system: &System, decision: &Decision) -> Option<Code> {
-    let Decision::Denial(denial) = decision else { return None };
-    Some(if denial.reason == DenyReason::ResourceUnknown {
-        Code::ResourceUnknown
-    } else if !system.enabled {
-        Code::IdentityDisabled
-    } else if !catalog.purposes.contains_key(&args.purpose) {
-        Code::PurposeUnknown
-    } else {
-        denial_code(denial.reason)
-    })
 }
 
 fn hints(args: &ExplainArgs, loaded: &LoadedPolicy, system: &System) -> Vec<String> {

@@ -58,6 +58,18 @@ pub(crate) enum CommandError {
     /// An engine does not decide a Casbin model.
     #[error(transparent)]
     NotDecided(#[from] NotDecided),
+    /// The policy tests do not load; the findings have been shown.
+    #[error("the policy tests do not load")]
+    TestsDoNotLoad,
+    /// A file cannot be written.
+    #[error("`{}` cannot be written", path.display())]
+    Unwritable {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// An argument names something that is not there.
     #[error("`{given}` is not {what}")]
     Unknown {
@@ -109,9 +121,10 @@ impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Unknown { .. } => Exit::Usage,
-            Self::DoesNotLoad { .. } | Self::ModelDoesNotLoad { .. } | Self::NotDecided(_) => {
-                Exit::Configuration
-            }
+            Self::DoesNotLoad { .. }
+            | Self::TestsDoNotLoad
+            | Self::ModelDoesNotLoad { .. }
+            | Self::NotDecided(_) => Exit::Configuration,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Unreadable { .. }
             | Self::Unfit { .. }
@@ -119,9 +132,12 @@ impl CommandError {
             | Self::Pki(_)
             | Self::Log(_)
             | Self::Mint(_) => Exit::Refused,
-            Self::Output(_) | Self::Run(_) | Self::Metrics(_) | Self::Answer { .. } | Self::Runtime(_) => {
-                Exit::Internal
-            }
+            Self::Output(_)
+            | Self::Unwritable { .. }
+            | Self::Run(_)
+            | Self::Metrics(_)
+            | Self::Answer { .. }
+            | Self::Runtime(_) => Exit::Internal,
         }
     }
 
@@ -131,6 +147,7 @@ impl CommandError {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
             Self::ModelDoesNotLoad { .. } => "mend the findings above; `docs/casbin.md` says what is decided",
             Self::NotDecided(_) => "leave `--engine` out: the native engine decides every model that loads",
+            Self::TestsDoNotLoad => "mend the findings above, and run the tests again",
             Self::Unknown { help, .. } => return Some(help.clone()),
             Self::Pki(PkiError::Exists { .. }) => {
                 "add `--overwrite` to replace it, or choose another `--dir`"
@@ -148,6 +165,7 @@ impl CommandError {
             Self::Answer { .. } => "is another version running, or another program listening there?",
             Self::Output(_)
             | Self::Unreadable { .. }
+            | Self::Unwritable { .. }
             | Self::Unfit { .. }
             | Self::Certificate { .. }
             | Self::Pki(_)

@@ -61,6 +61,8 @@ struct Answer {
     #[serde(default)]
     policy: Option<String>,
     #[serde(default)]
+    shadow: Option<String>,
+    #[serde(default)]
     report: Option<String>,
 }
 
@@ -72,6 +74,9 @@ struct ReloadJson<'r> {
     /// The digest of the policy that the gate now serves.
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'r str>,
+    /// The digest of the candidate that the gate evaluates beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<&'r str>,
     /// The digest of the policy as checked here.
     #[serde(skip_serializing_if = "Option::is_none")]
     checked: Option<Digested>,
@@ -100,6 +105,7 @@ pub(super) fn run(
             applied,
             revision: answer.as_ref().and_then(|answer| answer.revision),
             policy: answer.as_ref().and_then(|answer| answer.policy.as_deref()),
+            shadow: answer.as_ref().and_then(|answer| answer.shadow.as_deref()),
             checked: digest.map(Digested),
             findings: findings::listed(&checked.report),
             report: answer.as_ref().and_then(|answer| answer.report.as_deref()),

@@ -72,6 +72,18 @@ pub(super) fn key_for_checks() -> Secret {
 }
 
 impl SourceArgs {
+    /// The flags that lead another command to the same policy.
+    pub(super) fn flags(&self) -> Vec<String> {
+        let zone = self.zone.as_ref().and_then(TimeZone::iana_name).map(ToOwned::to_owned);
+        let given = [
+            ("--config", self.config.as_ref().map(|path| path.display().to_string())),
+            ("--policies", self.policies.as_ref().map(|path| path.display().to_string())),
+            ("--trust-domain", self.trust_domain.clone()),
+            ("--zone", zone),
+        ];
+        given.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten().collect()
+    }
+
     pub(super) fn origin(&self) -> PolicyOrigin<'_> {
         match &self.policies {
             None => PolicyOrigin::Config(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))),

@@ -1,4 +1,7 @@
 mod enforce;
+mod example;
+mod formatting;
+mod policy_tests;
 
 use std::fs;
 use std::io::{Read as _, Write};
@@ -46,7 +49,9 @@ fn policies(directory: &Path) -> PathBuf {
     fs::create_dir(&to).unwrap();
     for entry in fs::read_dir(POLICIES).unwrap() {
         let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
     }
     to
 }
@@ -177,17 +182,6 @@ fn wrong_command_lines_exit_2() {
     }
 }
 
-#[test]
-fn the_example_policies_have_no_errors() {
-    let ran = pinegate(&["check", "--policies", POLICIES, "--json"]);
-    assert_eq!(ran.exit, 0, "{ran:?}");
-    let report = json(&ran);
-    assert_eq!((&report["ok"], &report["errors"]), (&true.into(), &0.into()));
-    assert_eq!(report["policy"]["resources"], 5);
-    assert_eq!(report["policy"]["engine"], "native");
-    assert_eq!(report["policy"]["digest"].as_str().unwrap().len(), 64);
-}
-
 /// A policy directory with mistakes in its grants alone, where words can be resolved.
 fn broken_grants(directory: &Path) -> PathBuf {
     let policies = policies(directory);
@@ -256,6 +250,37 @@ fn a_whole_configuration_is_checked() {
     assert_eq!(ran.exit, 0, "{ran:?}");
     let digest = without_digests(&without(directory.path(), &ran.out));
     insta::assert_snapshot!(digest);
+}
+
+#[test]
+fn a_candidate_is_checked_and_keeps_nothing_from_loading() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    edit(Path::new(&config), "zone =", "shadow = \"../next\"\nzone =");
+    let next = directory.path().join("next");
+    fs::create_dir(&next).unwrap();
+    for file in fs::read_dir(directory.path().join("policies")).unwrap().map(Result::unwrap) {
+        if file.file_type().unwrap().is_file() {
+            fs::copy(file.path(), next.join(file.file_name())).unwrap();
+        }
+    }
+    let report = json(&pinegate(&["check", "--config", &config, "--json"]));
+    assert_eq!(report["shadow"], report["policy"]);
+    let ran = pinegate(&["check", "--config", &config]);
+    assert!(ran.out.contains("decides beside the policy, and enforces nothing"), "{}", ran.out);
+    edit(&next.join("grants.csv"), "sys:minzheng-aid,", "sys:minzheng-aidd,");
+    let ran = pinegate(&["check", "--config", &config, "--json"]);
+    let report = json(&ran);
+    assert_eq!((ran.exit, &report["ok"], &report["errors"]), (0, &true.into(), &0.into()), "{report}");
+    assert!(report.get("shadow").is_none() && report["policy"].is_object(), "{report}");
+    let found = |code: &str| {
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().find(|it| it["code"] == code).unwrap_or_else(|| panic!("no {code}: {report}")).clone()
+    };
+    let (why, what) = (found("shadow-does-not-load"), found("unknown-system"));
+    assert!(why["file"].as_str().unwrap().ends_with("gateway.toml"));
+    assert_eq!((&why["severity"], &what["severity"]), (&"warning".into(), &"warning".into()));
+    assert!(what["file"].as_str().unwrap().ends_with("next/grants.csv"), "{what}");
 }
 
 #[test]
@@ -630,7 +655,7 @@ fn every_span_of_every_text_can_be_shown() {
 
 /// A closed log of one permit, one refusal and one event, and the id of the refusal.
 fn logged(directory: &Path) -> String {
-    use crate::audit::{Access, Kind, Lifecycle, Outcome};
+    use crate::audit::{Access, Kind, Lifecycle, Outcome, Shadow};
     use crate::journal::{DiskStorage, Journal, JournalConfig, Observer};
     use crate::kernel::id::{Digest, GrantId, NodeId, PurposeCode, RequestId, ResourceId, SystemId};
     use std::time::Duration;
@@ -690,6 +715,7 @@ fn logged(directory: &Path) -> String {
             released: &[],
             policy: "aa",
             config: "bb",
+            shadow: (!permitted).then_some(Shadow { change: "allowed", policy: "cc" }),
             outcome: Some(outcome),
         };
         journal.submit(entry.encode()).unwrap();
@@ -714,7 +740,7 @@ fn the_log_is_verified_shown_and_searched() {
     assert_eq!((ran.exit, ran.out.lines().count()), (0, 3), "{ran:?}");
     let columns = [
         ("permit", "200", "HS-2026-0117"),
-        ("deny", "403", "scope-exceeded"),
+        ("deny", "403", "scope-exceeded, shadow allowed"),
         ("lifecycle", "stop", "by system"),
     ];
     for (line, (first, second, third)) in ran.out.lines().zip(columns) {
@@ -725,6 +751,9 @@ fn the_log_is_verified_shown_and_searched() {
         (vec!["--request", &id], 1),
         (vec!["--decision", "deny", "--system", "sys:minzheng-aid"], 1),
         (vec!["--grant", "HS-2026-0117"], 1),
+        (vec!["--shadow", "any"], 1),
+        (vec!["--shadow", "allowed"], 1),
+        (vec!["--shadow", "refused"], 0),
         (vec!["--purpose", "social-aid.review"], 2),
         (vec!["--purpose", "social-aid.review", "--limit", "1"], 1),
         (vec!["--purpose", "social-aid.review", "--until", "2026-06-01T09:30"], 0),

@@ -456,6 +456,7 @@ impl<'d, 's> Reader<'d, 's> {
         let zone = table.required("zone", "the zone of dates and hours, such as `Asia/Shanghai`", |text| {
             TimeZone::get(text).map_err(|_| "an IANA time zone, such as `Asia/Shanghai`")
         });
+        let shadow = table.text("shadow").map(|text| self.resolve(text.value));
         let triggers = [("signal", ReloadTrigger::Signal), ("watch", ReloadTrigger::Watch)];
         let reload = word(&table, "reload", &triggers).unwrap_or(ReloadTrigger::Signal);
         let pseudonym_key =
@@ -468,6 +469,7 @@ impl<'d, 's> Reader<'d, 's> {
         Some(PolicyDirectory {
             directory: self.resolve(&directory?.value),
             zone: zone?.value,
+            shadow,
             reload,
             pseudonym_key,
         })
@@ -514,6 +516,10 @@ impl<'d, 's> Reader<'d, 's> {
         if bounds.whole_reply.get() > 16 << 20 {
             table.bad_value("whole_reply", table.span(), &"a size of at most `16MiB`");
         }
+        bounds.decision_body = size(&table, "decision_body", bounds.decision_body);
+        if bounds.decision_body.get() > 1 << 20 {
+            table.bad_value("decision_body", table.span(), &"a size of at most `1MiB`");
+        }
         bounds.drain = duration(&table, "drain", bounds.drain);
         table.finish();
         bounds
@@ -548,6 +554,7 @@ impl Default for Bounds {
             header_fields: 100,
             http2_streams: 200,
             whole_reply: ByteLimit::bytes(64 << 10),
+            decision_body: ByteLimit::bytes(64 << 10),
             drain: Duration::from_secs(30),
         }
     }

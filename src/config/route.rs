@@ -5,6 +5,7 @@ use std::fmt;
 use http::{HeaderName, Method};
 
 use crate::kernel::bound::BoundError;
+use crate::parameters::BodyPath;
 
 /// The methods a route may answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -109,15 +110,18 @@ pub enum ParameterSource {
     Query(String),
     /// A header field: `header:x-area`.
     Header(HeaderName),
+    /// A member of the JSON body: `body:query.area`.
+    Body(BodyPath),
 }
 
 impl ParameterSource {
-    /// Reads `path:NAME`, `query:NAME` or `header:NAME`.
+    /// Reads `path:NAME`, `query:NAME`, `header:NAME` or `body:NAME.NAME`.
     ///
     /// # Errors
     /// For any other text.
     pub fn parse(text: &str) -> Result<Self, BoundError> {
-        const ERROR: BoundError = BoundError { expected: "`path:NAME`, `query:NAME` or `header:NAME`" };
+        const ERROR: BoundError =
+            BoundError { expected: "`path:NAME`, `query:NAME`, `header:NAME` or `body:NAME.NAME`" };
         match text.split_once(':') {
             Some((_, "")) | None => Err(ERROR),
             Some(("path", name)) => Ok(Self::Path(name.to_owned())),
@@ -125,6 +129,7 @@ impl ParameterSource {
             Some(("header", name)) => {
                 HeaderName::from_bytes(name.as_bytes()).map(Self::Header).map_err(|_| ERROR)
             }
+            Some(("body", path)) => BodyPath::parse(path).map(Self::Body),
             Some(_) => Err(ERROR),
         }
     }

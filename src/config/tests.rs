@@ -113,6 +113,7 @@ address = 9464
 [bounds]
 requests = 0
 header_bytes = "4MiB"
+decision_body = "2MiB"
 [[upstream]]
 id = "platform"
 url = "https://platform:9443/base"
@@ -131,7 +132,7 @@ path = "/a/{id}"
 resource = "population.resident"
 action = "query"
 upstream = "platform"
-parameters = { id = "path:nr", area = "cookie:area" }
+parameters = { id = "path:nr", area = "cookie:area", year = "body:a[0]" }
 "#,
     );
     assert!(config.is_none());
@@ -151,14 +152,36 @@ parameters = { id = "path:nr", area = "cookie:area" }
     DIR/gateway.toml:24:8: error[bad-value]: `audit.node` has a value that cannot be used; a node name must be dotted lower-case words, such as `gate-1`
     DIR/gateway.toml:26:11: error[wrong-type]: `metrics.address` is of the wrong type (found integer); write a text in quotes
     DIR/gateway.toml:27:1: error[bad-value]: `bounds.header_bytes` has a value that cannot be used; a size from `8KiB` to `1MiB`
+    DIR/gateway.toml:27:1: error[bad-value]: `bounds.decision_body` has a value that cannot be used; a size of at most `1MiB`
     DIR/gateway.toml:28:12: error[bad-value]: `bounds.requests` has a value that cannot be used; a whole number from 1 to 10000000
-    DIR/gateway.toml:32:7: error[bad-value]: `upstream[0].url` has a value that cannot be used; `http://host:port` or `https://host:port` and nothing after it
-    DIR/gateway.toml:37:10: error[bad-value]: `route[0].method` has a value that cannot be used; expected `GET`, `POST`, `PUT`, `PATCH` or `DELETE`
-    DIR/gateway.toml:38:8: error[bad-value]: `route[0].path` has a value that cannot be used; expected a path without empty, `.` or `..` segments
-    DIR/gateway.toml:41:12: error[bad-value]: `route[0].upstream` has a value that cannot be used; did you mean `platform`?
-    DIR/gateway.toml:48:21: error[bad-value]: `route[1].parameters` has a value that cannot be used; `/a/{id}` has no `{nr}`
-    DIR/gateway.toml:48:39: error[bad-value]: `route[1].parameters` has a value that cannot be used; expected `path:NAME`, `query:NAME` or `header:NAME`
+    DIR/gateway.toml:33:7: error[bad-value]: `upstream[0].url` has a value that cannot be used; `http://host:port` or `https://host:port` and nothing after it
+    DIR/gateway.toml:38:10: error[bad-value]: `route[0].method` has a value that cannot be used; expected `GET`, `POST`, `PUT`, `PATCH` or `DELETE`
+    DIR/gateway.toml:39:8: error[bad-value]: `route[0].path` has a value that cannot be used; expected a path without empty, `.` or `..` segments
+    DIR/gateway.toml:42:12: error[bad-value]: `route[0].upstream` has a value that cannot be used; did you mean `platform`?
+    DIR/gateway.toml:49:21: error[bad-value]: `route[1].parameters` has a value that cannot be used; `/a/{id}` has no `{nr}`
+    DIR/gateway.toml:49:39: error[bad-value]: `route[1].parameters` has a value that cannot be used; expected `path:NAME`, `query:NAME`, `header:NAME` or `body:NAME.NAME`
+    DIR/gateway.toml:49:61: error[bad-value]: `route[1].parameters` has a value that cannot be used; expected at most 8 names apart by dots, of letters, digits, `-` and `_`, such as `query.area`
     "###);
+}
+
+#[test]
+fn parameters_may_be_members_of_the_body() {
+    let files = Files::new();
+    let from = r#"area = "query:area" }"#;
+    let to = r#"area = "body:query.area" }"#;
+    let text = RIGHT.replace(from, to).replace("zone = ", "shadow = \"../next\"\nzone = ");
+    let (config, report) = files.load(&text);
+    assert_eq!(report, "");
+    let config = config.unwrap();
+    let path = crate::parameters::BodyPath::parse("query.area").unwrap();
+    let sources: Vec<_> = config.routes.iter().flat_map(|route| &route.parameters).collect();
+    assert!(
+        sources
+            .iter()
+            .any(|(name, from)| name.as_str() == "area" && *from == ParameterSource::Body(path.clone()))
+    );
+    assert_eq!(config.bounds.decision_body, ByteLimit::bytes(64 << 10));
+    assert_eq!(config.policy.shadow, Some(files.directory.path().join("../next")));
 }
 
 #[test]

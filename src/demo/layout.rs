@@ -36,8 +36,10 @@ const SYSTEMS: [(&str, &str); 4] = [
     ("ziran-map", "ziran"),
 ];
 
-/// The example policies, as they stand in the repository.
-const POLICIES: [(&str, &str); 8] = [
+/// The example policies with their tests and the guide to them, as they stand in the repository.
+const POLICIES: [(&str, &str); 14] = [
+    ("README.md", include_str!("../../policies/README.md")),
+    ("README.zh.md", include_str!("../../policies/README.zh.md")),
     ("calendar.toml", include_str!("../../policies/calendar.toml")),
     ("catalog.toml", include_str!("../../policies/catalog.toml")),
     ("grants.csv", include_str!("../../policies/grants.csv")),
@@ -46,6 +48,10 @@ const POLICIES: [(&str, &str); 8] = [
     ("model.conf", include_str!("../../policies/model.conf")),
     ("purposes.toml", include_str!("../../policies/purposes.toml")),
     ("registry.toml", include_str!("../../policies/registry.toml")),
+    ("tests/platform.toml", include_str!("../../policies/tests/platform.toml")),
+    ("tests/registration.toml", include_str!("../../policies/tests/registration.toml")),
+    ("tests/social-aid.toml", include_str!("../../policies/tests/social-aid.toml")),
+    ("tests/social-security.toml", include_str!("../../policies/tests/social-security.toml")),
 ];
 
 /// Why the demonstration could not be laid out.
@@ -118,7 +124,7 @@ impl Layout {
     /// certificates, keys and the configuration are made anew.
     pub(super) fn create(root: &Path, addresses: Addresses, now: Timestamp) -> Result<Self, LayoutError> {
         let layout = Self { root: root.to_owned(), _mark: take(root)? };
-        for directory in ["certs", "policies", "audit", "requests"] {
+        for directory in ["certs", "policies/tests", "audit", "requests"] {
             let path = root.join(directory);
             fs::create_dir_all(&path).map_err(|source| LayoutError::File { path, source })?;
         }
@@ -311,6 +317,18 @@ const ROUTES: [(&str, &str, &str, &str, &str); 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_file_of_the_example_is_written() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+        for directory in [example.clone(), example.join("tests")] {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.strip_prefix(&example).unwrap().to_str().unwrap();
+                assert!(path.is_dir() || POLICIES.iter().any(|(written, _)| *written == name), "{name}");
+            }
+        }
+    }
 
     #[test]
     fn only_a_demonstrations_own_directory_is_taken() {

@@ -53,6 +53,7 @@ fn access(kind: Kind, id: Option<RequestId>) -> (RequestId, Entry) {
         released: &[],
         policy: "aa",
         config: "bb",
+        shadow: None,
         outcome: None,
     };
     (id, entry.encode())

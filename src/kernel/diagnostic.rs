@@ -171,6 +171,15 @@ impl Report {
         self.sources.extend(other.sources);
     }
 
+    /// The same findings, none of which stops anything.
+    #[must_use]
+    pub fn with_errors_as_warnings(mut self) -> Self {
+        for diagnostic in &mut self.diagnostics {
+            diagnostic.severity = diagnostic.severity.min(Severity::Warning);
+        }
+        self
+    }
+
     /// Whether anything in it stops the files from loading.
     #[must_use]
     pub fn has_errors(&self) -> bool {

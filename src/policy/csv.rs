@@ -122,7 +122,7 @@ pub fn read(source: &Source) -> (Vec<Row>, Vec<Diagnostic>) {
 
 /// The ASCII text that a character of an East Asian keyboard or of a word processor was meant to
 /// be; an empty text for what cannot be seen.
-fn meant(c: char) -> Option<&'static str> {
+pub(crate) fn meant(c: char) -> Option<&'static str> {
     const FULL_WIDTH: &str =
         "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~";
     match c {

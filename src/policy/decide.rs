@@ -15,7 +15,7 @@ use super::table::Line;
 use super::vocabulary::{Place, Subject};
 use super::window::Phase;
 use crate::grant::{Decision, DenyReason, Effect, Permit, Query, ReleasedField};
-use crate::kernel::id::ParameterName;
+use crate::kernel::id::{GrantId, ParameterName};
 use crate::kernel::time::Timestamp;
 
 /// A query whose words are known to the catalogue.
@@ -31,19 +31,6 @@ pub(super) struct Asked<'p> {
     pub(super) wanted: Option<FieldSet>,
     /// Whether a field was asked for that does not exist.
     pub(super) wants_unknown: bool,
-}
-
-/// Why there is no permit, as far as the hot path knows.
-#[derive(Debug)]
-struct Refusal {
-    reason: DenyReason,
-    near: bool,
-}
-
-impl From<DenyReason> for Refusal {
-    fn from(reason: DenyReason) -> Self {
-        Self { reason, near: true }
-    }
 }
 
 /// An allow line that matched.
@@ -63,8 +50,6 @@ struct Matches {
     first: Option<Hit>,
     others: Vec<Hit>,
     denied: bool,
-    /// Whether any line is near: given to the system about the resource.
-    near: bool,
     valid_until: Option<Timestamp>,
 }
 
@@ -77,15 +62,26 @@ impl Policy {
     /// among those all fields must be granted.
     #[must_use]
     pub fn decide(&self, query: &Query<'_>, now: Timestamp) -> Decision {
-        match self.ask(query) {
-            Err(reason) => Decision::Denial(self.denial(query, None, reason, now)),
-            Ok(asked) => match self.permit(query, &asked, now) {
-                Ok(permit) => Decision::Permit(permit),
-                Err(Refusal { reason, near }) => {
-                    // With no line near there is nothing to look through.
-                    Decision::Denial(self.denial(query, near.then_some(&asked), reason, now))
-                }
-            },
+        match self.permit(query, now) {
+            Ok(permit) => Decision::Permit(permit),
+            Err(reason) => Decision::Denial(self.denial(query, reason, now)),
+        }
+    }
+
+    /// The answer of [`Self::decide`] without its explanation: the permit, or the clause that a
+    /// refusal names.
+    ///
+    /// # Errors
+    /// The clause to mend first, if there is no permit.
+    pub fn permit(&self, query: &Query<'_>, now: Timestamp) -> Result<Permit, DenyReason> {
+        let asked = self.ask(query)?;
+        let matches = self.matches(query, &asked, now)?;
+        if matches.denied {
+            return Err(DenyReason::Denied);
+        }
+        match matches.first {
+            Some(first) => self.permitted(&asked, first, matches.others, matches.valid_until),
+            None => Err(self.first_failing(query, &asked, now)),
         }
     }
 
@@ -119,14 +115,15 @@ impl Policy {
         Ok(Asked { subject, number, place, action, purpose, wanted, wants_unknown })
     }
 
-    /// The permit, or the reason that the hot path knows: `Denied`, `ScopeExceeded`,
-    /// `EvaluationFailed`, or `NoGrant` for whatever kept every line from matching.
-    fn permit(&self, query: &Query<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Permit, Refusal> {
-        let Matches { first, mut others, denied, near, valid_until } = self.matches(query, asked, now)?;
-        if denied {
-            return Err(Refusal { reason: DenyReason::Denied, near });
-        }
-        let Some(first) = first else { return Err(Refusal { reason: DenyReason::NoGrant, near }) };
+    /// The permit that rests on the lines `first` and `others`, unless more was asked for than they
+    /// give.
+    fn permitted(
+        &self,
+        asked: &Asked<'_>,
+        first: Hit,
+        mut others: Vec<Hit>,
+        valid_until: Option<Timestamp>,
+    ) -> Result<Permit, DenyReason> {
         let mut permit = Permit {
             grants: Vec::with_capacity(1 + others.len()),
             fields: if others.is_empty() {
@@ -146,9 +143,9 @@ impl Policy {
         };
         let all = if others.is_empty() { std::slice::from_ref(&first) } else { others.as_slice() };
         for hit in all {
-            let grant = self.grant_at(hit.order).ok_or(DenyReason::EvaluationFailed)?;
-            permit.grants.push(grant.id.clone());
+            permit.grants.push(self.id_at(hit.order).ok_or(DenyReason::EvaluationFailed)?.clone());
             if hit.has_duties {
+                let grant = self.grant_at(hit.order).ok_or(DenyReason::EvaluationFailed)?;
                 permit.rows_per_reply = earlier(permit.rows_per_reply, grant.scope.rows_per_reply);
                 permit.rows_per_day = earlier(permit.rows_per_day, grant.scope.rows_per_day);
             }
@@ -186,7 +183,6 @@ impl Policy {
     fn matches(&self, query: &Query<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Matches, DenyReason> {
         let mut matches = Matches::default();
         for line in self.table.near(&asked.subject.roles, &asked.place.roles) {
-            matches.near = true;
             if !line.covers_action(asked.action)
                 || !line.covers_purpose(asked.purpose)
                 || !self.parameters_hold(line, query)
@@ -216,6 +212,34 @@ impl Policy {
         Ok(matches)
     }
 
+    /// The clause to mend first, where no allow line matches: the one at which the lines that came
+    /// furthest failed. Clauses are tried in the order of [`Self::decide`].
+    fn first_failing(&self, query: &Query<'_>, asked: &Asked<'_>, now: Timestamp) -> DenyReason {
+        let mut furthest = DenyReason::NoGrant;
+        let near = self.table.near(&asked.subject.roles, &asked.place.roles);
+        for line in near.filter(|line| line.effect == Effect::Allow) {
+            if !line.covers_action(asked.action) || !self.token_allows(line, query) {
+                continue;
+            }
+            let reason = if line.covers_purpose(asked.purpose) {
+                match self.table.window(line).map(|window| window.standing(now).phase) {
+                    Some(Phase::Inside) if self.parameters_hold(line, query) => DenyReason::ScopeExceeded,
+                    Some(Phase::Inside) => DenyReason::ParameterNotGranted,
+                    Some(Phase::OffSchedule) => DenyReason::OutsideSchedule,
+                    Some(Phase::Before) => DenyReason::GrantNotYetValid,
+                    Some(Phase::After) => DenyReason::GrantExpired,
+                    None => DenyReason::EvaluationFailed,
+                }
+            } else {
+                DenyReason::PurposeNotGranted
+            };
+            if progress(reason) > progress(furthest) {
+                furthest = reason;
+            }
+        }
+        furthest
+    }
+
     fn gives(&self, asked: &Asked<'_>, selection: u32) -> Result<bool, DenyReason> {
         let selection = self.table.selection(selection).ok_or(DenyReason::EvaluationFailed)?;
         Ok(selection.gives(asked.wanted.as_ref()))
@@ -229,13 +253,31 @@ impl Policy {
 
     /// Whether the token names the line's grant, or names none. Denials are never narrowed.
     pub(super) fn token_allows(&self, line: &Line, query: &Query<'_>) -> bool {
-        query
-            .narrowed_to
-            .is_none_or(|named| self.grant_at(line.order).is_some_and(|grant| named.contains(&grant.id)))
+        query.narrowed_to.is_none_or(|named| self.id_at(line.order).is_some_and(|id| named.contains(id)))
+    }
+
+    fn id_at(&self, order: u32) -> Option<&GrantId> {
+        self.ids.get(usize::try_from(order).ok()?)
     }
 
     pub(super) fn grant_at(&self, order: u32) -> Option<&super::terms::Grant> {
         self.grants.get(usize::try_from(order).ok()?)
+    }
+}
+
+/// How far a line came that failed so. Of windows, one that opens again is nearer than one that will
+/// open, and that nearer than one that has ended.
+fn progress(reason: DenyReason) -> u8 {
+    match reason {
+        DenyReason::ResourceUnknown | DenyReason::NoGrant => 0,
+        DenyReason::PurposeNotGranted => 1,
+        DenyReason::GrantExpired => 2,
+        DenyReason::GrantNotYetValid => 3,
+        DenyReason::OutsideSchedule => 4,
+        DenyReason::ParameterNotGranted => 5,
+        DenyReason::ScopeExceeded => 6,
+        DenyReason::Denied => 7,
+        DenyReason::EvaluationFailed => 8,
     }
 }
 

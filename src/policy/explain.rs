@@ -129,22 +129,21 @@ impl Policy {
         })
     }
 
-    /// The refusal in full. `reason` is what the decision knows; where no line matched, the clause
-    /// that the last of them failed on is found here.
-    pub(super) fn denial(
-        &self,
-        query: &Query<'_>,
-        asked: Option<&Asked<'_>>,
-        reason: DenyReason,
-        now: Timestamp,
-    ) -> Denial {
+    /// A refusal with what a caller is told about it: what [`Self::permit`] named as the `reason` of
+    /// refusing `query` as of `now`, what of the request failed it, and the grant that came nearest.
+    #[must_use]
+    pub fn denial(&self, query: &Query<'_>, reason: DenyReason, now: Timestamp) -> Denial {
         let mut denial = Denial { reason, detail: Vec::new(), denied_by: Vec::new(), nearest: None };
-        let Some(asked) = asked else {
-            if reason == DenyReason::NoGrant {
-                denial.detail.push(query.action.to_string());
+        let asked = match self.ask(query) {
+            Ok(asked) => asked,
+            Err(_) => {
+                if reason == DenyReason::NoGrant {
+                    denial.detail.push(query.action.to_string());
+                }
+                return denial;
             }
-            return denial;
         };
+        let asked = &asked;
         let mut verdicts = self.verdicts(query, asked, now);
         verdicts.sort_by_key(|verdict| verdict.order);
         if reason == DenyReason::Denied {
@@ -154,7 +153,7 @@ impl Policy {
         }
         verdicts.retain(Verdict::allows);
         if reason != DenyReason::EvaluationFailed {
-            denial.reason = first_failing(&mut verdicts);
+            retain_furthest(&mut verdicts);
         }
         let nearest = verdicts.iter().min_by_key(|verdict| (verdict.failures(), verdict.order));
         denial.detail = self.detail(query, asked, denial.reason, nearest, &verdicts);
@@ -262,35 +261,18 @@ fn shown(vocabulary: &Vocabulary, query: &Query<'_>, name: &str) -> String {
     }
 }
 
-/// The clause to mend first. Leaves in `verdicts` those that passed every clause before it.
-fn first_failing(verdicts: &mut Vec<Verdict<'_>>) -> DenyReason {
-    if !keep(verdicts, |verdict| verdict.token && verdict.action) {
-        return DenyReason::NoGrant;
-    }
-    if !keep(verdicts, |verdict| verdict.purpose) {
-        return DenyReason::PurposeNotGranted;
-    }
-    if !keep(verdicts, |verdict| verdict.phase == Phase::Inside) {
-        let any = |phase| verdicts.iter().any(|verdict: &Verdict<'_>| verdict.phase == phase);
-        return if any(Phase::OffSchedule) {
-            DenyReason::OutsideSchedule
-        } else if any(Phase::Before) {
-            DenyReason::GrantNotYetValid
-        } else {
-            DenyReason::GrantExpired
-        };
-    }
-    if !keep(verdicts, |verdict| verdict.failed.is_empty()) {
-        return DenyReason::ParameterNotGranted;
-    }
-    DenyReason::ScopeExceeded
-}
-
-/// Keeps those that pass, if any do.
-fn keep<'p>(verdicts: &mut Vec<Verdict<'p>>, passes: impl Fn(&Verdict<'p>) -> bool) -> bool {
-    let any = verdicts.iter().any(&passes);
-    if any {
+/// Leaves those that passed most clauses, in the order in which [`Policy::decide`] names them.
+fn retain_furthest(verdicts: &mut Vec<Verdict<'_>>) {
+    let clauses: [fn(&Verdict<'_>) -> bool; 4] = [
+        |verdict| verdict.token && verdict.action,
+        |verdict| verdict.purpose,
+        |verdict| verdict.phase == Phase::Inside,
+        |verdict| verdict.failed.is_empty(),
+    ];
+    for passes in clauses {
+        if !verdicts.iter().any(passes) {
+            return;
+        }
         verdicts.retain(passes);
     }
-    any
 }

@@ -24,6 +24,8 @@ use crate::kernel::time::Timestamp;
 
 mod sample;
 
+#[cfg(test)]
+pub(in crate::policy) use sample::Dice;
 pub(crate) use sample::self_test;
 
 /// Why the judge gives no verdict, or not ours.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
-use super::schema::{FieldSet, Selection};
+use super::schema::{FieldSet, Narrowed, Selection};
 use super::vocabulary::Place;
 use crate::grant::ReleasedField;
 
@@ -18,7 +18,7 @@ pub(crate) const MAX_LISTS: usize = 16_384;
 struct Key {
     resource: u32,
     selections: Box<[u32]>,
-    wanted: Option<Box<[u64]>>,
+    wanted: Option<FieldSet>,
 }
 
 /// A [`Key`] to look up by.
@@ -26,14 +26,14 @@ struct Key {
 struct Lookup<'k> {
     resource: u32,
     selections: &'k [u32],
-    wanted: Option<&'k [u64]>,
+    wanted: Option<&'k FieldSet>,
 }
 
 impl Equivalent<Key> for Lookup<'_> {
     fn equivalent(&self, key: &Key) -> bool {
         self.resource == key.resource
             && *self.selections == *key.selections
-            && self.wanted == key.wanted.as_deref()
+            && self.wanted == key.wanted.as_ref()
     }
 }
 
@@ -62,16 +62,25 @@ impl Released {
         wanted: Option<&FieldSet>,
     ) -> List {
         let fresh = || self.interned(resource, place.schema.release(selections, wanted));
-        if let (&[only], None) = (selections, wanted) {
-            return Arc::clone(only.released.get_or_init(fresh));
+        if let &[only] = selections {
+            let Some(wanted) = wanted else { return Arc::clone(only.released.get_or_init(fresh)) };
+            if let Some(narrowed) = &*only.narrowed.load()
+                && narrowed.wanted == *wanted
+            {
+                return Arc::clone(&narrowed.fields);
+            }
         }
-        let lookup = Lookup { resource, selections: numbers, wanted: wanted.map(FieldSet::words) };
-        if let Some(list) = self.by_key.get(&lookup) {
-            return list;
+        let lookup = Lookup { resource, selections: numbers, wanted };
+        let list = self.by_key.get(&lookup).unwrap_or_else(|| {
+            let list = fresh();
+            let key = Key { resource, selections: numbers.into(), wanted: wanted.cloned() };
+            self.by_key.insert(key, Arc::clone(&list));
+            list
+        });
+        if let (&[only], Some(wanted)) = (selections, wanted) {
+            let narrowed = Narrowed { wanted: wanted.clone(), fields: Arc::clone(&list) };
+            only.narrowed.store(Some(Arc::new(narrowed)));
         }
-        let list = fresh();
-        let wanted = wanted.map(|wanted| wanted.words().into());
-        self.by_key.insert(Key { resource, selections: numbers.into(), wanted }, Arc::clone(&list));
         list
     }
 

@@ -7,15 +7,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
+use smallvec::{SmallVec, smallvec};
+
 use super::scope::{Item, Selector};
 use super::table::Spreading;
 use crate::catalog::Resource;
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{FieldPath, MaskerName};
 
-/// A set of the leaves of one resource.
+/// A set of the leaves of one resource. Up to 128 leaves need no memory of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct FieldSet(Box<[u64]>);
+pub(crate) struct FieldSet(SmallVec<[u64; 2]>);
 
 impl FieldSet {
     pub(crate) fn add(&mut self, leaf: usize) {
@@ -44,10 +47,6 @@ impl FieldSet {
         for (word, more) in self.0.iter_mut().zip(&other.0) {
             *word |= more;
         }
-    }
-
-    pub(crate) fn words(&self) -> &[u64] {
-        &self.0
     }
 }
 
@@ -120,7 +119,7 @@ impl Schema {
 
     /// The empty set.
     pub(crate) fn none(&self) -> FieldSet {
-        FieldSet(vec![0; self.leaves.len().div_ceil(64)].into_boxed_slice())
+        FieldSet(smallvec![0; self.leaves.len().div_ceil(64)])
     }
 
     /// What `name` (`*`, `@group`, `a.b` or `a.*`) stands for; `None` if the resource has no such name.
@@ -145,6 +144,7 @@ impl Schema {
             treatments: Vec::new(),
             whole: false,
             released: OnceLock::new(),
+            narrowed: ArcSwapOption::empty(),
         };
         for item in items {
             selection.whole |= item.selector == Selector::All;
@@ -200,6 +200,16 @@ pub(crate) struct Selection {
     pub(crate) whole: bool,
     /// What leaves when it holds alone and nothing narrower is asked for.
     pub(crate) released: OnceLock<Arc<[ReleasedField]>>,
+    /// The same for the narrower request that came last: a system asks for the same fields again
+    /// and again.
+    pub(crate) narrowed: ArcSwapOption<Narrowed>,
+}
+
+/// What leaves of a selection that holds alone when only some fields are asked for.
+#[derive(Debug)]
+pub(crate) struct Narrowed {
+    pub(crate) wanted: FieldSet,
+    pub(crate) fields: Arc<[ReleasedField]>,
 }
 
 impl Selection {

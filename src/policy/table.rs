@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::roles::Node;
@@ -77,8 +78,7 @@ impl Line {
 pub(crate) struct Table {
     /// By key, within a key in file order.
     lines: Vec<Line>,
-    /// Key → where its lines begin and how many they are.
-    keys: HashMap<u64, (u32, u32), Spreading>,
+    keys: Keys,
     windows: Vec<Arc<Window>>,
     constraints: Vec<Arc<Scope>>,
     selections: Vec<Selection>,
@@ -96,27 +96,19 @@ impl Table {
         }
         keyed.sort_by_key(|&(key, line)| (key, line.order));
         let mut table = builder.table;
-        for (position, &(key, line)) in (0..).zip(&keyed) {
-            table.lines.push(line);
-            table.keys.entry(key).or_insert((position, 0)).1 += 1;
-        }
-        table.lines.shrink_to_fit();
+        table.keys = Keys::new(&keyed.iter().map(|&(key, _)| key).collect::<Vec<_>>());
+        table.lines = keyed.into_iter().map(|(_, line)| line).collect();
         Ok(table)
     }
 
     /// The subjects and the resources that any line names.
     pub(crate) fn named(&self) -> (HashSet<Node>, HashSet<Node>) {
-        let nodes = self.keys.keys().map(|&key| (Node(high(key)), Node(low(key))));
-        nodes.unzip()
+        self.keys.all().map(|key| (Node(high(key)), Node(low(key)))).unzip()
     }
 
     /// The lines given to `subject` about `resource`, in file order.
     pub(crate) fn lines(&self, subject: Node, resource: Node) -> &[Line] {
-        let found = self.keys.get(&key(subject, resource)).and_then(|&(start, length)| {
-            let start = usize::try_from(start).ok()?;
-            self.lines.get(start..start + usize::try_from(length).ok()?)
-        });
-        found.unwrap_or(&[])
+        self.keys.find(key(subject, resource)).and_then(|range| self.lines.get(range)).unwrap_or(&[])
     }
 
     /// The lines given to any of `subjects` about any of `resources`.
@@ -152,6 +144,78 @@ impl Table {
     pub(crate) fn selection(&self, number: u32) -> Option<&Selection> {
         self.selections.get(usize::try_from(number).ok()?)
     }
+}
+
+/// Where the lines of each key stand: a table of open addresses, at most half full, so that a key
+/// is found, or found missing, mostly within one line of the cache. That is what a decision over
+/// many grants waits for.
+#[derive(Debug, Default)]
+struct Keys {
+    slots: Box<[Slot]>,
+}
+
+/// A key and its lines; free where there are none.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    key: u64,
+    start: u32,
+    length: u32,
+}
+
+impl Keys {
+    /// `sorted` has the key of each line, in the order of the lines.
+    fn new(sorted: &[u64]) -> Self {
+        let mut keys: Vec<Slot> = Vec::new();
+        for (position, &key) in (0..).zip(sorted) {
+            match keys.last_mut() {
+                Some(last) if last.key == key => last.length += 1,
+                _ => keys.push(Slot { key, start: position, length: 1 }),
+            }
+        }
+        let mut slots = vec![Slot::default(); (keys.len() * 2).next_power_of_two()].into_boxed_slice();
+        for slot in keys {
+            let mut at = first(slot.key, slots.len());
+            // INVARIANT: at least half of the slots are free, so this ends.
+            while let Some(taken) = slots.get_mut(at) {
+                if taken.length == 0 {
+                    *taken = slot;
+                    break;
+                }
+                at = after(at, slots.len());
+            }
+        }
+        Self { slots }
+    }
+
+    fn find(&self, key: u64) -> Option<Range<usize>> {
+        let mut at = first(key, self.slots.len());
+        loop {
+            let slot = self.slots.get(at)?;
+            if slot.length == 0 {
+                return None;
+            }
+            if slot.key == key {
+                let start = usize::try_from(slot.start).ok()?;
+                return Some(start..start + usize::try_from(slot.length).ok()?);
+            }
+            at = after(at, self.slots.len());
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = u64> {
+        self.slots.iter().filter(|slot| slot.length > 0).map(|slot| slot.key)
+    }
+}
+
+/// The slot that `key` belongs into; `slots` is a power of two.
+fn first(key: u64, slots: usize) -> usize {
+    let mut spread = Spread::default();
+    spread.write_u64(key);
+    usize::try_from(spread.finish()).unwrap_or(usize::MAX) & slots.wrapping_sub(1)
+}
+
+fn after(at: usize, slots: usize) -> usize {
+    (at + 1) & slots.wrapping_sub(1)
 }
 
 /// A table being built: everything that lines share is kept once.

@@ -2,3 +2,4 @@ mod city;
 mod decisions;
 mod differential;
 mod files;
+mod generated;

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::roles::{Node, Roles};
 use super::schema::Schema;
 use super::table::{Spreading, Table};
@@ -14,17 +16,20 @@ use crate::kernel::id::{Action, DepartmentId, PurposeCode, ResourceId, SystemId}
 /// The group that every department is in.
 pub(crate) const EVERYONE: &str = "group:all";
 
+/// The nodes that a system or resource is.
+pub(crate) type Nodes = SmallVec<[Node; 4]>;
+
 /// A resource and what the engine needs to know of it.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) resource: Arc<Resource>,
     pub(crate) schema: Schema,
     /// Its actions, by number.
-    pub(crate) actions: Box<[u16]>,
+    pub(crate) actions: SmallVec<[u16; 8]>,
     /// Whether anybody may know of it.
     pub(crate) is_shared: bool,
     /// The resource itself, its sharing type and its themes, those that lines name.
-    pub(crate) roles: Box<[Node]>,
+    pub(crate) roles: Nodes,
 }
 
 /// An enabled system.
@@ -32,7 +37,7 @@ pub(crate) struct Place {
 pub(crate) struct Subject {
     pub(crate) department: DepartmentId,
     /// The system itself, its department and all its groups, those that lines name.
-    pub(crate) roles: Box<[Node]>,
+    pub(crate) roles: Nodes,
 }
 
 /// The catalogue by number.
@@ -90,7 +95,7 @@ impl Vocabulary {
     pub(crate) fn settle(&mut self, catalog: &Catalog) {
         for (resource, number) in catalog.resources.values().zip(0..) {
             let roles = self.themes.find(resource.id.as_str()).map(|node| self.themes.closure(node));
-            let roles = roles.unwrap_or_default().into_boxed_slice();
+            let roles = Nodes::from_vec(roles.unwrap_or_default());
             for &role in &roles {
                 self.members.entry(role).or_default().push(number);
             }
@@ -102,7 +107,7 @@ impl Vocabulary {
         }
         for system in catalog.registry.systems.values().filter(|system| system.enabled) {
             let Some(node) = self.subjects.find(system.id.as_str()) else { continue };
-            let roles = self.subjects.closure(node).into_boxed_slice();
+            let roles = Nodes::from_vec(self.subjects.closure(node));
             let subject = Subject { department: system.department.clone(), roles };
             self.systems.insert(system.id.clone(), subject);
         }
@@ -112,7 +117,7 @@ impl Vocabulary {
     pub(crate) fn keep_named(&mut self, table: &Table) {
         let (subjects, resources) = table.named();
         let kept = |roles: &[Node], named: &HashSet<Node>| {
-            roles.iter().copied().filter(|role| named.contains(role)).collect::<Box<[Node]>>()
+            roles.iter().copied().filter(|role| named.contains(role)).collect::<Nodes>()
         };
         for subject in self.systems.values_mut() {
             subject.roles = kept(&subject.roles, &subjects);

@@ -1,8 +1,10 @@
 //! Stages 10 to 12: throttle, authorize, quota. Limits that know nothing of grants come before the
-//! decision, so that a noisy caller burns no policy time; those of the grants come after it.
+//! decision, so that a noisy caller burns no policy time; those of the grants come after it. Between
+//! the first two, `collect` reads what the decision needs of the body.
 
 use std::sync::Arc;
 
+use super::collect::Collected;
 use super::exchange::{Caller, Draft, Exchange};
 use super::failure::{Denied, Failure};
 use super::identify::Identified;
@@ -10,7 +12,7 @@ use super::normalize::NormalHead;
 use super::routes::Route;
 use super::stage::Check;
 use crate::config::Denials;
-use crate::grant::{Decision, DenyReason, Permit, Query};
+use crate::grant::{DenyReason, Permit, Query};
 use crate::kernel::id::PurposeCode;
 use crate::quota::QuotaError;
 use crate::quota::limiter::{Admission, InFlight};
@@ -30,6 +32,13 @@ pub(crate) fn limited(error: QuotaError) -> Failure {
 pub(crate) struct Throttled {
     identified: Identified,
     admission: Admission,
+}
+
+impl Throttled {
+    /// Gives up the proof for what it proves.
+    pub(super) fn into_parts(self) -> (Identified, Admission) {
+        (self.identified, self.admission)
+    }
 }
 
 /// The stage `throttle`.
@@ -63,11 +72,11 @@ pub(crate) struct Permitted {
 pub(crate) struct Authorize;
 
 impl Check for Authorize {
-    type In = Throttled;
+    type In = Collected;
     type Out = Permitted;
 
-    fn check(&self, throttled: Throttled) -> Result<Permitted, Failure> {
-        let Throttled { identified, admission } = throttled;
+    fn check(&self, collected: Collected) -> Result<Permitted, Failure> {
+        let (identified, admission) = collected.into_parts();
         let (routed, caller) = (identified.routed(), identified.caller());
         let (exchange, route) = (routed.exchange(), routed.route());
         let query = Query {
@@ -80,15 +89,22 @@ impl Check for Authorize {
             parameters: identified.parameters(),
             narrowed_to: identified.narrowed_to(),
         };
-        let decision = exchange.snapshot.policy.decide(&query, exchange.draft.received);
+        let policy = &exchange.snapshot.policy;
+        let decision = policy.permit(&query, exchange.draft.received);
         exchange.draft.note_decided(exchange.draft.started.elapsed());
+        if let Some(shadow) = &exchange.snapshot.shadow
+            && let Some(change) = shadow.compare(&query, decision.as_ref().ok(), exchange.draft.received)
+        {
+            Draft::note(&exchange.draft.shadow, change);
+        }
         match decision {
-            Decision::Permit(permit) => {
+            Ok(permit) => {
                 let permit = Arc::new(permit);
                 Draft::note(&exchange.draft.permit, Arc::clone(&permit));
                 Ok(Permitted { identified, admission, permit })
             }
-            Decision::Denial(denial) => {
+            Err(reason) => {
+                let denial = policy.denial(&query, reason, exchange.draft.received);
                 let is_known = denial.reason != DenyReason::ResourceUnknown;
                 let contact = is_known.then(|| contact_of(route));
                 let coarse = route.denials == Denials::Coarse;

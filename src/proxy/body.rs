@@ -88,17 +88,43 @@ impl UploadState {
     }
 }
 
-/// A request body on its way to the platform: bounded, counted, its trailers filtered.
+/// The body of a request.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    /// It is still to be read.
+    Coming(Incoming),
+    /// It was read, because the decision needed it, and counted.
+    Read { bytes: Bytes, trailers: Option<HeaderMap>, state: Arc<UploadState> },
+}
+
+impl Default for RequestBody {
+    fn default() -> Self {
+        Self::Read { bytes: Bytes::new(), trailers: None, state: Arc::default() }
+    }
+}
+
+/// A request body on its way: bounded, counted, its trailers filtered.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    inner: Incoming,
+    inner: Parts,
     limit: u64,
     state: Arc<UploadState>,
 }
 
+/// Where the parts of an [`Upload`] come from.
+#[derive(Debug)]
+enum Parts {
+    Coming(Incoming),
+    /// In hand, counted and filtered.
+    Read(Bytes, Option<HeaderMap>),
+}
+
 impl Upload {
-    pub(crate) fn new(inner: Incoming, limit: u64) -> (Self, Arc<UploadState>) {
-        let state = Arc::new(UploadState::default());
+    pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
+        let (inner, state) = match body {
+            RequestBody::Coming(inner) => (Parts::Coming(inner), Arc::default()),
+            RequestBody::Read { bytes, trailers, state } => (Parts::Read(bytes, trailers), state),
+        };
         (Self { inner, limit, state: Arc::clone(&state) }, state)
     }
 }
@@ -112,7 +138,15 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+        let inner = match &mut this.inner {
+            Parts::Coming(inner) => inner,
+            Parts::Read(bytes, trailers) => {
+                let bytes = std::mem::take(bytes);
+                let data = (!bytes.is_empty()).then(|| Frame::data(bytes));
+                return Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok));
+            }
+        };
+        let frame = match ready!(Pin::new(inner).poll_frame(cx)) {
             None => return Poll::Ready(None),
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
@@ -139,11 +173,26 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.inner {
+            Parts::Coming(inner) => inner.is_end_stream(),
+            Parts::Read(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Parts::Coming(inner) => inner.size_hint(),
+            Parts::Read(bytes, trailers) => {
+                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                let mut hint = SizeHint::with_exact(length);
+                if trailers.is_some() {
+                    // HTTP/1.1 has trailers only after chunks (RFC 9112, section 7.1.2).
+                    hint = SizeHint::new();
+                    hint.set_lower(length);
+                }
+                hint
+            }
+        }
     }
 }
 

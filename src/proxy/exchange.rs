@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::body::UploadState;
+use super::body::{RequestBody, UploadState};
 use super::failure::Failure;
 use super::problem::{Code, Language};
 use super::record::Circumstances;
@@ -21,12 +20,13 @@ use crate::identity::Peer;
 use crate::kernel::id::{GrantId, ParameterName, PurposeCode, RequestId, TokenId};
 use crate::kernel::time::Timestamp;
 use crate::mask::Summary;
+use crate::telemetry::ShadowChange;
 
 /// A request as it arrived, with the connection it came on and the snapshot that judges it.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) parts: Parts,
-    pub(crate) body: Incoming,
+    pub(crate) body: RequestBody,
     pub(crate) peer: Arc<Peer>,
     pub(crate) snapshot: Arc<Snapshot>,
     /// Whom the certificate names, found out before anything else so that refusals are recorded with
@@ -74,7 +74,7 @@ pub(crate) struct StatedPurpose {
 pub(crate) struct Requested {
     /// Items of a scope; empty asks for all that is granted.
     pub(crate) fields: Vec<String>,
-    /// Parameters that may stand in a record.
+    /// Parameters that may stand in a record, of the head.
     pub(crate) recordable: Vec<(ParameterName, String)>,
 }
 
@@ -91,9 +91,13 @@ pub(crate) struct Draft {
     pub(crate) route: OnceLock<Arc<Route>>,
     pub(crate) purpose: OnceLock<StatedPurpose>,
     pub(crate) requested: OnceLock<Requested>,
+    /// Parameters that may stand in a record, of the body: known later than those of the head.
+    pub(crate) recordable_in_body: OnceLock<Vec<(ParameterName, String)>>,
     pub(crate) permit: OnceLock<Arc<Permit>>,
     /// The deny lines that matched.
     pub(crate) denied_by: OnceLock<Vec<GrantId>>,
+    /// How the candidate policy would have decided otherwise.
+    pub(crate) shadow: OnceLock<ShadowChange>,
     /// Set once every limit has let the request through.
     pub(crate) admitted: OnceLock<()>,
     pub(crate) refusal: OnceLock<Code>,
@@ -123,8 +127,10 @@ impl Draft {
             route: OnceLock::new(),
             purpose: OnceLock::new(),
             requested: OnceLock::new(),
+            recordable_in_body: OnceLock::new(),
             permit: OnceLock::new(),
             denied_by: OnceLock::new(),
+            shadow: OnceLock::new(),
             admitted: OnceLock::new(),
             refusal: OnceLock::new(),
             upload: OnceLock::new(),

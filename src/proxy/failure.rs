@@ -6,9 +6,11 @@
 
 use http::Method;
 
-use super::problem::{Code, Language, Particulars, Words};
-use crate::grant::{Denial, DenyReason};
+use super::problem::{Code, Language, Particulars, Words, words};
+use crate::grant::{Clause, Denial, DenyReason};
 use crate::identity::{IdentityError, TokenError};
+use crate::kernel::id::GrantId;
+use crate::parameters::{BodyFault, MAX_VALUES};
 use crate::quota::{Bound, Exceeded};
 use crate::upstream::UpstreamError;
 
@@ -31,8 +33,52 @@ pub(crate) enum RequestFailure {
     TooLarge { limit: u64 },
     /// Its body broke off or was malformed.
     Body,
+    /// Its body has parameters that the policy reads, and cannot be read in one way.
+    Unreadable(Unreadable),
     /// It took longer than the route allows.
     Timeout,
+}
+
+/// Why the parameters in a body are not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// It does not say that it is JSON.
+    MediaType,
+    /// It has a content coding.
+    Coding,
+    /// It is JSON with more than one reading, or none.
+    Parameters(BodyFault),
+}
+
+impl Unreadable {
+    fn why(&self, language: Language) -> String {
+        let (en, zh) = match self {
+            Self::MediaType => (
+                "on this route it must be `application/json`, in UTF-8",
+                "该路由的请求体须为 UTF-8 编码的 `application/json`",
+            ),
+            Self::Coding => {
+                ("on this route it must have no content coding", "该路由的请求体不得使用内容编码")
+            }
+            Self::Parameters(fault) => {
+                return match language {
+                    Language::En => fault.to_string(),
+                    Language::Zh => fault_in_chinese(fault),
+                };
+            }
+        };
+        words(en, zh).to(language).to_owned()
+    }
+}
+
+fn fault_in_chinese(fault: &BodyFault) -> String {
+    match fault {
+        BodyFault::Syntax => "不是一段完整的 UTF-8 编码 JSON".to_owned(),
+        BodyFault::Doubled { path } => format!("`{path}` 出现了两次"),
+        BodyFault::Alike { path } => format!("某一成员名可能被当作 `{path}`"),
+        BodyFault::Control { path } => format!("`{path}` 的取值含有控制字符"),
+        BodyFault::TooManyValues { path } => format!("`{path}` 的取值超过 {MAX_VALUES} 个"),
+    }
 }
 
 /// What is wrong with the platform's answer.
@@ -116,6 +162,12 @@ impl From<RequestFailure> for Failure {
     }
 }
 
+impl From<Unreadable> for Failure {
+    fn from(why: Unreadable) -> Self {
+        RequestFailure::Unreadable(why).into()
+    }
+}
+
 impl From<IdentityError> for Failure {
     fn from(error: IdentityError) -> Self {
         Self::Identity(error)
@@ -156,7 +208,7 @@ impl RequestFailure {
             Self::Method { .. } => Code::RequestMethod,
             Self::Expectation => Code::RequestExpectation,
             Self::TooLarge { .. } => Code::RequestTooLarge,
-            Self::Body => Code::RequestBody,
+            Self::Body | Self::Unreadable(_) => Code::RequestBody,
             Self::Timeout => Code::RequestTimeout,
         }
     }
@@ -174,6 +226,12 @@ impl RequestFailure {
             }
             (Self::Header { name, why }, Language::Zh) => {
                 format!("请求头 `{name}` 不被接受（{}）", why.to(language))
+            }
+            (Self::Unreadable(why), Language::En) => {
+                format!("{}: {}", self.code().title(language), why.why(language))
+            }
+            (Self::Unreadable(why), Language::Zh) => {
+                format!("{}（{}）", self.code().title(language), why.why(language))
             }
             (Self::TooLarge { limit }, Language::En) => {
                 format!("this route takes bodies of at most {limit} bytes")
@@ -429,12 +487,40 @@ impl Denied {
         if self.denial.reason == DenyReason::ResourceUnknown {
             return Particulars::default();
         }
+        let (mut name, mut failing) = (clause(self.denial.reason), self.denial.detail.clone());
+        if self.denial.reason == DenyReason::NoGrant
+            && let Some((_, clause)) = self.failing()
+        {
+            // A grant for the resource is there; what it lacks is said better than by the resource.
+            (name, failing) = (Some(clause.name), vec![clause.requested.clone()]);
+        }
         Particulars {
-            clause: clause(self.denial.reason),
-            failing: self.denial.detail.clone(),
+            clause: name,
+            failing,
             nearest_grant: self.denial.nearest.as_ref().map(|near| near.grant.to_string()),
             contact: self.contact.clone(),
         }
+    }
+
+    /// What the caller's nearest own grant fails on. One that gives some of the fields fails on none by
+    /// itself, but on the fields as asked for.
+    fn failing(&self) -> Option<(&GrantId, &Clause)> {
+        let near = self.denial.nearest.as_ref()?;
+        let reason = self.denial.reason;
+        // That there is no grant is said where none covers the action, or where the token names others.
+        let is_it = |name| {
+            if reason == DenyReason::NoGrant {
+                matches!(name, "action" | "token")
+            } else {
+                clause(reason) == Some(name)
+            }
+        };
+        let broken = || near.clauses.iter().filter(|clause| !clause.holds);
+        let found = broken()
+            .find(|clause| is_it(clause.name))
+            .or_else(|| broken().next())
+            .or_else(|| near.clauses.iter().find(|clause| is_it(clause.name)));
+        Some((&near.grant, found?))
     }
 
     /// The failing clause with both values, as the caller's nearest own grant has it.
@@ -444,10 +530,7 @@ impl Denied {
             return title.to_owned();
         }
         let mut detail = title.to_owned();
-        let failing = self.denial.nearest.as_ref().and_then(|near| {
-            near.clauses.iter().find(|clause| !clause.holds).map(|clause| (&near.grant, clause))
-        });
-        if let Some((grant, clause)) = failing {
+        if let Some((grant, clause)) = self.failing() {
             let (name, granted, asked) = (clause.name, &clause.granted, &clause.requested);
             detail.push_str(&match language {
                 Language::En => format!("; grant {grant} has {name} `{granted}`, the request has `{asked}`"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::header;
 
-use super::exchange::{Caller, Draft, PurposeOrigin, Requested, StatedPurpose};
+use super::exchange::{Caller, Draft, Exchange, PurposeOrigin, Requested, StatedPurpose};
 use super::failure::{Failure, PurposeFailure, RequestFailure};
 use super::problem::words;
 use super::resolve::Routed;
@@ -20,6 +20,7 @@ use crate::identity::token::bearer_token;
 use crate::identity::{IdentityError, Peer, TokenError};
 use crate::kernel::id::{GrantId, ParameterName, PurposeCode};
 use crate::kernel::time::Timestamp;
+use crate::parameters::folded;
 
 /// The most items of a requested scope.
 const MAX_REQUESTED_FIELDS: usize = 256;
@@ -82,7 +83,27 @@ impl Identified {
         &self.requested
     }
 
-    /// The parameters that grants may constrain, with every value they came with.
+    pub(crate) fn exchange_mut(&mut self) -> &mut Exchange {
+        self.routed.exchange_mut()
+    }
+
+    /// Gives the parameters of the body their values, in the order the route declares them.
+    pub(crate) fn supply(&mut self, values: Vec<Vec<String>>) {
+        let declared = &self.routed.route().parameters;
+        let slots = declared.iter().zip(&mut self.parameters);
+        let in_body = slots.filter(|(declared, _)| matches!(declared.source, ParameterSource::Body(_)));
+        let mut recordable = Vec::new();
+        for ((declared, (name, slot)), values) in in_body.zip(values) {
+            if declared.recordable {
+                recordable.extend(values.iter().map(|value| (name.clone(), value.clone())));
+            }
+            *slot = values;
+        }
+        Draft::note(&self.routed.exchange().draft.recordable_in_body, recordable);
+    }
+
+    /// The parameters that grants may constrain, with every value they came with. Those of the body
+    /// have none before [`Self::supply`].
     pub(crate) fn parameters(&self) -> &[(ParameterName, Vec<String>)] {
         &self.parameters
     }
@@ -218,24 +239,22 @@ fn declared_scope(value: Option<&http::HeaderValue>) -> Result<Vec<String>, Fail
 }
 
 /// A parameter that a grant may constrain must not have a second reading beside the gate's: neither under
-/// a name that another program folds onto it (case, blanks, `[]`, `.` for `_`), nor through a value that
-/// is still encoded after it was decoded once.
+/// a name that another program folds onto it, nor through a value that is still encoded after it was
+/// decoded once.
 fn check_one_reading(routed: &Routed) -> Result<(), Failure> {
     let declared = |wanted: &str| {
         routed.route().parameters.iter().any(|parameter| match &parameter.source {
             ParameterSource::Query(name) => name == wanted,
-            ParameterSource::Path(_) | ParameterSource::Header(_) => false,
+            ParameterSource::Path(_) | ParameterSource::Header(_) | ParameterSource::Body(_) => false,
         })
-    };
-    let folded = |name: &str| {
-        let name = name.trim().to_ascii_lowercase().replace(['.', ' '], "_");
-        name.split('[').next().unwrap_or("").to_owned()
     };
     let is_near = |name: &str| {
         routed.route().parameters.iter().any(|parameter| match &parameter.source {
             ParameterSource::Query(declared) | ParameterSource::Path(declared) => {
                 folded(declared) == folded(name)
             }
+            // Some programs take parameters from query and body alike.
+            ParameterSource::Body(path) => folded(path.last()) == folded(name),
             ParameterSource::Header(_) => false,
         })
     };
@@ -274,6 +293,7 @@ fn parameters(routed: &Routed) -> Vec<(ParameterName, Vec<String>)> {
                 let values = routed.exchange().parts.headers.get_all(name).iter();
                 values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
             }
+            ParameterSource::Body(_) => Vec::new(),
         }
     };
     route.parameters.iter().map(|parameter| (parameter.name.clone(), values_of(&parameter.source))).collect()

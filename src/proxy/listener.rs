@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use super::body::{Pulse, ReplyBody};
+use super::body::{Pulse, ReplyBody, RequestBody};
 use super::edge::Observe;
 use super::exchange::{Caller, Draft, Exchange};
 use super::failure::Failure;
@@ -350,7 +350,14 @@ impl Session {
         if let Some(named) = named {
             Draft::note(&draft.caller, named);
         }
-        Box::new(Exchange { parts, body, peer: Arc::clone(&self.peer), snapshot, caller, draft })
+        Box::new(Exchange {
+            parts,
+            body: RequestBody::Coming(body),
+            peer: Arc::clone(&self.peer),
+            snapshot,
+            caller,
+            draft,
+        })
     }
 
     /// The system that calls; or why it may not, and its name if it has one.

@@ -6,6 +6,7 @@
 //! the request is dropped. Requests of nobody in particular are counted, not recorded, so that a
 //! stranger cannot fill the disk.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,10 +22,10 @@ use super::exchange::{Draft, PurposeOrigin};
 use super::failure::Failure;
 use super::problem::Code;
 use super::snapshot::Snapshot;
-use crate::audit::{Access, Entry, Kind, Outcome};
+use crate::audit::{Access, Entry, Kind, Outcome, Shadow};
 use crate::identity::Peer;
 use crate::journal::Journal;
-use crate::kernel::id::{Digest, FieldPath};
+use crate::kernel::id::{Digest, FieldPath, ParameterName};
 use crate::telemetry::{Stage, StageMetrics};
 
 /// Writes the records of requests.
@@ -141,6 +142,7 @@ impl Circumstances {
         let permit = draft.permit.get();
         let refusal = draft.refusal.get().copied();
         let counts = self.counts();
+        let parameters = self.parameters();
         Access {
             kind,
             at: draft.received,
@@ -162,7 +164,7 @@ impl Circumstances {
             }),
             token_id: purpose.and_then(|purpose| purpose.token.as_ref()),
             requested: requested.map_or(&[], |requested| &requested.fields),
-            parameters: requested.map_or(&[], |requested| &requested.recordable),
+            parameters: &parameters,
             decision: decision(permit.is_some(), refusal, ending),
             reason: refusal.map(Code::as_str),
             grants: permit.map_or(&[], |permit| &permit.grants),
@@ -170,9 +172,23 @@ impl Circumstances {
             released: permit.map_or(&[], |permit| &permit.fields),
             policy: &snapshot.policy_digest_hex,
             config: &snapshot.config_digest_hex,
+            shadow: draft
+                .shadow
+                .get()
+                .zip(snapshot.shadow.as_ref())
+                .map(|(change, shadow)| Shadow { change: change.as_str(), policy: &shadow.digest_hex }),
             outcome: ending.map(|ending| counts.outcome(draft, ending)),
         }
         .encode()
+    }
+
+    /// The parameters that may stand in the record, those of the body last.
+    fn parameters(&self) -> Cow<'_, [(ParameterName, String)]> {
+        let in_head = self.draft.requested.get().map_or(&[][..], |requested| &requested.recordable);
+        match self.draft.recordable_in_body.get().map_or(&[][..], Vec::as_slice) {
+            [] => Cow::Borrowed(in_head),
+            in_body => Cow::Owned([in_head, in_body].concat()),
+        }
     }
 
     fn counts(&self) -> Counts<'_> {

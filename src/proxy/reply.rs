@@ -235,7 +235,8 @@ fn check_media_type(format: BodyFormat, headers: &HeaderMap) -> Result<(), Failu
     if is_declared { Ok(()) } else { Err(MaskFailure::MediaType { declared }.into()) }
 }
 
-fn is_of_format(format: BodyFormat, media_type: &str) -> bool {
+/// Whether a media type is that of `format`, in UTF-8.
+pub(super) fn is_of_format(format: BodyFormat, media_type: &str) -> bool {
     let mut parts = media_type.split(';').map(str::trim);
     let essence = parts.next().unwrap_or("").to_ascii_lowercase();
     let is_right = match format {

@@ -58,6 +58,10 @@ impl Routed {
         self.normalized.exchange()
     }
 
+    pub(crate) fn exchange_mut(&mut self) -> &mut Exchange {
+        &mut self.normalized.exchange
+    }
+
     pub(crate) fn head(&self) -> &NormalHead {
         self.normalized.head()
     }

@@ -12,6 +12,7 @@ use crate::catalog::{Department, Resource, Sharing};
 use crate::config::{Denials, ParameterSource, PurposeSource};
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::id::{Action, ParameterName};
+use crate::parameters::BodyParameters;
 use crate::telemetry::ResourceMetrics;
 use crate::upstream::Upstream;
 
@@ -32,6 +33,8 @@ pub(crate) struct Route {
     pub(crate) upstream: Arc<Upstream<Upload>>,
     /// Where the parameters that grants may constrain are found.
     pub(crate) parameters: Vec<RouteParameter>,
+    /// What is read of a request's body before the decision; most routes need nothing of it.
+    pub(crate) body: Option<BodyParameters>,
     /// How it learns the purpose.
     pub(crate) purpose: PurposeSource,
     /// How much its refusals tell.

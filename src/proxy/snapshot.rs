@@ -8,6 +8,7 @@ use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::routes::Routes;
+use super::shadow::Shadow;
 use crate::catalog::{Catalog, Resource};
 use crate::grant::ReleasedField;
 use crate::identity::{Identities, TokenVerifier};
@@ -46,6 +47,8 @@ pub(crate) struct Snapshot {
     pub(crate) catalog: Catalog,
     /// The grants and the model.
     pub(crate) policy: Policy,
+    /// A candidate that decides beside it and enforces nothing.
+    pub(crate) shadow: Option<Shadow>,
     /// Rates, concurrency and quotas.
     pub(crate) limiter: Arc<Limiter>,
     /// Certificates to systems.
@@ -73,6 +76,8 @@ pub(crate) struct RequestBounds {
     pub(crate) requests: usize,
     /// A reply up to this size is masked whole before its first byte leaves, in bytes.
     pub(crate) whole_reply: usize,
+    /// The largest request body that is read before the decision, in bytes.
+    pub(crate) decision_body: u64,
 }
 
 /// What a plan was compiled from. Equal permits share one list of fields, so its address names it;

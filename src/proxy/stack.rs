@@ -8,6 +8,7 @@ use tower::{Service, ServiceBuilder};
 
 use super::authorize::{Authorize, Quota, Throttle};
 use super::body::ReplyBody;
+use super::collect::Collect;
 use super::edge::{Admit, Deadline, Oblige, Observe, Record};
 use super::exchange::Exchange;
 use super::identify::Identify;
@@ -15,9 +16,9 @@ use super::own::Own;
 use super::record::Recorder;
 use super::rescue::Rescue;
 use super::resolve::{Normalize, Resolve};
-use super::stage::Stage;
+use super::stage::{Stage, WaitStage};
 
-/// The stages, outermost first. Those named in `Stage(…)` change the type of the request: leaving one
+/// The stages, outermost first. Those named in `Stage(…)` and `WaitStage(…)` change the type of the request: leaving one
 /// out, or two in the wrong order, does not compile.
 pub(crate) fn stack(
     observe: Observe,
@@ -43,6 +44,8 @@ pub(crate) fn stack(
         .layer(Stage(Identify))
         // Before `authorize`: a noisy caller burns no policy time.
         .layer(Stage(Throttle))
+        // What the decision needs of the body, on routes that say so.
+        .layer(WaitStage(Collect))
         .layer(Stage(Authorize))
         .layer(Stage(Quota))
         // Masks and row duties around forwarding.

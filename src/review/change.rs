@@ -1,6 +1,6 @@
 //! How one decision differs from another about the same request.
 
-use crate::grant::{Decision, Permit, ReleasedField, Treatment};
+use crate::grant::{Permit, ReleasedField, Treatment};
 use crate::kernel::id::FieldPath;
 
 /// How the decision of a candidate policy differs from the one in force.
@@ -19,15 +19,15 @@ pub enum Change {
     },
 }
 
-/// How a candidate would decide otherwise; `None` if a caller would see no difference. Refusals for
-/// different reasons are both refusals.
+/// How a candidate would decide otherwise, where a refusal is no permit; `None` if a caller would see
+/// no difference. Refusals for different reasons are both refusals.
 #[must_use]
-pub fn change(current: &Decision, candidate: &Decision) -> Option<Change> {
+pub fn change(current: Option<&Permit>, candidate: Option<&Permit>) -> Option<Change> {
     match (current, candidate) {
-        (Decision::Denial(_), Decision::Denial(_)) => None,
-        (Decision::Denial(_), Decision::Permit(_)) => Some(Change::Allowed),
-        (Decision::Permit(_), Decision::Denial(_)) => Some(Change::Refused),
-        (Decision::Permit(current), Decision::Permit(candidate)) => {
+        (None, None) => None,
+        (None, Some(_)) => Some(Change::Allowed),
+        (Some(_), None) => Some(Change::Refused),
+        (Some(current), Some(candidate)) => {
             let fields = FieldChanges::between(&current.fields, &candidate.fields);
             let duties = duties(current) != duties(candidate);
             (duties || !fields.is_empty()).then_some(Change::Extent { fields, duties })

@@ -151,7 +151,7 @@ fn digest<'t>(files: impl Iterator<Item = (&'t str, &'t str)>) -> Digest {
 
 /// What can be wrong with a file as a file.
 #[derive(Debug)]
-enum Problem {
+pub(super) enum Problem {
     Missing,
     /// With the file that it was probably meant to be.
     Unknown(Option<&'static str>),
@@ -164,7 +164,7 @@ enum Problem {
 }
 
 impl Problem {
-    fn about(self, file: Arc<str>) -> Diagnostic {
+    pub(super) fn about(self, file: Arc<str>) -> Diagnostic {
         let name = file.rsplit('/').next().unwrap_or("").to_owned();
         let (code, message, help) = match self {
             Self::Missing => (
@@ -266,7 +266,7 @@ fn is_expected(name: &str, is_directory: bool) -> bool {
 
 /// Reads one file. A link is followed, because configuration is often mounted as links; a pipe or
 /// device is refused without waiting for it.
-fn read_text(path: &Path, most: ByteLimit) -> Result<Arc<str>, Problem> {
+pub(super) fn read_text(path: &Path, most: ByteLimit) -> Result<Arc<str>, Problem> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| match error {
         rustix::io::Errno::NOENT => Problem::Missing,

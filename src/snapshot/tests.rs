@@ -51,10 +51,10 @@ fn the_example_loads_without_a_finding() {
     assert_eq!(report.to_string(), "");
     let vocabulary = vocabulary.unwrap();
     let catalog = &vocabulary.catalog;
-    assert_eq!(catalog.registry.departments.len(), 6);
-    assert_eq!(catalog.registry.systems.len(), 5);
-    assert_eq!(catalog.purposes.len(), 6);
-    assert_eq!(catalog.resources.len(), 5);
+    assert_eq!(catalog.registry.departments.len(), 12);
+    assert_eq!(catalog.registry.systems.len(), 21);
+    assert_eq!(catalog.purposes.len(), 26);
+    assert_eq!(catalog.resources.len(), 30);
     assert!(!catalog.registry.systems["sys:minzheng-old"].enabled);
 
     let resident = &catalog.resources["population.resident"];

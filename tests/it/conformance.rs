@@ -42,7 +42,10 @@ fn families(text: &str) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_is_on_the_page() {
-    let city = Plan::new().start().await;
+    // With everything that has families of its own.
+    let plan = Plan::new().config("reload = \"signal\"", "reload = \"signal\"\nshadow = \"next\"");
+    plan.files.copy_policies("next");
+    let city = plan.start().await;
     city.call(Call::survey("/_test/1k")).await.assert_data();
     assert_eq!(city.call(Call::survey("/nowhere")).await.status, 404);
     let scraped = city.gate.page("/metrics").await.text;

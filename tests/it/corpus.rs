@@ -14,6 +14,8 @@ use std::path::Path;
 mod certificate;
 #[path = "../../fuzz/properties/documents.rs"]
 mod documents;
+#[path = "../../fuzz/properties/format.rs"]
+mod format;
 #[path = "../../fuzz/properties/grants.rs"]
 mod grants;
 #[path = "../../fuzz/properties/jwks.rs"]
@@ -42,7 +44,7 @@ macro_rules! targets {
     };
 }
 
-targets! { certificate documents grants jwks mask_json record token }
+targets! { certificate documents format grants jwks mask_json record token }
 
 fn replay(target: &str, check: fn(&[u8])) {
     let inputs = inputs(target);

@@ -14,11 +14,13 @@
 mod city;
 
 mod audit;
+mod bodies;
 mod conformance;
 mod corpus;
 mod demo;
 mod happy;
 mod live;
 mod refusals;
+mod shadow;
 mod tidy;
 mod tls;

@@ -45,7 +45,10 @@ fn row(record: &ParsedRecord) -> Vec<Cell> {
         _ => Tone::Doubtful,
     };
     let status = record.status.map_or_else(|| record.kind.clone(), |status| status.to_string());
-    let why = record.reason.clone().unwrap_or_else(|| record.grants.join(" "));
+    let mut why = record.reason.clone().unwrap_or_else(|| record.grants.join(" "));
+    if let Some(shadow) = &record.shadow {
+        why.push_str(&format!(", shadow {shadow}"));
+    }
     let action = record.action.as_deref().unwrap_or("-");
     let resource = record.resource.as_deref().unwrap_or("-");
     vec![

@@ -153,7 +153,8 @@ fn lines(answer: &Answer<'_>, screen: &mut Screen<'_>) -> Result<(), CommandErro
     }
 }
 
-fn line(held: &Held, screen: &mut Screen<'_>) -> Result<(), CommandError> {
+/// One line held against a request, clause by clause.
+pub(in crate::cli) fn line(held: &Held, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let id = screen.paint(Tone::Strong, held.grant.as_str());
     let (effect, line) = (held.effect.as_str(), held.line);
     let verdict = match (held.matches, held.effect) {

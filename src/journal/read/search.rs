@@ -30,6 +30,8 @@ pub struct Filter {
     pub decision: Option<String>,
     /// Refused with this code.
     pub reason: Option<String>,
+    /// Decided otherwise by the candidate policy: in this way, or in `any`.
+    pub shadow: Option<String>,
     /// Of this request.
     pub request: Option<RequestId>,
 }
@@ -65,6 +67,7 @@ impl<'f> Ready<'f> {
         needles.extend(filter.purpose.as_ref().map(|id| member("purpose", id.as_str())));
         needles.extend(filter.resource.as_ref().map(|id| member("resource", id.as_str())));
         needles.extend(filter.department.as_ref().map(|id| member("department", id.as_str())));
+        needles.extend(filter.shadow.is_some().then(|| Finder::new("\"shadow\":\"").into_owned()));
         let text = |at: Timestamp| format!("{at:.6}");
         Self { filter, from: filter.from.map(text), until: filter.until.map(text), needles }
     }
@@ -95,6 +98,9 @@ impl<'f> Ready<'f> {
             && same(filter.purpose.as_ref().map(PurposeCode::as_str), &record.purpose)
             && same(filter.decision.as_deref(), &record.decision)
             && same(filter.reason.as_deref(), &record.reason)
+            && filter.shadow.as_deref().is_none_or(|wanted| {
+                record.shadow.as_deref().is_some_and(|found| wanted == "any" || wanted == found)
+            })
             && filter.grant.as_ref().is_none_or(|grant| {
                 record.grants.iter().chain(&record.denied_by).any(|found| found == grant.as_str())
             })

@@ -168,7 +168,7 @@ fn mismatch(what: &[String], ours: bool) -> OracleError {
 }
 
 /// A small generator of numbers (SplitMix64).
-struct Dice(u64);
+pub(in crate::policy) struct Dice(pub(in crate::policy) u64);
 
 impl Dice {
     fn next(&mut self) -> u64 {
@@ -179,16 +179,16 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(in crate::policy) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
     /// True once in `n` times.
-    fn chance(&mut self, n: u64) -> bool {
+    pub(in crate::policy) fn chance(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
-    fn one_of<'t, T>(&mut self, items: &'t [T]) -> Option<&'t T> {
+    pub(in crate::policy) fn one_of<'t, T>(&mut self, items: &'t [T]) -> Option<&'t T> {
         let bound = u64::try_from(items.len()).ok().filter(|&length| length > 0)?;
         items.get(usize::try_from(self.below(bound)).ok()?)
     }

@@ -1,7 +1,7 @@
 //! The engine against casbin-rs, and its fields against a plain reading of the rule, over
 //! generated policies and requests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
@@ -11,9 +11,9 @@ use crate::grant::{Decision, DenyReason, Effect, ReleasedField, Treatment};
 use crate::kernel::diagnostic::Source;
 use crate::kernel::id::MaskerName;
 use crate::kernel::time::Timestamp;
-use crate::policy::Policy;
 use crate::policy::model::{Model, SHIPPED};
 use crate::policy::oracle::Oracle;
+use crate::policy::{Held, Policy};
 
 const SYSTEMS: [(&str, &str); 3] = [
     ("sys:minzheng-aid", "dept:minzheng"),
@@ -265,7 +265,8 @@ fn fields_by_the_rule(resource: &Resource, scopes: &[&str], wanted: &[String]) -
         asked = BTreeSet::new();
         for item in wanted {
             let fields = stands_for(resource, item);
-            if fields.is_empty() || !fields.is_subset(&granted) {
+            // Of a resource without fields `*` asks for whatever there is.
+            if (fields.is_empty() && item != "*") || !fields.is_subset(&granted) {
                 return None;
             }
             asked.extend(fields);
@@ -288,14 +289,66 @@ fn fields_by_the_rule(resource: &Resource, scopes: &[&str], wanted: &[String]) -
     Some(released.collect())
 }
 
-/// The scope column of each line, by id.
-fn scope_of<'t>(text: &'t str, id: &str) -> &'t str {
-    let row = text.lines().find(|line| line.split(", ").nth(1) == Some(id)).unwrap();
-    row.split(", ").nth(6).unwrap()
+/// The smallest of each row duty, on the texts of the matching lines.
+fn rows_by_the_rule(scopes: &[&str]) -> [Option<u64>; 2] {
+    ["rows<=", "rows/day<="].map(|duty| {
+        let clauses = scopes.iter().flat_map(|scope| scope.split(';').skip(1));
+        clauses.filter_map(|clause| clause.strip_prefix(duty)).map(|rows| rows.parse().unwrap()).min()
+    })
+}
+
+/// The clause to mend first, read off the explanation of each line.
+fn reason_by_the_clauses(policy: &Policy, asking: &Asking) -> DenyReason {
+    let explanation = policy.explain(&asking.query(), asking.at);
+    assert_eq!(explanation.more, 0);
+    let order = ["token", "action", "purpose", "window", "parameter", "fields"];
+    let failing = |held: &Held| {
+        let fails = |name: &str| held.clauses.iter().any(|clause| clause.name == name && !clause.holds);
+        order.iter().position(|name| fails(name)).unwrap_or(order.len())
+    };
+    let allow = explanation.held.iter().filter(|held| held.effect == Effect::Allow);
+    let furthest = allow.clone().map(|held| failing(held).max(1)).max().unwrap_or(1);
+    match order.get(furthest) {
+        Some(&"purpose") => DenyReason::PurposeNotGranted,
+        Some(&"window") => {
+            let spans = allow.filter(|held| failing(held) == furthest).map(|held| {
+                let window = policy.grant(&held.grant).unwrap().window();
+                if window.ends().is_some_and(|ends| ends <= asking.at) {
+                    (0, DenyReason::GrantExpired)
+                } else if window.begins().is_some_and(|begins| asking.at < begins) {
+                    (1, DenyReason::GrantNotYetValid)
+                } else {
+                    (2, DenyReason::OutsideSchedule)
+                }
+            });
+            spans.max().unwrap().1
+        }
+        Some(&"parameter") => DenyReason::ParameterNotGranted,
+        Some(&"fields") | None => DenyReason::ScopeExceeded,
+        Some(_) => DenyReason::NoGrant,
+    }
+}
+
+/// What judges the decisions of one policy: casbin, and the texts of its lines.
+pub(super) struct Judge<'t> {
+    oracle: Oracle,
+    /// The scope column of each line, by id.
+    scopes: HashMap<&'t str, &'t str>,
+}
+
+impl<'t> Judge<'t> {
+    pub(super) fn new(policy: &Policy, text: &'t str) -> Self {
+        let model = Model::read(&Source::new("model.conf", SHIPPED)).unwrap();
+        let scopes = text.lines().filter(|line| line.starts_with("p, ")).map(|line| {
+            let columns: Vec<&str> = line.split(", ").collect();
+            (columns[1], columns[6])
+        });
+        Self { oracle: Oracle::new(policy, &model).unwrap(), scopes: scopes.collect() }
+    }
 }
 
 /// Decides `asking` by casbin, line by line and whole, and by the rule, and compares.
-fn judge(policy: &Policy, oracle: &mut Oracle, text: &str, asking: &Asking) -> Result<(), TestCaseError> {
+pub(super) fn judge(policy: &Policy, judge: &mut Judge<'_>, asking: &Asking) -> Result<(), TestCaseError> {
     let place =
         &policy.vocabulary.places[usize::try_from(policy.vocabulary.place_ids[&asking.resource]).unwrap()];
     let query = asking.query();
@@ -310,32 +363,41 @@ fn judge(policy: &Policy, oracle: &mut Oracle, text: &str, asking: &Asking) -> R
         if is_narrowed_away {
             continue;
         }
-        if oracle.matches(line.clone(), &request).unwrap() {
+        if judge.oracle.matches(line.clone(), &request).unwrap() {
             let list = if grant.effect() == Effect::Allow { &mut matching } else { &mut denying };
             list.push(grant.id().clone());
         }
         lines.push(line);
     }
-    let casbin = oracle.decides(lines, &request).unwrap();
+    let casbin = judge.oracle.decides(lines, &request).unwrap();
     prop_assert_eq!(casbin, denying.is_empty() && !matching.is_empty(), "casbin's whole and its parts");
+    match (&decision, policy.permit(&query, asking.at)) {
+        (Decision::Permit(whole), Ok(permit)) => prop_assert_eq!(&whole.grants, &permit.grants),
+        (Decision::Denial(denial), Err(reason)) => prop_assert_eq!(denial.reason, reason),
+        (decision, permit) => prop_assert!(false, "{decision:?}\n{permit:?}"),
+    }
     if place.resource.sharing == Sharing::None {
         let unknown =
             matches!(&decision, Decision::Denial(denial) if denial.reason == DenyReason::ResourceUnknown);
         prop_assert!(unknown, "{:?}", decision);
         return Ok(());
     }
-    let scopes: Vec<&str> = matching.iter().map(|id| scope_of(text, id.as_str())).collect();
+    let scopes: Vec<&str> = matching.iter().map(|id| judge.scopes[id.as_str()]).collect();
     let fields = fields_by_the_rule(&place.resource, &scopes, &asking.fields);
     match (decision, casbin, fields) {
         (Decision::Permit(permit), true, Some(fields)) => {
             prop_assert_eq!(&permit.grants, &matching);
             prop_assert_eq!(permit.fields.as_ref(), fields.as_slice());
+            prop_assert_eq!([permit.rows_per_reply, permit.rows_per_day], rows_by_the_rule(&scopes));
             stays_so(policy, asking, &permit.grants, permit.valid_until)?;
         }
         (Decision::Denial(denial), true, None) => prop_assert_eq!(denial.reason, DenyReason::ScopeExceeded),
         (Decision::Denial(denial), false, _) => {
             prop_assert_eq!(&denial.denied_by, &denying);
             prop_assert_eq!(denial.reason == DenyReason::Denied, !denying.is_empty());
+            if denying.is_empty() && policy.explain(&query, asking.at).more == 0 {
+                prop_assert_eq!(denial.reason, reason_by_the_clauses(policy, asking));
+            }
             let near = denial.nearest.map(|near| near.grant);
             prop_assert!(near.is_none_or(|id| policy.grant(&id).unwrap().effect() == Effect::Allow));
         }
@@ -375,10 +437,9 @@ proptest! {
         let (policy, report) = load_at(&catalog(), SHIPPED, &text, at("2026-06-03T02:00:00Z"));
         prop_assert!(policy.is_some(), "{text}\n{report}");
         let policy = policy.unwrap();
-        let model = Model::read(&Source::new("model.conf", SHIPPED)).unwrap();
-        let mut oracle = Oracle::new(&policy, &model).unwrap();
+        let mut judged = Judge::new(&policy, &text);
         for asking in &askings {
-            judge(&policy, &mut oracle, &text, asking)?;
+            judge(&policy, &mut judged, asking)?;
         }
     }
 

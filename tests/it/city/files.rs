@@ -237,13 +237,30 @@ impl Files {
     }
 
     pub(crate) fn edit_policy(&self, file: &str, from: &str, to: &str) {
-        let path = format!("policies/{file}");
-        self.write(&path, &replaced(&self.read(&path), from, to));
+        self.edit(&format!("policies/{file}"), from, to);
     }
 
     pub(crate) fn add_policy(&self, file: &str, lines: &str) {
-        let path = format!("policies/{file}");
-        self.write(&path, &(self.read(&path) + lines));
+        self.add(&format!("policies/{file}"), lines);
+    }
+
+    pub(crate) fn edit(&self, path: &str, from: &str, to: &str) {
+        self.write(path, &replaced(&self.read(path), from, to));
+    }
+
+    pub(crate) fn add(&self, path: &str, lines: &str) {
+        self.write(path, &(self.read(path) + lines));
+    }
+
+    /// Copies the policy files into a directory of their own.
+    pub(crate) fn copy_policies(&self, directory: &str) {
+        fs::create_dir_all(self.at(directory)).unwrap();
+        for file in fs::read_dir(self.at("policies")).unwrap() {
+            let file = file.unwrap();
+            if file.file_type().unwrap().is_file() {
+                fs::copy(file.path(), self.at(directory).join(file.file_name())).unwrap();
+            }
+        }
     }
 
     pub(crate) fn edit_config(&mut self, from: &str, to: &str) {

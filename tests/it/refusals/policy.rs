@@ -1,7 +1,9 @@
 //! What the grants do not give.
 
+use http::Method;
+
 use super::{Came, refuse};
-use crate::city::{Call, Plan};
+use crate::city::{Call, City, Plan};
 
 /// Grants with windows that no clock can be in.
 const WINDOWS: &str = "
@@ -22,74 +24,120 @@ fn other_hours() -> String {
     )
 }
 
-/// A call, how it is refused, which clause is named, and which grant came nearest.
-type Case = (Call, (u16, &'static str), Option<&'static str>, Option<&'static str>);
+/// What a refusal says besides its code.
+struct Told {
+    clause: Option<&'static str>,
+    /// What of the request failed, in the caller's own words.
+    failing: &'static [&'static str],
+    nearest: Option<&'static str>,
+    /// Words of the detail: what the grant has, what the request has.
+    detail: &'static [&'static str],
+    /// Whom to ask: who provides the resource.
+    contact: &'static str,
+}
 
-fn cases() -> Vec<Case> {
+const PEOPLE: &str = "公安局人口管理支队 0559-0000002";
+const COMPANIES: &str = "市场监督管理局登记注册科 0559-0000003";
+const LICENCES: &str = "数据资源管理局共享科 0559-0000004";
+const MAPS: &str = "自然资源和规划局信息中心 0559-0000005";
+
+/// A call, how it is refused, and what that tells.
+type Case = (Call, (u16, &'static str), Told);
+
+#[expect(clippy::too_many_lines, reason = "one table of all refusals, to be read as a table")]
+fn cases(city: &City) -> Vec<Case> {
     let residents = "/population/residents";
     let area = "/population/residents?area=3410";
+    let near = |clause, failing, nearest, detail, contact| Told {
+        clause: Some(clause),
+        failing,
+        nearest: Some(nearest),
+        detail,
+        contact,
+    };
+    let aid = "HS-2026-0117";
+    let claims =
+        city.files().claims("minzheng-aid", "social-aid.eligibility").with("grant", vec!["HS-2026-0118"]);
+    let narrowed = city.files().sign(&claims).text();
     vec![
         (
             Call::get("water-billing", "utility.account", "/_test/echo/declared"),
             (403, "grant-none"),
-            None,
-            None,
+            Told {
+                clause: Some("resource"),
+                failing: &["query"],
+                nearest: None,
+                detail: &[],
+                contact: LICENCES,
+            },
+        ),
+        (
+            // A grant for the resource, to do something else with it.
+            Call::new(Method::POST, "shichang-credit", "enterprise.credit", "/population/verify"),
+            (403, "grant-none"),
+            near("action", &["verify"], "W-1", &["action `query`", "`verify`"], PEOPLE),
+        ),
+        (
+            Call::aid(area).token(narrowed),
+            (403, "grant-none"),
+            near("token", &["HS-2026-0118"], aid, &["`HS-2026-0117`", "`HS-2026-0118`"], PEOPLE),
         ),
         (
             Call::get("minzheng-aid", "planning.survey", area),
             (403, "purpose-not-granted"),
-            Some("purpose"),
-            Some("HS-2026-0117"),
+            near("purpose", &["planning.survey"], aid, &["`social-aid.*`", "`planning.survey`"], PEOPLE),
         ),
         (
             Call::get("minzheng-aid", "licence.review", "/licences"),
             (403, "grant-expired"),
-            Some("window"),
-            Some("HS-2020-0031"),
+            near("window", &[], "HS-2020-0031", &["`2020-01-01/2020-12-31`"], LICENCES),
         ),
         (
             Call::get("shichang-credit", "enterprise.credit", residents),
             (403, "grant-expired"),
-            Some("window"),
-            Some("W-1"),
+            near("window", &[], "W-1", &["`../2020-12-31`"], PEOPLE),
         ),
         (
             Call::get("minzheng-aid", "social-aid.review", "/legal/enterprises"),
             (403, "grant-not-yet-valid"),
-            Some("window"),
-            Some("W-2"),
+            near("window", &[], "W-2", &["`2199-01-01/..`"], COMPANIES),
         ),
         (
             Call::get("water-billing", "utility.account", "/licences"),
             (403, "grant-outside-window"),
-            Some("window"),
-            Some("W-3"),
+            near("window", &[], "W-3", &["2020-01-01/.. mon-sun "], LICENCES),
         ),
         (
+            // A rule that forbids is nobody's grant: it is not named.
             Call::get("shichang-credit", "licence.review", "/spatial/parcels"),
             (403, "grant-denied"),
-            None,
-            None,
+            Told { clause: None, failing: &[], nearest: None, detail: &[], contact: MAPS },
         ),
         (
             Call::aid(area).header("data-scope", "name|email"),
             (403, "scope-exceeded"),
-            Some("fields"),
-            Some("HS-2026-0117"),
+            near("fields", &["email"], aid, &["`name|id_card:clear|", "`name|email`"], PEOPLE),
+        ),
+        (
+            Call::aid(area).header("data-scope", "email|nothing"),
+            (403, "scope-exceeded"),
+            near("fields", &["email", "nothing"], aid, &["`name|id_card:clear|", "`email|nothing`"], PEOPLE),
         ),
         (
             Call::aid("/population/residents?area=3101"),
             (403, "scope-parameter"),
-            Some("parameter"),
-            Some("HS-2026-0117"),
+            near("parameter", &["area"], aid, &["`area=3410*`", "`area=3101`"], PEOPLE),
         ),
-        (Call::aid(residents), (403, "scope-parameter"), Some("parameter"), Some("HS-2026-0117")),
+        (
+            Call::aid(residents),
+            (403, "scope-parameter"),
+            near("parameter", &["area"], aid, &["`area=3410*`", "absent"], PEOPLE),
+        ),
         (
             // Which of two values the platform would read is anyone's guess.
             Call::aid("/population/residents?area=3410&area=3101"),
             (403, "scope-parameter"),
-            Some("parameter"),
-            Some("HS-2026-0117"),
+            near("parameter", &["area"], aid, &["`area=3410*`", "2 times"], PEOPLE),
         ),
     ]
 }
@@ -98,16 +146,24 @@ fn cases() -> Vec<Case> {
 async fn each_clause_by_its_code() {
     let hours = other_hours();
     let city = Plan::new().more_policy("grants.csv", WINDOWS).more_policy("grants.csv", &hours).start().await;
-    for (call, expected, clause, nearest) in cases() {
+    for (call, expected, told) in cases(&city) {
         eprintln!("{expected:?}");
         let (reply, record) = refuse(&city, call.english(), expected, Came::ToTheGate).await;
         let problem = reply.json();
-        if let Some(clause) = clause {
-            assert_eq!(problem["clause"], clause, "{problem}");
+        let text = |member: &str| problem.get(member).map(|value| value.as_str().unwrap());
+        assert_eq!(text("clause"), told.clause, "{problem}");
+        assert_eq!(text("nearest_grant"), told.nearest, "{problem}");
+        assert_eq!(text("contact"), Some(told.contact), "{problem}");
+        let failing = problem.get("failing").map_or(&[][..], |list| list.as_array().unwrap());
+        assert_eq!(failing, told.failing, "{problem}");
+        let detail = text("detail").unwrap();
+        for words in told.detail.iter().chain(&told.nearest).chain([&told.contact]) {
+            assert!(detail.contains(words), "`{words}` is not in {detail}");
         }
-        if let Some(nearest) = nearest {
-            assert_eq!(problem["nearest_grant"], nearest, "{problem}");
-            assert!(problem["contact"].as_str().is_some(), "whom to ask is not said: {problem}");
+        // Nobody is told of what was given to somebody else, or forbidden.
+        let own = told.nearest.unwrap_or("");
+        for other in ["SHARE-0", "HS-", "SC-", "WT-", "ZR-", "NONE-0", "W-", "D-1", "TEST-"] {
+            assert!(own.starts_with(other) || !detail.contains(&format!("grant {other}")), "{detail}");
         }
         assert_eq!(record.decision.as_deref(), Some("deny"));
         assert!(record.grants.is_empty() && record.released.is_empty(), "{record:#?}");

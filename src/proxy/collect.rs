@@ -1,0 +1,117 @@
+//! The stage `collect`: on routes with parameters in the body, a bounded body is read before the
+//! decision, and goes on afterwards byte for byte as it came.
+//!
+//! It stands after `throttle`, so that a caller over its limits costs no memory and no reading, and
+//! before `authorize`, which is given nothing less. All other routes pass it at no cost. What of a body
+//! is a value, and what has two readings, is decided in [`crate::parameters`]; that the body is JSON at
+//! all, here: the platform might read any other in a way of its own.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderMap, HeaderValue};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+use super::authorize::Throttled;
+use super::body::{BodyError, RequestBody, Upload};
+use super::exchange::Draft;
+use super::failure::{Failure, RequestFailure, Unreadable};
+use super::identify::Identified;
+use super::stage::{Wait, Waited};
+use crate::catalog::BodyFormat;
+use crate::quota::limiter::Admission;
+
+/// A request with every parameter that the policy may ask for.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    identified: Identified,
+    admission: Admission,
+}
+
+impl Collected {
+    /// Gives up the proof for what it proves.
+    pub(super) fn into_parts(self) -> (Identified, Admission) {
+        (self.identified, self.admission)
+    }
+}
+
+/// The stage `collect`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Collect;
+
+impl Wait for Collect {
+    type In = Throttled;
+    type Out = Collected;
+
+    fn wait(&self, throttled: Throttled) -> Waited<Collected> {
+        let (identified, admission) = throttled.into_parts();
+        if identified.routed().route().body.is_none() {
+            return Waited::Now(Ok(Collected { identified, admission }));
+        }
+        Waited::Later(Box::pin(async move {
+            let identified = read(identified).await?;
+            Ok(Collected { identified, admission })
+        }))
+    }
+}
+
+/// Reads the body of a request, and of that its parameters.
+async fn read(mut identified: Identified) -> Result<Identified, Failure> {
+    let route = Arc::clone(identified.routed().route());
+    let Some(parameters) = &route.body else { return Ok(identified) };
+    let exchange = identified.exchange_mut();
+    let limit = route.max_request_body.get().min(exchange.snapshot.bounds.decision_body);
+    let (upload, state) = Upload::new(std::mem::take(&mut exchange.body), limit);
+    Draft::note(&exchange.draft.upload, Arc::clone(&state));
+    if upload.size_hint().lower() > limit {
+        return Err(RequestFailure::TooLarge { limit }.into());
+    }
+    if !upload.is_end_stream() {
+        check_form(&exchange.parts.headers)?;
+    }
+    let (bytes, trailers) = whole(upload).await.map_err(|error| failure_of(&error))?;
+    if !bytes.is_empty() {
+        identified.supply(parameters.read(&bytes).map_err(Unreadable::Parameters)?);
+    }
+    identified.exchange_mut().body = RequestBody::Read { bytes, trailers, state };
+    Ok(identified)
+}
+
+/// The body must be JSON by its own word, once and without a coding.
+fn check_form(headers: &HeaderMap) -> Result<(), Failure> {
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
+        return Err(Unreadable::Coding.into());
+    }
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = media_type.is_some_and(|text| super::reply::is_of_format(BodyFormat::Json, text));
+    if is_json { Ok(()) } else { Err(Unreadable::MediaType.into()) }
+}
+
+/// Everything of a body, which keeps its bound itself. One that comes in one part is not copied.
+async fn whole(mut upload: Upload) -> Result<(Bytes, Option<HeaderMap>), BodyError> {
+    let (mut first, mut all, mut trailers) = (Bytes::new(), BytesMut::new(), None);
+    while let Some(frame) = upload.frame().await {
+        match frame?.into_data() {
+            Ok(data) if first.is_empty() => first = data,
+            Ok(data) => {
+                if all.is_empty() {
+                    all.extend_from_slice(&first);
+                }
+                all.extend_from_slice(&data);
+            }
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    Ok((if all.is_empty() { first } else { all.freeze() }, trailers))
+}
+
+/// Whatever is wrong with the body is the client's.
+fn failure_of(error: &BodyError) -> Failure {
+    match error {
+        BodyError::TooLarge { limit } => RequestFailure::TooLarge { limit: *limit }.into(),
+        BodyError::Broken(_) => RequestFailure::Body.into(),
+        BodyError::Stalled | BodyError::Mask(_) | BodyError::Quota(_) => Failure::Gate,
+    }
+}
