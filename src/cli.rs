@@ -8,6 +8,7 @@ mod demo;
 mod audit;
 mod check;
 mod diff;
+mod enforce;
 mod explain;
 mod failure;
 mod findings;
@@ -75,7 +76,7 @@ const LONG_AFTER: &str = concat!(
     examples!(),
     "
 Exit codes:
-  0   done; for `check` nothing is wrong, for `explain` the request is allowed
+  0   done; for `check` nothing is wrong, for `explain` and `casbin enforce` the request is allowed
   1   errors were found, the request is refused, a change is there that `--fail-on` names, or a file
       given is not what it should be
   2   the command line is not right
@@ -102,6 +103,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
     Pki(pki::PkiArgs),
+    Casbin(enforce::CasbinArgs),
     Demo(demo::DemoArgs),
     Completions(CompletionsArgs),
 }
@@ -159,6 +161,7 @@ fn dispatch(
         Command::Audit(args) => audit::run(args, screen),
         Command::Token(args) => token::run(args, &**clock, screen),
         Command::Pki(args) => pki::run(args, &**clock, screen),
+        Command::Casbin(args) => enforce::run(args, &**clock, screen),
         // Served by `main`: it prints for itself.
         Command::Demo(_) => Ok(Exit::Fine),
         Command::Completions(args) => {

@@ -14,6 +14,7 @@ use crate::kernel::id::GrantId;
 
 pub mod calendar;
 pub mod csv;
+pub mod enforcer;
 pub mod format;
 pub mod model;
 pub mod oracle;

@@ -9,6 +9,7 @@ use crate::identity::certificate::CertificateError;
 use crate::identity::token::MintError;
 use crate::journal::read::ReadError;
 use crate::pki::PkiError;
+use crate::policy::enforcer::NotDecided;
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,15 @@ pub(crate) enum CommandError {
         /// Which of them.
         what: String,
     },
+    /// A Casbin model or policy does not load; the findings have been shown.
+    #[error("{what} does not load")]
+    ModelDoesNotLoad {
+        /// Its files.
+        what: String,
+    },
+    /// An engine does not decide a Casbin model.
+    #[error(transparent)]
+    NotDecided(#[from] NotDecided),
     /// The policy tests do not load; the findings have been shown.
     #[error("the policy tests do not load")]
     TestsDoNotLoad,
@@ -124,7 +134,10 @@ impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Unknown { .. } | Self::Revision { .. } => Exit::Usage,
-            Self::DoesNotLoad { .. } | Self::TestsDoNotLoad => Exit::Configuration,
+            Self::DoesNotLoad { .. }
+            | Self::TestsDoNotLoad
+            | Self::ModelDoesNotLoad { .. }
+            | Self::NotDecided(_) => Exit::Configuration,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Unreadable { .. }
             | Self::Unfit { .. }
@@ -146,6 +159,8 @@ impl CommandError {
     pub(crate) fn help(&self) -> Option<String> {
         let help = match self {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
+            Self::ModelDoesNotLoad { .. } => "mend the findings above; `docs/casbin.md` says what is decided",
+            Self::NotDecided(_) => "leave `--engine` out: the native engine decides every model that loads",
             Self::TestsDoNotLoad => "mend the findings above, and run the tests again",
             Self::Unknown { help, .. } | Self::Revision { help, .. } => return Some(help.clone()),
             Self::Git(_) => "revisions are read by the program `git`: install it, or give directories",

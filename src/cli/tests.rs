@@ -1,3 +1,4 @@
+mod enforce;
 mod example;
 mod formatting;
 mod policy_tests;

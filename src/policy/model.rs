@@ -210,20 +210,20 @@ impl Reader<'_> {
             }
             let mut value = String::new();
             let mut end = begin + text.len();
-            // A `\` at the end of a line joins the next one to it.
+            // A `\` at the end of a line joins the next one to it, after a comment as well.
             while let Some(part) = text.strip_suffix('\\') {
-                value.push_str(part.trim_end());
+                value.push_str(without_comment(part).trim_end());
                 value.push(' ');
-                let Some(next) = lines.next() else {
+                let (next_text, next_begin) = trimmed(lines.clone().next().unwrap_or(""), start);
+                if next_text.is_empty() || next_text.starts_with(['#', ';']) {
                     text = "";
                     break;
-                };
-                let (next_text, next_begin) = trimmed(next, start);
-                start += next.len();
+                }
+                start += lines.next().map_or(0, str::len);
                 end = next_begin + next_text.len();
                 text = next_text;
             }
-            value.push_str(text);
+            value.push_str(without_comment(text));
             self.definition(&value, begin..end);
         }
         for section in Section::ALL {
@@ -254,8 +254,6 @@ impl Reader<'_> {
     }
 
     fn definition(&mut self, text: &str, span: Range<usize>) {
-        // Casbin cuts a value at `#`, inside quotes as well.
-        let text = text.split('#').next().unwrap_or(text);
         let Some((key, value)) = text.split_once('=') else {
             self.report(
                 "not-a-definition",
@@ -292,6 +290,11 @@ impl Reader<'_> {
         let (key, value) = (key.to_owned(), value.to_owned());
         self.definitions.push(Definition { section, key, value, span });
     }
+}
+
+/// A line up to its comment. Casbin sees one inside quotes as well.
+fn without_comment(text: &str) -> &str {
+    text.split(['#', ';']).next().unwrap_or(text)
 }
 
 /// A line without the white space around it, and where that begins.
@@ -358,6 +361,17 @@ mod tests {
                 assert!(found.contains(code), "{found:?} lacks {code}\n{text}");
             }
         }
+    }
+
+    #[test]
+    fn comments_end_lines_and_not_definitions() {
+        let text = SHIPPED
+            .replace("r = sub, res, act,", "r = sub, res, \\  \n act,")
+            .replace(" && g2(", " # why \\\n && g2(")
+            .replace("g = _, _", "g = _, _ ; who");
+        assert_eq!(read(&text).unwrap().path(), Path::Native);
+        let ended = SHIPPED.replace("r = sub", "r = sub \\\n; nothing follows \\\nq = sub");
+        assert!(read(&ended).unwrap_err().contains(&"unknown-key"));
     }
 
     #[test]

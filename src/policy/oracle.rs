@@ -118,7 +118,7 @@ impl Oracle {
 }
 
 /// The answer of a future that never has to wait.
-fn ready<F: Future>(future: F) -> Result<F::Output, OracleError> {
+pub(super) fn ready<F: Future>(future: F) -> Result<F::Output, OracleError> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Ok(output),
         Poll::Pending => Err(OracleError::NotReady),
