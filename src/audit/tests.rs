@@ -54,6 +54,8 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
         token_id: Some(&token),
         requested: &texts.requested,
         parameters: &texts.parameters,
+        withheld: &withheld(texts),
+        narrowed_to: Some(&texts.grants),
         decision: "permit",
         reason: None,
         grants: &texts.grants,
@@ -76,6 +78,12 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
             aborted: None,
         }),
     })
+}
+
+/// Each name once, as an access promises.
+fn withheld(texts: &Texts) -> Vec<(ParameterName, u64)> {
+    let names: std::collections::BTreeSet<_> = texts.parameters.iter().map(|(name, _)| name).collect();
+    names.into_iter().map(|name| (name.clone(), 2)).collect()
 }
 
 fn plain() -> Texts {
@@ -114,7 +122,8 @@ fn the_bytes_of_a_record_are_fixed() {
             r#""address":"2001:db8::1","method":"GET","route":"/population/residents","#,
             r#""resource":"population.resident","provider":"dept:minzheng","action":"query","#,
             r#""purpose":"social-aid.eligibility","purpose_source":"token","token":"t-1","#,
-            r#""requested":["name","@basic"],"parameters":{{"area":"330100"}},"decision":"permit","#,
+            r#""requested":["name","@basic"],"parameters":{{"area":"330100"}},"withheld":{{"area":2}},"#,
+            r#""narrowed_to":["HS-2026-0117"],"decision":"permit","#,
             r#""grants":["HS-2026-0117"],"denied_by":["HS-2026-0117"],"#,
             r#""released":["name","phone:mobile","地址.市"],"policy":"{0}","config":"{0}","#,
             r#""status":200,"bytes_in":0,"bytes_out":18446744073709551615,"records":10,"#,
@@ -140,6 +149,46 @@ fn what_does_not_fit_is_counted() {
     texts.requested = vec!["长".repeat(4000)];
     let record = ParsedRecord::parse(&sealed(&texts)).unwrap();
     assert!(record.requested[0].len() <= 648 && record.requested[0].ends_with("长…"));
+}
+
+#[test]
+fn a_record_in_which_everything_is_too_long_fits_on_a_line() {
+    let long = "\u{202e}".repeat(4000);
+    let texts = Texts {
+        method: long.clone(),
+        route: long.clone(),
+        requested: vec![long.clone(); 100],
+        parameters: (0..100)
+            .map(|n| (ParameterName::parse(&format!("{n:0>128}")).unwrap(), long.clone()))
+            .collect(),
+        fields: (0..100).map(|n| FieldPath::parse(&format!("{n:0>512}")).unwrap()).collect(),
+        grants: (0..100).map(|n| GrantId::parse(&format!("{n:0>128}")).unwrap()).collect(),
+    };
+    let id = |prefix: &str| format!("{prefix}{}", "x".repeat(128 - prefix.len()));
+    let (system, department) =
+        (SystemId::parse(&id("sys:")).unwrap(), DepartmentId::parse(&id("dept:")).unwrap());
+    let (resource, action) = (ResourceId::parse(&id("r")).unwrap(), Action::parse(&id("a")).unwrap());
+    let (purpose, token) = (PurposeCode::parse(&id("p")).unwrap(), TokenId::parse(&id("t")).unwrap());
+    let node = NodeId::parse(&id("n")).unwrap();
+    let entry = with_access(&texts, |access| {
+        Access {
+            trace_id: Some(&long),
+            system: Some(&system),
+            department: Some(&department),
+            resource: Some(&resource),
+            provider: Some(&department),
+            action: Some(&action),
+            purpose: Some(&purpose),
+            token_id: Some(&token),
+            reason: Some("an-outcome-that-nobody-has-seen-yet-but-that-could-be-as-long-as-so"),
+            policy: &long,
+            config: &long,
+            ..access.clone()
+        }
+        .encode()
+    });
+    let chain = Chain::new(node, u32::MAX);
+    assert!(chain.sealed_bytes(&entry) <= MAX_LINE_BYTES, "{}", chain.sealed_bytes(&entry));
 }
 
 #[test]

@@ -681,6 +681,8 @@ fn logged(directory: &Path) -> String {
             token_id: None,
             requested: &[],
             parameters: &[],
+            withheld: &[],
+            narrowed_to: None,
             decision: if permitted { "permit" } else { "deny" },
             reason: (!permitted).then_some("scope-exceeded"),
             grants: if permitted { &grants } else { &[] },

@@ -76,6 +76,10 @@ pub(crate) struct Requested {
     pub(crate) fields: Vec<String>,
     /// Parameters that may stand in a record.
     pub(crate) recordable: Vec<(ParameterName, String)>,
+    /// The names of those that came and may not, and how many values each had.
+    pub(crate) withheld: Vec<(ParameterName, u64)>,
+    /// The grants that the token names, if it does.
+    pub(crate) narrowed_to: Option<Vec<GrantId>>,
 }
 
 /// The notes of one request. Each is written once, by the stage that knows; whoever seals the record

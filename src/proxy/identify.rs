@@ -118,6 +118,8 @@ impl Check for Identify {
             Requested {
                 fields: stated.requested.clone(),
                 recordable: recordable(routed.route(), &parameters),
+                withheld: withheld(routed.route(), &parameters),
+                narrowed_to: stated.narrowed_to.clone(),
             },
         );
         let purpose = stated.purpose.code.clone();
@@ -287,6 +289,14 @@ fn recordable(route: &Route, parameters: &[(ParameterName, Vec<String>)]) -> Vec
         }
     }
     recordable
+}
+
+/// The parameters whose values may not stand in a record: that they came is no secret, and a record
+/// that does not say so could not be told from one of a request without them.
+fn withheld(route: &Route, parameters: &[(ParameterName, Vec<String>)]) -> Vec<(ParameterName, u64)> {
+    let declared = route.parameters.iter().zip(parameters);
+    let came = declared.filter(|(declared, (_, values))| !declared.recordable && !values.is_empty());
+    came.map(|(_, (name, values))| (name.clone(), u64::try_from(values.len()).unwrap_or(u64::MAX))).collect()
 }
 
 /// What a caller without a valid token is told about how to get one (RFC 6750, section 3).

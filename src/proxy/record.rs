@@ -163,6 +163,8 @@ impl Circumstances {
             token_id: purpose.and_then(|purpose| purpose.token.as_ref()),
             requested: requested.map_or(&[], |requested| &requested.fields),
             parameters: requested.map_or(&[], |requested| &requested.recordable),
+            withheld: requested.map_or(&[], |requested| &requested.withheld),
+            narrowed_to: requested.and_then(|requested| requested.narrowed_to.as_deref()),
             decision: decision(permit.is_some(), refusal, ending),
             reason: refusal.map(Code::as_str),
             grants: permit.map_or(&[], |permit| &permit.grants),
