@@ -13,6 +13,7 @@ mod findings;
 mod logs;
 mod pki;
 mod reload;
+mod replay;
 mod run;
 mod screen;
 mod source;
@@ -58,6 +59,7 @@ Examples:
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
   pinegate explain --help              why is this request refused?
+  pinegate replay --help               what would have been refused under another policy?
 "
     };
 }
@@ -87,6 +89,7 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
+    Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
@@ -141,6 +144,7 @@ fn dispatch(
         Command::Run(args) => run::run(args, clock, screen),
         Command::Check(args) => check::run(args, clock, screen),
         Command::Explain(args) => explain::run(args, &**clock, screen),
+        Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, screen),
         Command::Token(args) => token::run(args, &**clock, screen),

@@ -25,6 +25,7 @@ mod decide;
 mod explain;
 mod listing;
 mod load;
+mod near;
 mod release;
 mod roles;
 mod schedule;
@@ -32,6 +33,7 @@ mod schema;
 mod table;
 mod vocabulary;
 
+pub use explain::advice;
 pub use explain::{Explanation, Held, MAX_SHOWN};
 pub use listing::GrantSummary;
 pub use load::PolicyInput;
@@ -79,4 +81,4 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

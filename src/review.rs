@@ -4,3 +4,5 @@
 //! higher because it is built on an engine, not beside one.
 
 pub mod change;
+pub mod gate;
+pub mod replay;

@@ -192,6 +192,54 @@ fn a_record_in_which_everything_is_too_long_fits_on_a_line() {
 }
 
 #[test]
+fn a_usual_record_is_borrowed_from_its_line() {
+    let mut texts = plain();
+    let parameter = |name| (ParameterName::parse(name).unwrap(), "330100".to_owned());
+    texts.parameters = ["year", "area", "year"].map(parameter).into();
+    let view = sealed(&texts);
+    let view = AccessView::borrowed(&view).unwrap();
+    assert_eq!(view, ParsedRecord::parse(&sealed(&texts)).unwrap().into(), "names in order");
+    let line = sealed(&plain());
+    let view = AccessView::borrowed(&line).unwrap();
+    assert_eq!(view, ParsedRecord::parse(&line).unwrap().into());
+    assert_eq!((view.kind, view.seq, &*view.at), (Some(Kind::Access), 0, "2026-11-23T09:30:00.123456Z"));
+    assert_eq!(view.released.items, ["name", "phone:mobile", "地址.市"]);
+    assert_eq!(view.withheld.items, [("area".into(), 2)]);
+    let mut start = Vec::new();
+    let event = Lifecycle {
+        at: Timestamp::UNIX_EPOCH,
+        event: "start",
+        actor: "system",
+        detail: &[("a", "b")],
+        policy: Some("aa"),
+        config: Some("bb"),
+    };
+    chain().seal(&event.encode(), &mut start);
+    start.pop();
+    assert_eq!(AccessView::borrowed(&start).unwrap(), ParsedRecord::parse(&start).unwrap().into());
+    let line = String::from_utf8(line).unwrap();
+    for (from, to) in [
+        ("\"kind\"", "\"kinds\""),
+        ("\"v\":1", "\"v\":2"),
+        ("\"v\":1", "\"v\":01"),
+        ("\"status\":200", "\"status\":70000"),
+        ("\"bytes_in\":0", "\"bytes_in\":-1"),
+        ("\"unclassified\":3", "\"unclassified\":3,\"unclassified\":3"),
+        ("\"system\":\"sys:minzheng-aid\"", "\"system\":null"),
+        ("\"sum\"", "\"batch\""),
+        ("\"action\":\"query\",", "\"action\":\"query\",\"route\":\"/\","),
+        ("}", "} "),
+        ("{\"area\":\"330100\"}", "{\"area\":\"1\",\"area\":\"2\"}"),
+    ] {
+        assert!(line.contains(from), "{from}");
+        let changed = line.replacen(from, to, 1);
+        assert_eq!(AccessView::borrowed(changed.as_bytes()), None, "{to} is unusual");
+        let parsed = ParsedRecord::parse(changed.as_bytes()).map(AccessView::from).ok();
+        assert_eq!(AccessView::read(changed.as_bytes()).ok(), parsed, "{to}");
+    }
+}
+
+#[test]
 fn doubled_parameters_keep_both_values() {
     let mut texts = plain();
     let area = ParameterName::parse("area").unwrap();
@@ -408,6 +456,21 @@ proptest! {
         let grants: Vec<_> = texts.grants.iter().map(GrantId::as_str).collect();
         prop_assert_eq!(&record.grants, &grants[..record.grants.len()]);
         prop_assert_eq!(record.grants.len() + more(record.grants_more), grants.len());
+    }
+
+    #[test]
+    fn a_record_looks_the_same_to_both_readers(texts in texts(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let line = sealed(&texts);
+        let mut damaged = line.clone();
+        let at = at.index(line.len());
+        damaged[at] = byte;
+        let mut cut = line.clone();
+        cut.truncate(at);
+        for line in [line, damaged, cut] {
+            let parsed = ParsedRecord::parse(&line).map(AccessView::from).ok();
+            prop_assert_eq!(AccessView::read(&line).ok(), parsed.clone());
+            prop_assert!(AccessView::borrowed(&line).is_none_or(|view| Some(view) == parsed));
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod show;
 
+pub(super) use show::local;
+
 use clap::Args;
 
 use super::source::SourceArgs;

@@ -1,4 +1,4 @@
-mod city;
+pub(crate) mod city;
 mod decisions;
-mod differential;
+pub(crate) mod differential;
 mod files;

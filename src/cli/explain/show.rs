@@ -81,7 +81,7 @@ fn permitted(answer: &Answer<'_>, permit: &Permit, screen: &mut Screen<'_>) -> R
 }
 
 /// What the local clock shows, and its offset.
-fn local(zone: &TimeZone, at: Timestamp) -> String {
+pub(in crate::cli) fn local(zone: &TimeZone, at: Timestamp) -> String {
     format!("{} {}", zone.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S"), zone.to_offset(at))
 }
 

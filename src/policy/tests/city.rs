@@ -54,7 +54,7 @@ fn field(text: &str) -> Field {
     }
 }
 
-pub(super) fn resource(
+pub(crate) fn resource(
     id: &str,
     sharing: Sharing,
     actions: &[&str],
@@ -92,7 +92,7 @@ pub(super) fn resource(
     (id, Arc::new(resource))
 }
 
-pub(super) fn catalog() -> Catalog {
+pub(crate) fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
     catalog.registry.departments.extend(["dept:minzheng", "dept:gongan", "dept:ziran"].map(department));
     catalog.registry.systems.extend([
@@ -142,16 +142,16 @@ fn calendar() -> Calendar {
     Calendar::new([2026], (1..=7).map(|day| date(2026, 10, day)), [date(2026, 10, 10)]).unwrap()
 }
 
-pub(super) fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 /// A Wednesday, 10:00 in Shanghai.
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     at("2026-06-03T02:00:00Z")
 }
 
-pub(super) fn load_at(
+pub(crate) fn load_at(
     catalog: &Catalog,
     model: &str,
     grants: &str,
@@ -169,33 +169,33 @@ pub(super) fn load_at(
     })
 }
 
-pub(super) fn load(grants: &str) -> (Option<Policy>, Report) {
+pub(crate) fn load(grants: &str) -> (Option<Policy>, Report) {
     load_at(&catalog(), SHIPPED, grants, now())
 }
 
 /// A policy that must load.
-pub(super) fn policy(grants: &str) -> Policy {
+pub(crate) fn policy(grants: &str) -> Policy {
     let (policy, report) = load(grants);
     policy.unwrap_or_else(|| panic!("{report}"))
 }
 
 /// A query in owned words.
 #[derive(Debug, Clone)]
-pub(super) struct Asking {
-    pub(super) system: SystemId,
-    pub(super) department: DepartmentId,
-    pub(super) resource: ResourceId,
-    pub(super) action: Action,
-    pub(super) purpose: PurposeCode,
-    pub(super) fields: Vec<String>,
-    pub(super) parameters: Vec<(ParameterName, Vec<String>)>,
-    pub(super) narrowed_to: Option<Vec<GrantId>>,
-    pub(super) at: Timestamp,
+pub(crate) struct Asking {
+    pub(crate) system: SystemId,
+    pub(crate) department: DepartmentId,
+    pub(crate) resource: ResourceId,
+    pub(crate) action: Action,
+    pub(crate) purpose: PurposeCode,
+    pub(crate) fields: Vec<String>,
+    pub(crate) parameters: Vec<(ParameterName, Vec<String>)>,
+    pub(crate) narrowed_to: Option<Vec<GrantId>>,
+    pub(crate) at: Timestamp,
 }
 
 impl Asking {
     /// `sys:minzheng-aid` queries residents for `social-aid.review`, now.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             system: SystemId::parse("sys:minzheng-aid").unwrap(),
             department: DepartmentId::parse("dept:minzheng").unwrap(),
@@ -209,49 +209,49 @@ impl Asking {
         }
     }
 
-    pub(super) fn system(mut self, system: &str, department: &str) -> Self {
+    pub(crate) fn system(mut self, system: &str, department: &str) -> Self {
         self.system = SystemId::parse(system).unwrap();
         self.department = DepartmentId::parse(department).unwrap();
         self
     }
 
-    pub(super) fn resource(mut self, resource: &str) -> Self {
+    pub(crate) fn resource(mut self, resource: &str) -> Self {
         self.resource = ResourceId::parse(resource).unwrap();
         self
     }
 
-    pub(super) fn action(mut self, action: &str) -> Self {
+    pub(crate) fn action(mut self, action: &str) -> Self {
         self.action = Action::parse(action).unwrap();
         self
     }
 
-    pub(super) fn purpose(mut self, purpose: &str) -> Self {
+    pub(crate) fn purpose(mut self, purpose: &str) -> Self {
         self.purpose = PurposeCode::parse(purpose).unwrap();
         self
     }
 
-    pub(super) fn fields(mut self, fields: &[&str]) -> Self {
+    pub(crate) fn fields(mut self, fields: &[&str]) -> Self {
         self.fields = fields.iter().map(|&field| field.to_owned()).collect();
         self
     }
 
-    pub(super) fn parameter(mut self, name: &str, values: &[&str]) -> Self {
+    pub(crate) fn parameter(mut self, name: &str, values: &[&str]) -> Self {
         let values = values.iter().map(|&value| value.to_owned()).collect();
         self.parameters.push((ParameterName::parse(name).unwrap(), values));
         self
     }
 
-    pub(super) fn narrowed_to(mut self, grants: &[&str]) -> Self {
+    pub(crate) fn narrowed_to(mut self, grants: &[&str]) -> Self {
         self.narrowed_to = Some(grants.iter().map(|id| GrantId::parse(id).unwrap()).collect());
         self
     }
 
-    pub(super) fn at(mut self, text: &str) -> Self {
+    pub(crate) fn at(mut self, text: &str) -> Self {
         self.at = at(text);
         self
     }
 
-    pub(super) fn query(&self) -> Query<'_> {
+    pub(crate) fn query(&self) -> Query<'_> {
         Query {
             system: &self.system,
             department: &self.department,
@@ -265,12 +265,12 @@ impl Asking {
     }
 
     /// The decision in one line: `G: field field:treatment …; duties`, or `reason: detail`.
-    pub(super) fn decide(&self, policy: &Policy) -> String {
+    pub(crate) fn decide(&self, policy: &Policy) -> String {
         shown(&policy.decide(&self.query(), self.at))
     }
 }
 
-pub(super) fn shown(decision: &Decision) -> String {
+pub(crate) fn shown(decision: &Decision) -> String {
     match decision {
         Decision::Permit(permit) => {
             let grants: Vec<&str> = permit.grants.iter().map(GrantId::as_str).collect();

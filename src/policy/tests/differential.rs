@@ -131,7 +131,7 @@ const ROLES: [&str; 6] = [
 ];
 
 /// The lines with roles that make every group and theme exist, in any order.
-fn policy_text() -> impl Strategy<Value = String> {
+pub(crate) fn policy_text() -> impl Strategy<Value = String> {
     (prop::collection::vec(line(), 1..24), prop::collection::vec(0..3_usize, 6)).prop_map(|(lines, twice)| {
         let mut text = String::new();
         // The last link of each chain is what varies: it joins a theme or leaves it alone.
@@ -157,7 +157,7 @@ fn parameter(
     prop::collection::vec(prop::sample::select(values.to_vec()), 0..3).prop_map(move |values| (name, values))
 }
 
-fn asking() -> impl Strategy<Value = Asking> {
+pub(crate) fn asking() -> impl Strategy<Value = Asking> {
     let instants = [
         "2026-06-03T02:00:00Z",
         "2026-06-03T01:59:59.999Z",
