@@ -88,7 +88,7 @@ object on standard output, and nothing else there.
 enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
-    Explain(explain::ExplainArgs),
+    Explain(Box<explain::ExplainArgs>),
     Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),

@@ -9,6 +9,7 @@ use crate::identity::certificate::CertificateError;
 use crate::identity::token::MintError;
 use crate::journal::read::ReadError;
 use crate::pki::PkiError;
+use crate::review::replay::LineError;
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,24 @@ pub(crate) enum CommandError {
         /// What would be right.
         help: String,
     },
+    /// A request in a file is not of the form that requests have.
+    #[error("`{file}` is not a request")]
+    Request {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A record is none that can be decided again.
+    #[error("the record of `{request}` cannot be decided again")]
+    Record {
+        /// Of which request.
+        request: String,
+        /// Why.
+        #[source]
+        source: LineError,
+    },
     /// The development authority refuses.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -98,7 +117,7 @@ impl CommandError {
     /// The exit code of a command that failed so.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Unknown { .. } => Exit::Usage,
+            Self::Unknown { .. } | Self::Record { .. } | Self::Request { .. } => Exit::Usage,
             Self::DoesNotLoad { .. } => Exit::Configuration,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Unreadable { .. }
@@ -132,6 +151,8 @@ impl CommandError {
                 "is the gate running, with this configuration, and may you open its `[admin] socket`?"
             }
             Self::Answer { .. } => "is another version running, or another program listening there?",
+            Self::Record { .. } => "`pinegate audit verify` says whether the log is damaged",
+            Self::Request { .. } => "`pinegate explain --help` shows the form of a request as JSON",
             Self::Output(_)
             | Self::Unreadable { .. }
             | Self::Unfit { .. }

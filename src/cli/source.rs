@@ -80,9 +80,14 @@ pub(super) fn key_for_checks() -> Secret {
 }
 
 impl SourceArgs {
+    /// The configuration that is meant, whether the policy comes from it or not.
+    pub(super) fn config_path(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+    }
+
     pub(super) fn origin(&self) -> PolicyOrigin<'_> {
         match &self.policies {
-            None => PolicyOrigin::Config(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))),
+            None => PolicyOrigin::Config(self.config_path()),
             Some(directory) => PolicyOrigin::Directory(DirectoryAlone::new(
                 directory,
                 self.zone.clone().unwrap_or_else(default_zone),

@@ -1,3 +1,5 @@
+mod history;
+
 use std::fs;
 use std::io::{Read as _, Write};
 use std::os::unix::net::UnixListener;
@@ -163,6 +165,16 @@ fn wrong_command_lines_exit_2() {
         "explain --system minzheng --resource a.b --purpose c.d",
         "explain --system sys:a --resource a.b --purpose c.d --at tomorrow",
         "explain --system sys:a --resource a.b --purpose c.d --param area",
+        "explain --system sys:a --resource a.b",
+        "explain --request a --system sys:a",
+        "explain --request a --record 01890a5d-ac96-774b-bcce-b302099a8057",
+        "explain --record 01890a5d-ac96-774b-bcce-b302099a8057 --action query",
+        "explain --record no-id",
+        "explain --audit a --request b",
+        "replay",
+        "replay --policies a --fail-on nothing",
+        "replay --policies a --limit 100001",
+        "replay --policies a --zone UTC",
         "pki client --system sys:a",
         "pki client --system sys:a --department dept:b --san-dns c.example",
         "audit",

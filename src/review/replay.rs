@@ -21,6 +21,7 @@ use crate::kernel::time::Timestamp;
 
 pub use recorded::{Past, Recorded, Released};
 pub use report::{Example, Group, Kind, MAX_GROUPS, Report, Tally};
+pub use unknown::{MAX_TRIED, Unknown};
 
 /// How recorded accesses are decided again.
 #[derive(Debug, Clone)]
@@ -140,7 +141,7 @@ impl Replay<'_> {
             return Finding::Undetermined(Why::Cut(what));
         }
         let gates: Vec<Gate<'_>> = std::iter::once(self.candidate).chain(self.against).collect();
-        let Some(unknown) = unknown::Unknown::of(access, &gates) else {
+        let Some(unknown) = Unknown::of(access, &gates) else {
             return self.compared(access, &access.request);
         };
         let Some(requests) = unknown.requests(&access.request) else {

@@ -12,20 +12,21 @@ use crate::kernel::id::ParameterName;
 use crate::policy::scope::{Constraint, Pattern};
 
 /// The most requests that are tried for one record.
-pub(super) const MAX_TRIED: usize = 256;
+pub const MAX_TRIED: usize = 256;
 
 /// A sign that no pattern has: policy files have no control characters.
 const FOREIGN: char = '\0';
 
 /// The parameters that the answer may hang on and that are not known, with what each may have been.
 #[derive(Debug)]
-pub(super) struct Unknown {
+pub struct Unknown {
     parameters: Vec<(ParameterName, Vec<Vec<String>>)>,
 }
 
 impl Unknown {
     /// What of `access` is not known and matters to any of `gates`; `None` if nothing.
-    pub(super) fn of(access: &Recorded, gates: &[Gate<'_>]) -> Option<Self> {
+    #[must_use]
+    pub fn of(access: &Recorded, gates: &[Gate<'_>]) -> Option<Self> {
         if access.withheld.is_empty() && !access.open {
             return None;
         }
@@ -68,13 +69,16 @@ impl Unknown {
         (!parameters.is_empty()).then_some(Self { parameters })
     }
 
-    pub(super) fn names(&self) -> Vec<ParameterName> {
+    /// Which parameters.
+    #[must_use]
+    pub fn names(&self) -> Vec<ParameterName> {
         self.parameters.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// `request` with every combination of what the parameters may have been; `None` if there are
     /// more than [`MAX_TRIED`].
-    pub(super) fn requests(&self, request: &Request) -> Option<Vec<Request>> {
+    #[must_use]
+    pub fn requests(&self, request: &Request) -> Option<Vec<Request>> {
         let mut requests = vec![request.clone()];
         for (name, may_be) in &self.parameters {
             if requests.len().checked_mul(may_be.len())? > MAX_TRIED {

@@ -34,11 +34,11 @@ struct Mend<'v> {
     fields: FieldSet,
 }
 
-/// Lines that match together, and the one that is given the fields that are missing.
+/// Lines that match together.
 struct Plan<'m, 'v> {
     mends: Vec<&'m Mend<'v>>,
-    /// One of `mends`, or a line that matches already.
-    gets: Option<&'m Mend<'v>>,
+    /// The line that gets the fields that are missing: one of `mends`, or one that matches already.
+    gets: Option<(&'m Mend<'v>, Vec<String>)>,
 }
 
 impl Ground<'_> {
@@ -63,13 +63,16 @@ impl Ground<'_> {
         let mut candidates: Vec<(usize, Suggestion)> = plans
             .iter()
             .map(|plan| {
-                let suggestion = self.suggestion(plan, &missing, &lifted);
+                let suggestion = self.suggestion(plan, &lifted);
                 (suggestion.edits.len(), suggestion)
             })
             .collect();
         if query.narrowed_to.is_none() {
             let suggestion = self.new_line(request, &asked, &lifted, at);
-            candidates.push((NEW_LINE_WEIGHS + lifted.len(), suggestion));
+            let weight = NEW_LINE_WEIGHS + lifted.len();
+            // It is simpler than whatever weighs as much.
+            candidates.retain(|(edits, _)| *edits < weight);
+            candidates.push((weight, suggestion));
         }
         best(candidates, |suggestion| self.is_right(suggestion, request, at))
     }
@@ -178,17 +181,19 @@ impl Ground<'_> {
         Some(())
     }
 
-    fn suggestion(&self, plan: &Plan<'_, '_>, missing: &[String], lifted: &[GrantId]) -> Suggestion {
+    fn suggestion(&self, plan: &Plan<'_, '_>, lifted: &[GrantId]) -> Suggestion {
         let mut suggestion = lift(lifted);
         let mut ids = self.fresh_ids();
-        let beyond = plan.gets.filter(|gets| gets.matches());
+        let beyond = plan.gets.as_ref().map(|(gets, _)| *gets).filter(|gets| gets.matches());
         for mend in plan.mends.iter().copied().chain(beyond) {
             let (mut terms, mut shown) = (mend.terms.clone(), mend.shown.clone());
             suggestion.edits.extend(mend.edits.iter().cloned());
-            if plan.gets.is_some_and(|gets| std::ptr::eq(gets, mend)) {
-                add_fields(&mut terms.scope, missing);
-                add_fields(&mut shown.scope, missing);
-                let (grant, fields) = (mend.verdict.grant.id.clone(), missing.to_vec());
+            if let Some((gets, fields)) = &plan.gets
+                && std::ptr::eq(*gets, mend)
+            {
+                add_fields(&mut terms.scope, fields);
+                add_fields(&mut shown.scope, fields);
+                let (grant, fields) = (mend.verdict.grant.id.clone(), fields.clone());
                 suggestion.edits.push(Edit::AddFields { grant, fields });
             }
             if mend.beside
@@ -306,7 +311,8 @@ fn plans<'m, 'v>(asked: &Asked<'_>, mends: &'m [Mend<'v>], missing: &[String]) -
             continue;
         }
         if matching.is_empty() {
-            plans.push(Plan { mends: vec![mend], gets: Some(mend) });
+            let lacking = not_within(missing, asked, &mend.fields);
+            plans.push(Plan { mends: vec![mend], gets: Some((mend, lacking)) });
         }
         for &second in others.iter().take(MAX_PAIRED).skip(index + 1) {
             if index < MAX_PAIRED && give_all(&[mend, second]) {
@@ -314,7 +320,8 @@ fn plans<'m, 'v>(asked: &Asked<'_>, mends: &'m [Mend<'v>], missing: &[String]) -
             }
         }
     }
-    plans.extend(matching.into_iter().map(|mend| Plan { mends: Vec::new(), gets: Some(mend) }));
+    let add = |mend| Plan { mends: Vec::new(), gets: Some((mend, missing.to_vec())) };
+    plans.extend(matching.into_iter().map(add));
     plans
 }
 

@@ -159,7 +159,8 @@ fn judge(text: &str, catalog: &Catalog, asking: &Asking) -> Result<(), TestCaseE
 /// No single edit is overlooked: taking one deny line away, or widening one column of one line to
 /// everything, helps only if a suggestion of one edit was made.
 fn fewest(text: &str, catalog: &Catalog, asking: &Asking, advice: &Advice) -> Result<(), TestCaseError> {
-    let policy = load(text, catalog);
+    let (policy, grants) = (load(text, catalog), Source::new("grants.csv", text));
+    let ground = Ground { policy: &policy, catalog, grants: &grants, maskers: &maskers() };
     let helps = policy.grants().iter().any(|grant| {
         let mut columns = Terms::of(grant);
         let mut tries = vec![];
@@ -180,11 +181,9 @@ fn fewest(text: &str, catalog: &Catalog, asking: &Asking, advice: &Advice) -> Re
             tries.push(Some(columns.to_string()));
         }
         tries.into_iter().any(|csv| {
-            let replaces = Some(grant.id().clone());
-            let line = LineEdit { replaces, shown: csv.clone(), csv };
-            let text = edited(text, &Suggestion { edits: vec![], lines: vec![line] });
-            let (policy, _) = load_at(catalog, SHIPPED, &text, at("2026-06-03T02:00:00Z"));
-            policy.is_some_and(|policy| permit(&policy, asking).is_some())
+            let others = policy.grants().iter().filter(|other| other.id() != grant.id());
+            let lines = others.map(|other| Terms::of(other).to_string()).chain(csv);
+            ground.draft(catalog, lines).is_some_and(|policy| permit(&policy, asking).is_some())
         })
     });
     let shortest = advice.provider.first().map(|suggestion| suggestion.edits.len());
@@ -196,7 +195,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(4), ..ProptestConfig::default() })]
 
     #[test]
-    fn every_suggestion_lets_the_request_through(text in policy_text(), askings in prop::collection::vec(asking(), 1..6)) {
+    fn every_suggestion_lets_the_request_through(text in policy_text(), askings in prop::collection::vec(asking(), 1..4)) {
         for mut asking in askings {
             asking.narrowed_to = asking.narrowed_to.filter(|named| !named.is_empty());
             judge(&text, &catalog(), &asking)?;
@@ -296,7 +295,7 @@ p, D-1, group:all, population.resident, query, *, *, always, deny
     assert_eq!(edits, [2, 3, 2], "{:#?}", shown(&advice.provider));
     assert_eq!(
         shown(&advice.provider[..1]),
-        ["LiftDeny(GrantId(D-1)) + AddFields { grant: GrantId(A-3), fields: [\"name\", \"phone\"] } | \
+        ["LiftDeny(GrantId(D-1)) + AddFields { grant: GrantId(A-3), fields: [\"name\", \"phone\"] } |  \
           / p, A-3, sys:minzheng-aid, population.resident, query, social-aid.review, sex|name|phone, always, allow"]
     );
     assert_eq!(advice.caller, [], "a deny line without an end is nothing that a caller can mend");
