@@ -79,12 +79,9 @@ struct City {
 }
 
 impl City {
-    /// The record of some request, permitted or refused as the policy says.
-    fn record(&self, dice: &mut Dice) -> Entry {
-        let system = dice.one_of(&self.systems);
+    /// The record of some request at `at`, permitted or refused as the policy says.
+    fn record(&self, dice: &mut Dice, at: Timestamp) -> Entry {
         let resource = dice.one_of(&self.resources);
-        let action = dice.one_of(&resource.actions);
-        let purpose = dice.one_of(&self.purposes);
         let area = format!("3410{:02}", dice.below(100));
         let (mut parameters, mut recorded, mut withheld) = (Vec::new(), Vec::new(), Vec::new());
         for parameter in &resource.parameters {
@@ -102,74 +99,96 @@ impl City {
             (0, [_, ..]) => vec![dice.one_of(&resource.fields).path.to_string()],
             _ => Vec::new(),
         };
-        let second = 1_767_225_600 + i64::try_from(dice.below(31_536_000)).unwrap();
-        let at = Timestamp::from_second(second).unwrap();
+        let system = dice.one_of(&self.systems);
         let query = Query {
             system: &system.id,
             department: &system.department,
             resource: &resource.id,
-            action,
-            purpose,
+            action: dice.one_of(&resource.actions),
+            purpose: dice.one_of(&self.purposes),
             fields: &fields,
             parameters: &parameters,
             narrowed_to: None,
         };
         let decision = self.policy.decide(&query, at);
-        let permit = match &decision {
-            Decision::Permit(permit) => Some(permit),
-            Decision::Denial(_) => None,
-        };
-        let masked: Vec<_> =
-            permit.into_iter().flat_map(|it| it.fields.iter()).map(|it| (&it.path, 10)).collect();
-        let digest = Digest([0xab; 32]);
-        let hex = digest.to_hex();
-        let request_id = RequestId::generate();
-        let token = TokenId::parse(&request_id.to_string()).unwrap();
-        Access {
-            kind: Kind::Access,
-            at,
-            request_id,
-            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
-            system: Some(&system.id),
-            department: Some(&system.department),
-            certificate: &digest,
-            address: std::net::IpAddr::from([192, 0, 2, 17]),
-            method: "GET",
-            route: Some("/population/residents"),
-            resource: Some(&resource.id),
-            provider: Some(&resource.provider),
-            action: Some(action),
-            purpose: Some(purpose),
-            purpose_source: Some("token"),
-            token_id: Some(&token),
-            requested: &fields,
-            parameters: &recorded,
-            withheld: &withheld,
-            narrowed_to: None,
-            decision: if permit.is_some() { "permit" } else { "deny" },
-            reason: permit.is_none().then_some("grant-none"),
-            grants: permit.map_or(&[], |permit| &permit.grants),
-            denied_by: &[],
-            released: permit.map_or(&[], |permit| &permit.fields),
-            policy: &hex,
-            config: &hex,
-            outcome: Some(Outcome {
-                status: if permit.is_some() { 200 } else { 403 },
-                bytes_in: 0,
-                bytes_out: 4096,
-                records: permit.is_some().then_some(10),
-                masked: &masked,
-                dropped: &[],
-                unclassified: 0,
-                sent_sha256: Some(digest),
-                total_us: 1500,
-                decide_us: 40,
-                upstream_us: 1100,
-                aborted: None,
-            }),
-        }
-        .encode()
+        encode(&query, &decision, &recorded, &withheld, at)
     }
+}
+
+/// The record of a whole access.
+fn encode(
+    query: &Query<'_>,
+    decision: &Decision,
+    recorded: &[(ParameterName, String)],
+    withheld: &[(ParameterName, u64)],
+    at: Timestamp,
+) -> Entry {
+    let permit = match decision {
+        Decision::Permit(permit) => Some(permit),
+        Decision::Denial(_) => None,
+    };
+    let fields = permit.into_iter().flat_map(|permit| permit.fields.iter());
+    let masked: Vec<_> = fields.map(|field| (&field.path, 10)).collect();
+    let digest = Digest([0xab; 32]);
+    let hex = digest.to_hex();
+    let request_id = RequestId::generate();
+    let token = TokenId::parse(&request_id.to_string()).unwrap();
+    let outcome = Outcome {
+        status: if permit.is_some() { 200 } else { 403 },
+        bytes_in: 0,
+        bytes_out: 4096,
+        records: permit.is_some().then_some(10),
+        masked: &masked,
+        dropped: &[],
+        unclassified: 0,
+        sent_sha256: Some(digest),
+        total_us: 1500,
+        decide_us: 40,
+        upstream_us: 1100,
+        aborted: None,
+    };
+    let access = Access {
+        kind: Kind::Access,
+        at,
+        request_id,
+        trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
+        system: Some(query.system),
+        department: Some(query.department),
+        certificate: &digest,
+        address: std::net::IpAddr::from([192, 0, 2, 17]),
+        method: "GET",
+        route: Some("/population/residents"),
+        resource: Some(query.resource),
+        provider: Some(query.department),
+        action: Some(query.action),
+        purpose: Some(query.purpose),
+        purpose_source: Some("token"),
+        token_id: Some(&token),
+        requested: query.fields,
+        parameters: recorded,
+        withheld,
+        narrowed_to: None,
+        decision: if permit.is_some() { "permit" } else { "deny" },
+        reason: permit.is_none().then_some("grant-none"),
+        grants: permit.map_or(&[], |permit| &permit.grants),
+        denied_by: &[],
+        released: permit.map_or(&[], |permit| &permit.fields),
+        policy: &hex,
+        config: &hex,
+        outcome: Some(outcome),
+    };
+    access.encode()
+}
+
+/// The CPU time of the processes that have ended below this one; Linux only, else zero.
+fn cpu_of_children() -> Duration {
+    /// As Linux tells times to programs, in ticks a second.
+    const TICKS: u64 = 100;
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = text.rsplit(')').next().unwrap_or_default();
+    // Fields 16 and 17 of proc_pid_stat(5), counted from the first after the name.
+    let ticks = after_name.split_whitespace().skip(13).take(2).filter_map(|field| field.parse::<u64>().ok());
+    Duration::from_millis(ticks.sum::<u64>() * 1_000 / TICKS)
 }
 
 fn write_log(directory: &Path, records: u64) {
@@ -188,7 +207,12 @@ fn write_log(directory: &Path, records: u64) {
     let mut left = records;
     while left > 0 {
         let now = left.min(TOGETHER);
-        let entries: Vec<Entry> = (0..now).map(|_| city.record(&mut dice)).collect();
+        // A year, from its first day on.
+        let at = |number: u64| {
+            let second = 1_767_225_600 + 31_536_000 * (records - left + number) / records;
+            Timestamp::from_second(i64::try_from(second).unwrap()).unwrap()
+        };
+        let entries: Vec<Entry> = (0..now).map(|number| city.record(&mut dice, at(number))).collect();
         runtime.block_on(async {
             let mut tasks = tokio::task::JoinSet::new();
             for entry in entries {
@@ -235,7 +259,7 @@ fn main() {
     println!("wrote {records} records in {:?}", started.elapsed());
     changed(&candidate);
     for extra in [&[][..], &["--against", POLICIES]] {
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), cpu_of_children());
         let output = Command::new(env!("CARGO_BIN_EXE_pinegate"))
             .args(["replay", "--policies"])
             .arg(&candidate)
@@ -248,6 +272,7 @@ fn main() {
         let took = started.elapsed();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         println!("{}", String::from_utf8_lossy(&output.stdout));
-        println!("replay {}: {records} records in {took:?}", extra.join(" "));
+        let cpu = cpu_of_children().saturating_sub(cpu);
+        println!("replay {}: {records} records in {took:?}, {cpu:?} CPU", extra.join(" "));
     }
 }

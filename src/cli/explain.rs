@@ -24,7 +24,7 @@ use crate::proxy::denial_code;
 use crate::proxy::problem::Code;
 use record::Told;
 use request::Given;
-pub(super) use show::local;
+pub(super) use show::{changes, local};
 
 /// Say why a request would be allowed or refused
 ///

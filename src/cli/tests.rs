@@ -638,11 +638,9 @@ fn every_span_of_every_text_can_be_shown() {
     }
 }
 
-/// A closed log of one permit, one refusal and one event, and the id of the refusal.
-fn logged(directory: &Path) -> String {
-    use crate::audit::{Access, Kind, Lifecycle, Outcome};
+/// An open log in `directory`.
+fn journal(directory: &Path) -> crate::journal::Journal {
     use crate::journal::{DiskStorage, Journal, JournalConfig, Observer};
-    use crate::kernel::id::{Digest, GrantId, NodeId, PurposeCode, RequestId, ResourceId, SystemId};
     use std::time::Duration;
     #[derive(Debug)]
     struct Quiet;
@@ -652,16 +650,24 @@ fn logged(directory: &Path) -> String {
         fn queued(&self, _: usize) {}
     }
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
-    let config = JournalConfig::new(directory.to_owned(), NodeId::parse("gate-1").unwrap());
-    let (journal, _) = Journal::open(config, Arc::new(DiskStorage), clock, Arc::new(Quiet)).unwrap();
-    let (system, resource) = (SystemId::parse("sys:minzheng-aid"), ResourceId::parse("population.resident"));
-    let (system, resource) = (system.unwrap(), resource.unwrap());
+    let node = crate::kernel::id::NodeId::parse("gate-1").unwrap();
+    let config = JournalConfig::new(directory.to_owned(), node);
+    Journal::open(config, Arc::new(DiskStorage), clock, Arc::new(Quiet)).unwrap().0
+}
+
+/// A closed log of one permit, one refusal and one event, and the id of the refusal.
+fn logged(directory: &Path) -> String {
+    use crate::audit::{Access, Kind, Lifecycle, Outcome};
+    use crate::kernel::id::{Digest, GrantId, PurposeCode, RequestId, ResourceId, SystemId};
+    let journal = journal(directory);
+    let system = SystemId::parse("sys:minzheng-aid").unwrap();
+    let resource = ResourceId::parse("population.resident").unwrap();
     let (purpose, grant) = (PurposeCode::parse("social-aid.review"), GrantId::parse("HS-2026-0117"));
     let (purpose, grants) = (purpose.unwrap(), [grant.unwrap()]);
     let id = RequestId::generate();
-    for (permitted, id) in [(true, RequestId::generate()), (false, id)] {
+    for (permitted, status, id) in [(true, 200, RequestId::generate()), (false, 403, id)] {
         let outcome = Outcome {
-            status: if permitted { 200 } else { 403 },
+            status,
             bytes_in: 0,
             bytes_out: 9,
             records: None,

@@ -35,9 +35,9 @@ pub(super) struct Asked<'p> {
 
 /// Why there is no permit, as far as the hot path knows.
 #[derive(Debug)]
-struct Refusal {
-    reason: DenyReason,
-    near: bool,
+pub(super) struct Refusal {
+    pub(super) reason: DenyReason,
+    pub(super) near: bool,
 }
 
 impl From<DenyReason> for Refusal {
@@ -121,7 +121,12 @@ impl Policy {
 
     /// The permit, or the reason that the hot path knows: `Denied`, `ScopeExceeded`,
     /// `EvaluationFailed`, or `NoGrant` for whatever kept every line from matching.
-    fn permit(&self, query: &Query<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Permit, Refusal> {
+    pub(super) fn permit(
+        &self,
+        query: &Query<'_>,
+        asked: &Asked<'_>,
+        now: Timestamp,
+    ) -> Result<Permit, Refusal> {
         let Matches { first, mut others, denied, near, valid_until } = self.matches(query, asked, now)?;
         if denied {
             return Err(Refusal { reason: DenyReason::Denied, near });

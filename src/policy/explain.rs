@@ -167,6 +167,22 @@ impl Policy {
         denial
     }
 
+    /// The clause that a refusal names, where `reason` is what the decision knows.
+    pub(super) fn reason(
+        &self,
+        query: &Query<'_>,
+        asked: &Asked<'_>,
+        reason: DenyReason,
+        now: Timestamp,
+    ) -> DenyReason {
+        if matches!(reason, DenyReason::Denied | DenyReason::EvaluationFailed) {
+            return reason;
+        }
+        let mut verdicts = self.verdicts(query, asked, now);
+        verdicts.retain(Verdict::allows);
+        first_failing(&mut verdicts)
+    }
+
     /// What of the request failed, in the caller's own words.
     fn detail(
         &self,

@@ -1,10 +1,24 @@
-//! What the answer to a query may hang on, beside what the query says.
+//! What tools that decide much at once ask, beside the decision in full.
 
 use super::Policy;
+use super::decide::Refusal;
 use super::scope::Constraint;
-use crate::grant::Query;
+use crate::grant::{DenyReason, Permit, Query};
+use crate::kernel::time::Timestamp;
 
 impl Policy {
+    /// The answer of [`Policy::decide`], with nothing of a refusal but its reason.
+    ///
+    /// # Errors
+    /// The reason of a refusal.
+    pub fn judge(&self, query: &Query<'_>, now: Timestamp) -> Result<Permit, DenyReason> {
+        let asked = self.ask(query)?;
+        self.permit(query, &asked, now).map_err(|Refusal { reason, near }| {
+            // With no line near there is nothing to look through.
+            if near { self.reason(query, &asked, reason, now) } else { reason }
+        })
+    }
+
     /// The constraints of every line that matches `query` or would, if its parameters, its fields or
     /// the time were others. Whatever value a parameter has that none of them names, the answer is
     /// the same.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
-use crate::grant::{Decision, DenyReason, Permit, Request};
+use crate::grant::{DenyReason, Permit, Request};
 use crate::kernel::time::Timestamp;
 use crate::policy::Policy;
 
@@ -56,9 +56,9 @@ impl Gate<'_> {
         if !catalog.purposes.contains_key(&request.purpose) {
             return refused(Refusal::PurposeUnknown);
         }
-        match policy.decide(&request.query(&system.department), at) {
-            Decision::Permit(permit) => Verdict::Permit(permit),
-            Decision::Denial(denial) => refused(Refusal::Policy(denial.reason)),
+        match policy.judge(&request.query(&system.department), at) {
+            Ok(permit) => Verdict::Permit(permit),
+            Err(reason) => refused(Refusal::Policy(reason)),
         }
     }
 }

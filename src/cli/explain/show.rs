@@ -73,7 +73,7 @@ fn recorded(answer: &Answer<'_>, told: &Told, screen: &mut Screen<'_>) -> Result
 }
 
 /// How the fields that leave differ from those that left.
-pub(super) fn changes(fields: &FieldChanges) -> String {
+pub(in crate::cli) fn changes(fields: &FieldChanges) -> String {
     let FieldChanges { gained, lost, unmasked, masked, remasked } = fields;
     let lists = [
         ("gained", gained),

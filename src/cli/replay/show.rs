@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::stream::Streamed;
 use super::{ReplayArgs, code};
 use crate::app::assemble::LoadedPolicy;
-use crate::cli::explain::local;
+use crate::cli::explain::{changes, local};
 use crate::cli::screen::Tone;
 use crate::cli::table::{Table, plain, shown, toned};
 use crate::cli::{CommandError, Screen};
@@ -205,15 +205,9 @@ fn in_words(finding: &Finding) -> String {
         Finding::Refused(why) => reason(*why).to_owned(),
         Finding::Allowed => "allowed".to_owned(),
         Finding::Undetermined(why) => unknown(why),
-        Finding::Changed { fields, duties } => {
-            let mut words: Vec<String> = listed(fields)
-                .into_iter()
-                .filter(|(_, paths)| !paths.is_empty())
-                .map(|(kind, paths)| format!("{} {}", kind.as_str(), joined(paths)))
-                .collect();
-            words.extend(duties.then(|| "other duties".to_owned()));
-            words.join("; ")
-        }
+        Finding::Changed { fields, duties: false } => changes(fields),
+        Finding::Changed { fields, duties: true } if fields.is_empty() => "other duties".to_owned(),
+        Finding::Changed { fields, duties: true } => format!("{}; other duties", changes(fields)),
     }
 }
 
@@ -227,16 +221,12 @@ fn listed(fields: &FieldChanges) -> [(Kind, &[FieldPath]); 5] {
     ]
 }
 
-fn joined(paths: &[FieldPath]) -> String {
-    paths.iter().map(FieldPath::as_str).collect::<Vec<_>>().join(", ")
-}
-
 /// A number with its thousands apart.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

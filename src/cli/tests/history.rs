@@ -1,26 +1,15 @@
 //! What the audit log says of the past: `replay`, and `explain --record`.
 
-use std::time::Duration;
-
 use super::*;
 use crate::app::assemble::{LoadedPolicy, PolicyPlace, load_policy};
 use crate::audit::{Access, Kind, Lifecycle};
 use crate::cli::source::key_for_checks;
 use crate::grant::{Decision, Request};
-use crate::journal::{DiskStorage, Journal, JournalConfig, Observer};
 use crate::kernel::id::{
-    Action, Digest, GrantId, NodeId, ParameterName, PurposeCode, RequestId, ResourceId, SystemId,
+    Action, Digest, GrantId, ParameterName, PurposeCode, RequestId, ResourceId, SystemId,
 };
 use crate::kernel::time::TimeZone;
 use crate::proxy::denial_code;
-
-#[derive(Debug)]
-struct Quiet;
-impl Observer for Quiet {
-    fn committed(&self, _: usize, _: usize, _: Duration) {}
-    fn durable(&self, _: bool) {}
-    fn queued(&self, _: usize) {}
-}
 
 const GRANTS: &str = "\
 p, A-1, sys:minzheng-aid, population.resident, query, social-aid.*, name|phone;area=3410*, always, allow
@@ -84,9 +73,7 @@ fn request((system, action, purpose, parameters, named): Asked<'_>) -> Request {
 /// page of the gate's own, and of the gate's start. Request `n` has [`id`] `n`.
 fn written(log: &Path, policies: &Path) {
     let loaded = loaded(policies);
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
-    let config = JournalConfig::new(log.to_owned(), NodeId::parse("gate-1").unwrap());
-    let (journal, _) = Journal::open(config, Arc::new(DiskStorage), clock, Arc::new(Quiet)).unwrap();
+    let journal = journal(log);
     let start =
         Lifecycle { at: now(), event: "start", actor: "system", detail: &[], policy: None, config: None };
     journal.submit(start.encode()).unwrap();

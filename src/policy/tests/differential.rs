@@ -300,6 +300,13 @@ fn judge(policy: &Policy, oracle: &mut Oracle, text: &str, asking: &Asking) -> R
         &policy.vocabulary.places[usize::try_from(policy.vocabulary.place_ids[&asking.resource]).unwrap()];
     let query = asking.query();
     let decision = policy.decide(&query, asking.at);
+    match (policy.judge(&query, asking.at), &decision) {
+        (Ok(judged), Decision::Permit(permit)) => {
+            prop_assert_eq!((&judged.grants, &judged.fields), (&permit.grants, &permit.fields));
+        }
+        (Err(reason), Decision::Denial(denial)) => prop_assert_eq!(reason, denial.reason),
+        (judged, decision) => prop_assert!(false, "{judged:?} is not {decision:?}"),
+    }
     let request = policy.canonical_request(&query, place, asking.at);
     let mut matching = Vec::new();
     let (mut lines, mut denying) = (Vec::new(), Vec::new());

@@ -52,18 +52,14 @@ fn edited(text: &str, suggestion: &Suggestion) -> String {
 fn mended(catalog: &Catalog, suggestion: &Suggestion) -> Catalog {
     let mut catalog = catalog.clone();
     for edit in &suggestion.edits {
-        match edit {
-            Edit::Enable(system) => {
-                let mut enabled = (*catalog.registry.systems[system]).clone();
-                enabled.enabled = true;
-                catalog.registry.systems.insert(system.clone(), Arc::new(enabled));
-            }
-            Edit::Register(code) => {
-                let label = String::new();
-                let purpose = Purpose { code: code.clone(), label, legal_basis: String::new() };
-                catalog.purposes.insert(code.clone(), Arc::new(purpose));
-            }
-            _ => {}
+        if let Edit::Enable(system) = edit {
+            let mut enabled = (*catalog.registry.systems[system]).clone();
+            enabled.enabled = true;
+            catalog.registry.systems.insert(system.clone(), Arc::new(enabled));
+        } else if let Edit::Register(code) = edit {
+            let label = String::new();
+            let purpose = Purpose { code: code.clone(), label, legal_basis: String::new() };
+            catalog.purposes.insert(code.clone(), Arc::new(purpose));
         }
     }
     catalog
@@ -93,7 +89,16 @@ fn following(asking: &Asking, suggestion: &Suggestion) -> Vec<Asking> {
                 asking.at = *at;
             }
             Edit::NameGrant(grant) => asking.narrowed_to.as_mut().unwrap().push(grant.clone()),
-            _ => {}
+            Edit::Enable(_)
+            | Edit::Register(_)
+            | Edit::AddPurpose { .. }
+            | Edit::AddAction { .. }
+            | Edit::Window { .. }
+            | Edit::AddValue { .. }
+            | Edit::DropConstraint { .. }
+            | Edit::AddFields { .. }
+            | Edit::NewLine
+            | Edit::LiftDeny(_) => {}
         }
     }
     purposes.into_iter().map(|purpose| Asking { purpose, ..asking.clone() }).collect()
