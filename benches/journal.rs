@@ -91,6 +91,8 @@ impl Words {
             token_id: Some(&self.token),
             requested: &[],
             parameters: &[],
+            withheld: &[],
+            narrowed_to: None,
             decision: "permit",
             reason: None,
             grants: &self.grants,

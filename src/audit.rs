@@ -13,10 +13,12 @@ mod parsed;
 mod record;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
 pub use parsed::{ParseError, ParsedRecord, peek_instant, peek_kind};
 pub use record::{Access, Entry, Kind, Lifecycle, Outcome, Shadow};
+pub use view::{AccessView, Listed};
 
 /// The version of the record's schema, its field `v`.
 pub const SCHEMA_VERSION: u64 = 1;

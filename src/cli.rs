@@ -16,6 +16,7 @@ mod fmt;
 mod logs;
 mod pki;
 mod reload;
+mod replay;
 mod run;
 mod screen;
 mod source;
@@ -66,6 +67,7 @@ Examples:
   pinegate reload                      swap what I edited into the running gate
   pinegate explain --help              why is this request refused?
   pinegate test                        does the policy decide what its tests say?
+  pinegate replay --help               what would have been refused under another policy?
 "
     };
 }
@@ -96,9 +98,10 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Diff(diff::DiffArgs),
-    Explain(explain::ExplainArgs),
+    Explain(Box<explain::ExplainArgs>),
     Test(test::TestArgs),
     Fmt(fmt::FmtArgs),
+    Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
     Token(token::TokenArgs),
@@ -157,6 +160,7 @@ fn dispatch(
         Command::Explain(args) => explain::run(args, &**clock, screen),
         Command::Test(args) => test::run(args, &**clock, screen),
         Command::Fmt(args) => fmt::run(args, screen),
+        Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, screen),
         Command::Token(args) => token::run(args, &**clock, screen),

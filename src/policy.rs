@@ -29,6 +29,7 @@ mod explain;
 mod hidden;
 mod listing;
 mod load;
+mod near;
 mod release;
 pub(crate) mod roles;
 mod schedule;
@@ -36,6 +37,7 @@ pub(crate) mod schema;
 mod table;
 pub(crate) mod vocabulary;
 
+pub use explain::advice;
 pub use explain::{Explanation, Held, MAX_SHOWN};
 pub use listing::GrantSummary;
 pub use load::PolicyInput;

@@ -7,4 +7,6 @@ pub mod case;
 pub mod change;
 pub mod coverage;
 pub mod diff;
+pub mod gate;
 pub mod lint;
+pub mod replay;

@@ -198,6 +198,12 @@ fn check_access(parts: &Parts) {
         upstream_us: 3,
         aborted: parts.has(4).then_some("caller-gone"),
     };
+    let mut withheld: Vec<(ParameterName, u64)> = Vec::new();
+    for (name, _) in &ids.parameters {
+        if !withheld.iter().any(|(known, _)| known == name) {
+            withheld.push((name.clone(), u64::MAX));
+        }
+    }
     let access = Access {
         kind: if parts.has(5) { Kind::Access } else { Kind::Intent },
         at: now(),
@@ -217,6 +223,8 @@ fn check_access(parts: &Parts) {
         token_id: ids.token.as_ref(),
         requested: &parts.texts,
         parameters: &ids.parameters,
+        withheld: &withheld,
+        narrowed_to: parts.has(6).then_some(ids.grants.as_slice()).filter(|named| !named.is_empty()),
         decision: "permit",
         reason: None,
         grants: &ids.grants,
@@ -266,9 +274,12 @@ fn check_lists(record: &ParsedRecord, access: &Access<'_>) {
         };
         assert_told(path, Some(field.path.as_str()));
     }
+    let narrowed_to = access.narrowed_to.unwrap_or_default();
+    assert_listed(&record.narrowed_to, record.narrowed_to_more, narrowed_to);
     let all = |recorded: usize, more: Option<u64>| recorded + usize::try_from(more.unwrap_or(0)).unwrap();
     let parameters = all(record.parameters.len(), record.parameters_more);
     assert_eq!(parameters, access.parameters.len(), "no parameter hides another");
+    assert_eq!(all(record.withheld.len(), record.withheld_more), access.withheld.len());
     let Some(outcome) = &access.outcome else { return };
     assert_eq!(all(record.masked.len(), record.masked_more), outcome.masked.len());
     assert_eq!(all(record.dropped.len(), record.dropped_more), outcome.dropped.len());

@@ -56,6 +56,12 @@ pub struct ParsedRecord {
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
     pub parameters_more: Option<u64>,
+    #[serde(default)]
+    pub withheld: BTreeMap<String, u64>,
+    pub withheld_more: Option<u64>,
+    #[serde(default)]
+    pub narrowed_to: Vec<String>,
+    pub narrowed_to_more: Option<u64>,
     pub decision: Option<String>,
     pub reason: Option<String>,
     #[serde(default)]

@@ -26,6 +26,10 @@ const DETAIL_BYTES: usize = 1024;
 /// How many bytes each list may take. Together with the bounds above and the head they stay below
 /// [`super::MAX_LINE_BYTES`].
 const LIST_BYTES: usize = 1536;
+/// How many bytes the grants that a token names may take.
+const NARROWED_BYTES: usize = 768;
+/// How many bytes the names of withheld parameters may take.
+const WITHHELD_BYTES: usize = 384;
 /// How many bytes the released fields may take.
 const RELEASED_BYTES: usize = 3072;
 /// How many bytes the details of a lifecycle record may take.
@@ -100,6 +104,11 @@ pub struct Access<'a> {
     pub requested: &'a [String],
     /// The request parameters that the catalogue calls recordable; no others.
     pub parameters: &'a [(ParameterName, String)],
+    /// The request parameters that came and may not stand in a record: their names, and how many
+    /// values each had. No name twice.
+    pub withheld: &'a [(ParameterName, u64)],
+    /// The grants that the token narrows the request to, if it does; at least one then.
+    pub narrowed_to: Option<&'a [GrantId]>,
     /// `permit`, `deny`, `error` or `unknown`.
     pub decision: &'static str,
     /// The problem's code, if refused.
@@ -251,8 +260,8 @@ fn push_quoted(out: &mut Vec<u8>, text: &str, bound: usize) {
     out.push(b'"');
 }
 
-fn ids(line: &mut Line, key: (&str, &str), ids: &[GrantId]) {
-    line.bounded(key, ARRAY, ids, LIST_BYTES, |out, _, id| push_quoted(out, id.as_str(), ID_BYTES));
+fn ids(line: &mut Line, key: (&str, &str), ids: &[GrantId], budget: usize) {
+    line.bounded(key, ARRAY, ids, budget, |out, _, id| push_quoted(out, id.as_str(), ID_BYTES));
 }
 
 fn counts(line: &mut Line, key: (&str, &str), counts: &[(&FieldPath, u64)]) {
@@ -280,6 +289,14 @@ fn parameters(line: &mut Line, parameters: &[(ParameterName, String)]) {
     });
 }
 
+fn withheld(line: &mut Line, withheld: &[(ParameterName, u64)]) {
+    line.bounded(("withheld", "withheld_more"), OBJECT, withheld, WITHHELD_BYTES, |out, _, (name, count)| {
+        push_quoted(out, name.as_str(), ID_BYTES);
+        out.push(b':');
+        push_u64(out, *count);
+    });
+}
+
 fn released(line: &mut Line, fields: &[ReleasedField]) {
     line.bounded(("released", "released_more"), ARRAY, fields, RELEASED_BYTES, |out, _, field| {
         out.push(b'"');
@@ -303,8 +320,8 @@ impl Access<'_> {
         self.encode_request(&mut line);
         line.text("decision", self.decision, WORD_BYTES);
         line.optional("reason", self.reason, WORD_BYTES);
-        ids(&mut line, ("grants", "grants_more"), self.grants);
-        ids(&mut line, ("denied_by", "denied_by_more"), self.denied_by);
+        ids(&mut line, ("grants", "grants_more"), self.grants, LIST_BYTES);
+        ids(&mut line, ("denied_by", "denied_by_more"), self.denied_by, LIST_BYTES);
         released(&mut line, self.released);
         line.text("policy", self.policy, ID_BYTES);
         line.text("config", self.config, ID_BYTES);
@@ -352,6 +369,9 @@ impl Access<'_> {
             push_quoted(out, text, ITEM_BYTES);
         });
         parameters(line, self.parameters);
+        withheld(line, self.withheld);
+        let narrowed_to = self.narrowed_to.unwrap_or_default();
+        ids(line, ("narrowed_to", "narrowed_to_more"), narrowed_to, NARROWED_BYTES);
     }
 }
 

@@ -54,6 +54,8 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
         token_id: Some(&token),
         requested: &texts.requested,
         parameters: &texts.parameters,
+        withheld: &withheld(texts),
+        narrowed_to: Some(&texts.grants),
         decision: "permit",
         reason: None,
         grants: &texts.grants,
@@ -77,6 +79,12 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
             aborted: None,
         }),
     })
+}
+
+/// Each name once, as an access promises.
+fn withheld(texts: &Texts) -> Vec<(ParameterName, u64)> {
+    let names: std::collections::BTreeSet<_> = texts.parameters.iter().map(|(name, _)| name).collect();
+    names.into_iter().map(|name| (name.clone(), 2)).collect()
 }
 
 fn plain() -> Texts {
@@ -115,7 +123,8 @@ fn the_bytes_of_a_record_are_fixed() {
             r#""address":"2001:db8::1","method":"GET","route":"/population/residents","#,
             r#""resource":"population.resident","provider":"dept:minzheng","action":"query","#,
             r#""purpose":"social-aid.eligibility","purpose_source":"token","token":"t-1","#,
-            r#""requested":["name","@basic"],"parameters":{{"area":"330100"}},"decision":"permit","#,
+            r#""requested":["name","@basic"],"parameters":{{"area":"330100"}},"withheld":{{"area":2}},"#,
+            r#""narrowed_to":["HS-2026-0117"],"decision":"permit","#,
             r#""grants":["HS-2026-0117"],"denied_by":["HS-2026-0117"],"#,
             r#""released":["name","phone:mobile","地址.市"],"policy":"{0}","config":"{0}","#,
             r#""shadow":"extent","shadow_policy":"{0}","#,
@@ -142,6 +151,94 @@ fn what_does_not_fit_is_counted() {
     texts.requested = vec!["长".repeat(4000)];
     let record = ParsedRecord::parse(&sealed(&texts)).unwrap();
     assert!(record.requested[0].len() <= 648 && record.requested[0].ends_with("长…"));
+}
+
+#[test]
+fn a_record_in_which_everything_is_too_long_fits_on_a_line() {
+    let long = "\u{202e}".repeat(4000);
+    let texts = Texts {
+        method: long.clone(),
+        route: long.clone(),
+        requested: vec![long.clone(); 100],
+        parameters: (0..100)
+            .map(|n| (ParameterName::parse(&format!("{n:0>128}")).unwrap(), long.clone()))
+            .collect(),
+        fields: (0..100).map(|n| FieldPath::parse(&format!("{n:0>512}")).unwrap()).collect(),
+        grants: (0..100).map(|n| GrantId::parse(&format!("{n:0>128}")).unwrap()).collect(),
+    };
+    let id = |prefix: &str| format!("{prefix}{}", "x".repeat(128 - prefix.len()));
+    let (system, department) =
+        (SystemId::parse(&id("sys:")).unwrap(), DepartmentId::parse(&id("dept:")).unwrap());
+    let (resource, action) = (ResourceId::parse(&id("r")).unwrap(), Action::parse(&id("a")).unwrap());
+    let (purpose, token) = (PurposeCode::parse(&id("p")).unwrap(), TokenId::parse(&id("t")).unwrap());
+    let node = NodeId::parse(&id("n")).unwrap();
+    let entry = with_access(&texts, |access| {
+        Access {
+            trace_id: Some(&long),
+            system: Some(&system),
+            department: Some(&department),
+            resource: Some(&resource),
+            provider: Some(&department),
+            action: Some(&action),
+            purpose: Some(&purpose),
+            token_id: Some(&token),
+            reason: Some("an-outcome-that-nobody-has-seen-yet-but-that-could-be-as-long-as-so"),
+            policy: &long,
+            config: &long,
+            ..access.clone()
+        }
+        .encode()
+    });
+    let chain = Chain::new(node, u32::MAX);
+    assert!(chain.sealed_bytes(&entry) <= MAX_LINE_BYTES, "{}", chain.sealed_bytes(&entry));
+}
+
+#[test]
+fn a_usual_record_is_borrowed_from_its_line() {
+    let mut texts = plain();
+    let parameter = |name| (ParameterName::parse(name).unwrap(), "330100".to_owned());
+    texts.parameters = ["year", "area", "year"].map(parameter).into();
+    let view = sealed(&texts);
+    let view = AccessView::borrowed(&view).unwrap();
+    assert_eq!(view, ParsedRecord::parse(&sealed(&texts)).unwrap().into(), "names in order");
+    let line = sealed(&plain());
+    let view = AccessView::borrowed(&line).unwrap();
+    assert_eq!(view, ParsedRecord::parse(&line).unwrap().into());
+    assert_eq!((view.kind, view.seq, &*view.at), (Some(Kind::Access), 0, "2026-11-23T09:30:00.123456Z"));
+    assert_eq!(view.released.items, ["name", "phone:mobile", "地址.市"]);
+    assert_eq!(view.withheld.items, [("area".into(), 2)]);
+    let mut start = Vec::new();
+    let event = Lifecycle {
+        at: Timestamp::UNIX_EPOCH,
+        event: "start",
+        actor: "system",
+        detail: &[("a", "b")],
+        policy: Some("aa"),
+        config: Some("bb"),
+    };
+    chain().seal(&event.encode(), &mut start);
+    start.pop();
+    assert_eq!(AccessView::borrowed(&start).unwrap(), ParsedRecord::parse(&start).unwrap().into());
+    let line = String::from_utf8(line).unwrap();
+    for (from, to) in [
+        ("\"kind\"", "\"kinds\""),
+        ("\"v\":1", "\"v\":2"),
+        ("\"v\":1", "\"v\":01"),
+        ("\"status\":200", "\"status\":70000"),
+        ("\"bytes_in\":0", "\"bytes_in\":-1"),
+        ("\"unclassified\":3", "\"unclassified\":3,\"unclassified\":3"),
+        ("\"system\":\"sys:minzheng-aid\"", "\"system\":null"),
+        ("\"sum\"", "\"batch\""),
+        ("\"action\":\"query\",", "\"action\":\"query\",\"route\":\"/\","),
+        ("}", "} "),
+        ("{\"area\":\"330100\"}", "{\"area\":\"1\",\"area\":\"2\"}"),
+    ] {
+        assert!(line.contains(from), "{from}");
+        let changed = line.replacen(from, to, 1);
+        assert_eq!(AccessView::borrowed(changed.as_bytes()), None, "{to} is unusual");
+        let parsed = ParsedRecord::parse(changed.as_bytes()).map(AccessView::from).ok();
+        assert_eq!(AccessView::read(changed.as_bytes()).ok(), parsed, "{to}");
+    }
 }
 
 #[test]
@@ -361,6 +458,21 @@ proptest! {
         let grants: Vec<_> = texts.grants.iter().map(GrantId::as_str).collect();
         prop_assert_eq!(&record.grants, &grants[..record.grants.len()]);
         prop_assert_eq!(record.grants.len() + more(record.grants_more), grants.len());
+    }
+
+    #[test]
+    fn a_record_looks_the_same_to_both_readers(texts in texts(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let line = sealed(&texts);
+        let mut damaged = line.clone();
+        let at = at.index(line.len());
+        damaged[at] = byte;
+        let mut cut = line.clone();
+        cut.truncate(at);
+        for line in [line, damaged, cut] {
+            let parsed = ParsedRecord::parse(&line).map(AccessView::from).ok();
+            prop_assert_eq!(AccessView::read(&line).ok(), parsed.clone());
+            prop_assert!(AccessView::borrowed(&line).is_none_or(|view| Some(view) == parsed));
+        }
     }
 
     #[test]

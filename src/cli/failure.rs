@@ -10,6 +10,7 @@ use crate::identity::token::MintError;
 use crate::journal::read::ReadError;
 use crate::pki::PkiError;
 use crate::policy::enforcer::NotDecided;
+use crate::review::replay::LineError;
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +94,24 @@ pub(crate) enum CommandError {
     /// The program `git` cannot be run.
     #[error("`git` cannot be run")]
     Git(#[source] io::Error),
+    /// A request in a file is not of the form that requests have.
+    #[error("`{file}` is not a request")]
+    Request {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A record is none that can be decided again.
+    #[error("the record of `{request}` cannot be decided again")]
+    Record {
+        /// Of which request.
+        request: String,
+        /// Why.
+        #[source]
+        source: LineError,
+    },
     /// The development authority refuses.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -133,7 +152,9 @@ impl CommandError {
     /// The exit code of a command that failed so.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Unknown { .. } | Self::Revision { .. } => Exit::Usage,
+            Self::Unknown { .. } | Self::Record { .. } | Self::Request { .. } | Self::Revision { .. } => {
+                Exit::Usage
+            }
             Self::DoesNotLoad { .. }
             | Self::TestsDoNotLoad
             | Self::ModelDoesNotLoad { .. }
@@ -178,6 +199,8 @@ impl CommandError {
                 "is the gate running, with this configuration, and may you open its `[admin] socket`?"
             }
             Self::Answer { .. } => "is another version running, or another program listening there?",
+            Self::Record { .. } => "`pinegate audit verify` says whether the log is damaged",
+            Self::Request { .. } => "`pinegate explain --help` shows the form of a request as JSON",
             Self::Output(_)
             | Self::Unreadable { .. }
             | Self::Unwritable { .. }

@@ -55,6 +55,14 @@ pub(super) struct DirectoryAlone<'a> {
     pseudonym_key: Secret,
 }
 
+impl<'a> DirectoryAlone<'a> {
+    /// A directory, read as a configuration with this zone and trust domain would.
+    pub(super) fn new(directory: &'a Path, zone: TimeZone, trust_domain: Option<&'a str>) -> Self {
+        let trust_domain = trust_domain.unwrap_or(DEFAULT_TRUST_DOMAIN);
+        Self { directory, trust_domain, zone, pseudonym_key: key_for_checks() }
+    }
+}
+
 impl DirectoryAlone<'_> {
     pub(super) fn place(&self) -> PolicyPlace<'_> {
         PolicyPlace {
@@ -84,15 +92,19 @@ impl SourceArgs {
         given.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten().collect()
     }
 
+    /// The configuration that is meant, whether the policy comes from it or not.
+    pub(super) fn config_path(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+    }
+
     pub(super) fn origin(&self) -> PolicyOrigin<'_> {
         match &self.policies {
-            None => PolicyOrigin::Config(self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))),
-            Some(directory) => PolicyOrigin::Directory(DirectoryAlone {
+            None => PolicyOrigin::Config(self.config_path()),
+            Some(directory) => PolicyOrigin::Directory(DirectoryAlone::new(
                 directory,
-                trust_domain: self.trust_domain.as_deref().unwrap_or(DEFAULT_TRUST_DOMAIN),
-                zone: self.zone.clone().unwrap_or_else(default_zone),
-                pseudonym_key: key_for_checks(),
-            }),
+                self.zone.clone().unwrap_or_else(default_zone),
+                self.trust_domain.as_deref(),
+            )),
         }
     }
 }

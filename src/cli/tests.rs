@@ -1,6 +1,7 @@
 mod enforce;
 mod example;
 mod formatting;
+mod history;
 mod policy_tests;
 
 use std::fs;
@@ -175,6 +176,16 @@ fn wrong_command_lines_exit_2() {
         "explain --system minzheng --resource a.b --purpose c.d",
         "explain --system sys:a --resource a.b --purpose c.d --at tomorrow",
         "explain --system sys:a --resource a.b --purpose c.d --param area",
+        "explain --system sys:a --resource a.b",
+        "explain --request a --system sys:a",
+        "explain --request a --record 01890a5d-ac96-774b-bcce-b302099a8057",
+        "explain --record 01890a5d-ac96-774b-bcce-b302099a8057 --action query",
+        "explain --record no-id",
+        "explain --audit a --request b",
+        "replay",
+        "replay --policies a --fail-on nothing",
+        "replay --policies a --limit 100001",
+        "replay --policies a --zone UTC",
         "pki client --system sys:a",
         "pki client --system sys:a --department dept:b --san-dns c.example",
         "audit",
@@ -791,11 +802,9 @@ fn every_span_of_every_text_can_be_shown() {
     }
 }
 
-/// A closed log of one permit, one refusal and one event, and the id of the refusal.
-fn logged(directory: &Path) -> String {
-    use crate::audit::{Access, Kind, Lifecycle, Outcome, Shadow};
+/// An open log in `directory`.
+fn journal(directory: &Path) -> crate::journal::Journal {
     use crate::journal::{DiskStorage, Journal, JournalConfig, Observer};
-    use crate::kernel::id::{Digest, GrantId, NodeId, PurposeCode, RequestId, ResourceId, SystemId};
     use std::time::Duration;
     #[derive(Debug)]
     struct Quiet;
@@ -805,16 +814,24 @@ fn logged(directory: &Path) -> String {
         fn queued(&self, _: usize) {}
     }
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
-    let config = JournalConfig::new(directory.to_owned(), NodeId::parse("gate-1").unwrap());
-    let (journal, _) = Journal::open(config, Arc::new(DiskStorage), clock, Arc::new(Quiet)).unwrap();
-    let (system, resource) = (SystemId::parse("sys:minzheng-aid"), ResourceId::parse("population.resident"));
-    let (system, resource) = (system.unwrap(), resource.unwrap());
+    let node = crate::kernel::id::NodeId::parse("gate-1").unwrap();
+    let config = JournalConfig::new(directory.to_owned(), node);
+    Journal::open(config, Arc::new(DiskStorage), clock, Arc::new(Quiet)).unwrap().0
+}
+
+/// A closed log of one permit, one refusal and one event, and the id of the refusal.
+fn logged(directory: &Path) -> String {
+    use crate::audit::{Access, Kind, Lifecycle, Outcome, Shadow};
+    use crate::kernel::id::{Digest, GrantId, PurposeCode, RequestId, ResourceId, SystemId};
+    let journal = journal(directory);
+    let system = SystemId::parse("sys:minzheng-aid").unwrap();
+    let resource = ResourceId::parse("population.resident").unwrap();
     let (purpose, grant) = (PurposeCode::parse("social-aid.review"), GrantId::parse("HS-2026-0117"));
     let (purpose, grants) = (purpose.unwrap(), [grant.unwrap()]);
     let id = RequestId::generate();
-    for (permitted, id) in [(true, RequestId::generate()), (false, id)] {
+    for (permitted, status, id) in [(true, 200, RequestId::generate()), (false, 403, id)] {
         let outcome = Outcome {
-            status: if permitted { 200 } else { 403 },
+            status,
             bytes_in: 0,
             bytes_out: 9,
             records: None,
@@ -846,6 +863,8 @@ fn logged(directory: &Path) -> String {
             token_id: None,
             requested: &[],
             parameters: &[],
+            withheld: &[],
+            narrowed_to: None,
             decision: if permitted { "permit" } else { "deny" },
             reason: (!permitted).then_some("scope-exceeded"),
             grants: if permitted { &grants } else { &[] },

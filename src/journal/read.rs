@@ -86,6 +86,34 @@ pub(super) fn read_closed(storage: &dyn Storage, path: &Path) -> io::Result<Clos
     serde_json::from_slice(&bytes).map_err(io::Error::from)
 }
 
+/// One line and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Placed<'r> {
+    /// The segment.
+    pub path: &'r Path,
+    /// Where in it the line begins, in bytes.
+    pub offset: u64,
+    /// The line, without its newline.
+    pub line: &'r [u8],
+}
+
+/// How many bytes the segments below `directory` have, the padding of one that is being written
+/// included.
+///
+/// # Errors
+/// When there is no log, or it cannot be read.
+pub fn size(directory: &Path) -> Result<u64, ReadError> {
+    let storage = DiskStorage;
+    let mut bytes: u64 = 0;
+    for generation in generations_of(&storage, directory)? {
+        for file in segments(&storage, &generation.path).map_err(ReadError::io(&generation.path))? {
+            let open = storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
+            bytes = bytes.saturating_add(open.byte_len().map_err(ReadError::io(&file.path))?);
+        }
+    }
+    Ok(bytes)
+}
+
 /// The lines of every generation and segment below a directory, in order, in bounded memory.
 #[derive(Debug)]
 pub struct Records {
@@ -132,6 +160,14 @@ impl Records {
     /// # Errors
     /// When a file cannot be read.
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        Ok(self.next_placed()?.map(|placed| placed.line))
+    }
+
+    /// The next line and where it stands; `None` at the end.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn next_placed(&mut self) -> Result<Option<Placed<'_>>, ReadError> {
         // Two steps, since a line cannot be handed out while the reader is looked for further.
         loop {
             if let Some(open) = &mut self.open {
@@ -148,7 +184,9 @@ impl Records {
         match &mut self.open {
             Some(open) => {
                 open.left -= 1;
-                open.lines.next_line().map_err(ReadError::io(&open.path))
+                let offset = open.lines.position();
+                let line = open.lines.next_line().map_err(ReadError::io(&open.path))?;
+                Ok(line.map(|line| Placed { path: &open.path, offset, line }))
             }
             None => Ok(None),
         }

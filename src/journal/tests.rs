@@ -46,6 +46,8 @@ fn access(kind: Kind, id: Option<RequestId>) -> (RequestId, Entry) {
         token_id: None,
         requested: &[],
         parameters: &[],
+        withheld: &[],
+        narrowed_to: None,
         decision: "permit",
         reason: None,
         grants: &[],

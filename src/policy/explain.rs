@@ -2,6 +2,8 @@
 //!
 //! Slower than the decision and apart from it; tests hold the two against each other.
 
+pub mod advice;
+
 use super::Policy;
 use super::decide::{Asked, holds};
 use super::table::Line;

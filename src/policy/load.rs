@@ -49,6 +49,26 @@ impl Policy {
     /// Loads a policy, or says everything that keeps it from loading. Warnings never keep it.
     #[must_use]
     pub fn load(input: PolicyInput<'_>) -> (Option<Self>, Report) {
+        let (source, now) = (input.grants, input.now);
+        let (compiled, mut report) = Self::compile(input);
+        let Some((policy, model)) = compiled else { return (None, report) };
+        if let Err(error) = oracle::self_test(&policy, &model, now) {
+            report.push(
+                Diagnostic::error("self-test-failed", source, 0..0, error.to_string())
+                    .help("nothing is wrong with the file: report this with the policy directory"),
+            );
+            return (None, report);
+        }
+        (Some(policy), report)
+    }
+
+    /// Loads a policy that nobody is judged by: an edit that is tried out. It is not held against
+    /// casbin.
+    pub(super) fn draft(input: PolicyInput<'_>) -> Option<Self> {
+        Self::compile(input).0.map(|(policy, _)| policy)
+    }
+
+    fn compile(input: PolicyInput<'_>) -> (Option<(Self, Model)>, Report) {
         let mut report = Report::new();
         report.add_source(input.model);
         report.add_source(input.grants);
@@ -83,15 +103,7 @@ impl Policy {
         };
         vocabulary.keep_named(&table);
         let Some(model) = model.filter(|_| !report.has_errors()) else { return (None, report) };
-        let policy = Self::new(frame, vocabulary, grants, table);
-        if let Err(error) = oracle::self_test(&policy, &model, now) {
-            report.push(
-                Diagnostic::error("self-test-failed", source, 0..0, error.to_string())
-                    .help("nothing is wrong with the file: report this with the policy directory"),
-            );
-            return (None, report);
-        }
-        (Some(policy), report)
+        (Some((Self::new(frame, vocabulary, grants, table), model)), report)
     }
 }
 

@@ -69,13 +69,36 @@ pub(crate) struct StatedPurpose {
     pub(crate) token: Option<TokenId>,
 }
 
+/// Parameters as a record may show them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NotedParameters {
+    /// Those that may stand in it, with every value they came with.
+    pub(crate) recordable: Vec<(ParameterName, String)>,
+    /// The names of those that came and may not, and how many values each had: that they came is no
+    /// secret, and a record that does not say so could not be told from one of a request without them.
+    pub(crate) withheld: Vec<(ParameterName, u64)>,
+}
+
+impl NotedParameters {
+    /// Notes that `name` came with `values`.
+    pub(crate) fn note(&mut self, name: &ParameterName, recordable: bool, values: &[String]) {
+        if recordable {
+            self.recordable.extend(values.iter().map(|value| (name.clone(), value.clone())));
+        } else if !values.is_empty() {
+            self.withheld.push((name.clone(), u64::try_from(values.len()).unwrap_or(u64::MAX)));
+        }
+    }
+}
+
 /// What was asked for, in the caller's words.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Requested {
     /// Items of a scope; empty asks for all that is granted.
     pub(crate) fields: Vec<String>,
-    /// Parameters that may stand in a record, of the head.
-    pub(crate) recordable: Vec<(ParameterName, String)>,
+    /// The parameters of the head.
+    pub(crate) parameters: NotedParameters,
+    /// The grants that the token names, if it does.
+    pub(crate) narrowed_to: Option<Vec<GrantId>>,
 }
 
 /// The notes of one request. Each is written once, by the stage that knows; whoever seals the record
@@ -91,8 +114,8 @@ pub(crate) struct Draft {
     pub(crate) route: OnceLock<Arc<Route>>,
     pub(crate) purpose: OnceLock<StatedPurpose>,
     pub(crate) requested: OnceLock<Requested>,
-    /// Parameters that may stand in a record, of the body: known later than those of the head.
-    pub(crate) recordable_in_body: OnceLock<Vec<(ParameterName, String)>>,
+    /// The parameters of the body: known later than those of the head.
+    pub(crate) in_body: OnceLock<NotedParameters>,
     pub(crate) permit: OnceLock<Arc<Permit>>,
     /// The deny lines that matched.
     pub(crate) denied_by: OnceLock<Vec<GrantId>>,
@@ -127,7 +150,7 @@ impl Draft {
             route: OnceLock::new(),
             purpose: OnceLock::new(),
             requested: OnceLock::new(),
-            recordable_in_body: OnceLock::new(),
+            in_body: OnceLock::new(),
             permit: OnceLock::new(),
             denied_by: OnceLock::new(),
             shadow: OnceLock::new(),

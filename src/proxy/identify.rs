@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::header;
 
-use super::exchange::{Caller, Draft, Exchange, PurposeOrigin, Requested, StatedPurpose};
+use super::exchange::{Caller, Draft, Exchange, NotedParameters, PurposeOrigin, Requested, StatedPurpose};
 use super::failure::{Failure, PurposeFailure, RequestFailure};
 use super::problem::words;
 use super::resolve::Routed;
@@ -92,14 +92,12 @@ impl Identified {
         let declared = &self.routed.route().parameters;
         let slots = declared.iter().zip(&mut self.parameters);
         let in_body = slots.filter(|(declared, _)| matches!(declared.source, ParameterSource::Body(_)));
-        let mut recordable = Vec::new();
+        let mut noted = NotedParameters::default();
         for ((declared, (name, slot)), values) in in_body.zip(values) {
-            if declared.recordable {
-                recordable.extend(values.iter().map(|value| (name.clone(), value.clone())));
-            }
+            noted.note(name, declared.recordable, &values);
             *slot = values;
         }
-        Draft::note(&self.routed.exchange().draft.recordable_in_body, recordable);
+        Draft::note(&self.routed.exchange().draft.in_body, noted);
     }
 
     /// The parameters that grants may constrain, with every value they came with. Those of the body
@@ -138,7 +136,8 @@ impl Check for Identify {
             &exchange.draft.requested,
             Requested {
                 fields: stated.requested.clone(),
-                recordable: recordable(routed.route(), &parameters),
+                parameters: noted(routed.route(), &parameters),
+                narrowed_to: stated.narrowed_to.clone(),
             },
         );
         let purpose = stated.purpose.code.clone();
@@ -299,14 +298,12 @@ fn parameters(routed: &Routed) -> Vec<(ParameterName, Vec<String>)> {
     route.parameters.iter().map(|parameter| (parameter.name.clone(), values_of(&parameter.source))).collect()
 }
 
-fn recordable(route: &Route, parameters: &[(ParameterName, Vec<String>)]) -> Vec<(ParameterName, String)> {
-    let mut recordable = Vec::new();
+fn noted(route: &Route, parameters: &[(ParameterName, Vec<String>)]) -> NotedParameters {
+    let mut noted = NotedParameters::default();
     for (declared, (name, values)) in route.parameters.iter().zip(parameters) {
-        if declared.recordable {
-            recordable.extend(values.iter().map(|value| (name.clone(), value.clone())));
-        }
+        noted.note(name, declared.recordable, values);
     }
-    recordable
+    noted
 }
 
 /// What a caller without a valid token is told about how to get one (RFC 6750, section 3).

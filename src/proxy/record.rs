@@ -18,14 +18,14 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame};
 
 use super::body::{BodyError, ReplyBody, Stream};
-use super::exchange::{Draft, PurposeOrigin};
+use super::exchange::{Draft, NotedParameters, PurposeOrigin};
 use super::failure::Failure;
 use super::problem::Code;
 use super::snapshot::Snapshot;
 use crate::audit::{Access, Entry, Kind, Outcome, Shadow};
 use crate::identity::Peer;
 use crate::journal::Journal;
-use crate::kernel::id::{Digest, FieldPath, ParameterName};
+use crate::kernel::id::{Digest, FieldPath};
 use crate::telemetry::{Stage, StageMetrics};
 
 /// Writes the records of requests.
@@ -164,7 +164,9 @@ impl Circumstances {
             }),
             token_id: purpose.and_then(|purpose| purpose.token.as_ref()),
             requested: requested.map_or(&[], |requested| &requested.fields),
-            parameters: &parameters,
+            parameters: &parameters.recordable,
+            withheld: &parameters.withheld,
+            narrowed_to: requested.and_then(|requested| requested.narrowed_to.as_deref()),
             decision: decision(permit.is_some(), refusal, ending),
             reason: refusal.map(Code::as_str),
             grants: permit.map_or(&[], |permit| &permit.grants),
@@ -182,12 +184,16 @@ impl Circumstances {
         .encode()
     }
 
-    /// The parameters that may stand in the record, those of the body last.
-    fn parameters(&self) -> Cow<'_, [(ParameterName, String)]> {
-        let in_head = self.draft.requested.get().map_or(&[][..], |requested| &requested.recordable);
-        match self.draft.recordable_in_body.get().map_or(&[][..], Vec::as_slice) {
-            [] => Cow::Borrowed(in_head),
-            in_body => Cow::Owned([in_head, in_body].concat()),
+    /// The parameters as the record shows them, those of the body last.
+    fn parameters(&self) -> Cow<'_, NotedParameters> {
+        let in_head = self.draft.requested.get().map(|requested| &requested.parameters);
+        match (in_head, self.draft.in_body.get()) {
+            (Some(only), None) | (None, Some(only)) => Cow::Borrowed(only),
+            (Some(in_head), Some(in_body)) => Cow::Owned(NotedParameters {
+                recordable: [in_head.recordable.as_slice(), &in_body.recordable].concat(),
+                withheld: [in_head.withheld.as_slice(), &in_body.withheld].concat(),
+            }),
+            (None, None) => Cow::Owned(NotedParameters::default()),
         }
     }
 

@@ -112,6 +112,9 @@ async fn one_record_by_a_key_that_stays_out_of_the_records() {
     assert_eq!(reply.json()["data"], serde_json::from_str::<Value>(&surveyed(one)).unwrap());
     let record = city.record_of(&reply).await;
     assert_eq!(record.route.as_deref(), Some("/population/residents/{id_card}"));
+    // That it came is in the record, what it was is not.
+    assert_eq!((record.parameters.get("id_card"), record.withheld.get("id_card")), (None, Some(&1)));
+    assert_eq!(record.narrowed_to, [""; 0]);
     assert!(!format!("{record:?}").contains(&one.id_card), "{record:#?}");
     assert!(!city.gate.log_text().contains(&one.id_card));
     assert!(!city.gate.page("/metrics").await.text.contains(&one.id_card));

@@ -47,6 +47,7 @@ const OWNED: &[Owned] = &[
     owned("encoding_rs", &["policy"], "files are UTF-8: only who repairs them reads another encoding"),
     owned("governor", &["quota"], "limits count in one place"),
     owned("hyper_rustls", &["upstream"], "only the client towards the platform"),
+    owned("indicatif", &["cli"], "progress is shown to people alone"),
     owned("jsonwebtoken", &["identity"], "its defaults accept bad tokens: guarded in one place"),
     owned("matchit", &["proxy"], "routes are matched at the edge"),
     owned("notify", &["app"], "files are watched only by who reloads"),

@@ -88,7 +88,7 @@ fn nearest(run: &Run<'_>, outcome: &Outcome<'_>, screen: &mut Screen<'_>) -> Res
             others += 1;
         }
         screen.line("")?;
-        show_line(held, screen)?;
+        show_line(held, &[], screen)?;
     }
     if explanation.held.is_empty() {
         screen.line("  no line of grants.csv gives this system anything of this resource")?;

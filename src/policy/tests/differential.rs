@@ -372,7 +372,9 @@ pub(super) fn judge(policy: &Policy, judge: &mut Judge<'_>, asking: &Asking) -> 
     let casbin = judge.oracle.decides(lines, &request).unwrap();
     prop_assert_eq!(casbin, denying.is_empty() && !matching.is_empty(), "casbin's whole and its parts");
     match (&decision, policy.permit(&query, asking.at)) {
-        (Decision::Permit(whole), Ok(permit)) => prop_assert_eq!(&whole.grants, &permit.grants),
+        (Decision::Permit(whole), Ok(permit)) => {
+            prop_assert_eq!((&whole.grants, &whole.fields), (&permit.grants, &permit.fields));
+        }
         (Decision::Denial(denial), Err(reason)) => prop_assert_eq!(denial.reason, reason),
         (decision, permit) => prop_assert!(false, "{decision:?}\n{permit:?}"),
     }

@@ -240,5 +240,6 @@ async fn a_token_narrows_the_grants() {
     let claims = city.files().claims(system, purpose).with("grant", vec!["HS-2026-0118"]);
     let token = city.files().sign(&claims).text();
     let call = Call::aid("/population/residents?area=3410").token(token);
-    refuse(&city, call, (403, "grant-none"), Came::ToTheGate).await;
+    let (_, record) = refuse(&city, call, (403, "grant-none"), Came::ToTheGate).await;
+    assert_eq!(record.narrowed_to, ["HS-2026-0118"]);
 }

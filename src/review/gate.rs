@@ -1,0 +1,64 @@
+//! What the gate would answer: the policy's decision, and the checks that come before it.
+
+use std::sync::Arc;
+
+use crate::catalog::Catalog;
+use crate::grant::{DenyReason, Permit, Request};
+use crate::kernel::time::Timestamp;
+use crate::policy::Policy;
+
+/// A policy and the catalogue it was loaded with.
+#[derive(Debug, Clone, Copy)]
+pub struct Gate<'p> {
+    /// The grants.
+    pub policy: &'p Policy,
+    /// Departments, systems, purposes and resources.
+    pub catalog: &'p Catalog,
+}
+
+/// What a request comes to.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// It is let through, within limits that are not looked at here.
+    Permit(Permit),
+    /// It is refused.
+    Refused(Refusal),
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Refusal {
+    /// The registry does not have the system.
+    SystemUnknown,
+    /// The registry has it disabled.
+    SystemDisabled,
+    /// The purpose is not registered.
+    PurposeUnknown,
+    /// The policy says no.
+    Policy(DenyReason),
+}
+
+impl Gate<'_> {
+    /// What `request` comes to at `at`. The first check that fails speaks, in the gate's order.
+    #[must_use]
+    pub fn answer(&self, request: &Request, at: Timestamp) -> Verdict {
+        let Self { policy, catalog } = self;
+        let refused = Verdict::Refused;
+        let Some(system) = catalog.registry.systems.get(&request.system).map(Arc::as_ref) else {
+            return refused(Refusal::SystemUnknown);
+        };
+        if !catalog.resources.contains_key(&request.resource) {
+            return refused(Refusal::Policy(DenyReason::ResourceUnknown));
+        }
+        if !system.enabled {
+            return refused(Refusal::SystemDisabled);
+        }
+        if !catalog.purposes.contains_key(&request.purpose) {
+            return refused(Refusal::PurposeUnknown);
+        }
+        match policy.permit(&request.query(&system.department), at) {
+            Ok(permit) => Verdict::Permit(permit),
+            Err(reason) => refused(Refusal::Policy(reason)),
+        }
+    }
+}
