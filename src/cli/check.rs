@@ -87,9 +87,6 @@ impl Serialize for Digested {
     }
 }
 
-/// How every policy that loads is decided: the loader refuses models that are not the shipped one.
-const ENGINE: &str = "native";
-
 impl PolicySummary {
     fn new(digest: Digest, catalog: &Catalog, policy: &Policy) -> Self {
         let refusals = policy.grants().iter().filter(|grant| grant.effect() == Effect::Deny).count();
@@ -101,7 +98,7 @@ impl PolicySummary {
             resources: catalog.resources.len(),
             grants: policy.grants().len() - refusals,
             refusals,
-            engine: ENGINE,
+            engine: policy.engine(),
         }
     }
 
@@ -264,7 +261,11 @@ pub(super) fn summarise(checked: &Checked<'_>, screen: &mut Screen<'_>) -> Resul
         fact("", policy.contents());
         fact(
             "engine",
-            format!("{}: the shipped model, decided over an index and held against Casbin", policy.engine),
+            match policy.engine {
+                "native" => "native: the shipped model, decided over an index and held against Casbin",
+                _ => "matcher: another model; its matcher is worked out on the lines that the index names",
+            }
+            .to_owned(),
         );
     }
     if let Some(shadow) = &checked.shadow {

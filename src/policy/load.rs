@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::calendar::Calendar;
 use super::csv::{self, Cell, MAX_FINDINGS, Row};
+use super::enforcer::gate::Gate;
 use super::model::{Model, Path};
 use super::problem::Problem;
 use super::roles::Node;
@@ -83,7 +84,16 @@ impl Policy {
         };
         vocabulary.keep_named(&table);
         let Some(model) = model.filter(|_| !report.has_errors()) else { return (None, report) };
-        let policy = Self::new(frame, vocabulary, grants, table);
+        let mut policy = Self::new(frame, vocabulary, grants, table);
+        if model.path() == Path::Changed {
+            return match policy.change(&model, (input.model, source)) {
+                Ok(()) => (Some(policy), report),
+                Err(findings) => {
+                    findings.into_iter().for_each(|finding| report.push(finding));
+                    (None, report)
+                }
+            };
+        }
         if let Err(error) = oracle::self_test(&policy, &model, now) {
             report.push(
                 Diagnostic::error("self-test-failed", source, 0..0, error.to_string())
@@ -95,9 +105,19 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Decides by the matcher and effect of `model` from now on.
+    fn change(&mut self, model: &Model, sources: (&Source, &Source)) -> Result<(), Vec<Diagnostic>> {
+        let links = (self.vocabulary.subjects.links().collect(), self.vocabulary.themes.links().collect());
+        let lines = self.grants.iter().map(|grant| (grant.line, grant.texts()));
+        self.changed = Some(Box::new(Gate::read(model, sources, links, lines)?));
+        Ok(())
+    }
+}
+
 fn refuse_foreign(model: &Model, source: &Source, report: &mut Report) {
     let Path::Foreign { differs, key, shipped } = model.path() else { return };
-    let message = format!("this model is not yet served: its `{key}` is not the shipped model's");
+    let message = format!("this model cannot gate traffic: its `{key}` is not the shipped model's");
     let help = match shipped {
         Some(shipped) => format!("to gate traffic write `{key} = {shipped}`"),
         None => format!("to gate traffic remove `{key}`"),

@@ -1,3 +1,4 @@
+mod changed;
 mod city;
 mod decisions;
 mod differential;
