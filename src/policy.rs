@@ -24,6 +24,7 @@ pub mod scope;
 pub mod terms;
 pub mod window;
 
+mod changed;
 mod decide;
 mod explain;
 mod hidden;
@@ -42,6 +43,7 @@ pub use explain::{Explanation, Held, MAX_SHOWN};
 pub use listing::GrantSummary;
 pub use load::PolicyInput;
 
+use enforcer::gate::Gate;
 use release::Released;
 use table::Table;
 use terms::Grant;
@@ -59,13 +61,15 @@ pub struct Policy {
     by_id: HashMap<GrantId, usize>,
     table: Table,
     released: Released,
+    /// The matcher, where it is not the shipped one.
+    changed: Option<Box<Gate>>,
 }
 
 impl Policy {
     fn new(frame: Frame, vocabulary: Vocabulary, grants: Vec<Grant>, table: Table) -> Self {
         let by_id = grants.iter().enumerate().map(|(index, grant)| (grant.id.clone(), index)).collect();
         let ids = grants.iter().map(|grant| grant.id.clone()).collect();
-        Self { frame, vocabulary, grants, ids, by_id, table, released: Released::new() }
+        Self { frame, vocabulary, grants, ids, by_id, table, released: Released::new(), changed: None }
     }
 
     /// Every grant and refusal, in file order.

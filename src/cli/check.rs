@@ -117,9 +117,6 @@ impl Serialize for Digested {
     }
 }
 
-/// How every policy that loads is decided: the loader refuses models that are not the shipped one.
-const ENGINE: &str = "native";
-
 impl PolicySummary {
     fn new(loaded: &LoadedPolicy) -> Self {
         Self::of(loaded.files.digest(), &loaded.vocabulary.catalog, &loaded.policy)
@@ -135,7 +132,7 @@ impl PolicySummary {
             resources: catalog.resources.len(),
             grants: policy.grants().len() - refusals,
             refusals,
-            engine: ENGINE,
+            engine: policy.engine(),
         }
     }
 
@@ -358,7 +355,11 @@ pub(super) fn summarise(checked: &Checked<'_>, screen: &mut Screen<'_>) -> Resul
         fact("", policy.contents());
         fact(
             "engine",
-            format!("{}: the shipped model, decided over an index and held against Casbin", policy.engine),
+            match policy.engine {
+                "native" => "native: the shipped model, decided over an index and held against Casbin",
+                _ => "matcher: another model; its matcher is worked out on the lines that the index names",
+            }
+            .to_owned(),
         );
     }
     if let Some(shadow) = &checked.shadow {

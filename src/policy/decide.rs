@@ -35,22 +35,22 @@ pub(super) struct Asked<'p> {
 
 /// An allow line that matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Hit {
+pub(super) struct Hit {
     /// Its place in the file.
-    order: u32,
+    pub(super) order: u32,
     /// The number of what it selects.
-    selection: u32,
-    has_duties: bool,
+    pub(super) selection: u32,
+    pub(super) has_duties: bool,
 }
 
 /// The lines that matched.
 #[derive(Debug, Default)]
-struct Matches {
+pub(super) struct Matches {
     /// The first allow line found, and the others.
-    first: Option<Hit>,
-    others: Vec<Hit>,
-    denied: bool,
-    valid_until: Option<Timestamp>,
+    pub(super) first: Option<Hit>,
+    pub(super) others: Vec<Hit>,
+    pub(super) denied: bool,
+    pub(super) valid_until: Option<Timestamp>,
 }
 
 impl Policy {
@@ -75,12 +75,17 @@ impl Policy {
     /// The clause to mend first, if there is no permit.
     pub fn permit(&self, query: &Query<'_>, now: Timestamp) -> Result<Permit, DenyReason> {
         let asked = self.ask(query)?;
-        let matches = self.matches(query, &asked, now)?;
+        let matches = match &self.changed {
+            None => self.matches(query, &asked, now)?,
+            Some(gate) => self.matches_by(gate, query, &asked, now)?,
+        };
         if matches.denied {
             return Err(DenyReason::Denied);
         }
         match matches.first {
             Some(first) => self.permitted(&asked, first, matches.others, matches.valid_until),
+            // Which clause of another matcher failed is not known.
+            None if self.changed.is_some() => Err(DenyReason::NoGrant),
             None => Err(self.first_failing(query, &asked, now)),
         }
     }

@@ -22,6 +22,7 @@ mod definition;
 mod effect;
 mod expression;
 mod function;
+pub(super) mod gate;
 mod glob;
 mod graph;
 mod index;

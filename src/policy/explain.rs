@@ -87,6 +87,9 @@ impl Policy {
     #[must_use]
     pub fn explain(&self, query: &Query<'_>, now: Timestamp) -> Explanation {
         let decision = self.decide(query, now);
+        if let Some(gate) = &self.changed {
+            return self.explanation_by(gate, query, decision, now);
+        }
         let mut verdicts = match self.ask(query) {
             Ok(asked) => self.verdicts(query, &asked, now),
             Err(_) => Vec::new(),
@@ -146,6 +149,13 @@ impl Policy {
             }
         };
         let asked = &asked;
+        if let Some(gate) = &self.changed {
+            // The clauses are those of the shipped matcher.
+            if reason == DenyReason::Denied {
+                denial.denied_by = self.denied_by(gate, query, asked, now);
+            }
+            return denial;
+        }
         let mut verdicts = self.verdicts(query, asked, now);
         verdicts.sort_by_key(|verdict| verdict.order);
         if reason == DenyReason::Denied {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::calendar::Calendar;
 use super::csv::{self, Cell, MAX_FINDINGS, Row};
+use super::enforcer::gate::Gate;
 use super::model::{Model, Path};
 use super::problem::Problem;
 use super::roles::Node;
@@ -103,13 +104,30 @@ impl Policy {
         };
         vocabulary.keep_named(&table);
         let Some(model) = model.filter(|_| !report.has_errors()) else { return (None, report) };
-        (Some((Self::new(frame, vocabulary, grants, table), model)), report)
+        let mut policy = Self::new(frame, vocabulary, grants, table);
+        if model.path() == Path::Changed
+            && let Err(findings) = policy.change(&model, (input.model, source))
+        {
+            findings.into_iter().for_each(|finding| report.push(finding));
+            return (None, report);
+        }
+        (Some((policy, model)), report)
+    }
+}
+
+impl Policy {
+    /// Decides by the matcher and effect of `model` from now on.
+    fn change(&mut self, model: &Model, sources: (&Source, &Source)) -> Result<(), Vec<Diagnostic>> {
+        let links = (self.vocabulary.subjects.links().collect(), self.vocabulary.themes.links().collect());
+        let lines = self.grants.iter().map(|grant| (grant.line, grant.texts()));
+        self.changed = Some(Box::new(Gate::read(model, sources, links, lines)?));
+        Ok(())
     }
 }
 
 fn refuse_foreign(model: &Model, source: &Source, report: &mut Report) {
     let Path::Foreign { differs, key, shipped } = model.path() else { return };
-    let message = format!("this model is not yet served: its `{key}` is not the shipped model's");
+    let message = format!("this model cannot gate traffic: its `{key}` is not the shipped model's");
     let help = match shipped {
         Some(shipped) => format!("to gate traffic write `{key} = {shipped}`"),
         None => format!("to gate traffic remove `{key}`"),

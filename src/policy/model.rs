@@ -106,6 +106,9 @@ pub struct Model {
 pub enum Path {
     /// The shipped model: native conditions over the index.
     Native,
+    /// The shipped definitions with another matcher or policy effect: lines are found as in the
+    /// shipped model, and the matcher is worked out on them.
+    Changed,
     /// Any other model. Not served: `differs` is the first definition that is not the shipped one.
     Foreign {
         /// Where it differs; the whole file where something is missing.
@@ -141,6 +144,15 @@ impl Model {
         let Ok(shipped) = Self::read(&Source::new("model.conf", SHIPPED)) else {
             return Path::Foreign { differs: 0..0, key: "r".to_owned(), shipped: None };
         };
+        let is_same = |definition: &&Definition| {
+            let right = shipped.definition(&definition.key);
+            right.is_some_and(|right| right.normalised() == definition.normalised())
+        };
+        let has_all = shipped.definitions.iter().all(|right| self.definition(&right.key).is_some());
+        let mut differing = self.definitions.iter().filter(|own| !is_same(own)).peekable();
+        if has_all && differing.peek().is_some() && differing.all(|own| matches!(&*own.key, "m" | "e")) {
+            return Path::Changed;
+        }
         for definition in &self.definitions {
             let right = shipped.definition(&definition.key);
             if right.is_none_or(|right| right.normalised() != definition.normalised()) {
@@ -324,11 +336,21 @@ mod tests {
     }
 
     #[test]
+    fn another_matcher_or_effect_alone_is_a_change() {
+        for (from, to) in [
+            ("p.act == \"*\" || ", ""),
+            ("p.act == \"*\"", "p.act == \" *\""),
+            (" && !some(where (p.eft == deny))", ""),
+        ] {
+            let text = SHIPPED.replace(from, to);
+            assert_ne!(text, SHIPPED);
+            assert_eq!(read(&text).unwrap().path(), Path::Changed);
+        }
+    }
+
+    #[test]
     fn any_other_model_is_foreign_where_it_differs() {
         for (from, to, key) in [
-            ("p.act == \"*\" || ", "", "m"),
-            ("p.act == \"*\"", "p.act == \" *\"", "m"),
-            (" && !some(where (p.eft == deny))", "", "e"),
             ("g2 = _, _\n", "", "g2"),
             ("g2 = _, _\n", "g2 = _, _\ng3 = _, _\n", "g3"),
             ("window, eft", "eft, window", "p"),

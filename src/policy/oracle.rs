@@ -201,17 +201,25 @@ fn unescaped(value: &str) -> String {
 
 #[expect(clippy::needless_pass_by_value, reason = "casbin's signature")]
 fn purpose_match(requested: Dynamic, granted: Dynamic) -> Dynamic {
-    let (requested, granted) = (dynamic_to_str(&requested), dynamic_to_str(&granted));
+    is_purpose_match(&dynamic_to_str(&requested), &dynamic_to_str(&granted)).into()
+}
+
+/// Whether a purpose is covered by a code, `prefix.*` or `*`.
+pub(super) fn is_purpose_match(requested: &str, granted: &str) -> bool {
     let matches = match granted.strip_suffix('*') {
         Some(prefix) => requested.starts_with(prefix),
         None => requested == granted,
     };
-    (matches && !requested.is_empty()).into()
+    matches && !requested.is_empty()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "casbin's signature")]
 fn scope_match(requested: Dynamic, granted: Dynamic) -> Dynamic {
-    let (requested, granted) = (dynamic_to_str(&requested), dynamic_to_str(&granted));
+    is_scope_match(&dynamic_to_str(&requested), &dynamic_to_str(&granted)).into()
+}
+
+/// Whether canonical requested fields and parameters are within a canonical scope.
+pub(super) fn is_scope_match(requested: &str, granted: &str) -> bool {
     let mut requested = requested.split(';');
     let mut granted = granted.split(';');
     let wanted: Vec<&str> =
@@ -242,7 +250,7 @@ fn scope_match(requested: Dynamic, granted: Dynamic) -> Dynamic {
             None => *value == pattern,
         })
     });
-    (fields_match && constraints_match).into()
+    fields_match && constraints_match
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "casbin's signature")]
@@ -251,7 +259,7 @@ fn in_window(now: Dynamic, window: Dynamic) -> Dynamic {
 }
 
 /// `None` if a text is not of the canonical form.
-fn is_in_window(now: &str, window: &str) -> Option<bool> {
+pub(super) fn is_in_window(now: &str, window: &str) -> Option<bool> {
     let [instant, local, today, yesterday] = now.split(' ').collect::<Vec<_>>().try_into().ok()?;
     let instant: Timestamp = instant.parse().ok()?;
     let local: DateTime = local.parse().ok()?;

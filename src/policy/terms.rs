@@ -47,6 +47,21 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// What its columns say, but for scope and window, which are rewritten for each resource.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let action = self.action.as_ref().map_or("*", |action| action.as_str());
+        vec![
+            self.id.to_string(),
+            self.subject.to_string(),
+            self.resource.to_string(),
+            action.to_owned(),
+            self.purposes.to_string(),
+            String::new(),
+            String::new(),
+            self.effect.as_str().to_owned(),
+        ]
+    }
+
     /// Its approval number.
     #[must_use]
     pub fn id(&self) -> &GrantId {

@@ -1,3 +1,4 @@
+mod changed;
 pub(crate) mod city;
 mod decisions;
 pub(crate) mod differential;

@@ -8,6 +8,7 @@ use regex::Regex;
 use super::expression::compiled;
 use super::glob::Glob;
 use super::value::{Fault, Seen};
+use crate::policy::oracle as canonical;
 
 /// A function of two texts, or three for the last of the `keyGet` family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,10 +35,19 @@ pub enum Function {
     IpMatch,
     /// A shell pattern.
     GlobMatch,
+    /// A purpose, or all below a prefix; of the gate alone.
+    PurposeMatch,
+    /// Fields and parameters within a canonical scope; of the gate alone.
+    ScopeMatch,
+    /// A moment within a canonical window; of the gate alone.
+    InWindow,
 }
 
 impl Function {
-    /// Every function.
+    /// The functions that the gate adds, over canonical texts.
+    pub(super) const OF_GATE: [Self; 3] = [Self::PurposeMatch, Self::ScopeMatch, Self::InWindow];
+
+    /// Every function of Casbin.
     pub const ALL: [Self; 11] = [
         Self::KeyMatch,
         Self::KeyGet,
@@ -67,6 +77,9 @@ impl Function {
             Self::RegexMatch => "regexMatch",
             Self::IpMatch => "ipMatch",
             Self::GlobMatch => "globMatch",
+            Self::PurposeMatch => "purpose_match",
+            Self::ScopeMatch => "scope_match",
+            Self::InWindow => "in_window",
         }
     }
 
@@ -74,6 +87,16 @@ impl Function {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|function| function.as_str() == name)
+    }
+
+    /// The function of the gate called `name`.
+    pub(super) fn of_gate(name: &str) -> Option<Self> {
+        Self::OF_GATE.into_iter().find(|function| function.as_str() == name)
+    }
+
+    /// Whether it is one that the gate adds.
+    pub(super) fn is_of_gate(self) -> bool {
+        Self::OF_GATE.contains(&self)
     }
 
     /// How many arguments it takes.
@@ -89,7 +112,7 @@ impl Function {
 
     /// Whether its pattern costs nothing to read and cannot be abused, so that a request may bring it.
     pub(super) fn takes_any_pattern(self) -> bool {
-        matches!(self, Self::KeyMatch | Self::KeyGet | Self::IpMatch)
+        matches!(self, Self::KeyMatch | Self::KeyGet | Self::IpMatch) || self.is_of_gate()
     }
 
     /// Whether it may match names of roles or domains.
@@ -111,6 +134,9 @@ impl Function {
         Ok(match self {
             Self::KeyMatch => Pattern::Prefix(pattern.to_owned()),
             Self::KeyGet => Pattern::After(pattern.to_owned()),
+            Self::PurposeMatch | Self::ScopeMatch | Self::InWindow => {
+                Pattern::Canonical(self, pattern.to_owned())
+            }
             Self::RegexMatch => Pattern::Regex(compiled(pattern)?),
             Self::GlobMatch => Pattern::Glob(Glob::new(pattern)?),
             Self::IpMatch => Pattern::Network(
@@ -221,6 +247,8 @@ pub(super) enum Pattern {
     Named(Path),
     Glob(Glob),
     Network(Network),
+    /// A canonical text of the gate.
+    Canonical(Function, String),
 }
 
 impl Pattern {
@@ -235,12 +263,26 @@ impl Pattern {
             Self::Equal(path) => Seen::Truth(path.is_equal_match(text)),
             Self::Named(path) => yielded(path.named(text, name)),
             Self::Glob(glob) => Seen::Truth(glob.matches(text).ok_or_else(|| Fault::NotAPattern {
-                text: glob_text(text),
+                text: short(text),
                 function: Function::GlobMatch.as_str(),
             })?),
+            Self::Canonical(Function::PurposeMatch, granted) => {
+                Seen::Truth(canonical::is_purpose_match(text, granted))
+            }
+            Self::Canonical(Function::ScopeMatch, granted) => {
+                Seen::Truth(canonical::is_scope_match(text, granted))
+            }
+            Self::Canonical(function, window) => {
+                let inside = canonical::is_in_window(text, window);
+                Seen::Truth(
+                    inside.ok_or_else(|| Fault::NotAPattern {
+                        text: short(window),
+                        function: function.as_str(),
+                    })?,
+                )
+            }
             Self::Network(network) => {
-                let address: IpAddr =
-                    text.parse().map_err(|_| Fault::NotAnAddress { text: glob_text(text) })?;
+                let address: IpAddr = text.parse().map_err(|_| Fault::NotAnAddress { text: short(text) })?;
                 Seen::Truth(network.has(address))
             }
         })
@@ -253,7 +295,7 @@ impl Pattern {
 }
 
 /// A request's text, short enough for a message.
-fn glob_text(text: &str) -> String {
+fn short(text: &str) -> String {
     text.chars().take(64).collect()
 }
 

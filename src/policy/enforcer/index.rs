@@ -52,12 +52,10 @@ pub(super) struct Plan {
 impl Plan {
     /// Takes `root` apart.
     pub(super) fn of(root: &Node, graphs: &Graphs, rules: &dyn Fn(usize) -> bool) -> Self {
-        let mut conditions = Vec::new();
-        flatten(root, &mut conditions);
         let mut plan = Self { keys: Vec::new(), rest: Vec::new(), assumed: BTreeSet::new() };
         let mut is_sure = true;
         let mut read = BTreeSet::new();
-        for condition in conditions {
+        for condition in Self::conditions(root) {
             let key = key(condition, graphs).filter(|_| is_sure);
             match key {
                 Some(key) if plan.keys.iter().all(|known| known.column != key.column) => {
@@ -72,6 +70,13 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// The conditions that `root` joins by `&&`.
+    pub(super) fn conditions(root: &Node) -> Vec<&Node> {
+        let mut conditions = Vec::new();
+        flatten(root, &mut conditions);
+        conditions
     }
 
     /// The columns of the key, for people.

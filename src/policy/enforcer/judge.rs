@@ -367,5 +367,8 @@ fn operator(function: Function) -> OperatorFunction {
         Function::RegexMatch => Arg2(|a, b| called(Function::RegexMatch, &a, &b, "")),
         Function::IpMatch => Arg2(|a, b| called(Function::IpMatch, &a, &b, "")),
         Function::GlobMatch => Arg2(|a, b| called(Function::GlobMatch, &a, &b, "")),
+        Function::PurposeMatch => Arg2(|a, b| called(Function::PurposeMatch, &a, &b, "")),
+        Function::ScopeMatch => Arg2(|a, b| called(Function::ScopeMatch, &a, &b, "")),
+        Function::InWindow => Arg2(|a, b| called(Function::InWindow, &a, &b, "")),
     }
 }

@@ -75,6 +75,7 @@ pub(super) fn load(model_source: &Source, policy: &Source, options: &Options) ->
         policy: definitions.policies.get(definitions.policy).map_or(&[], |policy| &policy.columns),
         roles: &definitions.roles.iter().map(|role| role.key.clone()).collect::<Vec<String>>(),
         graphs: &graphs,
+        is_gate: false,
     };
     let matcher = match syntax::matcher(&definitions.matcher.value, names) {
         Ok(matcher) => matcher,

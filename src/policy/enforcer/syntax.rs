@@ -18,6 +18,9 @@ const MAX_DEPTH: usize = 48;
 /// The most words of an expression.
 const MAX_WORDS: usize = 2048;
 
+/// Columns whose texts the gate rewrites for each resource.
+const CANONICAL: [&str; 4] = ["r_scope", "r_now", "p_scope", "p_window"];
+
 /// The names that an expression may speak of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Names<'n> {
@@ -28,6 +31,8 @@ pub(super) struct Names<'n> {
     /// `g`, `g2`, …, in the order of the graphs.
     pub(super) roles: &'n [String],
     pub(super) graphs: &'n Graphs,
+    /// Whether the functions of the gate are known, and its canonical columns are theirs alone.
+    pub(super) is_gate: bool,
 }
 
 /// What each line has to bring for an expression.
@@ -74,6 +79,8 @@ struct Parser<'n> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// Whether the arguments of a function of the gate are being read.
+    is_canonical: bool,
     wanted: Vec<Wanted>,
     objects: BTreeSet<usize>,
 }
@@ -91,7 +98,17 @@ impl<'n> Parser<'n> {
             let help = format!("an expression has at most {MAX_WORDS} words");
             return Err(Problem::new("expression-too-long", 0..text.len(), message, help));
         }
-        Ok(Self { text, names, cells, tokens, at: 0, depth: 0, wanted: Vec::new(), objects: BTreeSet::new() })
+        Ok(Self {
+            text,
+            names,
+            cells,
+            tokens,
+            at: 0,
+            depth: 0,
+            is_canonical: false,
+            wanted: Vec::new(),
+            objects: BTreeSet::new(),
+        })
     }
 
     fn whole(&mut self) -> Result<Node, Problem> {
@@ -318,6 +335,11 @@ impl<'n> Parser<'n> {
         let mut path = name.split('.');
         let head = path.next().unwrap_or(name);
         let path: Vec<String> = path.map(str::to_owned).collect();
+        if self.names.is_gate && !self.is_canonical && CANONICAL.contains(&head) {
+            let message = format!("`{}` is read by the gate's own functions alone", self.written(at.clone()));
+            let help = "its text is rewritten before it is compared: use `scope_match` or `in_window`";
+            return Err(self.problem("canonical-column", at, message, help));
+        }
         let find = |names: &[String]| names.iter().position(|known| known == head);
         if let Some(place) = find(self.names.request) {
             if path.is_empty() {
@@ -346,6 +368,12 @@ impl<'n> Parser<'n> {
     fn call(&mut self, name: &str, at: Range<usize>) -> Result<Node, Problem> {
         let from = self.at;
         self.expect("(")?;
+        let is_role = self.names.roles.iter().any(|role| role == name);
+        if !is_role && name != "eval" && !self.is_function(name) {
+            return Err(self.unknown_function(at));
+        }
+        let of_gate = if self.names.is_gate { Function::of_gate(name) } else { None };
+        let was_canonical = std::mem::replace(&mut self.is_canonical, of_gate.is_some());
         let mut arguments: Vec<(Node, Range<usize>)> = Vec::new();
         if self.sign() != Some(")") {
             loop {
@@ -358,6 +386,7 @@ impl<'n> Parser<'n> {
             }
         }
         self.expect(")")?;
+        self.is_canonical = was_canonical;
         let whole = at.start..self.span(from).end;
         if name == "eval" {
             return self.eval(&arguments, at, whole);
@@ -365,17 +394,8 @@ impl<'n> Parser<'n> {
         if let Some(graph) = self.names.roles.iter().position(|role| role == name) {
             return self.role(graph, arguments, whole);
         }
-        let Some(function) = Function::named(name) else {
-            let message = format!("unknown function `{}`", self.written(at.clone()));
-            let known = Function::ALL.map(Function::as_str);
-            let roles = self.names.roles.iter().map(String::as_str);
-            let known: Vec<&str> = roles.chain(known).collect();
-            return Err(self.problem(
-                "unknown-function",
-                at,
-                message,
-                format!("functions are {}", known.join(", ")),
-            ));
+        let Some(function) = of_gate.or_else(|| Function::named(name)) else {
+            return Err(self.unknown_function(at));
         };
         let wrong = self.wrong_number(name, function.arity(), arguments.len(), whole);
         let mut arguments = arguments.into_iter();
@@ -392,6 +412,19 @@ impl<'n> Parser<'n> {
         Ok(Node::Called { function, text: Box::new(text), pattern, name })
     }
 
+    fn is_function(&self, name: &str) -> bool {
+        Function::named(name).is_some() || (self.names.is_gate && Function::of_gate(name).is_some())
+    }
+
+    fn unknown_function(&self, at: Range<usize>) -> Problem {
+        let message = format!("unknown function `{}`", self.written(at.clone()));
+        let of_gate = Function::OF_GATE.into_iter().filter(|_| self.names.is_gate);
+        let functions = Function::ALL.into_iter().chain(of_gate).map(Function::as_str);
+        let mut known: Vec<String> = self.names.roles.to_vec();
+        known.extend(functions.map(str::to_owned));
+        self.problem("unknown-function", at, message, format!("functions are {}", known.join(", ")))
+    }
+
     fn wrong_number(&self, name: &str, wanted: usize, given: usize, at: Range<usize>) -> Problem {
         let message = format!("`{name}` takes {wanted} arguments, this call has {given}");
         self.problem("wrong-arguments", at, message, "give it what it takes")
@@ -406,6 +439,9 @@ impl<'n> Parser<'n> {
                 Err(parser.problem("not-a-pattern", at.clone(), message, why))
             }
         };
+        if function.is_of_gate() {
+            return Ok(PatternFrom::Node(Box::new(node)));
+        }
         match (node, self.cells) {
             (Node::Text(text), _) => fixed(self, &text),
             (Node::Policy(column), Some(cells)) => {

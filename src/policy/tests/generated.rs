@@ -11,12 +11,14 @@ use crate::catalog::{
     BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, Parameter, Purpose,
     Resource, Sharing, System,
 };
+use crate::grant::DenyReason;
+use crate::kernel::diagnostic::Source;
 use crate::kernel::id::{
     Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, PurposeCode, ResourceId, SystemId,
 };
 use crate::kernel::time::Timestamp;
 use crate::policy::Policy;
-use crate::policy::model::SHIPPED;
+use crate::policy::model::{Model, Path, SHIPPED};
 use crate::policy::oracle::Dice;
 
 const ACTIONS: [&str; 3] = ["query", "verify", "submit"];
@@ -350,6 +352,49 @@ proptest! {
         let mut judged = Judge::new(&policy, &city.grants);
         for asking in &city.askings {
             judge(&policy, &mut judged, asking)?;
+        }
+    }
+}
+
+/// The shipped model in other words: decided by its matcher, line by line.
+fn reworded() -> String {
+    let reworded = SHIPPED
+        .replace("p.act == \"*\" ||", "'*' == p.act ||")
+        .replace("g2(r.res, p.res) && g(r.sub, p.sub) &&", "g(r.sub, p.sub) && g2(r.res, p.res) &&");
+    assert_eq!(Model::read(&Source::new("model.conf", reworded.as_str())).unwrap().path(), Path::Changed);
+    reworded
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.div_ceil(4),
+        max_shrink_iters: 200,
+        ..ProptestConfig::default()
+    })]
+
+    /// Any city: the shipped model in other words lets out the same.
+    #[test]
+    fn any_city_is_decided_alike_by_the_shipped_model_in_other_words(seed in any::<u64>(), lines in 1..80_usize) {
+        let city = City::new(seed, lines, 12);
+        let policy = loads(&city);
+        let (other, report) = load_at(&city.catalog, &reworded(), &city.grants, at("2026-06-03T02:00:00Z"));
+        let other = other.unwrap_or_else(|| panic!("{report}"));
+        for asking in &city.askings {
+            let ours = policy.permit(&asking.query(), asking.at);
+            let theirs = other.permit(&asking.query(), asking.at);
+            match (ours, theirs) {
+                (Ok(ours), Ok(theirs)) => {
+                    prop_assert_eq!(&ours.grants, &theirs.grants);
+                    prop_assert_eq!(&ours.fields, &theirs.fields);
+                    prop_assert_eq!(ours.rows_per_reply, theirs.rows_per_reply);
+                    prop_assert_eq!(ours.rows_per_day, theirs.rows_per_day);
+                }
+                (Err(ours), Err(theirs)) => {
+                    let is_same = |reason: DenyReason| (ours == reason) == (theirs == reason);
+                    prop_assert!(is_same(DenyReason::Denied) && is_same(DenyReason::ResourceUnknown));
+                }
+                (ours, theirs) => prop_assert!(false, "{:?} {:?} {:?}", ours, theirs, asking),
+            }
         }
     }
 }

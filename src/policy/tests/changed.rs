@@ -1,0 +1,94 @@
+//! Models with another matcher or effect than the shipped one.
+
+use super::city::{Asking, catalog, load_at, now};
+use crate::policy::Policy;
+use crate::policy::model::SHIPPED;
+
+const SHIPPED_MATCHER: &str = "m = (p.act == \"*\" || r.act == p.act) && g2(r.res, p.res) && g(r.sub, p.sub) && purpose_match(r.purpose, p.purpose) && scope_match(r.scope, p.scope) && in_window(r.now, p.window)";
+const SHIPPED_EFFECT: &str = "some(where (p.eft == allow)) && !some(where (p.eft == deny))";
+
+fn with(from: &str, to: &str) -> String {
+    let text = SHIPPED.replace(from, to);
+    assert_ne!(text, SHIPPED, "{from}");
+    text
+}
+
+fn policy(model: &str, grants: &str) -> Policy {
+    let (policy, report) = load_at(&catalog(), model, grants, now());
+    let policy = policy.unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(policy.engine(), "matcher");
+    policy
+}
+
+const RESIDENT: &str = "sys:minzheng-aid, population.resident, query, social-aid.*";
+
+#[test]
+fn the_matcher_that_stands_there_decides() {
+    let expired = format!("p, A-1, {RESIDENT}, sex, 2020-01-01/2020-12-31, allow\n");
+    let timeless = policy(&with(" && in_window(r.now, p.window)", ""), &expired);
+    assert_eq!(Asking::new().decide(&timeless), "A-1: sex");
+    let answer = timeless.permit(&Asking::new().query(), now()).unwrap();
+    assert_eq!(answer.valid_until, Some(now()), "nothing is known of later instants");
+    let by_key = policy(
+        &with("purpose_match(r.purpose, p.purpose)", "keyMatch(r.purpose, p.purpose)"),
+        &expired.replace("2020", "2026"),
+    );
+    assert_eq!(Asking::new().decide(&by_key), "A-1: sex");
+    let literal = policy(
+        &with("(p.act == \"*\" || r.act == p.act)", "r.act == 'verify' && r.act == p.act"),
+        &expired.replace("2020", "2026"),
+    );
+    assert!(Asking::new().decide(&literal).starts_with("NoGrant"));
+}
+
+#[test]
+fn the_effect_that_stands_there_decides() {
+    let grants = format!(
+        "p, A-1, {RESIDENT}, sex, always, allow\np, D-1, {RESIDENT}, *, always, deny\np, A-2, {RESIDENT}, name, always, allow\n"
+    );
+    let allows = policy(&with(SHIPPED_EFFECT, "some(where (p.eft == allow))"), &grants);
+    assert_eq!(Asking::new().decide(&allows), "A-1,A-2: name:name sex");
+    let first = policy(&with(SHIPPED_EFFECT, "priority(p.eft) || deny"), &grants);
+    assert_eq!(Asking::new().decide(&first), "A-1: sex");
+    let turned = grants.lines().rev().collect::<Vec<_>>().join("\n");
+    let denied = policy(
+        &with(SHIPPED_EFFECT, "priority(p.eft) || deny"),
+        &format!("p, D-0, {RESIDENT}, *, always, deny\n{turned}\n"),
+    );
+    assert_eq!(Asking::new().decide(&denied), "Denied by D-0");
+    let explained = first.explain(&Asking::new().query(), now());
+    let held: Vec<(&str, bool)> =
+        explained.held.iter().map(|held| (held.grant.as_str(), held.matches)).collect();
+    assert_eq!(held, [("A-1", true), ("D-1", true), ("A-2", true)]);
+}
+
+#[test]
+fn what_cannot_be_worked_out_is_refused() {
+    let grants = "p, A-1, sys:minzheng-aid, population.resident, query, social-aid.*, sex, always, allow\n";
+    let failing =
+        policy(&with("purpose_match(r.purpose, p.purpose)", "ipMatch(r.purpose, '10.0.0.0/8')"), grants);
+    assert_eq!(Asking::new().decide(&failing), "EvaluationFailed");
+}
+
+#[test]
+fn models_that_cannot_gate() {
+    for (from, to, code) in [
+        ("g2(r.res, p.res) && ", "", "model-not-served"),
+        ("g(r.sub, p.sub) && ", "(g(r.sub, p.sub) || r.act == 'query') && ", "model-not-served"),
+        (SHIPPED_EFFECT, "!some(where (p.eft == deny))", "model-not-served"),
+        ("in_window(r.now, p.window)", "p.window == 'always'", "canonical-column"),
+        ("in_window(r.now, p.window)", "regexMatch(r.scope, 'a')", "canonical-column"),
+        ("in_window(r.now, p.window)", "eval(p.purpose)", "model-not-served"),
+        ("in_window(r.now, p.window)", "r.sub.Age > 1", "model-not-served"),
+        ("in_window(r.now, p.window)", "regexMatch(r.purpose, p.purpose)", "not-a-pattern"),
+        ("in_window(r.now, p.window)", "in_windows(r.now, p.window)", "unknown-function"),
+        ("in_window(r.now, p.window)", "in_window(r.now)", "wrong-arguments"),
+        (SHIPPED_EFFECT, "some(where (p.eft == deny))", "unknown-effect"),
+    ] {
+        let grants = "p, A-1, sys:minzheng-aid, population.resident, query, *, sex, always, allow\n";
+        let (policy, report) = load_at(&catalog(), &with(from, to), grants, now());
+        assert!(policy.is_none(), "{to}");
+        assert_eq!(report.sorted()[0].code, code, "{to}: {report}");
+    }
+    assert!(SHIPPED.contains(SHIPPED_MATCHER));
+}
