@@ -14,7 +14,7 @@ use super::definition::{Reader, within};
 use super::effect::Combination;
 use super::graph::{Graph, Graphs, Moment, Shape};
 use super::index::Plan;
-use super::program::{Node, Scene, Slot};
+use super::program::{Node, PatternFrom, Scene, Slot};
 use super::syntax::{self, Names, Wanted};
 use super::value::{Fault, Value};
 use crate::kernel::diagnostic::{Diagnostic, Source};
@@ -47,6 +47,8 @@ pub(crate) enum Joined {
 pub(crate) struct Gate {
     conditions: Vec<Node>,
     joined: Joined,
+    /// Whether casbin-rs reads the matcher as it stands, and as Go Casbin does.
+    is_plain: bool,
     graphs: Graphs,
     /// Per line, in file order.
     slots: Vec<Box<[Slot]>>,
@@ -105,12 +107,19 @@ impl Gate {
             return Err(refused(message, help));
         };
         let slots = slots(&matcher.wanted, lines, grants)?;
-        Ok(Self { conditions, joined, graphs, slots })
+        // Single quotes are no text to casbin-rs.
+        let is_plain = !definitions.matcher.value.contains('\'') && is_plain(&matcher.root);
+        Ok(Self { conditions, joined, is_plain, graphs, slots })
     }
 
     /// How matching lines are joined.
     pub(crate) fn joined(&self) -> Joined {
         self.joined
+    }
+
+    /// Whether casbin-rs can be asked about the matcher too.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Whether line number `order`, which is near the query, matches: both as canonical texts.
@@ -125,6 +134,31 @@ impl Gate {
             }
         }
         Ok(true)
+    }
+}
+
+/// Whether `node` is made of what casbin-rs does as Go Casbin does: texts compared, roles, and the
+/// functions of the shipped model.
+fn is_plain(node: &Node) -> bool {
+    match node {
+        Node::Text(_) | Node::Truth(_) | Node::Request(_) | Node::Policy(_) => true,
+        Node::Not(inner) => is_plain(inner),
+        Node::And(parts) | Node::Or(parts) => parts.iter().all(is_plain),
+        Node::Compared(comparison, sides) => !comparison.is_of_order() && sides.iter().all(is_plain),
+        Node::Called { function, text, pattern: PatternFrom::Node(pattern), name: None } => {
+            function.is_of_gate() && is_plain(text) && is_plain(pattern)
+        }
+        Node::Role { pattern: None, domain: None, member, role, .. } => is_plain(member) && is_plain(role),
+        Node::Number(_)
+        | Node::Attribute(..)
+        | Node::Negated(_)
+        | Node::Computed(..)
+        | Node::Among(..)
+        | Node::In(_)
+        | Node::Called { .. }
+        | Node::Unmatched { .. }
+        | Node::Role { .. }
+        | Node::Rule(_) => false,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::grant::{Decision, DenyReason, Effect, Query};
 use crate::kernel::id::{DepartmentId, ParameterName, SystemId};
 use crate::kernel::time::Timestamp;
 use crate::policy::Policy;
+use crate::policy::enforcer::gate::Joined;
 use crate::policy::model::Model;
 use crate::policy::scope::Pattern;
 use crate::policy::terms::Grant;
@@ -122,6 +123,10 @@ impl<'p> Sample<'p> {
         }
         if held.more > 0 {
             // Too many lines to ask casbin about: each was judged by itself.
+            return Ok(());
+        }
+        if policy.changed.as_ref().is_some_and(|gate| gate.joined() != Joined::UnlessDenied) {
+            // What is made of the matching lines is another effect's; each was judged by itself.
             return Ok(());
         }
         // A permit, or a refusal only because more was asked for than the matching lines give.

@@ -1,8 +1,10 @@
 //! Models with another matcher or effect than the shipped one.
 
 use super::city::{Asking, catalog, load_at, now};
+use crate::kernel::diagnostic::Source;
 use crate::policy::Policy;
-use crate::policy::model::SHIPPED;
+use crate::policy::model::{Model, SHIPPED};
+use crate::policy::oracle::self_test;
 
 const SHIPPED_MATCHER: &str = "m = (p.act == \"*\" || r.act == p.act) && g2(r.res, p.res) && g(r.sub, p.sub) && purpose_match(r.purpose, p.purpose) && scope_match(r.scope, p.scope) && in_window(r.now, p.window)";
 const SHIPPED_EFFECT: &str = "some(where (p.eft == allow)) && !some(where (p.eft == deny))";
@@ -91,4 +93,21 @@ fn models_that_cannot_gate() {
         assert_eq!(report.sorted()[0].code, code, "{to}: {report}");
     }
     assert!(SHIPPED.contains(SHIPPED_MATCHER));
+}
+
+#[test]
+fn casbin_is_asked_about_other_matchers_where_it_reads_them_alike() {
+    let grants = format!("p, A-1, {RESIDENT}, sex, always, allow\n");
+    let is_plain = |from: &str, to: &str| policy(&with(from, to), &grants).changed.unwrap().is_plain();
+    assert!(is_plain(" && in_window(r.now, p.window)", ""));
+    assert!(is_plain("r.act == p.act)", "r.act == p.act || !(p.act != \"verify\"))"));
+    assert!(!is_plain("purpose_match(r.purpose, p.purpose)", "keyMatch(r.purpose, p.purpose)"));
+    assert!(!is_plain("p.act == \"*\"", "p.act == '*'"));
+    // A policy that decides by another matcher than the model says does not pass.
+    let model = with(" && in_window(r.now, p.window)", "");
+    let expired = format!("p, A-1, {RESIDENT}, sex, 2020-01-01/2020-12-31, allow\n");
+    let timeless = policy(&model, &expired);
+    let read = |text: &str| Model::read(&Source::new("model.conf", text)).unwrap();
+    assert!(self_test(&timeless, &read(&model), now()).is_ok());
+    assert!(self_test(&timeless, &read(SHIPPED), now()).is_err());
 }
