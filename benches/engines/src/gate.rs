@@ -1,0 +1,56 @@
+//! pinegate from its `grants.csv`. A permit also tells which fields leave and how, the row duties and until
+//! when it holds, a refusal the clause that it failed by; instants are held against windows in local time.
+
+use pinegate::grant::DenyReason;
+use pinegate::kernel::id::{Action, ParameterName};
+use pinegate::kernel::time::Timestamp;
+use pinegate::policy::Policy;
+
+use crate::city::{Asking, City, write_line};
+use crate::engine::Engine;
+use crate::grants::{Ask, Grants};
+
+pub(crate) struct Pinegate {
+    policy: Policy,
+    city: City,
+    query: Action,
+    area: ParameterName,
+}
+
+impl Pinegate {
+    pub(crate) fn refuses_for(&self, (asking, instant): &<Self as Engine>::Request) -> Option<DenyReason> {
+        self.policy.permit(&asking.query(&self.query), *instant).err()
+    }
+}
+
+impl Engine for Pinegate {
+    const NAME: &'static str = "pinegate";
+
+    type Source = String;
+    type Request = (Asking, Timestamp);
+
+    fn source(grants: &Grants) -> String {
+        let mut text = String::new();
+        grants.sketches.iter().for_each(|grant| write_line(&mut text, grant));
+        text
+    }
+
+    fn load(source: &String) -> Self {
+        let city = City::with(source.clone());
+        Self {
+            policy: city.load(),
+            city,
+            query: Action::parse("query").expect("an action"),
+            area: ParameterName::parse("area").expect("a name"),
+        }
+    }
+
+    fn request(&self, ask: &Ask) -> Self::Request {
+        let Ask { system, resource, purpose, area, instant, .. } = ask;
+        (Asking::new(&self.city.catalog, system, resource, purpose, (&self.area, area), &[]), *instant)
+    }
+
+    fn allows(&mut self, (asking, instant): &Self::Request) -> bool {
+        self.policy.permit(&asking.query(&self.query), *instant).is_ok()
+    }
+}
