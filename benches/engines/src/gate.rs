@@ -1,6 +1,7 @@
 //! pinegate from its `grants.csv`. A permit also tells which fields leave and how, the row duties and until
 //! when it holds, a refusal the clause that it failed by; instants are held against windows in local time.
 
+use pinegate::catalog::Catalog;
 use pinegate::grant::DenyReason;
 use pinegate::kernel::id::{Action, ParameterName};
 use pinegate::kernel::time::Timestamp;
@@ -12,7 +13,7 @@ use crate::grants::{Ask, Grants};
 
 pub(crate) struct Pinegate {
     policy: Policy,
-    city: City,
+    catalog: Catalog,
     query: Action,
     area: ParameterName,
 }
@@ -26,20 +27,20 @@ impl Pinegate {
 impl Engine for Pinegate {
     const NAME: &'static str = "pinegate";
 
-    type Source = String;
+    /// The text of the grants, and the catalogue that they are checked against, which is parsed already.
+    type Source = City;
     type Request = (Asking, Timestamp);
 
-    fn source(grants: &Grants) -> String {
+    fn source(grants: &Grants) -> City {
         let mut text = String::new();
         grants.sketches.iter().for_each(|grant| write_line(&mut text, grant));
-        text
+        City::with(text)
     }
 
-    fn load(source: &String) -> Self {
-        let city = City::with(source.clone());
+    fn load(city: &City) -> Self {
         Self {
             policy: city.load(),
-            city,
+            catalog: city.catalog.clone(),
             query: Action::parse("query").expect("an action"),
             area: ParameterName::parse("area").expect("a name"),
         }
@@ -47,7 +48,7 @@ impl Engine for Pinegate {
 
     fn request(&self, ask: &Ask) -> Self::Request {
         let Ask { system, resource, purpose, area, instant, .. } = ask;
-        (Asking::new(&self.city.catalog, system, resource, purpose, (&self.area, area), &[]), *instant)
+        (Asking::new(&self.catalog, system, resource, purpose, (&self.area, area), &[]), *instant)
     }
 
     fn allows(&mut self, (asking, instant): &Self::Request) -> bool {

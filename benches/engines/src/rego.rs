@@ -32,7 +32,7 @@ denied if {
     matches
 }
 "#;
-/// Written out in both rules: as a function of the grant they take a third longer.
+/// Written out in both rules: as a function of the grant they take at least a third longer.
 const CLAUSES: &str = "grant.purpose == input.purpose
     input.subjects[grant.subject]
     startswith(input.area, grant.area)
