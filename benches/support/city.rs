@@ -180,21 +180,19 @@ pub(crate) fn sketch(index: usize, dense: bool) -> Sketch {
     }
 }
 
-fn grants(count: usize, dense: bool) -> String {
-    let mut text =
-        String::from("p, SHARE-0, group:all, sharing:unconditional, query, *, @basic, always, allow\n");
-    for Sketch { id, subject, resource, purpose, fields, area, duty, window, allows } in
-        (0..count).map(|index| sketch(index, dense))
-    {
-        let area = area.map_or(String::new(), |area| format!(";area={area}*"));
-        let effect = if allows { "allow" } else { "deny" };
-        writeln!(
-            text,
-            "p, {id}, {subject}, {resource}, query, {purpose}, {fields}{area}{duty}, {window}, {effect}"
-        )
-        .unwrap();
-    }
-    text
+/// The line for everybody: of the resources that are shared without conditions, their basic fields.
+const SHARED: &str = "p, SHARE-0, group:all, sharing:unconditional, query, *, @basic, always, allow\n";
+
+/// Writes `grant` as a line of `grants.csv`.
+pub(crate) fn write_line(text: &mut String, grant: &Sketch) {
+    let Sketch { id, subject, resource, purpose, fields, area, duty, window, allows } = grant;
+    let area = area.map_or(String::new(), |area| format!(";area={area}*"));
+    let effect = if *allows { "allow" } else { "deny" };
+    writeln!(
+        text,
+        "p, {id}, {subject}, {resource}, query, {purpose}, {fields}{area}{duty}, {window}, {effect}"
+    )
+    .unwrap();
 }
 
 /// Everything a policy is loaded from.
@@ -208,12 +206,19 @@ pub(crate) struct City {
 
 impl City {
     pub(crate) fn new(count: usize, dense: bool) -> Self {
+        let mut grants = SHARED.to_owned();
+        (0..count).for_each(|index| write_line(&mut grants, &sketch(index, dense)));
+        Self::with(grants)
+    }
+
+    /// The city whose `grants.csv` is `grants`.
+    pub(crate) fn with(grants: String) -> Self {
         Self {
             catalog: catalog(),
             calendar: Calendar::new([2026, 2027], [], []).unwrap(),
             maskers: BTreeSet::from([MaskerName::parse("full").unwrap()]),
             model: Source::new("model.conf", SHIPPED),
-            grants: Source::new("grants.csv", grants(count, dense)),
+            grants: Source::new("grants.csv", grants),
         }
     }
 
@@ -244,13 +249,49 @@ fn now() -> Timestamp {
 /// What a decision comes to: a permit or a reason.
 pub(crate) type Decided = Result<Permit, DenyReason>;
 
-struct Asking {
+/// A query with what it borrows.
+pub(crate) struct Asking {
     system: SystemId,
     department: DepartmentId,
     resource: ResourceId,
     purpose: PurposeCode,
     parameters: Vec<(ParameterName, Vec<String>)>,
     fields: Vec<String>,
+}
+
+impl Asking {
+    /// With the ids of the catalogue itself, as the gate has them.
+    pub(crate) fn new(
+        catalog: &Catalog,
+        system: &SystemId,
+        resource: &ResourceId,
+        purpose: &PurposeCode,
+        (parameter, value): (&ParameterName, &str),
+        fields: &[&str],
+    ) -> Self {
+        let system = &catalog.registry.systems[system.as_str()];
+        Self {
+            system: system.id.clone(),
+            department: catalog.registry.departments[system.department.as_str()].id.clone(),
+            resource: catalog.resources[resource.as_str()].id.clone(),
+            purpose: catalog.purposes[purpose.as_str()].code.clone(),
+            parameters: vec![(parameter.clone(), vec![value.to_owned()])],
+            fields: fields.iter().map(|&field| field.to_owned()).collect(),
+        }
+    }
+
+    pub(crate) fn query<'a>(&'a self, action: &'a Action) -> Query<'a> {
+        Query {
+            system: &self.system,
+            department: &self.department,
+            resource: &self.resource,
+            action,
+            purpose: &self.purpose,
+            fields: &self.fields,
+            parameters: &self.parameters,
+            narrowed_to: None,
+        }
+    }
 }
 
 /// Queries that are asked in turn, each another, so that nothing is warm by repetition alone.
@@ -275,17 +316,7 @@ impl Asker {
     }
 
     fn query(&self, index: usize) -> Query<'_> {
-        let asking = &self.askings[index];
-        Query {
-            system: &asking.system,
-            department: &asking.department,
-            resource: &asking.resource,
-            action: &self.action,
-            purpose: &asking.purpose,
-            fields: &asking.fields,
-            parameters: &asking.parameters,
-            narrowed_to: None,
-        }
+        self.askings[index].query(&self.action)
     }
 
     /// Keeps the queries that `policy` answers as wanted.
@@ -299,7 +330,7 @@ impl Asker {
     }
 }
 
-/// The queries, with the ids of the catalogue itself, as the gate has them.
+/// The queries that come near to the grants, or, shifted, to one clause of them.
 pub(crate) fn askings(
     catalog: &Catalog,
     count: usize,
@@ -310,20 +341,15 @@ pub(crate) fn askings(
 ) -> Asker {
     let area = ParameterName::parse("area").unwrap();
     let askings = (0..QUERIES).map(|number| {
-        let index = number * 12_289 % count;
-        let (system_index, resource_index, purpose_index) = words(index, dense);
-        Asking {
-            system: catalog.registry.systems[system(system_index).as_str()].id.clone(),
-            department: catalog.registry.departments[department_of(system_index).as_str()].id.clone(),
-            resource: catalog.resources[resource((resource_index + resource_shift) % RESOURCES).as_str()]
-                .id
-                .clone(),
-            purpose: catalog.purposes[purpose((purpose_index + purpose_shift) % PURPOSES).as_str()]
-                .code
-                .clone(),
-            parameters: vec![(area.clone(), vec!["341003".to_owned()])],
-            fields: fields.iter().map(|&field| field.to_owned()).collect(),
-        }
+        let (system_index, resource_index, purpose_index) = words(number * 12_289 % count, dense);
+        Asking::new(
+            catalog,
+            &system(system_index),
+            &resource((resource_index + resource_shift) % RESOURCES),
+            &purpose((purpose_index + purpose_shift) % PURPOSES),
+            (&area, "341003"),
+            fields,
+        )
     });
     Asker::new(askings.collect())
 }
