@@ -74,6 +74,9 @@ pub(super) struct EnforceArgs {
     /// Domains in a role definition are patterns, as in `g=keyMatch`
     #[arg(long, value_name = "ROLE=FUNCTION", value_parser = matching)]
     domain_matching: Vec<(String, Function)>,
+    /// Names and domains of roles are no patterns, even where they look like some
+    #[arg(long)]
+    literal_names: bool,
     /// The last two fields of a role definition say from when to when a role is held: `g=TimeMatch`
     #[arg(long, value_name = "ROLE=TimeMatch", value_parser = link_condition)]
     link_condition: Vec<String>,
@@ -204,6 +207,7 @@ fn load(args: &EnforceArgs, screen: &mut Screen<'_>) -> Result<Enforcer, Command
         context: args.context.clone(),
         role_matching: args.role_matching.clone(),
         domain_matching: args.domain_matching.clone(),
+        literal_names: args.literal_names,
         timed_roles: args.link_condition.clone(),
     };
     match Enforcer::load(&model, &policy, &options) {

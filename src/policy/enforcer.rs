@@ -77,6 +77,9 @@ pub struct Options {
     pub role_matching: Vec<(String, Function)>,
     /// Role definitions whose domains are patterns, and of which function.
     pub domain_matching: Vec<(String, Function)>,
+    /// That names and domains of roles are none, even where they look like patterns and no function
+    /// is given.
+    pub literal_names: bool,
     /// Role definitions whose last two fields are the times from when to when a role is held.
     pub timed_roles: Vec<String>,
 }

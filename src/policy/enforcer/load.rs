@@ -33,6 +33,8 @@ struct Placed {
 }
 
 struct Loader<'l> {
+    /// Whether role names that look like patterns are reported.
+    doubts_patterns: bool,
     source: &'l Source,
     definitions: &'l Definitions,
     findings: Vec<Diagnostic>,
@@ -66,6 +68,8 @@ pub(super) fn load(model_source: &Source, policy: &Source, options: &Options) ->
     };
     let (records, findings) = lines::read(policy);
     let mut loader = Loader::new(policy, &definitions, findings);
+    loader.doubts_patterns =
+        !options.literal_names && options.role_matching.is_empty() && options.domain_matching.is_empty();
     records.iter().for_each(|record| loader.record(record));
     loader.sort();
     loader.settle();
@@ -111,6 +115,7 @@ impl<'l> Loader<'l> {
             texts: HashMap::new(),
             seen: HashMap::new(),
             lines: Vec::new(),
+            doubts_patterns: false,
             links: definitions.roles.iter().map(|_| Vec::new()).collect(),
             graphs: definitions.roles.iter().map(|role| Graph::new(role.shape)).collect(),
             compiled: HashMap::new(),
@@ -216,19 +221,35 @@ impl<'l> Loader<'l> {
         };
         let mut fields = fields.iter();
         let (Some(member), Some(above)) = (fields.next(), fields.next()) else { return };
-        let domain = if shape.has_domains { fields.next().map_or("", |field| &field.text) } else { "" };
+        let domain_field = if shape.has_domains { fields.next() } else { None };
+        let domain = domain_field.map_or("", |field| &field.text);
         let condition = if *has_conditions {
             let (after, before) = (fields.next(), fields.next());
             Some(Condition { after: self.time(after), before: self.time(before) })
         } else {
             None
         };
+        if self.doubts_patterns {
+            let names = [member, above].into_iter().filter(|_| shape.matching.is_none());
+            let domains = domain_field.filter(|_| shape.domain_matching.is_none());
+            for field in names.chain(domains).filter(|field| looks_like_pattern(&field.text)) {
+                self.doubt(field);
+            }
+        }
         if let Some(graph) = self.graphs.get_mut(role) {
             graph.link(&member.text, &above.text, domain, condition);
         }
         if let Some(links) = self.links.get_mut(role) {
             links.push((member.text.clone(), above.text.clone(), domain.to_owned()));
         }
+    }
+
+    /// By themselves names of roles are no patterns, in Go as here: a line that was written for a
+    /// function which nobody named would silently give nothing.
+    fn doubt(&mut self, field: &Field) {
+        let message = format!("`{}` looks like a pattern, and nothing says what it matches", field.text);
+        let help = "`--role-matching g=keyMatch2` or `--domain-matching g=keyMatch` says it, `--literal-names` that it is none";
+        self.report("role-pattern", field.at.clone(), message, help);
     }
 
     /// A time of a conditional role; `None` for `_`.
@@ -440,4 +461,9 @@ impl<'l> Loader<'l> {
         let cells: Vec<Arc<str>> = vec![Arc::from(""); columns];
         Line { cells: cells.into(), slots: slots.collect(), effect: Effect::Allow }
     }
+}
+
+/// Whether a name looks like a pattern of the `keyMatch` family: `*`, `/:name`, `{name}`.
+fn looks_like_pattern(name: &str) -> bool {
+    name.contains(['*', '{']) || name.contains("/:")
 }

@@ -293,3 +293,31 @@ fn a_name_that_is_no_pattern_is_an_error_where_names_are_patterns() {
     assert!(matches!(ask(&mut enforcer, &["/user/(", "data", "x"]), Err(Fault::NotAPattern { .. })));
     assert!(load(&model, "g, /user/(, admin\n", &options).unwrap_err().contains("not-a-pattern"));
 }
+
+#[test]
+fn names_that_look_like_patterns_are_not_passed_over() {
+    let model = "[request_definition]\nr = sub, dom, obj, act\n[policy_definition]\np = sub, dom, obj, act\n\
+                 [role_definition]\ng = _, _, _\n[policy_effect]\ne = some(where (p.eft == allow))\n\
+                 [matchers]\nm = g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj && r.act == p.act\n";
+    for (line, at) in
+        [("g, alice, admin, *", 17..18), ("g, /book/:id, books, d", 3..12), ("g, a, {b}, d", 6..9)]
+    {
+        let policy = format!("{line}\np, admin, d, data1, read\n");
+        let refused = Enforcer::load(
+            &Source::new("model.conf", model),
+            &Source::new("policy.csv", policy.as_str()),
+            &Options::default(),
+        );
+        let report = refused.unwrap_err();
+        let found: Vec<_> = report.sorted().iter().map(|it| (it.code, it.span.clone())).collect();
+        assert_eq!(found, [("role-pattern", at)], "{line}");
+        let literal = Options { literal_names: true, ..Options::default() };
+        assert!(load(model, &policy, &literal).is_ok(), "{line}");
+        let matched = Options {
+            role_matching: vec![("g".to_owned(), Function::KeyMatch2)],
+            domain_matching: vec![("g".to_owned(), Function::KeyMatch)],
+            ..Options::default()
+        };
+        assert!(load(model, &policy, &matched).is_ok(), "{line}");
+    }
+}
