@@ -91,8 +91,43 @@ pub struct Row {
 /// Reads all rows of `source`, and what is wrong with it.
 #[must_use]
 pub fn read(source: &Source) -> (Vec<Row>, Vec<Diagnostic>) {
-    let mut reader = Reader { source, findings: Vec::new() };
     let mut rows = Vec::new();
+    let findings = each(source, |row| rows.push(row));
+    (rows, findings)
+}
+
+/// Where a row stands. The cells of many rows at once take several times the memory of what they
+/// come to.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The bytes of the line.
+    pub(crate) span: Range<usize>,
+    /// The number of the line, counted from one.
+    pub(crate) line: usize,
+}
+
+/// Reads the rows of `source` and keeps those of roles; of the others, which are grants, it keeps
+/// where they stand, for [`again`].
+pub(crate) fn outline(source: &Source) -> (Vec<Row>, Vec<Place>, Vec<Diagnostic>) {
+    let (mut roles, mut grants) = (Vec::new(), Vec::new());
+    let findings = each(source, |row| match row.section {
+        Section::P => grants.push(Place { span: row.span, line: row.line }),
+        Section::G | Section::G2 => roles.push(row),
+    });
+    (roles, grants, findings)
+}
+
+/// The row at `place`, whose findings [`outline`] has told.
+pub(crate) fn again(source: &Source, place: &Place) -> Option<Row> {
+    let mut reader = Reader { source, findings: Vec::new() };
+    let row = reader.line(source.text.get(place.span.clone())?, place.span.clone())?;
+    Some(Row { line: place.line, ..row })
+}
+
+/// Gives every row of `source` to `take`, in order; returns what is wrong with the file.
+fn each(source: &Source, mut take: impl FnMut(Row)) -> Vec<Diagnostic> {
+    let mut reader = Reader { source, findings: Vec::new() };
+    let mut rows = 0;
     let mut start = 0;
     if source.text.starts_with('\u{feff}') {
         start = '\u{feff}'.len_utf8();
@@ -109,15 +144,16 @@ pub fn read(source: &Source) -> (Vec<Row>, Vec<Diagnostic>) {
         let span = start..start + body.len();
         start += line.len();
         if let Some(row) = reader.line(body, span.clone()) {
-            rows.push(Row { line: index + 1, ..row });
+            take(Row { line: index + 1, ..row });
+            rows += 1;
         }
-        if rows.len() > MAX_ROWS || reader.findings.len() >= MAX_FINDINGS {
+        if rows > MAX_ROWS || reader.findings.len() >= MAX_FINDINGS {
             let message = format!("reading stopped here: more than {MAX_ROWS} rows or {MAX_FINDINGS} errors");
             reader.report("too-much", span, message, "split the file or mend the errors above first");
             break;
         }
     }
-    (rows, reader.findings)
+    reader.findings
 }
 
 /// The ASCII text that a character of an East Asian keyboard or of a word processor was meant to

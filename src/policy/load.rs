@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::calendar::Calendar;
-use super::csv::{self, Cell, MAX_FINDINGS, Row};
+use super::csv::{self, Cell, MAX_FINDINGS, Place};
 use super::enforcer::gate::Gate;
 use super::model::{Model, Path};
 use super::problem::Problem;
@@ -85,13 +85,13 @@ impl Policy {
             }
         };
         let PolicyInput { grants: source, catalog, calendar, zone, maskers, now, .. } = input;
-        let (rows, findings) = csv::read(source);
+        let (roles, places, findings) = csv::outline(source);
         let frame = Frame { zone, calendar: Arc::new(calendar.clone()) };
         let mut loader = Loader::new(source, catalog, maskers, frame, findings);
-        loader.groups(&rows);
+        loader.groups(&roles);
         loader.vocabulary.settle(catalog);
-        let grants = loader.grants(&rows);
-        loader.notices(&rows, &grants, now);
+        let grants = loader.grants(&places);
+        loader.notices(&places, &grants, now);
         loader.conclude();
         let table = Table::build(&loader.vocabulary, &grants);
         let Loader { findings, mut vocabulary, frame, .. } = loader;
@@ -230,13 +230,15 @@ impl<'i> Loader<'i> {
         self.errors >= MAX_FINDINGS
     }
 
-    fn grants(&mut self, rows: &[Row]) -> Vec<Grant> {
-        let mut grants = Vec::new();
-        for row in rows.iter().filter(|row| row.section == csv::Section::P) {
+    fn grants(&mut self, places: &[Place]) -> Vec<Grant> {
+        let mut grants = Vec::with_capacity(places.len());
+        for place in places {
             if self.has_seen_enough() {
                 break;
             }
-            grants.extend(self.grant(row));
+            if let Some(row) = csv::again(self.source, place) {
+                grants.extend(self.grant(&row));
+            }
         }
         grants
     }

@@ -135,7 +135,12 @@ impl Loader<'_> {
         }
         let purposes = match cell.text.strip_suffix(".*") {
             Some(prefix) => PurposeCode::parse(prefix).ok().map(Purposes::Below),
-            None => PurposeCode::parse(&cell.text).ok().map(Purposes::One),
+            // The catalogue's own text serves all its grants.
+            None => self
+                .catalog
+                .purposes
+                .get_key_value(cell.text.as_str())
+                .map(|(code, _)| Purposes::One(code.clone())),
         };
         if let Some(purposes) = purposes
             && !self.vocabulary.purpose_range(&purposes).is_empty()

@@ -10,7 +10,7 @@ use super::Loader;
 use crate::catalog::Sharing;
 use crate::grant::Effect;
 use crate::kernel::time::Timestamp;
-use crate::policy::csv::Row;
+use crate::policy::csv::Place;
 use crate::policy::terms::Grant;
 
 /// How long before a grant ends this is said, in days.
@@ -21,12 +21,11 @@ pub(super) const CALENDAR_NOTICE_DAYS: i64 = 60;
 
 impl Loader<'_> {
     /// Warns about `grants` as they stand at `now`.
-    pub(super) fn notices(&mut self, rows: &[Row], grants: &[Grant], now: Timestamp) {
-        let spans: BTreeMap<usize, Range<usize>> =
-            rows.iter().map(|row| (row.line, row.span.clone())).collect();
+    pub(super) fn notices(&mut self, places: &[Place], grants: &[Grant], now: Timestamp) {
         let mut years: BTreeMap<i16, (Range<usize>, usize)> = BTreeMap::new();
         for grant in grants {
-            let span = spans.get(&grant.line).cloned().unwrap_or(0..0);
+            let place = places.binary_search_by_key(&grant.line, |place| place.line).ok();
+            let span = place.and_then(|found| places.get(found)).map_or(0..0, |place| place.span.clone());
             self.expiry(grant, span.clone(), now);
             self.unshared(grant, span.clone());
             for year in self.years_without_calendar(grant, now) {
