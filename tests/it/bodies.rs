@@ -223,7 +223,9 @@ async fn a_body_with_two_readings_is_no_request() {
     let (reply, _) = refuse(&city, coded, (400, "request-body"), Came::ToTheGate).await;
     assert!(reply.json()["detail"].as_str().unwrap().contains("content coding"), "{}", reply.text());
     // The query is another place from which a program may take the parameter.
-    for query in ["area=3101", "query.area=3101", "query[area]=3101", "query%5Barea%5D=3101", "QueryArea=3101"] {
+    for query in
+        ["area=3101", "query.area=3101", "query[area]=3101", "query%5Barea%5D=3101", "QueryArea=3101"]
+    {
         let path = format!("/_test/upload/body?{query}");
         let call = Call::post(SURVEYOR, SURVEY, &path, json(good)).header("content-type", "application/json");
         refuse(&city, call, (400, "request-query"), Came::ToTheGate).await;
