@@ -50,6 +50,20 @@ impl BodyPath {
     pub fn last(&self) -> &str {
         self.0.last().map_or("", String::as_str)
     }
+
+    /// Whether a program that takes parameters from query and body alike could take the parameter
+    /// `name` of a query for the member.
+    #[must_use]
+    pub fn is_like(&self, name: &str) -> bool {
+        let name = folded(name);
+        name == folded(self.last()) || joined(&self.0).any(|joined| folded(&joined) == name)
+    }
+}
+
+/// The names by which programs know a member of a member: `query.area`, and `query`, with which
+/// `query[area]` begins.
+fn joined(names: &[String]) -> impl Iterator<Item = String> {
+    (1..=names.len()).map(|end| names.get(..end).unwrap_or_default().join("."))
 }
 
 impl fmt::Display for BodyPath {
@@ -74,6 +88,13 @@ pub enum BodyFault {
     #[error("a name could be taken for `{path}`")]
     Alike {
         /// Which parameter, or which member on the way to it.
+        path: String,
+    },
+    /// A name has a control character, where some programs end a text: a name that begins with that of
+    /// a parameter is the parameter to them.
+    #[error("a name beside `{path}` has a control character")]
+    ControlInName {
+        /// Beside which parameter, or which member on the way to it.
         path: String,
     },
     /// A value has a control character, where some programs end a text.
@@ -151,9 +172,7 @@ impl Node {
         };
         let below =
             |name: &str| if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
-        // `query.area` and `query[area]` are two names for it that programs know.
-        for end in 1..=names.len() {
-            let name = names.get(..end).unwrap_or_default().join(".");
+        for name in joined(names) {
             self.reserved.push((folded(&name), below(&name)));
         }
         let path = below(name);
@@ -174,8 +193,9 @@ impl Node {
 #[must_use]
 pub fn folded(name: &str) -> String {
     let name = name.split('[').next().unwrap_or("");
-    let upper = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase);
-    upper.flat_map(char::to_lowercase).collect()
+    // The letters come last: the lower case of `İ` is `i` and a mark, and some programs leave out the mark.
+    let lower = name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    lower.filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// What was read so far.
@@ -308,6 +328,10 @@ impl<'de> Visitor<'de> for At<'_, '_> {
                 }
                 object.next_value_seed(At { node: member, reading, is_element: false })?;
                 continue;
+            }
+            if name.chars().any(char::is_control) {
+                let path = node.members.first().map(|(_, member)| member.path.clone()).unwrap_or_default();
+                return Err(reading.fail(BodyFault::ControlInName { path }));
             }
             let name = folded(&name);
             if let Some((_, path)) = node.reserved.iter().find(|(reserved, _)| *reserved == name) {

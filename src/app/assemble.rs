@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -306,7 +307,7 @@ pub(crate) fn assemble_with(
 /// Loads the candidate policy, if one is configured. Nothing that is wrong with it stops the live one.
 fn candidate(config: &Config, clock: &dyn Clock, report: &mut Report) -> Option<LoadedPolicy> {
     let directory = config.policy.shadow.as_deref()?;
-    let (loaded, found) = load_policy(PolicyPlace { directory, ..config.into() }, clock);
+    let (loaded, found) = caught(|| load_policy(PolicyPlace { directory, ..config.into() }, clock));
     report.merge(found.with_errors_as_warnings());
     if loaded.is_none() {
         let heading = at_section(config, "policy", "", String::new()).span;
@@ -317,6 +318,12 @@ fn candidate(config: &Config, clock: &dyn Clock, report: &mut Report) -> Option<
         report.push(Diagnostic::warning("shadow-does-not-load", &config.source, span, message).help(help));
     }
     loaded
+}
+
+/// To load is total. If it were not, for a candidate that makes casbin panic, the live policy would still
+/// be none of it.
+fn caught<T>(load: impl FnOnce() -> (Option<T>, Report)) -> (Option<T>, Report) {
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or_default()
 }
 
 /// The candidate, with counters for the resources that requests can be for.
@@ -599,5 +606,18 @@ fn limiter(
             report.push(Diagnostic::error("bad-limits", source, 0..0, error.to_string()));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_that_panics_is_one_that_does_not_load() {
+        let (loaded, report) = caught::<()>(|| panic!("casbin"));
+        assert!(loaded.is_none() && !report.has_errors());
+        let (loaded, _) = caught(|| (Some(7), Report::new()));
+        assert_eq!(loaded, Some(7));
     }
 }

@@ -69,6 +69,7 @@ fn only_exact_whole_numbers_are_values() {
 fn bodies_with_two_readings_have_none() {
     let doubled = |path: &str| BodyFault::Doubled { path: path.to_owned() };
     let alike = |path: &str| BodyFault::Alike { path: path.to_owned() };
+    let control = |path: &str| BodyFault::ControlInName { path: path.to_owned() };
     for (body, fault) in [
         (r#"{"year":1,"year":1}"#, doubled("year")),
         (r#"{"year":1,"\u0079ear":2}"#, doubled("year")),
@@ -77,7 +78,8 @@ fn bodies_with_two_readings_have_none() {
         (r#"{"year":1,"Year":2}"#, alike("year")),
         (r#"{"YEAR":2}"#, alike("year")),
         (r#"{"_year ":2}"#, alike("year")),
-        (r#"{"year\u0000":2}"#, alike("year")),
+        (r#"{"year\u0000":2}"#, control("query")),
+        (r#"{"query":{"\u0000area":2}}"#, control("query.area")),
         (r#"{"year[]":2}"#, alike("year")),
         (r#"{"year[0][x]":2}"#, alike("year")),
         (r#"{"y\u200bear":2}"#, alike("year")),
@@ -88,6 +90,8 @@ fn bodies_with_two_readings_have_none() {
         (r#"{"Query":{"area":"3410"}}"#, alike("query")),
         (r#"{"id_card":"1"}"#, alike("id_card")),
         (r#"{"idCard":"1"}"#, alike("id_card")),
+        // A program whose texts end at NUL finds `year`, and finds it first.
+        (r#"{"year\u0000x":2025,"year":2024}"#, control("query")),
         (r#"{"year":"20\n24"}"#, BodyFault::Control { path: "year".to_owned() }),
         (r#"{"year":["2024","\u0000"]}"#, BodyFault::Control { path: "year".to_owned() }),
         ("", BodyFault::Syntax),
@@ -106,7 +110,7 @@ fn bodies_with_two_readings_have_none() {
     }
     // A letter that some programs take for another when they fold case.
     let reader = reader(&["district"]);
-    for name in ["di\u{17f}trict", "DISTRICT", "d\u{131}strict"] {
+    for name in ["di\u{17f}trict", "DISTRICT", "d\u{131}strict", "d\u{130}strict", "di\u{307}strict"] {
         let read = reader.read(format!(r#"{{"{name}":1}}"#).as_bytes());
         assert_eq!(read, Err(alike("district")), "{name}");
     }
@@ -130,6 +134,17 @@ fn paths_are_read_strictly() {
     }
     for text in ["", ".", "a.", ".a", "a..b", "a b", "a[0]", "$.a", "_", "a.b.c.d.e.f.g.h.i", "a\n", "a:b"] {
         assert!(BodyPath::parse(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn names_of_a_query_may_be_like_a_path() {
+    let path = BodyPath::parse("query.area").unwrap();
+    for name in ["area", "Area", "area[]", "query", "query.area", "query[area]", "queryArea"] {
+        assert!(path.is_like(name), "{name}");
+    }
+    for name in ["areas", "page", "query.page", "queryAreaX", ""] {
+        assert!(!path.is_like(name), "{name}");
     }
 }
 

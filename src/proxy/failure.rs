@@ -76,6 +76,7 @@ fn fault_in_chinese(fault: &BodyFault) -> String {
         BodyFault::Syntax => "不是一段完整的 UTF-8 编码 JSON".to_owned(),
         BodyFault::Doubled { path } => format!("`{path}` 出现了两次"),
         BodyFault::Alike { path } => format!("某一成员名可能被当作 `{path}`"),
+        BodyFault::ControlInName { path } => format!("与 `{path}` 并列的某一成员名含有控制字符"),
         BodyFault::Control { path } => format!("`{path}` 的取值含有控制字符"),
         BodyFault::TooManyValues { path } => format!("`{path}` 的取值超过 {MAX_VALUES} 个"),
     }

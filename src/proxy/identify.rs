@@ -253,7 +253,7 @@ fn check_one_reading(routed: &Routed) -> Result<(), Failure> {
                 folded(declared) == folded(name)
             }
             // Some programs take parameters from query and body alike.
-            ParameterSource::Body(path) => folded(path.last()) == folded(name),
+            ParameterSource::Body(path) => path.is_like(name),
             ParameterSource::Header(_) => false,
         })
     };

@@ -242,7 +242,10 @@ pub(super) fn is_of_format(format: BodyFormat, media_type: &str) -> bool {
     let is_right = match format {
         BodyFormat::Json => {
             essence == "application/json"
-                || (essence.starts_with("application/") && essence.ends_with("+json"))
+                || essence
+                    .strip_prefix("application/")
+                    .and_then(|subtype| subtype.strip_suffix("+json"))
+                    .is_some_and(is_plain_name)
         }
         BodyFormat::NdJson => {
             matches!(essence.as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl")
@@ -251,11 +254,18 @@ pub(super) fn is_of_format(format: BodyFormat, media_type: &str) -> bool {
     };
     is_right
         && parts.all(|parameter| match parameter.split_once('=') {
-            Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
-                value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            // Also `charset =` and `charset*=`, which lenient programs know.
+            Some((name, value)) if name.to_ascii_lowercase().starts_with("charset") => {
+                name.trim_end().eq_ignore_ascii_case("charset")
+                    && value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
             }
             _ => true,
         })
+}
+
+/// Whether a part of a media type is one name, and no list of media types (RFC 6838, section 4.2).
+fn is_plain_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
 }
 
 fn failure_of(error: BodyError, meter: &Meter) -> Failure {
@@ -481,7 +491,11 @@ mod tests {
             (BodyFormat::Json, "Application/JSON; charset=UTF-8", true),
             (BodyFormat::Json, "application/json;charset=\"utf-8\"", true),
             (BodyFormat::Json, "application/hal+json", true),
+            (BodyFormat::Json, "application/json; charset = utf-8", true),
             (BodyFormat::Json, "application/json; charset=gbk", false),
+            (BodyFormat::Json, "application/json; charset =gbk", false),
+            (BodyFormat::Json, "application/json; charset*=gbk", false),
+            (BodyFormat::Json, "application/xml, application/x+json", false),
             (BodyFormat::Json, "text/json", false),
             (BodyFormat::Json, "text/html", false),
             (BodyFormat::Json, "application/x-ndjson", false),
