@@ -262,10 +262,9 @@ impl Pattern {
             Self::BeforeQuery(regex) => Seen::Truth(regex.is_match(text.split('?').next().unwrap_or(text))),
             Self::Equal(path) => Seen::Truth(path.is_equal_match(text)),
             Self::Named(path) => yielded(path.named(text, name)),
-            Self::Glob(glob) => Seen::Truth(glob.matches(text).ok_or_else(|| Fault::NotAPattern {
-                text: short(text),
-                function: Function::GlobMatch.as_str(),
-            })?),
+            Self::Glob(glob) => {
+                Seen::Truth(glob.matches(text).ok_or_else(|| Fault::GivenUp { text: short(text) })?)
+            }
             Self::Canonical(Function::PurposeMatch, granted) => {
                 Seen::Truth(canonical::is_purpose_match(text, granted))
             }
