@@ -1,7 +1,9 @@
 //! Models with another matcher or effect than the shipped one.
 
-use super::city::{Asking, catalog, load_at, now};
+use super::city::{Asking, catalog, load_at, now, resource};
+use crate::catalog::Sharing;
 use crate::kernel::diagnostic::Source;
+use crate::kernel::id::ResourceId;
 use crate::policy::Policy;
 use crate::policy::model::{Model, SHIPPED};
 use crate::policy::oracle::self_test;
@@ -70,6 +72,38 @@ fn what_cannot_be_worked_out_is_refused() {
     let failing =
         policy(&with("purpose_match(r.purpose, p.purpose)", "ipMatch(r.purpose, '10.0.0.0/8')"), grants);
     assert_eq!(Asking::new().decide(&failing), "EvaluationFailed");
+}
+
+#[test]
+fn a_grant_that_gives_nothing_of_a_resource_lets_nothing_leave() {
+    // A file has no fields and leaves as a whole: a grant of one field of a theme must not let it out,
+    // though no condition of the matcher looks at scopes.
+    let mut catalog = catalog();
+    let none = [];
+    catalog.resources.extend([resource(
+        "spatial.map",
+        Sharing::Conditional,
+        &["query"],
+        &none,
+        &none,
+        &none,
+    )]);
+    let model = with(" && scope_match(r.scope, p.scope)", "");
+    let grants = |fields: &str| {
+        format!(
+            "p, A-1, sys:minzheng-aid, theme:all, query, *, {fields}, always, allow\n\
+             g2, spatial.map, theme:all\ng2, population.resident, theme:all\n"
+        )
+    };
+    let mut asking = Asking::new();
+    let decide = |asking: &Asking, fields: &str| {
+        let (policy, report) = load_at(&catalog, &model, &grants(fields), now());
+        asking.decide(&policy.unwrap_or_else(|| panic!("{report}")))
+    };
+    assert_eq!(decide(&asking, "sex"), "A-1: sex");
+    asking.resource = ResourceId::parse("spatial.map").unwrap();
+    assert!(decide(&asking, "sex").starts_with("ScopeExceeded"), "{}", decide(&asking, "sex"));
+    assert_eq!(decide(&asking, "*"), "A-1: ");
 }
 
 #[test]
