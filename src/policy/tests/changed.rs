@@ -2,9 +2,10 @@
 
 use super::city::{Asking, catalog, load_at, now, resource};
 use crate::catalog::Sharing;
-use crate::kernel::diagnostic::Source;
+use crate::kernel::diagnostic::{Severity, Source};
 use crate::kernel::id::ResourceId;
 use crate::policy::Policy;
+use crate::policy::csv::MAX_FINDINGS;
 use crate::policy::model::{Model, SHIPPED};
 use crate::policy::oracle::self_test;
 
@@ -127,6 +128,22 @@ fn models_that_cannot_gate() {
         assert_eq!(report.sorted()[0].code, code, "{to}: {report}");
     }
     assert!(SHIPPED.contains(SHIPPED_MATCHER));
+}
+
+#[test]
+fn a_pattern_of_many_lines_is_compiled_once_and_reported_so_often_at_most() {
+    let line = |number: usize, purpose: &str| {
+        format!(
+            "p, A-{number}, sys:minzheng-aid, population.resident, query, {purpose}, sex, always, allow\n"
+        )
+    };
+    let grants = |purpose: &str| (0..1200).map(|number| line(number, purpose)).collect::<String>();
+    let model = with("in_window(r.now, p.window)", "regexMatch(r.purpose, p.purpose)");
+    let gate = policy(&model, &grants("licence.review")).changed.unwrap();
+    assert_eq!(gate.patterns(), 1);
+    let (refused, report) = load_at(&catalog(), &model, &grants("*"), now());
+    assert!(refused.is_none());
+    assert_eq!(report.count(Severity::Error), MAX_FINDINGS);
 }
 
 #[test]
