@@ -124,11 +124,7 @@ fn go(
                     continue;
                 }
             }
-            Some('{') => {
-                return any_alternative(pattern, p, steps, |one, steps| {
-                    go(one, name, (double, single), (p, n), steps)
-                });
-            }
+            Some('{') => return alternatives(pattern, name, (double, single), (p, n), steps),
             Some(&c) => {
                 let literal = if c == '\\' { p + 1 } else { p };
                 let c = *pattern.get(literal)?;
@@ -212,6 +208,16 @@ fn closing(pattern: &[char], from: usize) -> Option<usize> {
         at += 1;
     }
     None
+}
+
+fn alternatives(
+    pattern: &[char],
+    name: &[char],
+    retries: (Option<Retry>, Option<Retry>),
+    (p, n): (usize, usize),
+    steps: &mut usize,
+) -> Option<bool> {
+    any_alternative(pattern, p, steps, |one, steps| go(one, name, retries, (p, n), steps))
 }
 
 /// Whether `holds` of the pattern with any alternative of the `{` at `open` in the place of all.
