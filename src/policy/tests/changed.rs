@@ -3,7 +3,7 @@
 use super::city::{Asking, catalog, load_at, now, resource};
 use crate::catalog::Sharing;
 use crate::kernel::diagnostic::{Severity, Source};
-use crate::kernel::id::ResourceId;
+use crate::kernel::id::{ParameterName, ResourceId};
 use crate::policy::Policy;
 use crate::policy::csv::MAX_FINDINGS;
 use crate::policy::model::{Model, SHIPPED};
@@ -128,6 +128,19 @@ fn models_that_cannot_gate() {
         assert_eq!(report.sorted()[0].code, code, "{to}: {report}");
     }
     assert!(SHIPPED.contains(SHIPPED_MATCHER));
+}
+
+#[test]
+fn constraints_count_wherever_the_matcher_may_look_at_them() {
+    // No condition looks at purposes, so that a line for another purpose may match by its area.
+    let model = with(" && purpose_match(r.purpose, p.purpose)", "");
+    let grants = "p, A-1, sys:minzheng-aid, population.resident, query, planning.survey, sex;area=34*, always, allow\n";
+    let policy = policy(&model, grants);
+    let mut asking = Asking::new();
+    asking.parameters = vec![(ParameterName::parse("area").unwrap(), vec!["341002".to_owned()])];
+    assert_eq!(asking.decide(&policy), "A-1: sex");
+    let near = policy.constraints_near(&asking.query());
+    assert_eq!(near.iter().map(ToString::to_string).collect::<Vec<_>>(), ["area=34*"]);
 }
 
 #[test]
