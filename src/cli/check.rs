@@ -357,7 +357,7 @@ pub(super) fn summarise(checked: &Checked<'_>, screen: &mut Screen<'_>) -> Resul
             "engine",
             match policy.engine {
                 "native" => "native: the shipped model, decided over an index and held against Casbin",
-                _ => "matcher: another model; its matcher is worked out on the lines that the index names",
+                _ => "matcher: another model, worked out on the lines that the index names; lints are the shipped one's",
             }
             .to_owned(),
         );

@@ -26,7 +26,7 @@ use crate::review::diff::{Difference, MaskerText, Side, compare};
 ///
 /// OLD and NEW are policy directories, or git revisions: `REV` for the directory `policies` of the
 /// repository, `REV:path` for another. A directory of that name comes first, unless --git is given.
-/// Nothing is checked out. Both must load.
+/// Nothing is checked out. Both must load, and be decided by the shipped model.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,7 +36,7 @@ Examples:
   pinegate diff --fail-on gain main HEAD   in CI: a review is needed if anybody gets more
   pinegate diff --json old new | jq '.changes[] | select(.gain)'
 
-Exit codes: 0 compared, 1 a change is there that --fail-on names, 64 one of them does not load.")]
+Exit codes: 0 compared, 1 a change is there that --fail-on names, 64 one of them does not load, or is decided by another model.")]
 pub(super) struct DiffArgs {
     /// The policy before: a directory, or a git revision
     #[arg(value_name = "OLD")]
@@ -134,6 +134,12 @@ pub(super) fn run(args: &DiffArgs, clock: &dyn Clock, screen: &mut Screen<'_>) -
     };
     let old = load(args, &args.old, place, clock, screen)?;
     let new = load(args, &args.new, place, clock, screen)?;
+    for (given, loaded) in [(&args.old, &old), (&args.new, &new)] {
+        // What it cannot read it would call alike, a refusal that was taken out of the model included.
+        if old.files.digest() != new.files.digest() && !loaded.policy.is_shipped() {
+            return Err(CommandError::NotCompared { given: given.clone() });
+        }
+    }
     let difference = if old.files.digest() == new.files.digest() {
         Difference::default()
     } else {

@@ -91,6 +91,12 @@ pub(crate) enum CommandError {
         /// What would be right.
         help: String,
     },
+    /// A policy is decided by another model than the shipped one, which `diff` cannot read.
+    #[error("`{given}` is decided by another matcher or policy effect than the shipped ones")]
+    NotCompared {
+        /// As it was given.
+        given: String,
+    },
     /// The program `git` cannot be run.
     #[error("`git` cannot be run")]
     Git(#[source] io::Error),
@@ -158,6 +164,7 @@ impl CommandError {
             Self::DoesNotLoad { .. }
             | Self::TestsDoNotLoad
             | Self::ModelDoesNotLoad { .. }
+            | Self::NotCompared { .. }
             | Self::NotDecided(_) => Exit::Configuration,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Unreadable { .. }
@@ -182,6 +189,10 @@ impl CommandError {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
             Self::ModelDoesNotLoad { .. } => "mend the findings above; `docs/casbin.md` says what is decided",
             Self::NotDecided(_) => "leave `--engine` out: the native engine decides every model that loads",
+            Self::NotCompared { .. } => {
+                "`diff` compares grants by what they mean in the shipped model; `pinegate replay` decides recorded \
+                 accesses by any model that gates traffic"
+            }
             Self::TestsDoNotLoad => "mend the findings above, and run the tests again",
             Self::Unknown { help, .. } | Self::Revision { help, .. } => return Some(help.clone()),
             Self::Git(_) => "revisions are read by the program `git`: install it, or give directories",

@@ -20,7 +20,13 @@ impl Policy {
     /// How queries are decided: `native` by the shipped model, `matcher` by another.
     #[must_use]
     pub fn engine(&self) -> &'static str {
-        if self.changed.is_some() { "matcher" } else { "native" }
+        if self.is_shipped() { "native" } else { "matcher" }
+    }
+
+    /// Whether the shipped model decides: what its lines mean is known without asking for each query.
+    #[must_use]
+    pub fn is_shipped(&self) -> bool {
+        self.changed.is_none()
     }
 
     /// The lines that match by `gate`.

@@ -181,6 +181,10 @@ impl Policy {
             if asked.wants_unknown || !is_within {
                 return Err(DenyReason::ScopeExceeded);
             }
+        } else if !selections.iter().any(|selection| selection.gives(None)) {
+            // Only of a matcher that does not look at scopes. A resource without fields leaves as a
+            // whole, which such a line does not give.
+            return Err(DenyReason::ScopeExceeded);
         }
         Ok(self.released.fields((asked.number, asked.place), numbers, selections, asked.wanted.as_ref()))
     }

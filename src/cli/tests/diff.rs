@@ -217,3 +217,12 @@ fn both_policies_must_load() {
     assert!(ran.err.contains("did you mean `sys:minzheng-aid`?"), "{}", ran.err);
     assert!(ran.err.contains("the policy in `DIR/new/policies` does not load"), "{}", ran.err);
 }
+
+#[test]
+fn another_model_is_not_compared_as_if_it_were_the_shipped_one() {
+    for (from, to) in [(" && !some(where (p.eft == deny))", ""), (" && in_window(r.now, p.window)", "")] {
+        let ran = diff(&[("model.conf", from, to)], &["--fail-on", "gain"]);
+        assert_eq!((ran.exit, ran.out.as_str()), (64, ""));
+        assert!(ran.err.contains("new/policies` is decided by another matcher"), "{}", ran.err);
+    }
+}

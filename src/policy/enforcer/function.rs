@@ -1,7 +1,9 @@
 //! The functions that a matcher may call, as Go Casbin has them, with their patterns compiled.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use regex::Regex;
 
@@ -9,6 +11,7 @@ use super::expression::compiled;
 use super::glob::Glob;
 use super::value::{Fault, Seen};
 use crate::policy::oracle as canonical;
+use crate::policy::problem::Problem;
 
 /// A function of two texts, or three for the last of the `keyGet` family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -262,10 +265,9 @@ impl Pattern {
             Self::BeforeQuery(regex) => Seen::Truth(regex.is_match(text.split('?').next().unwrap_or(text))),
             Self::Equal(path) => Seen::Truth(path.is_equal_match(text)),
             Self::Named(path) => yielded(path.named(text, name)),
-            Self::Glob(glob) => Seen::Truth(glob.matches(text).ok_or_else(|| Fault::NotAPattern {
-                text: short(text),
-                function: Function::GlobMatch.as_str(),
-            })?),
+            Self::Glob(glob) => {
+                Seen::Truth(glob.matches(text).ok_or_else(|| Fault::GivenUp { text: short(text) })?)
+            }
             Self::Canonical(Function::PurposeMatch, granted) => {
                 Seen::Truth(canonical::is_purpose_match(text, granted))
             }
@@ -291,6 +293,34 @@ impl Pattern {
     /// Whether it matches; what yields a text matches nothing.
     pub(super) fn matches(&self, text: &str) -> bool {
         self.apply(text, "") == Ok(Seen::Truth(true))
+    }
+}
+
+/// The most different patterns that need more than their text.
+const MAX_PATTERNS: usize = 20_000;
+
+/// Patterns from the columns of lines, each compiled once, however many lines have it.
+#[derive(Debug, Default)]
+pub(super) struct Patterns(HashMap<(Function, Arc<str>), Arc<Pattern>>);
+
+impl Patterns {
+    /// `cell` as a pattern of `function`; what is wrong with it lies in the cell.
+    pub(super) fn compiled(&mut self, function: Function, cell: &Arc<str>) -> Result<Arc<Pattern>, Problem> {
+        let key = (function, Arc::clone(cell));
+        if let Some(known) = self.0.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        if self.0.len() >= MAX_PATTERNS && !function.takes_any_pattern() {
+            let message = format!("more than {MAX_PATTERNS} different patterns");
+            return Err(Problem::new("too-much", 0..0, message, "use fewer patterns, or `keyMatch`"));
+        }
+        let pattern = function.pattern(cell).map_err(|why| {
+            let message = format!("`{cell}` is not a pattern of `{}`", function.as_str());
+            Problem::new("not-a-pattern", 0..cell.len(), message, why)
+        })?;
+        let pattern = Arc::new(pattern);
+        self.0.insert(key, Arc::clone(&pattern));
+        Ok(pattern)
     }
 }
 

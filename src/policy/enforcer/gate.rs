@@ -12,12 +12,14 @@ use jiff::civil::DateTime;
 use super::Options;
 use super::definition::{Reader, within};
 use super::effect::Combination;
+use super::function::Patterns;
 use super::graph::{Graph, Graphs, Moment, Shape};
 use super::index::Plan;
 use super::program::{Node, PatternFrom, Scene, Slot};
 use super::syntax::{self, Names, Wanted};
 use super::value::{Fault, Value};
 use crate::kernel::diagnostic::{Diagnostic, Source};
+use crate::policy::csv::MAX_FINDINGS;
 use crate::policy::model::Model;
 use crate::policy::problem::Problem;
 
@@ -122,6 +124,16 @@ impl Gate {
         self.is_plain
     }
 
+    /// How many patterns its lines hold, equal ones that share their memory counted once.
+    #[cfg(test)]
+    pub(crate) fn patterns(&self) -> usize {
+        let patterns = self.slots.iter().flatten().filter_map(|slot| match slot {
+            Slot::Pattern(pattern) => Some(Arc::as_ptr(pattern)),
+            Slot::Rule(_) | Slot::None => None,
+        });
+        patterns.collect::<std::collections::HashSet<_>>().len()
+    }
+
     /// Whether line number `order`, which is near the query, matches: both as canonical texts.
     pub(crate) fn matches(&self, order: usize, line: &[Arc<str>], request: &[Value]) -> Result<bool, Fault> {
         let slots = self.slots.get(order).map_or(&[][..], |slots| slots);
@@ -190,22 +202,26 @@ fn slots(
     grants: &Source,
 ) -> Result<Vec<Box<[Slot]>>, Vec<Diagnostic>> {
     let mut findings = Vec::new();
+    let mut patterns = Patterns::default();
     let mut all = Vec::new();
     for (number, cells) in lines {
-        let slots = wanted.iter().filter_map(|wanted| {
-            let Wanted::Pattern(function, column) = *wanted else { return Some(Slot::None) };
-            let cell = cells.get(column).map_or("", String::as_str);
-            match function.pattern(cell) {
-                Ok(pattern) => Some(Slot::Pattern(Arc::new(pattern))),
-                Err(why) => {
-                    let message =
-                        format!("line {number}: `{cell}` is not a pattern of `{}`", function.as_str());
-                    findings.push(Diagnostic::error("not-a-pattern", grants, 0..0, message).help(why));
-                    None
+        let mut slots = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            let Wanted::Pattern(function, column) = *wanted else {
+                slots.push(Slot::None);
+                continue;
+            };
+            let cell = Arc::from(cells.get(column).map_or("", String::as_str));
+            match patterns.compiled(function, &cell) {
+                Ok(pattern) => slots.push(Slot::Pattern(pattern)),
+                Err(Problem { code, message, help, .. }) if findings.len() < MAX_FINDINGS => {
+                    let message = format!("line {number}: {message}");
+                    findings.push(Diagnostic::error(code, grants, 0..0, message).help(help));
                 }
+                Err(_) => {}
             }
-        });
-        all.push(slots.collect());
+        }
+        all.push(slots.into());
     }
     if findings.is_empty() { Ok(all) } else { Err(findings) }
 }

@@ -2,10 +2,12 @@
 //!
 //! `*` and `?` stop at `/`; `**` between separators crosses them; `[a-z]`, `[^a]`, `{a,b}` and `\`.
 
-/// The most alternatives `{…}` of one pattern: each multiplies the work.
-const MAX_ALTERNATIVES: usize = 8;
+/// The most `{…}` of one pattern: each multiplies the work.
+const MAX_BRACES: usize = 8;
 /// The most steps of one match; beyond it there is no answer.
 const MAX_STEPS: usize = 1 << 20;
+/// How many characters are copied in the time of one step.
+const COPIED_PER_STEP: usize = 16;
 
 /// A pattern known to be well formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +25,8 @@ struct Retry {
 impl Glob {
     pub(super) fn new(pattern: &str) -> Result<Self, String> {
         let pattern: Vec<char> = pattern.chars().collect();
-        if pattern.iter().filter(|&&c| c == '{').count() > MAX_ALTERNATIVES {
-            return Err(format!("it has more than {MAX_ALTERNATIVES} alternatives"));
+        if pattern.iter().filter(|&&c| c == '{').count() > MAX_BRACES {
+            return Err(format!("it has more than {MAX_BRACES} lists of alternatives in braces"));
         }
         if is_valid(&pattern) { Ok(Self { pattern }) } else { Err("it is not a shell pattern".to_owned()) }
     }
@@ -151,7 +153,7 @@ fn go(
         (p, n) = (retry.pattern, retry.name);
         starts_segment = true;
     }
-    Some(is_empty_match(pattern.get(p..)?))
+    is_empty_match(pattern.get(p..)?, steps)
 }
 
 /// The place after the class that begins at `p` if `c` is in it.
@@ -208,31 +210,6 @@ fn closing(pattern: &[char], from: usize) -> Option<usize> {
     None
 }
 
-/// Each alternative of the `{` at `open` in the place of all of them.
-fn spread(pattern: &[char], open: usize) -> Vec<Vec<char>> {
-    let Some(close) = closing(pattern, open + 1) else { return Vec::new() };
-    let whole = |part: &[char]| {
-        [pattern.get(..open).unwrap_or(&[]), part, pattern.get(close + 1..).unwrap_or(&[])].concat()
-    };
-    let mut patterns = Vec::new();
-    let (mut from, mut at, mut depth) = (open + 1, open + 1, 0_usize);
-    while at < close {
-        match pattern.get(at) {
-            Some('\\') => at += 1,
-            Some('{') => depth += 1,
-            Some('}') => depth = depth.saturating_sub(1),
-            Some(',') if depth == 0 => {
-                patterns.push(whole(pattern.get(from..at).unwrap_or(&[])));
-                from = at + 1;
-            }
-            Some(_) | None => {}
-        }
-        at += 1;
-    }
-    patterns.push(whole(pattern.get(from..close).unwrap_or(&[])));
-    patterns
-}
-
 fn alternatives(
     pattern: &[char],
     name: &[char],
@@ -240,20 +217,46 @@ fn alternatives(
     (p, n): (usize, usize),
     steps: &mut usize,
 ) -> Option<bool> {
-    for one in spread(pattern, p) {
-        if go(&one, name, retries, (p, n), steps)? {
-            return Some(true);
+    any_alternative(pattern, p, steps, |one, steps| go(one, name, retries, (p, n), steps))
+}
+
+/// Whether `holds` of the pattern with any alternative of the `{` at `open` in the place of all.
+fn any_alternative(
+    pattern: &[char],
+    open: usize,
+    steps: &mut usize,
+    holds: impl Fn(&[char], &mut usize) -> Option<bool>,
+) -> Option<bool> {
+    let Some(close) = closing(pattern, open + 1) else { return Some(false) };
+    let (mut from, mut at, mut depth) = (open + 1, open + 1, 0_usize);
+    while at <= close {
+        match pattern.get(at) {
+            Some('\\') => at += 1,
+            Some('{') => depth += 1,
+            Some('}') if at < close => depth = depth.saturating_sub(1),
+            Some(',' | '}') if depth == 0 => {
+                let parts = [pattern.get(..open)?, pattern.get(from..at)?, pattern.get(close + 1..)?];
+                let one = parts.concat();
+                // Copying counts too: a pattern may have a thousand alternatives.
+                *steps = steps.checked_sub(1 + one.len() / COPIED_PER_STEP)?;
+                if holds(&one, steps)? {
+                    return Some(true);
+                }
+                from = at + 1;
+            }
+            Some(_) | None => {}
         }
+        at += 1;
     }
     Some(false)
 }
 
 /// Whether what is left of a pattern matches nothing at all.
-fn is_empty_match(rest: &[char]) -> bool {
+fn is_empty_match(rest: &[char], steps: &mut usize) -> Option<bool> {
     match rest {
-        [] | ['*'] | ['*', '*'] | ['/', '*', '*'] | ['*', '*', '/'] | ['/', '*', '*', '/'] => true,
-        ['{', ..] => spread(rest, 0).iter().any(|one| is_empty_match(one)),
-        _ => false,
+        [] | ['*'] | ['*', '*'] | ['/', '*', '*'] | ['*', '*', '/'] | ['/', '*', '*', '/'] => Some(true),
+        ['{', ..] => any_alternative(rest, 0, steps, is_empty_match),
+        _ => Some(false),
     }
 }
 
@@ -284,6 +287,15 @@ mod tests {
         }
         for bad in ["[", "[]", "[a", "{a", "a}", "\\"] {
             assert!(Glob::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn alternatives_that_multiply_are_given_up() {
+        let empty = format!("{}x", "{,,,,,,,,,,,,,,,,,,,,,,}".repeat(8));
+        let long = format!("{}{}", format!("{{{}}}", "a,".repeat(900)).repeat(2), "y".repeat(400));
+        for (pattern, name) in [(empty, ""), (long, "aaz")] {
+            assert_eq!(Glob::new(&pattern).unwrap().matches(name), None, "{pattern}");
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Graph {
     shape: Shape,
     names: Names,
     above: Vec<Vec<Link>>,
+    /// The place of each link among those of its member: by member, role and domain.
+    places: HashMap<(u32, u32, u32), usize>,
     domains: Names,
     domain_patterns: Vec<Pattern>,
     /// With names that are patterns: the pattern, whom it matches, and which match it.
@@ -127,11 +129,11 @@ impl Graph {
         let (from, to, domain) = (self.names.id(member), self.names.id(role), self.domains.id(domain));
         self.above.resize_with(self.names.all.len(), Vec::new);
         self.present.resize_with(self.names.all.len(), HashSet::new);
-        let link = Link { to, domain, condition };
         if let Some(links) = usize::try_from(from).ok().and_then(|from| self.above.get_mut(from)) {
-            match links.iter_mut().find(|link| (link.to, link.domain) == (to, domain)) {
+            let place = *self.places.entry((from, to, domain)).or_insert(links.len());
+            match links.get_mut(place) {
                 Some(known) => known.condition = condition,
-                None => links.push(link),
+                None => links.push(Link { to, domain, condition }),
             }
         }
         for end in [from, to] {
@@ -190,19 +192,29 @@ impl Graph {
     /// Whether there are circles of links, whatever their domains; a name on one, or between two.
     pub(super) fn on_a_circle(&self) -> HashSet<String> {
         let mut left: HashSet<u32> = (0_u32..).take(self.names.all.len()).collect();
-        loop {
-            let leads = |id: &u32| {
-                at(&self.above, *id).is_some_and(|links| links.iter().any(|link| left.contains(&link.to)))
-            };
-            let reached: HashSet<u32> =
-                left.iter().filter_map(|id| at(&self.above, *id)).flatten().map(|link| link.to).collect();
-            let kept: HashSet<u32> =
-                left.iter().filter(|id| leads(id) && reached.contains(id)).copied().collect();
-            if kept.len() == left.len() {
-                return kept.into_iter().map(|id| self.names.name(id).to_owned()).collect();
+        let (mut up, mut down) = (HashMap::<u32, Vec<u32>>::new(), HashMap::<u32, Vec<u32>>::new());
+        for (member, links) in (0_u32..).zip(&self.above) {
+            for link in links {
+                up.entry(member).or_default().push(link.to);
+                down.entry(link.to).or_default().push(member);
             }
-            left = kept;
         }
+        // Nothing leads to, or from, the ends of what is no circle: they go, one after the other.
+        for (ways, back) in [(&up, &down), (&down, &up)] {
+            let mut open: HashMap<u32, usize> = ways.iter().map(|(&id, next)| (id, next.len())).collect();
+            let mut ends: Vec<u32> = left.iter().filter(|id| !open.contains_key(id)).copied().collect();
+            while let Some(end) = ends.pop() {
+                left.remove(&end);
+                for &id in back.get(&end).into_iter().flatten() {
+                    let Some(count) = open.get_mut(&id) else { continue };
+                    *count -= 1;
+                    if *count == 0 {
+                        ends.push(id);
+                    }
+                }
+            }
+        }
+        left.into_iter().map(|id| self.names.name(id).to_owned()).collect()
     }
 
     /// Whether no chain has more than `limit` links, and none goes round in a circle.

@@ -95,26 +95,13 @@ fn flatten<'n>(node: &'n Node, into: &mut Vec<&'n Node>) {
 
 /// The values of the request that `node` reads.
 fn places(node: &Node, into: &mut BTreeSet<usize>) {
-    let mut each = |nodes: &mut dyn Iterator<Item = &Node>| nodes.for_each(|node| places(node, into));
-    match node {
-        Node::Request(place) | Node::Attribute(place, _) => {
-            into.insert(*place);
-        }
-        Node::Not(inner) | Node::Negated(inner) => places(inner, into),
-        Node::And(parts) | Node::Or(parts) => each(&mut parts.iter()),
-        Node::Compared(_, sides) | Node::Computed(_, sides) | Node::In(sides) => each(&mut sides.iter()),
-        Node::Among(one, list) => each(&mut std::iter::once(&**one).chain(list)),
-        Node::Called { text, pattern, name, .. } => {
-            each(&mut std::iter::once(&**text).chain(name.as_deref()).chain(pattern.node()));
-        }
-        Node::Unmatched { text, pattern } => each(&mut std::iter::once(&**text).chain(pattern.node())),
-        Node::Role { member, role, domain, .. } => {
-            each(&mut [&**member, &**role].into_iter().chain(domain.as_deref()));
-        }
+    if let Node::Request(place) | Node::Attribute(place, _) = node {
+        into.insert(*place);
+    } else if let Node::Rule(_) = node {
         // A rule may read any value.
-        Node::Rule(_) => into.extend(0..MAX_VALUES),
-        Node::Text(_) | Node::Number(_) | Node::Truth(_) | Node::Policy(_) => {}
+        into.extend(0..MAX_VALUES);
     }
+    node.children().into_iter().for_each(|child| places(child, into));
 }
 
 fn probe(node: &Node) -> Option<Probe> {

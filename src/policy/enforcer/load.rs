@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 
 use super::definition::{Definitions, Reader, RoleDefinition, within};
 use super::effect::Effect;
-use super::function::{Function, Pattern};
+use super::function::Patterns;
 use super::graph::{Condition, Graph, GraphProblem, Graphs, MAX_PATTERN_NAMES};
 use super::index::{Index, Plan};
 use super::lines::{self, Field, Record};
@@ -21,9 +21,6 @@ use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
 use crate::policy::csv::MAX_FINDINGS;
 use crate::policy::model::Model;
 use crate::policy::problem::Problem;
-
-/// The most different patterns that need a compiled regular expression.
-const MAX_PATTERNS: usize = 20_000;
 
 /// A line with its place.
 struct Placed {
@@ -45,7 +42,7 @@ struct Loader<'l> {
     /// Links of each role definition: member, role, domain.
     links: Vec<Vec<(String, String, String)>>,
     graphs: Vec<Graph>,
-    compiled: HashMap<(Function, Arc<str>), Arc<Pattern>>,
+    patterns: Patterns,
 }
 
 /// Loads an enforcer's parts.
@@ -118,7 +115,7 @@ impl<'l> Loader<'l> {
             doubts_patterns: false,
             links: definitions.roles.iter().map(|_| Vec::new()).collect(),
             graphs: definitions.roles.iter().map(|role| Graph::new(role.shape)).collect(),
-            compiled: HashMap::new(),
+            patterns: Patterns::default(),
         }
     }
 
@@ -431,20 +428,7 @@ impl<'l> Loader<'l> {
             }
             Wanted::Pattern(function, column) => {
                 let cell = cells.get(column).cloned().unwrap_or_default();
-                if let Some(known) = self.compiled.get(&(function, Arc::clone(&cell))) {
-                    return Ok(Slot::Pattern(Arc::clone(known)));
-                }
-                if self.compiled.len() >= MAX_PATTERNS && !function.takes_any_pattern() {
-                    let message = format!("more than {MAX_PATTERNS} different patterns");
-                    return Err(Problem::new("too-much", 0..0, message, "use fewer patterns, or `keyMatch`"));
-                }
-                let pattern = function.pattern(&cell).map_err(|why| {
-                    let message = format!("`{cell}` is not a pattern of `{}`", function.as_str());
-                    Problem::new("not-a-pattern", 0..cell.len(), message, why)
-                })?;
-                let pattern = Arc::new(pattern);
-                self.compiled.insert((function, cell), Arc::clone(&pattern));
-                Ok(Slot::Pattern(pattern))
+                self.patterns.compiled(function, &cell).map(Slot::Pattern)
             }
         }
     }

@@ -162,6 +162,36 @@ pub(super) struct Scene<'s> {
 }
 
 impl Node {
+    /// The nodes right below it.
+    pub(super) fn children(&self) -> Vec<&Self> {
+        match self {
+            Self::Text(_)
+            | Self::Number(_)
+            | Self::Truth(_)
+            | Self::Request(_)
+            | Self::Policy(_)
+            | Self::Attribute(..)
+            | Self::Rule(_) => Vec::new(),
+            Self::Not(inner) | Self::Negated(inner) => vec![inner],
+            Self::And(parts) | Self::Or(parts) => parts.iter().collect(),
+            Self::Compared(_, sides) | Self::Computed(_, sides) | Self::In(sides) => sides.iter().collect(),
+            Self::Among(one, list) => std::iter::once(&**one).chain(list).collect(),
+            Self::Called { text, pattern, name, .. } => {
+                std::iter::once(&**text).chain(pattern.node()).chain(name.as_deref()).collect()
+            }
+            Self::Unmatched { text, pattern } => std::iter::once(&**text).chain(pattern.node()).collect(),
+            Self::Role { member, role, pattern, domain, .. } => {
+                let pattern = pattern.as_ref().and_then(PatternFrom::node);
+                [&**member, &**role].into_iter().chain(pattern).chain(domain.as_deref()).collect()
+            }
+        }
+    }
+
+    /// Whether no more than `limit` nodes lie within each other. Does not go further down than that.
+    pub(super) fn is_within(&self, limit: usize) -> bool {
+        limit > 0 && self.children().into_iter().all(|child| child.is_within(limit - 1))
+    }
+
     pub(super) fn worked_out<'s>(&'s self, scene: Scene<'s>) -> Result<Seen<'s>, Fault> {
         Ok(match self {
             Self::Text(text) => Seen::Text(Cow::Borrowed(text)),

@@ -13,7 +13,8 @@ use super::program::{Arithmetic, Comparison, Node, PatternFrom};
 use super::token::{Place, Token, Word, tokens};
 use crate::policy::problem::Problem;
 
-/// The deepest nesting of parentheses and calls.
+/// The deepest nesting: of parentheses and calls while an expression is read, and of all it is made
+/// of when it is worked out, where `a + b + c` is a sum within a sum.
 const MAX_DEPTH: usize = 48;
 /// The most words of an expression.
 const MAX_WORDS: usize = 2048;
@@ -114,7 +115,7 @@ impl<'n> Parser<'n> {
     fn whole(&mut self) -> Result<Node, Problem> {
         let node = self.either()?;
         match self.tokens.get(self.at) {
-            None => Ok(node),
+            None => self.bounded(node),
             Some(token) => {
                 let at = token.at.clone();
                 Err(self.problem(
@@ -166,11 +167,23 @@ impl<'n> Parser<'n> {
         Err(self.problem("unexpected", at, format!("a `{sign}` is missing here"), format!("write `{sign}`")))
     }
 
+    fn too_deep(&self, at: Range<usize>) -> Problem {
+        let message = format!("the expression is more than {MAX_DEPTH} deep");
+        let help = "use fewer parentheses, and fewer signs of one kind in a row";
+        self.problem("expression-too-deep", at, message, help)
+    }
+
+    /// `node`, unless it is too deep: what is put together in a loop must not become deeper than the
+    /// stack allows, not even to be thrown away.
+    fn bounded(&self, node: Node) -> Result<Node, Problem> {
+        if node.is_within(MAX_DEPTH) { Ok(node) } else { Err(self.too_deep(0..self.text.len())) }
+    }
+
     fn either(&mut self) -> Result<Node, Problem> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            let message = format!("the expression is more than {MAX_DEPTH} deep");
-            return Err(self.problem("expression-too-deep", self.end(), message, "use fewer parentheses"));
+            let at = self.tokens.get(self.at).map_or_else(|| self.end(), |token| token.at.clone());
+            return Err(self.too_deep(at));
         }
         let mut parts = vec![self.all()?];
         while self.take("||") {
@@ -200,7 +213,8 @@ impl<'n> Parser<'n> {
                 Some(">=") => Comparison::GreaterOrEqual,
                 Some("in") => {
                     self.at += 1;
-                    left = self.list(left)?;
+                    let list = self.list(left)?;
+                    left = self.bounded(list)?;
                     continue;
                 }
                 Some(sign @ ("=~" | "!~")) => {
@@ -209,18 +223,18 @@ impl<'n> Parser<'n> {
                     let right = self.sum()?;
                     let pattern = self.pattern(Function::RegexMatch, right, self.span(at))?;
                     let (function, name, text) = (Function::RegexMatch, None, Box::new(left));
-                    left = if sign == "=~" {
+                    left = self.bounded(if sign == "=~" {
                         Node::Called { function, text, pattern, name }
                     } else {
                         Node::Unmatched { text, pattern }
-                    };
+                    })?;
                     continue;
                 }
                 _ => return Ok(left),
             };
             self.at += 1;
             let right = self.sum()?;
-            left = Node::Compared(comparison, Box::new([left, right]));
+            left = self.bounded(Node::Compared(comparison, Box::new([left, right])))?;
         }
     }
 
@@ -269,7 +283,8 @@ impl<'n> Parser<'n> {
                 _ => return Ok(left),
             };
             self.at += 1;
-            left = Node::Computed(arithmetic, Box::new([left, self.product()?]));
+            let right = self.product()?;
+            left = self.bounded(Node::Computed(arithmetic, Box::new([left, right])))?;
         }
     }
 
@@ -283,7 +298,8 @@ impl<'n> Parser<'n> {
                 _ => return Ok(left),
             };
             self.at += 1;
-            left = Node::Computed(arithmetic, Box::new([left, self.signed()?]));
+            let right = self.signed()?;
+            left = self.bounded(Node::Computed(arithmetic, Box::new([left, right])))?;
         }
     }
 

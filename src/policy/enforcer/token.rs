@@ -187,7 +187,9 @@ impl<'t> Reader<'t> {
         } else {
             "signs are `&& || ! == != < <= > >= in =~ !~ + - * / %`"
         };
-        Err(Problem::new("unknown-sign", at, format!("unknown sign `{sign}`"), help))
+        let shown: String = sign.chars().take(16).collect();
+        let more = if shown.len() < sign.len() { "…" } else { "" };
+        Err(Problem::new("unknown-sign", at, format!("unknown sign `{shown}{more}`"), help))
     }
 
     fn quoted(&mut self, quote: char) -> Result<(Word, Range<usize>), Problem> {

@@ -158,6 +158,12 @@ pub enum Fault {
         /// The function.
         function: &'static str,
     },
+    /// A text against which a pattern with many stars or alternatives takes too long.
+    #[error("`globMatch` was given up: it takes too many steps to hold `{text}` against a pattern")]
+    GivenUp {
+        /// The text.
+        text: String,
+    },
     /// The matcher yields neither true nor false nor a number.
     #[error("the matcher yields {found}, neither true nor false")]
     NoVerdict {

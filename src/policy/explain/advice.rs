@@ -2,7 +2,8 @@
 //!
 //! A suggestion is tried before it is made. A change of a request is decided; a change of `grants.csv`
 //! is written, loaded again with the lines that bear on the request, and decided. What is not let
-//! through then is not suggested.
+//! through then is not suggested. Changes of `grants.csv` are tried under the shipped model, so that
+//! there are none for a policy of another.
 
 mod caller;
 mod line;
@@ -163,7 +164,8 @@ impl Ground<'_> {
             Some(_) | None => return Advice::default(),
         }
         let caller = if system.enabled { self.caller(request, at) } else { Vec::new() };
-        let Some(world) = self.world(request) else { return Advice { caller, ..Advice::default() } };
+        let world = self.world(request).filter(|_| self.policy.is_shipped());
+        let Some(world) = world else { return Advice { caller, ..Advice::default() } };
         let ground = world.ground(self.maskers);
         let mut provider = ground.provider(request, at);
         let mut together = Vec::new();

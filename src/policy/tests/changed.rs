@@ -1,8 +1,11 @@
 //! Models with another matcher or effect than the shipped one.
 
-use super::city::{Asking, catalog, load_at, now};
-use crate::kernel::diagnostic::Source;
+use super::city::{Asking, catalog, load_at, now, resource};
+use crate::catalog::Sharing;
+use crate::kernel::diagnostic::{Severity, Source};
+use crate::kernel::id::{ParameterName, ResourceId};
 use crate::policy::Policy;
+use crate::policy::csv::MAX_FINDINGS;
 use crate::policy::model::{Model, SHIPPED};
 use crate::policy::oracle::self_test;
 
@@ -73,6 +76,38 @@ fn what_cannot_be_worked_out_is_refused() {
 }
 
 #[test]
+fn a_grant_that_gives_nothing_of_a_resource_lets_nothing_leave() {
+    // A file has no fields and leaves as a whole: a grant of one field of a theme must not let it out,
+    // though no condition of the matcher looks at scopes.
+    let mut catalog = catalog();
+    let none = [];
+    catalog.resources.extend([resource(
+        "spatial.map",
+        Sharing::Conditional,
+        &["query"],
+        &none,
+        &none,
+        &none,
+    )]);
+    let model = with(" && scope_match(r.scope, p.scope)", "");
+    let grants = |fields: &str| {
+        format!(
+            "p, A-1, sys:minzheng-aid, theme:all, query, *, {fields}, always, allow\n\
+             g2, spatial.map, theme:all\ng2, population.resident, theme:all\n"
+        )
+    };
+    let mut asking = Asking::new();
+    let decide = |asking: &Asking, fields: &str| {
+        let (policy, report) = load_at(&catalog, &model, &grants(fields), now());
+        asking.decide(&policy.unwrap_or_else(|| panic!("{report}")))
+    };
+    assert_eq!(decide(&asking, "sex"), "A-1: sex");
+    asking.resource = ResourceId::parse("spatial.map").unwrap();
+    assert!(decide(&asking, "sex").starts_with("ScopeExceeded"), "{}", decide(&asking, "sex"));
+    assert_eq!(decide(&asking, "*"), "A-1: ");
+}
+
+#[test]
 fn models_that_cannot_gate() {
     for (from, to, code) in [
         ("g2(r.res, p.res) && ", "", "model-not-served"),
@@ -93,6 +128,35 @@ fn models_that_cannot_gate() {
         assert_eq!(report.sorted()[0].code, code, "{to}: {report}");
     }
     assert!(SHIPPED.contains(SHIPPED_MATCHER));
+}
+
+#[test]
+fn constraints_count_wherever_the_matcher_may_look_at_them() {
+    // No condition looks at purposes, so that a line for another purpose may match by its area.
+    let model = with(" && purpose_match(r.purpose, p.purpose)", "");
+    let grants = "p, A-1, sys:minzheng-aid, population.resident, query, planning.survey, sex;area=34*, always, allow\n";
+    let policy = policy(&model, grants);
+    let mut asking = Asking::new();
+    asking.parameters = vec![(ParameterName::parse("area").unwrap(), vec!["341002".to_owned()])];
+    assert_eq!(asking.decide(&policy), "A-1: sex");
+    let near = policy.constraints_near(&asking.query());
+    assert_eq!(near.iter().map(ToString::to_string).collect::<Vec<_>>(), ["area=34*"]);
+}
+
+#[test]
+fn a_pattern_of_many_lines_is_compiled_once_and_reported_so_often_at_most() {
+    let line = |number: usize, purpose: &str| {
+        format!(
+            "p, A-{number}, sys:minzheng-aid, population.resident, query, {purpose}, sex, always, allow\n"
+        )
+    };
+    let grants = |purpose: &str| (0..1200).map(|number| line(number, purpose)).collect::<String>();
+    let model = with("in_window(r.now, p.window)", "regexMatch(r.purpose, p.purpose)");
+    let gate = policy(&model, &grants("licence.review")).changed.unwrap();
+    assert_eq!(gate.patterns(), 1);
+    let (refused, report) = load_at(&catalog(), &model, &grants("*"), now());
+    assert!(refused.is_none());
+    assert_eq!(report.count(Severity::Error), MAX_FINDINGS);
 }
 
 #[test]

@@ -218,6 +218,47 @@ fn models_that_are_refused() {
 }
 
 #[test]
+fn expressions_have_bounds_in_every_direction() {
+    let first_words = |length: usize| "r.sub + ".repeat(length);
+    for (matcher, code) in [
+        (format!("{}true{}", "(".repeat(1000), ")".repeat(1000)), "expression-too-deep"),
+        // Sums within sums, though nothing stands in parentheses.
+        (format!("{}r.sub == p.sub", first_words(1000)), "expression-too-deep"),
+        (format!("r.sub == p.sub{}", " == true".repeat(1000)), "expression-too-deep"),
+        (format!("g(r.sub, {}p.sub)", first_words(1000)), "expression-too-deep"),
+        (format!("true{}", " && true".repeat(1024)), "expression-too-long"),
+    ] {
+        let model = model("g = _, _", "p = sub, obj, act", ALLOW, &format!("m = {matcher}"));
+        let options =
+            Options { role_matching: vec![("g".to_owned(), Function::KeyMatch)], ..Options::default() };
+        let error = load(&model, "p, alice, data1, read\n", &options).unwrap_err();
+        assert!(error.contains(&format!("error[{code}]")), "{matcher}: {error}");
+    }
+    let by_rule = model("", "p = rule, obj, act", ALLOW, "m = eval(p.rule)");
+    let rule = format!("p, {}1 > 2, data1, read\n", "1 + ".repeat(500));
+    let error = load(&by_rule, &rule, &Options::default()).unwrap_err();
+    assert!(error.contains("error[expression-too-deep]"), "{error}");
+    let long = model("", "p = sub, obj, act", ALLOW, &format!("m = true{}", " && true".repeat(500)));
+    assert!(load(&long, "", &Options::default()).is_ok(), "conditions in a row are no nesting");
+}
+
+#[test]
+fn many_roles_load_in_time() {
+    // In time that grows with the square of the lines each of these would take minutes.
+    const MANY: usize = 50_000;
+    let model = model("g = _, _", "p = sub, obj, act", ALLOW, "m = g(r.sub, p.sub) && r.obj == p.obj");
+    let lines = |line: &dyn Fn(usize) -> String| (0..MANY).map(line).collect::<String>();
+    let fan = lines(&|number| format!("g, alice, role{number}\n"));
+    assert!(allows(&model, &format!("p, role7, data1, read\n{fan}"), &["alice", "data1", "read"]));
+    let chain = lines(&|number| format!("g, role{number}, role{}\n", number + 1));
+    assert!(allows(&model, &format!("p, role7, data1, read\n{chain}"), &["role2", "data1", "read"]));
+    let circle = format!("{chain}g, role{MANY}, role{}\n", MANY - 1);
+    let error = load(&model, &circle, &Options::default()).unwrap_err();
+    let names = format!("go round in a circle: role{}, role{MANY};", MANY - 1);
+    assert!(error.contains(&names), "{error}");
+}
+
+#[test]
 fn policies_that_are_refused() {
     let matcher = "m = g(r.sub, p.sub) && regexMatch(r.obj, p.obj) && r.act == p.act";
     let model = model("g = _, _", "p = sub, obj, act, eft", ALLOW, matcher);

@@ -369,3 +369,20 @@ fn both_sides_may_be_needed() {
           p, NEW, sys:minzheng-aid, population.resident, query, social-aid.review, phone, 2026-06-03/2026-12-31, allow"]
     );
 }
+
+#[test]
+fn another_model_is_not_advised_on_as_if_it_were_the_shipped_one() {
+    let catalog = catalog();
+    // Purposes are compared letter by letter here: what the shipped model would let through is refused.
+    let model =
+        SHIPPED.replace("purpose_match(r.purpose, p.purpose)", "p.purpose == 'x' && r.purpose == p.purpose");
+    assert_ne!(model, SHIPPED);
+    let text = "p, A-1, sys:minzheng-aid, population.resident, query, planning.survey, sex, always, allow\n";
+    let (policy, report) = load_at(&catalog, &model, text, at("2026-06-03T02:00:00Z"));
+    let policy = policy.unwrap_or_else(|| panic!("{report}"));
+    let grants = Source::new("grants.csv", text);
+    let ground = Ground { policy: &policy, catalog: &catalog, grants: &grants, maskers: &maskers() };
+    let asking = Asking::new();
+    assert!(matches!(ground.decide(&request(&asking), asking.at), Some(Decision::Denial(_))));
+    assert_eq!(ground.advise(&request(&asking), asking.at), Advice::default());
+}
