@@ -1,5 +1,6 @@
 //! `pinegate check`: is what was edited right?
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,7 +102,7 @@ pub(super) struct PolicySummary {
 
 #[derive(Debug, Serialize)]
 struct ConfigSummary<'p> {
-    file: &'p Path,
+    file: Cow<'p, str>,
     digest: Digested,
     routes: usize,
     upstreams: usize,
@@ -299,7 +300,7 @@ pub(super) fn with_config<'p>(path: &'p Path, checking: &Checking<'_>) -> Result
     let (assembled, found) = assemble_with(&config, (loaded, found), None, &metrics, &clock);
     report.merge(found);
     let summary = ConfigSummary {
-        file: path,
+        file: path.to_string_lossy(),
         digest: Digested(config.digest),
         routes: config.routes.len(),
         upstreams: config.upstreams.len(),

@@ -1,6 +1,7 @@
 //! What a replay came to, on a terminal and as JSON.
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -255,7 +256,7 @@ struct ReplayJson<'s> {
     policy: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<String>,
-    logs: &'s [PathBuf],
+    logs: Vec<Cow<'s, str>>,
     records: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_at: Option<String>,
@@ -348,7 +349,7 @@ struct ChangedJson<'s> {
 
 #[derive(Debug, Serialize)]
 struct UnreadableJson<'s> {
-    file: &'s Path,
+    file: Cow<'s, str>,
     offset: u64,
     why: String,
 }
@@ -369,14 +370,14 @@ pub(super) fn json(shown: &Shown<'_>, screen: &mut Screen<'_>) -> Result<(), Com
     let examples = KINDS.iter().zip(&report.examples);
     let examples = examples.flat_map(|(kind, examples)| examples.iter().map(|it| example_json(kind, it)));
     let unreadable = streamed.named.iter().map(|line| UnreadableJson {
-        file: &line.path,
+        file: line.path.to_string_lossy(),
         offset: line.offset,
         why: crate::kernel::diagnostic::chain(&line.why),
     });
     screen.json(&ReplayJson {
         policy: candidate.files.digest().to_hex(),
         against: against.map(|loaded| loaded.files.digest().to_hex()),
-        logs: directories,
+        logs: directories.iter().map(|directory| directory.to_string_lossy()).collect(),
         records: streamed.lines,
         first_at: report.span.map(|(first, _)| first.to_string()),
         last_at: report.span.map(|(_, last)| last.to_string()),
