@@ -253,11 +253,16 @@ impl Ground<'_> {
     fn constraints(&self, request: &Request) -> (String, String) {
         let (mut tried, mut shown) = (String::new(), String::new());
         let Some(resource) = self.catalog.resources.get(&request.resource) else { return (tried, shown) };
-        for (name, values) in &request.parameters {
-            let (Some(known), [value]) = (resource.parameter(name.as_str()), values.as_slice()) else {
+        for (at, (name, _)) in request.parameters.iter().enumerate() {
+            if request.parameters.iter().take(at).any(|(other, _)| other == name) {
                 continue;
-            };
-            if can_be_written(value) {
+            }
+            let given = request.parameters.iter().filter(|(other, _)| other == name);
+            let values: Vec<&String> = given.flat_map(|(_, values)| values).collect();
+            let Some(known) = resource.parameter(name.as_str()) else { continue };
+            if let [value] = values.as_slice()
+                && can_be_written(value)
+            {
                 tried.push_str(&format!(";{name}={value}"));
                 shown.push_str(&format!(";{name}={}", if known.recordable { value } else { HIDDEN }));
             }
