@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::findings::{self, Finding, To, counted, several};
 use super::screen::Tone;
 use super::source::{PolicyOrigin, SourceArgs, key_for_checks};
-use super::table::{Table, plain, toned};
+use super::table::{Table, plain, shown, toned};
 use super::when::When;
 use super::{CommandError, Exit, Screen};
 use crate::app::assemble::{Assembled, LoadedPolicy, PolicyPlace, assemble_with, load_policy};
@@ -344,7 +344,7 @@ impl Checked<'_> {
 
 /// What was checked, in a few lines.
 pub(super) fn summarise(checked: &Checked<'_>, screen: &mut Screen<'_>) -> Result<(), CommandError> {
-    screen.line(format!("{}: {}", checked.what, counted(&checked.report, screen)))?;
+    screen.line(format!("{}: {}", shown(&checked.what), counted(&checked.report, screen)))?;
     let mut table = Table::default();
     let mut fact = |name: &str, what: String| table.row([toned(Tone::Faint, name), plain(what)]);
     if let Some(config) = &checked.config {

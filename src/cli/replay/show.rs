@@ -10,7 +10,8 @@ use super::{ReplayArgs, code};
 use crate::app::assemble::LoadedPolicy;
 use crate::cli::explain::{changes, local};
 use crate::cli::screen::Tone;
-use crate::cli::table::{Table, plain, shown, toned};
+use crate::cli::source::quoted;
+use crate::cli::table::{self, Table, plain, shown, toned};
 use crate::cli::{CommandError, Screen};
 use crate::kernel::id::{FieldPath, ParameterName};
 use crate::kernel::time::TimeZone;
@@ -41,9 +42,22 @@ pub(super) fn text(shown: &Shown<'_>, screen: &mut Screen<'_>) -> Result<(), Com
     examples(shown, screen)
 }
 
+/// The command line that explains a record under the candidate: the policy that is live would say
+/// again what was recorded.
+fn look_further(shown: &Shown<'_>) -> String {
+    let policies = shown.args.policies.to_string_lossy();
+    let audit = match shown.directories {
+        [only] => only.to_string_lossy(),
+        // Which of them has it is not known.
+        _ => "DIR".into(),
+    };
+    let line = format!("pinegate explain --policies {} --audit {}", quoted(&policies), quoted(&audit));
+    table::shown(&line)
+}
+
 fn head(shown: &Shown<'_>, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let Shown { args, directories, candidate, against, streamed, zone } = shown;
-    let logs: Vec<String> = directories.iter().map(|it| it.display().to_string()).collect();
+    let logs: Vec<String> = directories.iter().map(|it| table::shown(&it.to_string_lossy())).collect();
     screen.line(format!("{} records in {}", grouped(streamed.lines), logs.join(", ")))?;
     let short = |loaded: &LoadedPolicy| loaded.files.digest().to_hex().chars().take(12).collect::<String>();
     let mut table = Table::default();
@@ -195,7 +209,7 @@ fn examples(shown: &Shown<'_>, screen: &mut Screen<'_>) -> Result<(), CommandErr
         table.lines(screen, 2).into_iter().try_for_each(|line| screen.line(line))?;
     }
     if shown.streamed.report.examples.iter().any(|examples| !examples.is_empty()) {
-        screen.line("\n`pinegate explain --record ID` says why, clause by clause.")?;
+        screen.line(format!("\n`{} --record ID` says why, clause by clause.", look_further(shown)))?;
     }
     Ok(())
 }
