@@ -1,5 +1,6 @@
 //! `pinegate check`: is what was edited right?
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::findings::{self, Finding, To, counted, several};
 use super::screen::Tone;
 use super::source::{PolicyOrigin, SourceArgs, key_for_checks};
-use super::table::{Table, plain, toned};
+use super::table::{Table, plain, shown, toned};
 use super::when::When;
 use super::{CommandError, Exit, Screen};
 use crate::app::assemble::{Assembled, LoadedPolicy, PolicyPlace, assemble_with, load_policy};
@@ -101,7 +102,7 @@ pub(super) struct PolicySummary {
 
 #[derive(Debug, Serialize)]
 struct ConfigSummary<'p> {
-    file: &'p Path,
+    file: Cow<'p, str>,
     digest: Digested,
     routes: usize,
     upstreams: usize,
@@ -299,7 +300,7 @@ pub(super) fn with_config<'p>(path: &'p Path, checking: &Checking<'_>) -> Result
     let (assembled, found) = assemble_with(&config, (loaded, found), None, &metrics, &clock);
     report.merge(found);
     let summary = ConfigSummary {
-        file: path,
+        file: path.to_string_lossy(),
         digest: Digested(config.digest),
         routes: config.routes.len(),
         upstreams: config.upstreams.len(),
@@ -343,7 +344,7 @@ impl Checked<'_> {
 
 /// What was checked, in a few lines.
 pub(super) fn summarise(checked: &Checked<'_>, screen: &mut Screen<'_>) -> Result<(), CommandError> {
-    screen.line(format!("{}: {}", checked.what, counted(&checked.report, screen)))?;
+    screen.line(format!("{}: {}", shown(&checked.what), counted(&checked.report, screen)))?;
     let mut table = Table::default();
     let mut fact = |name: &str, what: String| table.row([toned(Tone::Faint, name), plain(what)]);
     if let Some(config) = &checked.config {

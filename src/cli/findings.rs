@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
 use super::screen::Tone;
+use super::table::shown;
 use super::{CommandError, Screen};
 use crate::kernel::diagnostic::{Diagnostic, LineIndex, Position, Report, Severity};
 use crate::review::lint::known::Lint;
@@ -72,16 +73,17 @@ fn rendered(renderer: &Renderer, texts: &mut Texts<'_>, diagnostic: &Diagnostic)
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
     let excerpt =
         texts.text(&diagnostic.file).and_then(|(text, lines)| excerpt(text, lines, &diagnostic.span));
+    // The renderer makes texts harmless, but not names.
+    let file = shown(&diagnostic.file);
     let mut group = match excerpt {
         Some(Excerpt { text, span, line }) => {
             let mark = AnnotationKind::Primary.span(span);
             let mark = if diagnostic.label.is_empty() { mark } else { mark.label(diagnostic.label.as_str()) };
-            let snippet =
-                Snippet::source(text).path(&*diagnostic.file).line_start(line).fold(false).annotation(mark);
+            let snippet = Snippet::source(text).path(file).line_start(line).fold(false).annotation(mark);
             title.element(snippet)
         }
         // Nothing of the file can be shown: it is missing, empty, or the finding is about all of it.
-        None => Group::with_title(title).element(annotate_snippets::Origin::path(&*diagnostic.file)),
+        None => Group::with_title(title).element(annotate_snippets::Origin::path(file)),
     };
     if !diagnostic.help.is_empty() {
         group = group.element(Level::HELP.message(diagnostic.help.as_str()));

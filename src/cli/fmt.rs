@@ -1,5 +1,6 @@
 //! `pinegate fmt`: policy files as they should be.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -120,7 +121,9 @@ fn files(args: &FmtArgs, screen: &mut Screen<'_>) -> Result<Vec<(PathBuf, Kind)>
     }
     let mut files = Vec::new();
     for path in paths {
-        if path.is_dir() {
+        let meant =
+            fs::metadata(&path).map_err(|source| CommandError::Unreadable { path: path.clone(), source })?;
+        if meant.is_dir() {
             in_directory(&path, &mut files)?;
             continue;
         }
@@ -152,7 +155,8 @@ fn configured(args: &FmtArgs, screen: &mut Screen<'_>) -> Result<PathBuf, Comman
 fn in_directory(directory: &Path, files: &mut Vec<(PathBuf, Kind)>) -> Result<(), CommandError> {
     let before = files.len();
     let mut add = |path: PathBuf, name: &str| {
-        if let Some(kind) = Kind::of(name).filter(|_| path.is_file()) {
+        // A link that leads nowhere is there, and cannot be read.
+        if let Some(kind) = Kind::of(name).filter(|_| path.symlink_metadata().is_ok()) {
             files.push((path, kind));
         }
     };
@@ -162,11 +166,15 @@ fn in_directory(directory: &Path, files: &mut Vec<(PathBuf, Kind)>) -> Result<()
         let unreadable = |source| CommandError::Unreadable { path: tests.clone(), source };
         let mut names = Vec::new();
         for entry in fs::read_dir(&tests).map_err(unreadable)?.take(cases::MAX_FILES) {
-            names.push(entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned());
+            names.push(entry.map_err(unreadable)?.file_name());
         }
         names.sort();
-        let are_tests = |name: &&String| name.ends_with(".toml") && !name.starts_with('.');
-        names.iter().filter(are_tests).for_each(|name| add(tests.join(name), name));
+        for name in &names {
+            let shown = name.to_string_lossy();
+            if shown.ends_with(".toml") && !shown.starts_with('.') {
+                add(tests.join(name), &shown);
+            }
+        }
     }
     if files.len() == before {
         let path = directory.to_owned();
@@ -266,7 +274,7 @@ struct FmtJson<'r> {
 
 #[derive(Debug, Serialize)]
 struct FileJson<'r> {
-    file: &'r Path,
+    file: Cow<'r, str>,
     changed: bool,
     repairs: Vec<RepairJson>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -297,7 +305,7 @@ fn json(
         repairs.collect()
     };
     let files = outcomes.iter().map(|outcome| FileJson {
-        file: &outcome.path,
+        file: outcome.path.to_string_lossy(),
         changed: outcome.changed,
         repairs: file(outcome),
         diff: &outcome.diff,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
-use super::CommandError;
+use super::{CommandError, table};
 
 /// How a command ended. The numbers are a promise: `docs/commands.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,10 +210,12 @@ impl<'w> Screen<'w> {
     /// Says what kept a command from being done: what happened, why, and what to do.
     pub(crate) fn fail(&mut self, error: &CommandError) -> Exit {
         let word = self.paint_aside(Tone::Bad, "error");
-        let mut text = format!("{word}: {}", crate::kernel::diagnostic::chain(error));
+        // What was given or read stands in them.
+        let shown = |text: &str| text.split('\n').map(table::shown).collect::<Vec<_>>().join("\n");
+        let mut text = format!("{word}: {}", shown(&crate::kernel::diagnostic::chain(error)));
         if let Some(help) = error.help() {
             let word = self.paint_aside(Tone::Strong, "help");
-            text.push_str(&format!("\n{word}: {help}"));
+            text.push_str(&format!("\n{word}: {}", shown(&help)));
         }
         // Where even this cannot be written, the exit code is all there is.
         self.aside(text).map_or(Exit::Internal, |()| error.exit())

@@ -109,6 +109,15 @@ impl SourceArgs {
     }
 }
 
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 impl PolicyOrigin<'_> {
     /// Loads the policy, for commands that need one to work with. Findings that keep it from loading
     /// are shown.

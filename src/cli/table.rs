@@ -62,8 +62,27 @@ pub(super) fn toned(tone: Tone, text: impl Into<String>) -> Cell {
     (Some(tone), text.into())
 }
 
-/// `text` without characters that move a terminal's cursor or switch its modes.
+/// `text` without characters that move a terminal's cursor, switch its modes, or let text appear in
+/// another order than it has.
 pub(super) fn shown(text: &str) -> String {
     // A control character has no width.
-    text.chars().map(|c| if c.width().is_none() { REPLACEMENT } else { c }).collect()
+    text.chars().map(|c| if c.width().is_none() || turns(c) { REPLACEMENT } else { c }).collect()
+}
+
+/// Whether a character is invisible and turns the direction of what follows.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shown_moves_the_cursor_or_turns_the_text() {
+        assert_eq!(
+            shown("民政 é\u{1b}[2J\n\u{9b}\u{202e}\u{2066}"),
+            "民政 é\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
+        );
+    }
 }

@@ -32,7 +32,7 @@ Examples:
   pinegate test                          the tests of the policy that config/gateway.toml names
   pinegate test --policies policies      a policy directory alone, as in its repository's CI
   pinegate test review/2026-07.toml      those, and tests of a change under review
-  … --filter 社会救助                    only tests whose name or file has this text
+  … --filter 社会救助                    only those with this in their name or file
   … --coverage                           show the lines that no test exercises
   … --min-coverage 100                   and fail if there is one
   … --junit report.xml                   as Jenkins and GitLab read it

@@ -4,6 +4,7 @@ mod formatting;
 mod history;
 mod policy_tests;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write};
 use std::os::unix::net::UnixListener;
@@ -28,7 +29,12 @@ fn now() -> Timestamp {
 
 /// Runs a command line as `main` does, but for the streams.
 fn pinegate(line: &[&str]) -> Ran {
-    let arguments = Arguments::try_parse_from(std::iter::once(&"pinegate").chain(line)).unwrap();
+    pinegate_os(&line.iter().map(OsStr::new).collect::<Vec<_>>())
+}
+
+/// The same, where an argument need not be Unicode.
+fn pinegate_os(line: &[&OsStr]) -> Ran {
+    let arguments = Arguments::try_parse_from(std::iter::once(&OsStr::new("pinegate")).chain(line)).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut screen = Screen::plain(&mut out, &mut err);

@@ -54,9 +54,13 @@ pub(super) fn files(
             ));
         }
     };
-    let path = path.trim_end_matches('/');
+    // `REV:` and `REV:.` are the root, as a repository of nothing but policies has them there.
+    let path = match path.trim_end_matches('/') {
+        "." => "",
+        path => path.strip_prefix("./").unwrap_or(path),
+    };
     let tree = format!("{commit}:{path}");
-    let listing = git(repository, &["ls-tree", "-z", "-l", &tree])?.map_err(|_| {
+    let listing = git(repository, &["ls-tree", "--full-tree", "-z", "-l", &tree])?.map_err(|_| {
         refuse(
             format!("`{revision}` has no directory `{path}`"),
             "name the policy directory as in `REV:path`",
@@ -90,7 +94,8 @@ pub(super) fn files(
         texts.push((entry.name, text));
     }
     if !texts.iter().any(|(name, _)| PolicyFiles::is_policy_file(name)) {
-        let why = format!("`{path}` holds no policy in `{revision}`");
+        let place = if path.is_empty() { "the root".to_owned() } else { format!("`{path}`") };
+        let why = format!("{place} holds no policy in `{revision}`");
         return Err(refuse(why, "name the policy directory as in `REV:path`"));
     }
     Ok(PolicyFiles::from_texts(texts.iter().map(|(name, text)| (name.as_str(), text.as_str()))))
@@ -116,9 +121,15 @@ fn git(repository: Option<&Path>, arguments: &[&str]) -> Result<Result<Vec<u8>, 
     let mut command = Command::new("git");
     if let Some(repository) = repository {
         command.arg("-C").arg(repository);
+        // Hooks run with these. They would name another repository than the one that is asked for.
+        for variable in ["GIT_DIR", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"] {
+            command.env_remove(variable);
+        }
     }
     // Only what is there is read: nothing is locked, fetched or asked for.
     command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0");
+    // Nor is what was committed replaced by what somebody put in its stead.
+    command.env("GIT_NO_REPLACE_OBJECTS", "1");
     let output = command.args(arguments).stdin(Stdio::null()).output().map_err(CommandError::Git)?;
     if output.status.success() {
         return Ok(Ok(output.stdout));

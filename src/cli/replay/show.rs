@@ -1,6 +1,7 @@
 //! What a replay came to, on a terminal and as JSON.
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -9,7 +10,8 @@ use super::{ReplayArgs, code};
 use crate::app::assemble::LoadedPolicy;
 use crate::cli::explain::{changes, local};
 use crate::cli::screen::Tone;
-use crate::cli::table::{Table, plain, shown, toned};
+use crate::cli::source::quoted;
+use crate::cli::table::{self, Table, plain, shown, toned};
 use crate::cli::{CommandError, Screen};
 use crate::kernel::id::{FieldPath, ParameterName};
 use crate::kernel::time::TimeZone;
@@ -40,9 +42,22 @@ pub(super) fn text(shown: &Shown<'_>, screen: &mut Screen<'_>) -> Result<(), Com
     examples(shown, screen)
 }
 
+/// The command line that explains a record under the candidate: the policy that is live would say
+/// again what was recorded.
+fn look_further(shown: &Shown<'_>) -> String {
+    let policies = shown.args.policies.to_string_lossy();
+    let audit = match shown.directories {
+        [only] => only.to_string_lossy(),
+        // Which of them has it is not known.
+        _ => "DIR".into(),
+    };
+    let line = format!("pinegate explain --policies {} --audit {}", quoted(&policies), quoted(&audit));
+    table::shown(&line)
+}
+
 fn head(shown: &Shown<'_>, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let Shown { args, directories, candidate, against, streamed, zone } = shown;
-    let logs: Vec<String> = directories.iter().map(|it| it.display().to_string()).collect();
+    let logs: Vec<String> = directories.iter().map(|it| table::shown(&it.to_string_lossy())).collect();
     screen.line(format!("{} records in {}", grouped(streamed.lines), logs.join(", ")))?;
     let short = |loaded: &LoadedPolicy| loaded.files.digest().to_hex().chars().take(12).collect::<String>();
     let mut table = Table::default();
@@ -194,7 +209,7 @@ fn examples(shown: &Shown<'_>, screen: &mut Screen<'_>) -> Result<(), CommandErr
         table.lines(screen, 2).into_iter().try_for_each(|line| screen.line(line))?;
     }
     if shown.streamed.report.examples.iter().any(|examples| !examples.is_empty()) {
-        screen.line("\n`pinegate explain --record ID` says why, clause by clause.")?;
+        screen.line(format!("\n`{} --record ID` says why, clause by clause.", look_further(shown)))?;
     }
     Ok(())
 }
@@ -255,7 +270,7 @@ struct ReplayJson<'s> {
     policy: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<String>,
-    logs: &'s [PathBuf],
+    logs: Vec<Cow<'s, str>>,
     records: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_at: Option<String>,
@@ -348,7 +363,7 @@ struct ChangedJson<'s> {
 
 #[derive(Debug, Serialize)]
 struct UnreadableJson<'s> {
-    file: &'s Path,
+    file: Cow<'s, str>,
     offset: u64,
     why: String,
 }
@@ -369,14 +384,14 @@ pub(super) fn json(shown: &Shown<'_>, screen: &mut Screen<'_>) -> Result<(), Com
     let examples = KINDS.iter().zip(&report.examples);
     let examples = examples.flat_map(|(kind, examples)| examples.iter().map(|it| example_json(kind, it)));
     let unreadable = streamed.named.iter().map(|line| UnreadableJson {
-        file: &line.path,
+        file: line.path.to_string_lossy(),
         offset: line.offset,
         why: crate::kernel::diagnostic::chain(&line.why),
     });
     screen.json(&ReplayJson {
         policy: candidate.files.digest().to_hex(),
         against: against.map(|loaded| loaded.files.digest().to_hex()),
-        logs: directories,
+        logs: directories.iter().map(|directory| directory.to_string_lossy()).collect(),
         records: streamed.lines,
         first_at: report.span.map(|(first, _)| first.to_string()),
         last_at: report.span.map(|(_, last)| last.to_string()),

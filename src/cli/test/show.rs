@@ -3,6 +3,7 @@
 use super::{Outcome, Run};
 use crate::cli::explain::show_line;
 use crate::cli::screen::Tone;
+use crate::cli::source::quoted;
 use crate::cli::table::{Table, plain, shown, toned};
 use crate::cli::{CommandError, Screen};
 use crate::grant::{Decision, Effect};
@@ -117,15 +118,6 @@ pub(super) fn look_further(run: &Run<'_>, case: &Case) -> String {
     request.narrowed_to.iter().flatten().for_each(|grant| flag("--grant", grant.as_str()));
     flag("--at", &case.at_text);
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 fn coverage(run: &Run<'_>, screen: &mut Screen<'_>) -> Result<(), CommandError> {

@@ -200,6 +200,28 @@ fn revisions_are_read_without_a_checkout() {
 }
 
 #[test]
+fn a_revision_is_what_was_committed_wherever_one_stands() {
+    let directory = tempfile::tempdir().unwrap();
+    let repository = repository(directory.path());
+    let below = directory.path().join("elsewhere");
+    let below = below.to_str().unwrap();
+    // The path is one from the root, also below it.
+    let ran = pinegate(&["diff", "--repository", below, "first", "HEAD:./elsewhere"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    assert!(ran.out.ends_with("first → HEAD:./elsewhere: 1 gain, no losses\n"), "{}", ran.out);
+    // A replacement shows other people another history than the one that was reviewed.
+    let replaced =
+        Command::new("git").args(["-C", &repository, "replace", "first^{}", "HEAD"]).output().unwrap();
+    assert!(replaced.status.success(), "{replaced:?}");
+    let ran = pinegate(&["diff", "--repository", &repository, "first", "HEAD:elsewhere"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    for root in ["HEAD:", "HEAD:."] {
+        let ran = pinegate(&["diff", "--repository", &repository, root, "first"]);
+        assert!(ran.err.contains("the root holds no policy in `HEAD`"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_directory_comes_before_a_revision_unless_told_otherwise() {
     let directory = tempfile::tempdir().unwrap();
     let repository = repository(directory.path());

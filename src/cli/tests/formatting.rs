@@ -50,6 +50,46 @@ fn a_file_is_replaced_whole_and_keeps_its_mode() {
 }
 
 #[test]
+fn what_is_there_and_cannot_be_read_is_not_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies = policies(directory.path());
+    let path = policies.to_str().unwrap();
+    let ran = pinegate(&["fmt", &format!("{path}/nowhere")]);
+    assert_eq!(ran.exit, 1);
+    assert!(
+        without(directory.path(), &ran.err).contains("`DIR/policies/nowhere` cannot be read: No such file")
+    );
+    let grants = policies.join("grants.csv");
+    fs::remove_file(&grants).unwrap();
+    symlink("elsewhere.csv", &grants).unwrap();
+    let ran = pinegate(&["fmt", path]);
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert!(ran.err.contains("grants.csv` cannot be read: No such file"), "{}", ran.err);
+    fs::remove_file(&grants).unwrap();
+    fs::create_dir(&grants).unwrap();
+    let ran = pinegate(&["fmt", path]);
+    assert!(ran.err.contains("grants.csv` is not a regular file"), "{}", ran.err);
+}
+
+#[test]
+fn names_need_not_be_unicode() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let odd = directory.path().join(OsStr::from_bytes(b"p\xff"));
+    fs::create_dir(&odd).unwrap();
+    let odd = policies(&odd);
+    fs::create_dir_all(odd.join("tests")).unwrap();
+    fs::write(odd.join("tests").join(OsStr::from_bytes(b"\xff.toml")), "[[case]]  \n").unwrap();
+    let ran = pinegate_os(&["fmt".as_ref(), "--json".as_ref(), odd.as_os_str()]);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    let report = json(&ran);
+    let changed: Vec<_> =
+        report["files"].as_array().unwrap().iter().filter(|file| file["changed"] == true).collect();
+    assert_eq!(changed.len(), 1);
+    assert!(changed[0]["file"].as_str().unwrap().ends_with("p\u{fffd}/policies/tests/\u{fffd}.toml"));
+}
+
+#[test]
 fn a_directory_is_formatted_with_its_tests_and_means_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let policies = policies(directory.path());

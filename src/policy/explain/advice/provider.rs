@@ -225,23 +225,49 @@ impl Ground<'_> {
             [] => "*".to_owned(),
             some => some.join("|"),
         };
+        let (tried, shown) = self.constraints(request);
         let id = self.fresh_ids().next();
         let window = format!("{today}/{}-12-31", today.year());
-        let cells = [
-            id.as_ref().map_or("NEW", GrantId::as_str),
-            request.system.as_str(),
-            request.resource.as_str(),
-            request.action.as_str(),
-            request.purpose.as_str(),
-            &fields,
-            &window,
-            Effect::Allow.as_str(),
-        ];
-        let csv = Some(line::row(Section::P, cells));
+        let row = |scope: &str| {
+            let cells = [
+                id.as_ref().map_or("NEW", GrantId::as_str),
+                request.system.as_str(),
+                request.resource.as_str(),
+                request.action.as_str(),
+                request.purpose.as_str(),
+                scope,
+                &window,
+                Effect::Allow.as_str(),
+            ];
+            Some(line::row(Section::P, cells))
+        };
+        let (csv, shown) = (row(&format!("{fields}{tried}")), row(&format!("{fields}{shown}")));
         let mut suggestion = lift(lifted);
         suggestion.edits.push(Edit::NewLine);
-        suggestion.lines.push(LineEdit { replaces: None, shown: csv.clone(), csv });
+        suggestion.lines.push(LineEdit { replaces: None, shown, csv });
         suggestion
+    }
+
+    /// What keeps a line to the parameters of `request`, and the same as it may be shown. One that comes
+    /// twice, or whose value no pattern says, cannot be kept to.
+    fn constraints(&self, request: &Request) -> (String, String) {
+        let (mut tried, mut shown) = (String::new(), String::new());
+        let Some(resource) = self.catalog.resources.get(&request.resource) else { return (tried, shown) };
+        for (at, (name, _)) in request.parameters.iter().enumerate() {
+            if request.parameters.iter().take(at).any(|(other, _)| other == name) {
+                continue;
+            }
+            let given = request.parameters.iter().filter(|(other, _)| other == name);
+            let values: Vec<&String> = given.flat_map(|(_, values)| values).collect();
+            let Some(known) = resource.parameter(name.as_str()) else { continue };
+            if let [value] = values.as_slice()
+                && can_be_written(value)
+            {
+                tried.push_str(&format!(";{name}={value}"));
+                shown.push_str(&format!(";{name}={}", if known.recordable { value } else { HIDDEN }));
+            }
+        }
+        (tried, shown)
     }
 
     /// Ids that no line has.

@@ -280,6 +280,22 @@ fn a_value_that_may_not_be_recorded_is_not_shown() {
     assert!(line.csv.as_ref().unwrap().contains("area=3410*|330100,"), "{line:?}");
     assert!(line.shown.as_ref().unwrap().contains("area=3410*|VALUE,"), "{line:?}");
     assert!(matches!(&advice.provider[0].edits[0], Edit::AddValue { value: None, .. }));
+    let own = advice.provider.iter().find(|it| it.edits == [Edit::NewLine]).unwrap();
+    assert!(own.lines[0].csv.as_ref().unwrap().contains(";area=330100,"), "{own:?}");
+    assert!(own.lines[0].shown.as_ref().unwrap().contains(";area=VALUE,"), "{own:?}");
+    let asking = Asking::new().parameter("area", &["330100"]).parameter("area", &[]);
+    let advice = advise(LINE, &catalog, &asking);
+    let own = advice.provider.iter().find(|it| it.edits == [Edit::NewLine]).unwrap();
+    assert_eq!(own.lines[0].csv.as_ref().unwrap().matches("area=").count(), 1, "{own:?}");
+    // What comes twice, in one list or in two, cannot be kept to: no constraint holds of it.
+    for doubled in [
+        Asking::new().parameter("area", &["1", "2"]),
+        Asking::new().parameter("area", &["1"]).parameter("area", &["1"]),
+    ] {
+        let advice = advise(LINE, &catalog, &doubled);
+        let own = advice.provider.iter().find(|it| it.edits == [Edit::NewLine]).unwrap();
+        assert!(!own.lines[0].csv.as_ref().unwrap().contains("area"), "{own:?}");
+    }
     for value in ["3*", "a|b", "a;b", "", " 1"] {
         let advice = advise(LINE, &catalog, &Asking::new().parameter("area", &[value]));
         assert!(advice.provider.iter().all(|it| it.edits == [Edit::NewLine]), "{value:?}: {advice:?}");
