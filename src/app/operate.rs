@@ -135,7 +135,7 @@ impl Operator {
             ("[admin]", old.admin.socket != new.admin.socket),
             ("[audit]", old.audit.directory != new.audit.directory || old.audit.node != new.audit.node),
             ("[bounds]", format!("{:?}", old.bounds) != format!("{:?}", lasting)),
-            ("[policy]", watched(&old) != watched(new)),
+            ("what [policy] watches", watched(&old) != watched(new)),
             (
                 "[telemetry]",
                 old.telemetry.log != new.telemetry.log || old.telemetry.format != new.telemetry.format,

@@ -184,7 +184,8 @@ impl Ground<'_> {
     fn suggestion(&self, plan: &Plan<'_, '_>, lifted: &[GrantId]) -> Suggestion {
         let mut suggestion = lift(lifted);
         let mut ids = self.fresh_ids();
-        let beyond = plan.gets.as_ref().map(|(gets, _)| *gets).filter(|gets| gets.matches());
+        let is_mended = |gets: &Mend<'_>| plan.mends.iter().any(|mend| std::ptr::eq(*mend, gets));
+        let beyond = plan.gets.as_ref().map(|(gets, _)| *gets).filter(|gets| !is_mended(gets));
         for mend in plan.mends.iter().copied().chain(beyond) {
             let (mut terms, mut shown) = (mend.terms.clone(), mend.shown.clone());
             suggestion.edits.extend(mend.edits.iter().cloned());

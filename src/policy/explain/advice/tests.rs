@@ -218,6 +218,15 @@ fn shown(suggestions: &[Suggestion]) -> Vec<String> {
     suggestions.iter().map(shown).collect()
 }
 
+#[test]
+fn a_line_that_lacks_nothing_but_the_fields_gets_them() {
+    let text =
+        "p, A-1, sys:minzheng-aid, population.resident, query, social-aid.review, phone, always, allow\n";
+    let advice = advise(text, &catalog(), &Asking::new().fields(&["@basic"]));
+    let first = advice.provider.first().map(|it| it.edits.as_slice());
+    assert!(matches!(first, Some([Edit::AddFields { .. }])), "{:?}", advice.provider);
+}
+
 const LINE: &str = "p, A-1, sys:minzheng-aid, population.resident, query, social-aid.review, name|sex;area=3410*, 2026-01-01/2026-12-31 workday 08:30-18:00, allow\n";
 
 #[test]
