@@ -23,7 +23,7 @@ use crate::policy::advice::{Advice, Ground};
 use crate::proxy::problem::Code;
 use record::Told;
 use request::Given;
-pub(super) use show::{changes, line as show_line, local};
+pub(super) use show::line as show_line;
 
 /// Say why a request would be allowed or refused
 ///
@@ -208,7 +208,7 @@ fn answer<'a>(
     let Explained { request, at, .. } = &explained;
     let system = system(catalog, &request.system)?;
     let explanation = loaded.policy.explain(&request.query(&system.department), *at);
-    let code = verdict::code(catalog, system, &request.purpose, &explanation.decision);
+    let code = verdict::code(catalog, request, &explanation.decision);
     let hints = hints(request, loaded, system);
     let ground = Ground {
         policy: &loaded.policy,

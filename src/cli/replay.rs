@@ -9,14 +9,11 @@ use clap::{Args, ValueEnum};
 
 use super::source::{self, DEFAULT_CONFIG, DirectoryAlone, PolicyOrigin};
 use super::when::{When, default_zone, zone};
-use super::{CommandError, Exit, Screen};
+use super::{CommandError, Exit, Screen, verdict};
 use crate::app::assemble::LoadedPolicy;
-use crate::grant::DenyReason;
 use crate::kernel::id::{ResourceId, SystemId};
 use crate::kernel::time::{Clock, TimeZone};
-use crate::proxy::denial_code;
-use crate::proxy::problem::Code;
-use crate::review::gate::{Gate, Refusal};
+use crate::review::gate::Gate;
 use crate::review::replay::{Replay, Tally};
 
 /// Decide recorded accesses again, under a candidate policy
@@ -118,35 +115,6 @@ impl FailOn {
     }
 }
 
-/// The reasons for which the policy refuses, by the codes that stand in records.
-const REASONS: [DenyReason; 10] = [
-    DenyReason::ResourceUnknown,
-    DenyReason::NoGrant,
-    DenyReason::PurposeNotGranted,
-    DenyReason::GrantExpired,
-    DenyReason::GrantNotYetValid,
-    DenyReason::OutsideSchedule,
-    DenyReason::ParameterNotGranted,
-    DenyReason::ScopeExceeded,
-    DenyReason::Denied,
-    DenyReason::EvaluationFailed,
-];
-
-/// The code that a caller would get.
-pub(super) fn code(refusal: Refusal) -> Code {
-    match refusal {
-        Refusal::SystemUnknown => Code::IdentityUnknown,
-        Refusal::SystemDisabled => Code::IdentityDisabled,
-        Refusal::PurposeUnknown => Code::PurposeUnknown,
-        Refusal::Policy(reason) => denial_code(reason),
-    }
-}
-
-/// The codes of refusals that the policy decided.
-pub(super) fn policy_codes() -> Vec<&'static str> {
-    REASONS.map(|reason| denial_code(reason).as_str()).into()
-}
-
 /// Where the log is, and the zone that policies are read in.
 struct Place {
     directories: Vec<PathBuf>,
@@ -182,7 +150,7 @@ pub(super) fn run(
     let candidate = load(&args.policies)?;
     let against = args.against.as_ref().map(&mut load).transpose()?;
     let instant = |when: Option<When>| when.map(|when| when.instant(&zone)).transpose();
-    let codes = policy_codes();
+    let codes = verdict::policy_codes();
     let replay = Replay {
         candidate: gate(&candidate),
         against: against.as_ref().map(gate),

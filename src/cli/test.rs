@@ -201,8 +201,7 @@ fn decide<'r>(args: &'r TestArgs, loaded: &'r LoadedPolicy, cases: &[&'r Case]) 
     for case in cases {
         let query = case.request.query(&case.department);
         let decision = loaded.policy.decide(&query, case.at);
-        let system = catalog.registry.systems.get(&case.request.system);
-        let code = system.and_then(|system| verdict::code(catalog, system, query.purpose, &decision));
+        let code = verdict::code(catalog, &case.request, &decision);
         let compared = compare(&case.expected, &decision, code.map(Code::as_str));
         let outcome = Outcome { case, compared, code };
         if outcome.passed() {

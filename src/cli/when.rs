@@ -44,3 +44,8 @@ pub(super) fn default_zone() -> TimeZone {
     // The bundled database has it; a system database that lacks it must not stop a check.
     TimeZone::get(DEFAULT_ZONE).unwrap_or(TimeZone::UTC)
 }
+
+/// What the local clock shows, and its offset.
+pub(super) fn local(zone: &TimeZone, at: Timestamp) -> String {
+    format!("{} {}", zone.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S"), zone.to_offset(at))
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, System};
 use crate::grant::{DenyReason, Permit, Request};
 use crate::kernel::time::Timestamp;
 use crate::policy::Policy;
@@ -42,23 +42,31 @@ impl Gate<'_> {
     /// What `request` comes to at `at`. The first check that fails speaks, in the gate's order.
     #[must_use]
     pub fn answer(&self, request: &Request, at: Timestamp) -> Verdict {
-        let Self { policy, catalog } = self;
-        let refused = Verdict::Refused;
-        let Some(system) = catalog.registry.systems.get(&request.system).map(Arc::as_ref) else {
-            return refused(Refusal::SystemUnknown);
-        };
-        if !catalog.resources.contains_key(&request.resource) {
-            return refused(Refusal::Policy(DenyReason::ResourceUnknown));
-        }
-        if !system.enabled {
-            return refused(Refusal::SystemDisabled);
-        }
-        if !catalog.purposes.contains_key(&request.purpose) {
-            return refused(Refusal::PurposeUnknown);
-        }
-        match policy.permit(&request.query(&system.department), at) {
+        let decided = admitted(self.catalog, request).and_then(|system| {
+            self.policy.permit(&request.query(&system.department), at).map_err(Refusal::Policy)
+        });
+        match decided {
             Ok(permit) => Verdict::Permit(permit),
-            Err(reason) => refused(Refusal::Policy(reason)),
+            Err(refusal) => Verdict::Refused(refusal),
         }
     }
+}
+
+/// The system of `request`, if the gate lets it come to a decision.
+///
+/// # Errors
+/// The first check before the decision that fails, in the gate's order.
+pub fn admitted<'c>(catalog: &'c Catalog, request: &Request) -> Result<&'c System, Refusal> {
+    let system = catalog.registry.systems.get(&request.system).map(Arc::as_ref);
+    let system = system.ok_or(Refusal::SystemUnknown)?;
+    if !catalog.resources.contains_key(&request.resource) {
+        return Err(Refusal::Policy(DenyReason::ResourceUnknown));
+    }
+    if !system.enabled {
+        return Err(Refusal::SystemDisabled);
+    }
+    if !catalog.purposes.contains_key(&request.purpose) {
+        return Err(Refusal::PurposeUnknown);
+    }
+    Ok(system)
 }

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::show::local;
 use super::{Answer, CommandError, Screen};
 use crate::cli::screen::Tone;
 use crate::cli::table::shown;
+use crate::cli::when::local;
 use crate::kernel::id::GrantId;
 use crate::kernel::time::TimeZone;
 use crate::policy::advice::{Edit, LineEdit, Suggestion};

@@ -6,7 +6,7 @@ use super::{ExplainArgs, Explained};
 use crate::app::assemble::LoadedPolicy;
 use crate::audit::{AccessView, Kind, ParsedRecord};
 use crate::cli::Screen;
-use crate::cli::replay::{code, policy_codes};
+use crate::cli::verdict::{policy_codes, refused_with};
 use crate::cli::{CommandError, source};
 use crate::journal::read::{Filter, search};
 use crate::kernel::id::{ParameterName, RequestId};
@@ -128,7 +128,7 @@ fn supply(access: &mut Recorded, supplied: &[(ParameterName, Vec<String>)]) -> R
 /// What a caller would see of an answer.
 fn answer(gate: &Gate<'_>, request: &crate::grant::Request, access: &Recorded) -> String {
     match gate.answer(request, access.at) {
-        Verdict::Refused(refusal) => code(refusal).as_str().to_owned(),
+        Verdict::Refused(refusal) => refused_with(refusal).as_str().to_owned(),
         Verdict::Permit(permit) => format!("{:?} {:?}", permit.grants, permit.fields),
     }
 }

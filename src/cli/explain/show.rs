@@ -8,14 +8,14 @@ use super::record::Told;
 use crate::catalog::Resource;
 use crate::cli::screen::Tone;
 use crate::cli::table::{Table, plain, shown, toned};
+use crate::cli::verdict::changes;
+use crate::cli::when::local;
 use crate::cli::{CommandError, Screen};
 use crate::grant::{Clause, Decision, Denial, Effect, Permit, Treatment};
 use crate::kernel::id::{FieldPath, GrantId, ParameterName};
-use crate::kernel::time::{TimeZone, Timestamp};
 use crate::policy::Held;
 use crate::proxy::denial_code;
 use crate::proxy::problem::{Code, Language};
-use crate::review::change::FieldChanges;
 use crate::review::replay::Finding;
 
 /// How many lines that do not match are shown beside those that decide.
@@ -72,23 +72,6 @@ fn recorded(answer: &Answer<'_>, told: &Told, screen: &mut Screen<'_>) -> Result
     table.lines(screen, 2).into_iter().try_for_each(|line| screen.line(line))
 }
 
-/// How the fields that leave differ from those that left.
-pub(in crate::cli) fn changes(fields: &FieldChanges) -> String {
-    let FieldChanges { gained, lost, unmasked, masked, remasked } = fields;
-    let lists = [
-        ("gained", gained),
-        ("lost", lost),
-        ("unmasked", unmasked),
-        ("masked", masked),
-        ("remasked", remasked),
-    ];
-    let named = lists.into_iter().filter(|(_, paths)| !paths.is_empty()).map(|(what, paths)| {
-        let paths: Vec<&str> = paths.iter().map(FieldPath::as_str).collect();
-        format!("{what} {}", paths.join(", "))
-    });
-    named.collect::<Vec<_>>().join("; ")
-}
-
 fn head(answer: &Answer<'_>, screen: &mut Screen<'_>) -> Result<(), CommandError> {
     let request = &answer.explained.request;
     let verdict = match answer.code {
@@ -139,11 +122,6 @@ fn permitted(answer: &Answer<'_>, permit: &Permit, screen: &mut Screen<'_>) -> R
         table.row([toned(Tone::Strong, name), plain(path), how, label]);
     }
     table.lines(screen, 2).into_iter().try_for_each(|line| screen.line(line))
-}
-
-/// What the local clock shows, and its offset.
-pub(in crate::cli) fn local(zone: &TimeZone, at: Timestamp) -> String {
-    format!("{} {}", zone.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S"), zone.to_offset(at))
 }
 
 /// The fields of the catalogue that do not leave.

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::ReplayArgs;
 use super::stream::Streamed;
-use super::{ReplayArgs, code};
 use crate::app::assemble::LoadedPolicy;
-use crate::cli::explain::{changes, local};
 use crate::cli::screen::Tone;
 use crate::cli::source::quoted;
 use crate::cli::table::{self, Table, plain, shown, toned};
+use crate::cli::verdict::{changes, refused_with};
+use crate::cli::when::local;
 use crate::cli::{CommandError, Screen};
 use crate::kernel::id::{FieldPath, ParameterName};
 use crate::kernel::time::TimeZone;
@@ -176,7 +177,7 @@ fn tone(kind: Kind) -> Tone {
 }
 
 fn reason(refusal: Option<Refusal>) -> &'static str {
-    refusal.map_or("for one reason or another", |refusal| code(refusal).as_str())
+    refusal.map_or("for one reason or another", |refusal| refused_with(refusal).as_str())
 }
 
 fn unknown(why: &Why) -> String {
@@ -418,7 +419,7 @@ fn group_json<'s>(of: Option<(&'s str, &'s str)>, group: &'s Group) -> GroupJson
         resource: of.map(|(_, resource)| resource),
         tally: tally_json(&group.tally),
         refusals: refusals
-            .map(|(why, count)| RefusalJson { code: why.map(code).map(Code::as_str), count: *count })
+            .map(|(why, count)| RefusalJson { code: why.map(refused_with).map(Code::as_str), count: *count })
             .collect(),
         fields: fields
             .map(|((kind, path), count)| FieldJson {
@@ -457,7 +458,7 @@ fn example_json<'s>(kind: &'static str, example: &'s Example) -> ExampleJson<'s>
     };
     match &example.finding {
         Finding::Same | Finding::Allowed => {}
-        Finding::Refused(why) => json.code = why.map(code).map(Code::as_str),
+        Finding::Refused(why) => json.code = why.map(refused_with).map(Code::as_str),
         Finding::Undetermined(why) => json.unknown = Some(why_json(why)),
         Finding::Changed { fields, duties } => {
             json.duties = *duties;
