@@ -222,19 +222,21 @@ async fn a_full_queue_refuses_at_once_and_has_more_room_for_outcomes() {
     assert_eq!(durable.recv().await, Some(true));
     let mut accepted = Vec::new();
     let submitted = disk.hold(|| {
-        // The writer may have taken up to two before it was held.
+        // The writer takes once before it is held, and nobody knows when.
         for _ in 0..5 {
             accepted.push(journal.append(event("a")));
         }
         (0..20).take_while(|_| journal.submit(event("b")).is_ok()).count()
     });
-    assert!((4..=8).contains(&submitted), "{submitted}");
+    // Room for eight beside up to two appends; if it took late, that fills a second time.
+    assert!((6..=6 + 8).contains(&submitted), "{submitted}");
     let mut results = Vec::new();
     for append in accepted {
         results.push(append.await);
     }
-    assert_eq!(results.last(), Some(&Err(AppendError::Full)));
-    assert!(results.iter().filter(|result| result.is_ok()).count() >= 2);
+    let (taken, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert!((2..=2 + 2).contains(&taken.len()), "{taken:?}");
+    assert!(refused.iter().all(|result| *result == Err(AppendError::Full)), "{refused:?}");
     journal.close().unwrap();
 }
 
