@@ -71,17 +71,18 @@ impl Released {
             }
         }
         let lookup = Lookup { resource, selections: numbers, wanted };
-        let list = self.by_key.get(&lookup).unwrap_or_else(|| {
+        self.by_key.get(&lookup).unwrap_or_else(|| {
             let list = fresh();
             let key = Key { resource, selections: numbers.into(), wanted: wanted.cloned() };
             self.by_key.insert(key, Arc::clone(&list));
+            // Only what is new is kept at hand: systems that ask in turn for different fields must not
+            // write here on every request.
+            if let (&[only], Some(wanted)) = (selections, wanted) {
+                let narrowed = Narrowed { wanted: wanted.clone(), fields: Arc::clone(&list) };
+                only.narrowed.store(Some(Arc::new(narrowed)));
+            }
             list
-        });
-        if let (&[only], Some(wanted)) = (selections, wanted) {
-            let narrowed = Narrowed { wanted: wanted.clone(), fields: Arc::clone(&list) };
-            only.narrowed.store(Some(Arc::new(narrowed)));
-        }
-        list
+        })
     }
 
     fn interned(&self, resource: u32, list: List) -> List {

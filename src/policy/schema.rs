@@ -215,7 +215,7 @@ pub(crate) struct Selection {
     pub(crate) whole: bool,
     /// What leaves when it holds alone and nothing narrower is asked for.
     pub(crate) released: OnceLock<Arc<[ReleasedField]>>,
-    /// The same for the narrower request that came last: a system asks for the same fields again
+    /// The same for the narrower request that was new last: a system asks for the same fields again
     /// and again.
     pub(crate) narrowed: ArcSwapOption<Narrowed>,
 }
