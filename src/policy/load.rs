@@ -114,9 +114,7 @@ impl Policy {
         }
         (Some((policy, model)), report)
     }
-}
 
-impl Policy {
     /// Decides by the matcher and effect of `model` from now on.
     fn change(&mut self, model: &Model, sources: (&Source, &Source)) -> Result<(), Vec<Diagnostic>> {
         let links = (self.vocabulary.subjects.links().collect(), self.vocabulary.themes.links().collect());

@@ -118,9 +118,7 @@ impl<'p> Reading<'p> {
     #[must_use]
     pub fn defaults(&self, resource: &ResourceId) -> Arc<[ReleasedField]> {
         let Some(place) = self.place(resource) else { return Arc::from([]) };
-        let Some(everything) = place.schema.named("*") else { return Arc::from([]) };
-        let whole = super::scope::Item { selector: super::scope::Selector::All, treatment: None, at: 0..0 };
-        place.schema.release(&[&place.schema.select(&[whole])], Some(everything))
+        place.schema.release(&[&place.schema.everything()], None)
     }
 
     /// What `grant` gives of `resource`; `None` if the resource is unknown.

@@ -337,6 +337,13 @@ fn loads(city: &City) -> Policy {
     policy.unwrap_or_else(|| panic!("{}\n{report}", city.grants))
 }
 
+/// Holds every decision, and what leaves by it, against casbin and the rule.
+fn is_decided_as_casbin_decides_it(city: &City) -> Result<(), TestCaseError> {
+    let policy = loads(city);
+    let mut judged = Judge::new(&policy, &city.grants);
+    city.askings.iter().try_for_each(|asking| judge(&policy, &mut judged, asking))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: ProptestConfig::default().cases.div_ceil(4),
@@ -347,12 +354,7 @@ proptest! {
     /// Any city: the engine decides, and lets out, what casbin and the rule say.
     #[test]
     fn any_city_is_decided_as_casbin_decides_it(seed in any::<u64>(), lines in 1..80_usize) {
-        let city = City::new(seed, lines, 12);
-        let policy = loads(&city);
-        let mut judged = Judge::new(&policy, &city.grants);
-        for asking in &city.askings {
-            judge(&policy, &mut judged, asking)?;
-        }
+        is_decided_as_casbin_decides_it(&City::new(seed, lines, 12))?;
     }
 }
 
@@ -409,11 +411,6 @@ proptest! {
     /// Thousands of grants that overlap as they can.
     #[test]
     fn thousands_of_grants_are_decided_as_casbin_decides_them(seed in any::<u64>(), lines in 1_000..2_500_usize) {
-        let city = City::new(seed, lines, 3);
-        let policy = loads(&city);
-        let mut judged = Judge::new(&policy, &city.grants);
-        for asking in &city.askings {
-            judge(&policy, &mut judged, asking)?;
-        }
+        is_decided_as_casbin_decides_it(&City::new(seed, lines, 3))?;
     }
 }
