@@ -25,6 +25,26 @@ pub enum Verdict {
     Refused(Refusal),
 }
 
+impl Verdict {
+    /// The permit, if there is one.
+    #[must_use]
+    pub fn permit(&self) -> Option<&Permit> {
+        match self {
+            Self::Permit(permit) => Some(permit),
+            Self::Refused(_) => None,
+        }
+    }
+
+    /// Why it is refused, if it is.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Permit(_) => None,
+            Self::Refused(refusal) => Some(*refusal),
+        }
+    }
+}
+
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {

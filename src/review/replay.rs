@@ -12,7 +12,7 @@ mod unknown;
 #[cfg(test)]
 mod tests;
 
-use super::change::FieldChanges;
+use super::change::{Change, FieldChanges, change};
 use super::gate::{Gate, Refusal, Verdict};
 use crate::audit::{AccessView, ParseError};
 use crate::grant::Request;
@@ -172,14 +172,11 @@ fn shared(a: Finding, b: Finding) -> Option<Finding> {
 
 /// How a candidate's answer differs from another policy's.
 fn between(now: &Verdict, then: &Verdict) -> Finding {
-    let duties = |permit: &crate::grant::Permit| (permit.rows_per_reply, permit.rows_per_day);
-    match (now, then) {
-        (Verdict::Refused(_), Verdict::Refused(_)) => Finding::Same,
-        (Verdict::Refused(_), Verdict::Permit(_)) => Finding::Allowed,
-        (Verdict::Permit(_), Verdict::Refused(why)) => Finding::Refused(Some(*why)),
-        (Verdict::Permit(now), Verdict::Permit(then)) => {
-            extent(FieldChanges::between(&now.fields, &then.fields), duties(now) != duties(then))
-        }
+    match change(now.permit(), then.permit()) {
+        None => Finding::Same,
+        Some(Change::Allowed) => Finding::Allowed,
+        Some(Change::Refused) => Finding::Refused(then.refusal()),
+        Some(Change::Extent { fields, duties }) => Finding::Changed { fields, duties },
     }
 }
 
@@ -190,12 +187,11 @@ fn since(past: &Past, then: &Verdict) -> Finding {
         (Past::Refused, Verdict::Permit(_)) => Finding::Allowed,
         (Past::Permitted(_), Verdict::Refused(why)) => Finding::Refused(Some(*why)),
         (Past::Permitted(released), Verdict::Permit(then)) => match released {
-            Released::Whole(fields) => extent(FieldChanges::between(fields, &then.fields), false),
+            Released::Whole(fields) => {
+                let fields = FieldChanges::between(fields, &then.fields);
+                if fields.is_empty() { Finding::Same } else { Finding::Changed { fields, duties: false } }
+            }
             Released::Cut => Finding::Undetermined(Why::Cut("released")),
         },
     }
-}
-
-fn extent(fields: FieldChanges, duties: bool) -> Finding {
-    if fields.is_empty() && !duties { Finding::Same } else { Finding::Changed { fields, duties } }
 }
