@@ -156,6 +156,8 @@ pub struct Field {
     pub mask: Option<MaskerName>,
     /// The one authoritative provider (一数一源), if declared.
     pub source: Option<DepartmentId>,
+    /// Whether the platform writes this object as a text that holds a JSON document.
+    pub nested: bool,
 }
 
 /// A request parameter that grants may constrain.
@@ -176,8 +178,60 @@ pub enum BodyFormat {
     Json,
     /// JSON documents, one a line.
     NdJson,
+    /// Events (WHATWG HTML, section 9.2), each with a JSON document.
+    EventStream,
+    /// Records apart by lines and fields by commas, under a header (RFC 4180).
+    Csv,
+    /// One XML document (XML 1.0, fifth edition).
+    Xml,
+    /// One record of names and values (WHATWG URL, section 5).
+    Form,
     /// A file that is granted whole or not at all.
     Opaque,
+}
+
+impl BodyFormat {
+    /// Every format.
+    pub const ALL: [Self; 7] =
+        [Self::Json, Self::NdJson, Self::EventStream, Self::Csv, Self::Xml, Self::Form, Self::Opaque];
+
+    /// The word that stands in `catalog.toml`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::NdJson => "ndjson",
+            Self::EventStream => "event-stream",
+            Self::Csv => "csv",
+            Self::Xml => "xml",
+            Self::Form => "form",
+            Self::Opaque => "opaque",
+        }
+    }
+
+    /// The media type of its bodies; none if that is whatever the platform says.
+    #[must_use]
+    pub const fn media_type(self) -> Option<&'static str> {
+        match self {
+            Self::Json => Some("application/json"),
+            Self::NdJson => Some("application/x-ndjson"),
+            Self::EventStream => Some("text/event-stream"),
+            Self::Csv => Some("text/csv"),
+            Self::Xml => Some("application/xml"),
+            Self::Form => Some("application/x-www-form-urlencoded"),
+            Self::Opaque => None,
+        }
+    }
+}
+
+/// When a name in a body is that of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum NameMatching {
+    /// Letter for letter.
+    #[default]
+    Exact,
+    /// Whatever the case and width of its letters.
+    Fold,
 }
 
 /// Where in a body the records lie, and what may stand around them.
@@ -185,6 +239,8 @@ pub enum BodyFormat {
 pub struct BodyShape {
     /// What the body is.
     pub format: BodyFormat,
+    /// How its names are compared.
+    pub names: NameMatching,
     /// The member that holds the record or the list of records; `None` if the body itself does.
     pub records: Option<FieldPath>,
     /// Members around the records that leave as they are (`code`, `message`, `total`). All others are dropped.

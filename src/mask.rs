@@ -35,14 +35,20 @@
 //! The place of the records itself is declared as an object.
 
 mod automaton;
+mod context;
+mod csv;
 mod error;
-mod machine;
+mod events;
+mod form;
+mod json;
 mod masker;
+mod notation;
 mod plan;
 mod pseudonym;
 pub mod recognise;
-mod text;
+mod tally;
 mod transform;
+mod xml;
 
 pub use error::MaskError;
 pub use masker::{Masker, MaskerError, Maskers, Technique, Value};

@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use pinegate::catalog::{
-    BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, Parameter, Purpose,
-    Resource, Sharing, System,
+    BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, NameMatching,
+    Parameter, Purpose, Resource, Sharing, System,
 };
 use pinegate::grant::{DenyReason, Permit, Query};
 use pinegate::kernel::diagnostic::Source;
@@ -102,6 +102,7 @@ fn described(index: usize) -> Resource {
         level: Level::new(2).unwrap(),
         mask: (*path != "sex").then(|| MaskerName::parse("full").unwrap()),
         source: None,
+        nested: false,
     });
     let basic = ["name", "sex"].map(|path| FieldPath::parse(path).unwrap()).to_vec();
     let area = ParameterName::parse("area").unwrap();
@@ -114,7 +115,12 @@ fn described(index: usize) -> Resource {
         actions: ["query", "verify"].map(|action| Action::parse(action).unwrap()).to_vec(),
         update_within: None,
         requirements: String::new(),
-        body: BodyShape { format: BodyFormat::Json, records: None, envelope: vec![] },
+        body: BodyShape {
+            format: BodyFormat::Json,
+            names: NameMatching::Exact,
+            records: None,
+            envelope: vec![],
+        },
         fields: fields.collect(),
         groups: BTreeMap::from([(GroupName::parse("basic").unwrap(), basic)]),
         parameters: vec![Parameter { name: area, label: String::new(), recordable: true }],

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use pinegate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level};
+use pinegate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, NameMatching};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{FieldPath, MaskerName};
 use pinegate::mask::{Bounds, MaskError, Maskers, Plan, PlanSpec, Transform};
@@ -69,6 +69,7 @@ fn case(fields: Fields, records: bool, lines: bool) -> Case {
     let path = |text: &str| FieldPath::parse(text).unwrap();
     let shape = BodyShape {
         format: if lines { BodyFormat::NdJson } else { BodyFormat::Json },
+        names: NameMatching::Exact,
         records: records.then(|| path("data.rows")),
         envelope: if records { vec![path("code")] } else { Vec::new() },
     };
@@ -84,6 +85,7 @@ fn case(fields: Fields, records: bool, lines: bool) -> Case {
             level: Level::new(1).unwrap(),
             mask: None,
             source: None,
+            nested: false,
         })
         .collect();
     let released: Vec<ReleasedField> = fields
@@ -164,7 +166,7 @@ fn run<'b>(
     }
     let summary = transform.finish(&mut out)?;
     assert_eq!(summary.bytes_out, u64::try_from(out.len()).unwrap());
-    Ok((out, summary.records))
+    Ok((out, summary.records()))
 }
 
 /// What serde_json makes of it; `None` for a number that its floats cannot hold.

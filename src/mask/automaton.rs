@@ -3,7 +3,9 @@
 //! A rule says by the first byte of a value what becomes of it; a node finds the rule of a member
 //! by its name.
 
-use super::text::prefix;
+use std::collections::HashMap;
+
+use super::json::text::prefix;
 
 /// What kind of value a first byte begins, one bit each.
 pub(super) mod class {
@@ -66,10 +68,10 @@ pub(super) const NAMELESS: u16 = 0;
 pub(super) struct Rule {
     /// Classes that are copied, or entered if they are containers.
     pub(super) copy: u8,
-    /// Classes that go to the masker `index`. What is in neither is replaced by `null`.
+    /// Classes that go to the mould `index`. What is in neither is replaced by `null`.
     pub(super) mask: u8,
     pub(super) kind: Kind,
-    /// A node or a masker, depending on `kind` and `mask`.
+    /// A node or a mould, depending on `kind` and `mask`.
     pub(super) index: u16,
     /// Which counter it adds to.
     pub(super) slot: u16,
@@ -91,9 +93,14 @@ impl Rule {
         Self { copy: classes | class::NULL | class::ARRAY, mask: 0, kind: Kind::Plain, index: 0, slot }
     }
 
-    /// Scalars go to the masker `index`, objects become `null`.
+    /// Scalars go to the mould `index`, objects become `null`.
     pub(super) const fn masked(index: u16, slot: u16) -> Self {
         Self { copy: class::NULL | class::ARRAY, mask: class::SCALAR, kind: Kind::Plain, index, slot }
+    }
+
+    /// Text holds a document of its own, which goes by the mould `index`; all else becomes `null`.
+    pub(super) const fn nested(index: u16, slot: u16) -> Self {
+        Self { copy: class::NULL | class::ARRAY, mask: class::TEXT, kind: Kind::Plain, index, slot }
     }
 
     /// Objects are the node `index`, scalars become `null`.
@@ -129,34 +136,51 @@ const FREE: u16 = u16::MAX;
 pub(super) struct Automaton {
     nodes: Vec<Node>,
     entries: Vec<Entry>,
+    /// Entries by node and folded name, if names are compared folded.
+    folded: Option<HashMap<(u16, String), u16>>,
 }
 
-/// More nodes or members than the automaton can number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooLarge;
+/// Why a node cannot be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum AddError {
+    /// More nodes or members than the automaton can number.
+    TooLarge,
+    /// Two names that are one when folded.
+    Alike(String),
+}
 
 impl Automaton {
     /// The most entries: their numbers and those of the nodes must fit 16 bits together.
     const MAX_ENTRIES: usize = 1 << 15;
 
+    /// No nodes yet; names are compared folded, or letter for letter.
+    pub(super) fn new(folds: bool) -> Self {
+        Self { folded: folds.then(HashMap::new), ..Self::default() }
+    }
+
     /// Adds a node with these members, whose names differ.
-    pub(super) fn add(&mut self, members: &[(&str, Rule)]) -> Result<u16, TooLarge> {
+    pub(super) fn add(&mut self, members: &[(&str, Rule)]) -> Result<u16, AddError> {
         let size = (members.len() * 2).next_power_of_two();
         let mut buckets = vec![FREE; size].into_boxed_slice();
-        for (name, rule) in members {
-            let entry = u16::try_from(self.entries.len()).map_err(|_| TooLarge)?;
-            let name = name.as_bytes();
+        let node = u16::try_from(self.nodes.len()).map_err(|_| AddError::TooLarge)?;
+        for (text, rule) in members {
+            let entry = u16::try_from(self.entries.len()).map_err(|_| AddError::TooLarge)?;
+            let name = text.as_bytes();
             let start = bucket(prefix(name), name.len(), size);
             let (front, back) = buckets.split_at_mut(start);
             if let Some(free) = back.iter_mut().chain(front).find(|bucket| **bucket == FREE) {
                 *free = entry;
             }
+            if let Some(folded) = &mut self.folded
+                && folded.insert((node, fold(text)), entry).is_some()
+            {
+                return Err(AddError::Alike((*text).to_owned()));
+            }
             self.entries.push(Entry { prefix: prefix(name), name: name.into(), rule: *rule });
         }
-        let node = u16::try_from(self.nodes.len()).map_err(|_| TooLarge)?;
         self.nodes.push(Node { buckets });
         let numbers = self.entries.len() + self.nodes.len();
-        if numbers > Self::MAX_ENTRIES { Err(TooLarge) } else { Ok(node) }
+        if numbers > Self::MAX_ENTRIES { Err(AddError::TooLarge) } else { Ok(node) }
     }
 
     /// How many positions a body can be at: one before each node's first member, one after each entry.
@@ -179,6 +203,18 @@ impl Automaton {
             .take_while(|entry| **entry != FREE)
             .find(|entry| self.rule_if(**entry, name, prefix).is_some())
             .copied()
+            .or_else(|| self.find_folded(node, name))
+    }
+
+    fn find_folded(&self, node: u16, name: &[u8]) -> Option<u16> {
+        let folded = self.folded.as_ref()?;
+        folded.get(&(node, fold(std::str::from_utf8(name).ok()?))).copied()
+    }
+
+    /// The rule of `entry`.
+    #[inline(always)]
+    pub(super) fn rule(&self, entry: u16) -> Option<Rule> {
+        self.entries.get(usize::from(entry)).map(|entry| entry.rule)
     }
 
     /// The rule of `entry`, if that is what `name` names.
@@ -190,6 +226,16 @@ impl Automaton {
             && (name.len() <= 8 || *entry.name == *name);
         same.then_some(entry.rule)
     }
+}
+
+/// A name as it is compared when case does not count: letters in lower case (Unicode), full-width
+/// forms of ASCII (U+FF01 to U+FF5E) as the characters they stand for.
+fn fold(name: &str) -> String {
+    let narrow = |c: char| match c {
+        '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
+        other => other,
+    };
+    name.chars().map(narrow).flat_map(char::to_lowercase).collect()
 }
 
 /// Where the search for a name begins in a table of `size` buckets, a power of two.

@@ -13,13 +13,14 @@ use std::collections::BTreeMap;
 
 use crate::kernel::id::MaskerName;
 
+use super::notation::{Json, Notation};
 use super::pseudonym::FittedPseudonym;
 use super::recognise;
-use super::text::write_string;
 pub use parameters::MaskerError;
 use parameters::Parameters;
 use write::{
     Ends, HIDDEN, Months, write_cut, write_date, write_email, write_ends, write_mobile, write_plain_ends,
+    write_text,
 };
 
 /// A scalar value of JSON.
@@ -89,7 +90,7 @@ enum Method {
     Pseudonym { join: Option<String> },
 }
 
-/// Edges in ascending order, and the JSON string of each band: one more than there are edges.
+/// Edges in ascending order, and the name of each band: one more than there are edges.
 #[derive(Debug, Clone, PartialEq)]
 struct Bands {
     edges: Vec<f64>,
@@ -222,19 +223,29 @@ impl Masker {
     /// `pseudonym` makes the pseudonyms of this field; without it they are masked fully, as is a
     /// value of a masker that drops.
     pub fn apply(&self, value: Value<'_>, pseudonym: Option<&FittedPseudonym>, out: &mut Vec<u8>) {
+        self.write::<Json>(value, pseudonym, out);
+    }
+
+    /// [`Masker::apply`] in the notation of any format.
+    pub(super) fn write<N: Notation>(
+        &self,
+        value: Value<'_>,
+        pseudonym: Option<&FittedPseudonym>,
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
         let left = match value {
-            Value::Null => return out.extend_from_slice(b"null"),
+            Value::Null => return N::null(out),
             Value::Boolean(_) => None,
             // The ends of a sign, a fraction or an exponent would say nothing true.
             Value::Number(text) if self.keeps_ends() && !text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 None
             }
-            Value::Text(text) | Value::Number(text) => self.leave(text, pseudonym, out),
+            Value::Text(text) | Value::Number(text) => self.leave::<N>(text, pseudonym, out),
         };
         if left.is_none() {
             out.truncate(start);
-            self.hide(value, out);
+            self.hide::<N>(value, out);
         }
     }
 
@@ -244,48 +255,51 @@ impl Masker {
     }
 
     /// Masks `value` fully.
-    pub(super) fn hide(&self, value: Value<'_>, out: &mut Vec<u8>) {
+    pub(super) fn hide<N: Notation>(&self, value: Value<'_>, out: &mut Vec<u8>) {
         match value {
-            Value::Text(_) if self.0 != Method::Null => write_string(HIDDEN, out),
-            Value::Text(_) | Value::Number(_) | Value::Boolean(_) | Value::Null => {
-                out.extend_from_slice(b"null");
-            }
+            Value::Text(_) if self.0 != Method::Null => write_text::<N>(HIDDEN, out),
+            Value::Text(_) | Value::Number(_) | Value::Boolean(_) | Value::Null => N::null(out),
         }
     }
 
     /// Writes what is left of `text`; nothing if it is not recognised.
-    fn leave(&self, text: &str, pseudonym: Option<&FittedPseudonym>, out: &mut Vec<u8>) -> Option<()> {
+    fn leave<N: Notation>(
+        &self,
+        text: &str,
+        pseudonym: Option<&FittedPseudonym>,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
         match &self.0 {
             Method::ResidentId(ends) => {
                 recognise::resident_id(text).then_some(())?;
-                write_plain_ends(text, *ends, "****************", out)
+                write_plain_ends::<N>(text, *ends, "****************", out)
             }
-            Method::Mobile(ends) => write_mobile(text, *ends, out),
-            Method::Name => write_cut(name::surname(text)?, "**", out),
-            Method::Address(cut) => write_cut(address::cut(text, *cut)?, HIDDEN, out),
+            Method::Mobile(ends) => write_mobile::<N>(text, *ends, out),
+            Method::Name => write_cut::<N>(name::surname(text)?, "**", out),
+            Method::Address(cut) => write_cut::<N>(address::cut(text, *cut)?, HIDDEN, out),
             Method::BankCard { last } => {
                 recognise::bank_card(text).then_some(())?;
-                write_plain_ends(text, Ends { first: 0, last: *last }, "************", out)
+                write_plain_ends::<N>(text, Ends { first: 0, last: *last }, "************", out)
             }
             Method::CreditCode(ends) => {
                 recognise::credit_code(text).then_some(())?;
-                write_plain_ends(text, *ends, "************", out)
+                write_plain_ends::<N>(text, *ends, "************", out)
             }
-            Method::Email { first } => write_email(text, *first, out),
+            Method::Email { first } => write_email::<N>(text, *first, out),
             Method::Plate(ends) => {
                 recognise::plate(text).then_some(())?;
-                write_ends(text, *ends, "****", out)
+                write_ends::<N>(text, *ends, "****", out)
             }
             Method::LicenceNo(ends) => {
                 is_licence_no(text).then_some(())?;
-                write_ends(text, *ends, HIDDEN, out)
+                write_ends::<N>(text, *ends, HIDDEN, out)
             }
-            Method::Date { months } => write_date(text, *months, out),
-            Method::Bucket(bands) => bands.write(text, out),
-            Method::KeepFirst(count) => write_ends(text, Ends { first: *count, last: 0 }, HIDDEN, out),
-            Method::KeepLast(count) => write_ends(text, Ends { first: 0, last: *count }, HIDDEN, out),
+            Method::Date { months } => write_date::<N>(text, *months, out),
+            Method::Bucket(bands) => bands.write::<N>(text, out),
+            Method::KeepFirst(count) => write_ends::<N>(text, Ends { first: *count, last: 0 }, HIDDEN, out),
+            Method::KeepLast(count) => write_ends::<N>(text, Ends { first: 0, last: *count }, HIDDEN, out),
             Method::Pseudonym { .. } => {
-                pseudonym?.write(text.as_bytes(), out);
+                pseudonym?.write::<N>(text.as_bytes(), out);
                 Some(())
             }
             Method::Full | Method::Null | Method::Drop => None,
@@ -294,10 +308,10 @@ impl Masker {
 }
 
 impl Bands {
-    fn write(&self, text: &str, out: &mut Vec<u8>) -> Option<()> {
+    fn write<N: Notation>(&self, text: &str, out: &mut Vec<u8>) -> Option<()> {
         let number = parameters::number(text)?;
         let band = self.edges.iter().take_while(|edge| **edge <= number).count();
-        write_string(self.labels.get(band)?, out);
+        write_text::<N>(self.labels.get(band)?, out);
         Some(())
     }
 }

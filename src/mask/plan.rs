@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{BodyFormat, BodyShape, Field, FieldType};
+use crate::catalog::{BodyFormat, BodyShape, Field, FieldType, NameMatching};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{FieldPath, MaskerName};
 
-use super::automaton::{Automaton, Kind, NAMELESS, Rule, TooLarge, class};
-use super::masker::{Masker, Maskers};
-use super::pseudonym::{FittedPseudonym, PseudonymKey};
+use super::automaton::{AddError, Automaton, Kind, NAMELESS, Rule, class};
+use super::context::Mould;
+use super::masker::Maskers;
+use super::pseudonym::PseudonymKey;
 
 /// What a plan is compiled from.
 #[derive(Debug, Clone, Copy)]
@@ -60,22 +61,24 @@ pub enum PlanError {
         /// The field.
         path: FieldPath,
     },
+    /// Two members of one object whose names differ in case only, where case does not count.
+    #[error("`{name}` is declared twice: with `names = \"fold\"` upper and lower case are the same")]
+    Alike {
+        /// The second name.
+        name: String,
+    },
     /// More fields than a plan can hold.
     #[error("the resource has too many fields for one plan")]
     TooLarge,
 }
 
-impl From<TooLarge> for PlanError {
-    fn from(_: TooLarge) -> Self {
-        Self::TooLarge
+impl From<AddError> for PlanError {
+    fn from(error: AddError) -> Self {
+        match error {
+            AddError::TooLarge => Self::TooLarge,
+            AddError::Alike(name) => Self::Alike { name },
+        }
     }
-}
-
-/// A masker together with what it needs for one field.
-#[derive(Debug)]
-pub(super) struct FittedMasker {
-    pub(super) masker: Masker,
-    pub(super) pseudonym: Option<FittedPseudonym>,
 }
 
 /// What leaves of a body: immutable, made once for equal permits and shared by their requests.
@@ -83,9 +86,8 @@ pub(super) struct FittedMasker {
 pub struct Plan {
     pub(super) automaton: Automaton,
     pub(super) root: Rule,
-    /// One document a line.
-    pub(super) lines: bool,
-    pub(super) maskers: Vec<FittedMasker>,
+    pub(super) format: BodyFormat,
+    pub(super) moulds: Vec<Mould>,
     /// The path of each counter after [`NAMELESS`].
     pub(super) paths: Vec<FieldPath>,
     masked: Vec<FieldPath>,
@@ -99,8 +101,8 @@ impl Plan {
         Self {
             automaton: Automaton::default(),
             root: Rule::WHOLE,
-            lines: false,
-            maskers: Vec::new(),
+            format: BodyFormat::Json,
+            moulds: Vec::new(),
             paths: Vec::new(),
             masked: Vec::new(),
             dropped: Vec::new(),
@@ -117,11 +119,11 @@ impl Plan {
     /// When shape, catalogue and released fields contradict each other, or a masker or the secret
     /// it needs is missing.
     pub fn compile(spec: &PlanSpec<'_>) -> Result<Self, PlanError> {
-        let lines = match spec.shape.format {
-            BodyFormat::Json => false,
-            BodyFormat::NdJson => true,
-            BodyFormat::Opaque => return Err(PlanError::Opaque),
-        };
+        let format = spec.shape.format;
+        if format == BodyFormat::Opaque {
+            return Err(PlanError::Opaque);
+        }
+        let automaton = Automaton::new(spec.shape.names == NameMatching::Fold);
         let mut record = Tree::default();
         for field in spec.catalogue {
             record.insert(&field.path, Content::Field(field))?;
@@ -136,7 +138,7 @@ impl Plan {
         }
         let mut compiler = Compiler {
             spec,
-            plan: Self { lines, ..Self::identity() },
+            plan: Self { format, automaton, ..Self::identity() },
             named: true,
             masked: BTreeSet::new(),
             dropped: BTreeSet::new(),
@@ -290,7 +292,7 @@ impl<'a> Compiler<'_, 'a> {
         let slot = self.slot(&path)?;
         match field {
             Some(field) if field.kind != FieldType::Object => self.leaf(field, tree.released, above, slot),
-            _ => self.object(tree, &path, own, slot),
+            _ => self.object(tree, &path, own, slot, field.is_some_and(|field| field.nested)),
         }
     }
 
@@ -327,6 +329,7 @@ impl<'a> Compiler<'_, 'a> {
         path: &FieldPath,
         own: Option<Above<'a>>,
         slot: u16,
+        is_nested: bool,
     ) -> Result<Rule, PlanError> {
         if tree.members.is_empty() {
             return match own {
@@ -342,6 +345,10 @@ impl<'a> Compiler<'_, 'a> {
             };
         }
         match self.node(tree, &format!("{path}."), own)? {
+            (node, true) if is_nested => {
+                let inner = Rule::node(node, slot);
+                Ok(Rule::nested(self.mould(Mould::Nested(inner))?, slot))
+            }
             (node, true) => Ok(Rule::node(node, slot)),
             (_, false) => Ok(Rule::drop(slot)),
         }
@@ -362,12 +369,16 @@ impl<'a> Compiler<'_, 'a> {
             Some(join) => {
                 let key = self.spec.key.filter(PseudonymKey::is_fit);
                 let key = key.ok_or_else(|| PlanError::NoKey { path: path.clone() })?;
-                Some(key.fit(path, join))
+                Some(Box::new(key.fit(path, join)))
             }
         };
-        let index = u16::try_from(self.plan.maskers.len()).map_err(|_| PlanError::TooLarge)?;
-        self.plan.maskers.push(FittedMasker { masker: masker.clone(), pseudonym });
-        Ok(Rule::masked(index, slot))
+        Ok(Rule::masked(self.mould(Mould::Masker { masker: masker.clone(), pseudonym })?, slot))
+    }
+
+    fn mould(&mut self, mould: Mould) -> Result<u16, PlanError> {
+        let index = u16::try_from(self.plan.moulds.len()).map_err(|_| PlanError::TooLarge)?;
+        self.plan.moulds.push(mould);
+        Ok(index)
     }
 
     fn drop(&mut self, path: &FieldPath, slot: u16) -> Rule {

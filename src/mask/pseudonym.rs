@@ -11,6 +11,8 @@ use data_encoding::BASE32_NOPAD;
 use crate::kernel::id::{DepartmentId, FieldPath, ResourceId};
 use crate::kernel::secret::Secret;
 
+use super::notation::Notation;
+
 /// How many bytes of the HMAC a pseudonym shows: 128 bits, never fewer.
 const SHOWN_BYTES: usize = 16;
 /// What [`SHOWN_BYTES`] are in base 32 without padding.
@@ -78,17 +80,17 @@ pub struct FittedPseudonym {
 }
 
 impl FittedPseudonym {
-    /// Writes the pseudonym of `value` as a JSON string, such as `"h1:k5vp…"`.
-    pub(super) fn write(&self, value: &[u8], out: &mut Vec<u8>) {
+    /// Writes the pseudonym of `value`, such as `h1:k5vp…`.
+    pub(super) fn write<N: Notation>(&self, value: &[u8], out: &mut Vec<u8>) {
         let tag = hmac::sign(&self.key, value);
         let mut shown = [0; SHOWN_CHARACTERS];
         let bytes = tag.as_ref().get(..SHOWN_BYTES).unwrap_or_default();
         BASE32_NOPAD.encode_mut(bytes, &mut shown);
         shown.make_ascii_lowercase();
-        out.push(b'"');
-        out.extend_from_slice(self.label.as_bytes());
-        out.push(b':');
-        out.extend_from_slice(&shown);
-        out.push(b'"');
+        N::open(out);
+        N::plain(self.label.as_bytes(), out);
+        N::plain(b":", out);
+        N::plain(&shown, out);
+        N::close(out);
     }
 }

@@ -8,7 +8,7 @@ mod suite;
 
 use std::sync::Arc;
 
-use crate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level};
+use crate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, NameMatching};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
 use crate::kernel::secret::Secret;
@@ -25,6 +25,7 @@ pub(super) fn path(text: &str) -> FieldPath {
 pub(super) fn shape(records: Option<&str>, envelope: &str) -> BodyShape {
     BodyShape {
         format: BodyFormat::Json,
+        names: NameMatching::Exact,
         records: records.map(path),
         envelope: envelope.split_whitespace().map(path).collect(),
     }
@@ -50,6 +51,7 @@ pub(super) fn catalogue(text: &str) -> Vec<Field> {
             level: Level::new(1).unwrap(),
             mask: parts.next().map(|name| MaskerName::parse(name).unwrap()),
             source: None,
+            nested: false,
         }
     };
     text.split_whitespace().map(field).collect()
@@ -121,7 +123,13 @@ pub(super) fn run_all(plan: &Arc<Plan>, bounds: Bounds, body: &[u8]) -> Result<(
     let told = |result: &Result<(Vec<u8>, Summary), MaskError>| match result {
         Ok((out, summary)) => Ok((
             String::from_utf8_lossy(out).into_owned(),
-            (summary.bytes_in, summary.records, summary.masked(), summary.dropped(), summary.unclassified()),
+            (
+                summary.bytes_in,
+                summary.records(),
+                summary.masked(),
+                summary.dropped(),
+                summary.unclassified(),
+            ),
         )),
         Err(error) => Err(*error),
     };

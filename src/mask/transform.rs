@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::catalog::BodyFormat;
 use crate::kernel::id::FieldPath;
 
+use super::context::{Context, Reader as _};
 use super::error::MaskError;
-use super::machine::{Scan, State};
 use super::plan::Plan;
+use super::tally::Tally;
+use super::{csv, events, form, json, xml};
 
 /// What a body may not exceed. Only values that are masked and names that are compared are held in
 /// memory; everything else may be of any length.
@@ -30,13 +33,69 @@ impl Default for Bounds {
     }
 }
 
+/// The readers of the formats.
+#[derive(Debug)]
+enum Reader {
+    Json(json::Reader),
+    Events(events::Reader),
+    Csv(csv::Reader),
+    Xml(xml::Reader),
+    Form(form::Reader),
+}
+
+impl Reader {
+    /// A body has begun. An opaque one has no plan ([`super::PlanError::Opaque`]).
+    fn new(plan: &Plan) -> Self {
+        match plan.format {
+            BodyFormat::Json | BodyFormat::NdJson | BodyFormat::Opaque => Self::Json(json::Reader::new(plan)),
+            BodyFormat::EventStream => Self::Events(events::Reader::new(plan)),
+            BodyFormat::Csv => Self::Csv(csv::Reader::new(plan)),
+            BodyFormat::Xml => Self::Xml(xml::Reader::new(plan)),
+            BodyFormat::Form => Self::Form(form::Reader::new(plan)),
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, piece: &str, context: Context<'_>) -> Result<(), MaskError> {
+        match self {
+            Self::Json(reader) => reader.read(piece, context),
+            Self::Events(reader) => reader.read(piece, context),
+            Self::Csv(reader) => reader.read(piece, context),
+            Self::Xml(reader) => reader.read(piece, context),
+            Self::Form(reader) => reader.read(piece, context),
+        }
+    }
+
+    fn finish(&mut self, context: Context<'_>) -> Result<(), MaskError> {
+        match self {
+            Self::Json(reader) => reader.finish(context),
+            Self::Events(reader) => reader.finish(context),
+            Self::Csv(reader) => reader.finish(context),
+            Self::Xml(reader) => reader.finish(context),
+            Self::Form(reader) => reader.finish(context),
+        }
+    }
+
+    #[cfg(test)]
+    fn footprint(&self) -> usize {
+        match self {
+            Self::Json(reader) => reader.footprint(),
+            Self::Events(reader) => reader.footprint(),
+            Self::Csv(reader) => reader.footprint(),
+            Self::Xml(reader) => reader.footprint(),
+            Self::Form(reader) => reader.footprint(),
+        }
+    }
+}
+
 /// The streaming state of one body.
 #[derive(Debug)]
 pub struct Transform {
     plan: Arc<Plan>,
     bounds: Bounds,
-    state: State,
-    /// The bytes that the machine has seen.
+    reader: Reader,
+    tally: Tally,
+    /// The bytes that the reader has seen.
     offset: u64,
     bytes_out: u64,
     /// The front of a character that the next piece must complete, [`Transform::cut`] bytes of it.
@@ -49,8 +108,8 @@ impl Transform {
     /// A body has begun.
     #[must_use]
     pub fn new(plan: Arc<Plan>, bounds: Bounds) -> Self {
-        let state = State::new(&plan);
-        Self { plan, bounds, state, offset: 0, bytes_out: 0, character: [0; 4], cut: 0, failed: None }
+        let (reader, tally) = (Reader::new(&plan), Tally::new(plan.paths.len()));
+        Self { plan, bounds, reader, tally, offset: 0, bytes_out: 0, character: [0; 4], cut: 0, failed: None }
     }
 
     /// Takes the next piece of the body, of any size, and appends to `out` what may leave of it.
@@ -85,7 +144,7 @@ impl Transform {
     /// Records that have left so far.
     #[must_use]
     pub fn records(&self) -> u64 {
-        self.state.records
+        self.tally.records
     }
 
     /// What has happened so far, also after a failure.
@@ -95,16 +154,14 @@ impl Transform {
             plan: Arc::clone(&self.plan),
             bytes_in: self.offset.saturating_add(u64::try_from(self.cut).unwrap_or_default()),
             bytes_out: self.bytes_out,
-            records: self.state.records,
-            masked: self.state.masked.clone(),
-            dropped: self.state.dropped.clone(),
+            tally: self.tally.clone(),
         }
     }
 
     /// The memory that is held between pieces, in bytes.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
-        size_of::<Self>() + self.state.footprint()
+        size_of::<Self>() + self.reader.footprint() + self.tally.footprint()
     }
 
     fn settle(
@@ -126,7 +183,7 @@ impl Transform {
         result
     }
 
-    /// The machine sees whole characters only, and sees them before an error behind them is told.
+    /// The reader sees whole characters only, and sees them before an error behind them is told.
     fn take(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
         while self.cut > 0 {
             let Some((&byte, rest)) = input.split_first() else { return Ok(()) };
@@ -176,13 +233,15 @@ impl Transform {
         if piece.is_empty() {
             return Ok(());
         }
-        Scan::new(&self.plan, &self.bounds, &mut self.state, piece, self.offset, out).run()?;
+        let Self { plan, bounds, reader, tally, offset: base, .. } = self;
+        reader.read(piece, Context { plan, bounds, tally, base: *base, out })?;
         self.offset = self.offset.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
         Ok(())
     }
 
     fn scan_end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
-        Scan::new(&self.plan, &self.bounds, &mut self.state, "", self.offset, out).finish()
+        let Self { plan, bounds, reader, tally, offset: base, .. } = self;
+        reader.finish(Context { plan, bounds, tally, base: *base, out })
     }
 }
 
@@ -194,10 +253,7 @@ pub struct Summary {
     pub bytes_in: u64,
     /// Bytes given.
     pub bytes_out: u64,
-    /// Records that left.
-    pub records: u64,
-    masked: Vec<u64>,
-    dropped: Vec<u64>,
+    tally: Tally,
 }
 
 /// How often one field was masked or dropped.
@@ -213,10 +269,16 @@ pub struct FieldCount<'s> {
 }
 
 impl Summary {
+    /// Records that left.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.tally.records
+    }
+
     /// The fields of which something was masked or dropped. Their names come from the catalogue,
     /// never from the body.
     pub fn fields(&self) -> impl Iterator<Item = FieldCount<'_>> {
-        let counts = self.masked.iter().zip(&self.dropped).skip(1);
+        let counts = self.tally.masked.iter().zip(&self.tally.dropped).skip(1);
         counts
             .zip(&self.plan.paths)
             .map(|((masked, dropped), path)| FieldCount { path, masked: *masked, dropped: *dropped })
@@ -227,18 +289,18 @@ impl Summary {
     /// and values in the place of records or of an envelope's object that are neither.
     #[must_use]
     pub fn unclassified(&self) -> u64 {
-        [&self.masked, &self.dropped].into_iter().filter_map(|counts| counts.first()).sum()
+        self.tally.nameless()
     }
 
     /// Values masked, in all.
     #[must_use]
     pub fn masked(&self) -> u64 {
-        self.masked.iter().skip(1).sum()
+        self.tally.masked.iter().skip(1).sum()
     }
 
     /// Catalogue fields dropped, in all.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped.iter().skip(1).sum()
+        self.tally.dropped.iter().skip(1).sum()
     }
 }

@@ -144,7 +144,7 @@ impl Drop for Watch {
             resource.masked.inc_by(summary.masked());
             resource.dropped.inc_by(summary.dropped());
             resource.unclassified.inc_by(summary.unclassified());
-            resource.records.inc_by(summary.records);
+            resource.records.inc_by(summary.records());
         }
         match draft.caller.get().and_then(|caller| snapshot.departments.get(&caller.department.id)) {
             Some(department) => department.count(outcome),

@@ -200,7 +200,7 @@ impl Circumstances {
     fn counts(&self) -> Counts<'_> {
         let mut counts = Counts::default();
         if let Some(summary) = self.draft.masked.get() {
-            counts.records = Some(summary.records);
+            counts.records = Some(summary.records());
             counts.unclassified = summary.unclassified();
             for field in summary.fields() {
                 if field.masked > 0 {

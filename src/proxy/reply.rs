@@ -91,7 +91,12 @@ impl Duties {
                 may_leave_whole(cleared)?;
                 None
             }
-            BodyFormat::Json | BodyFormat::NdJson => {
+            BodyFormat::Json
+            | BodyFormat::NdJson
+            | BodyFormat::EventStream
+            | BodyFormat::Csv
+            | BodyFormat::Xml
+            | BodyFormat::Form => {
                 let department = &cleared.caller.department.id;
                 let plan = snapshot.plans.plan(resource, department, &cleared.permit.fields);
                 Some(plan.map_err(|error| {
@@ -111,14 +116,11 @@ impl Duties {
     /// The header fields that leave: a short list of the platform's, and the gate's own.
     fn headers(&self, route: &Route, from: &HeaderMap) -> Result<HeaderMap, Failure> {
         let mut headers = HeaderMap::with_capacity(12);
-        match route.resource.body.format {
-            BodyFormat::Json => {
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match route.resource.body.format.media_type() {
+            Some(media_type) => {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
             }
-            BodyFormat::NdJson => {
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-            }
-            BodyFormat::Opaque => {
+            None => {
                 for name in [header::CONTENT_TYPE, header::CONTENT_DISPOSITION] {
                     if let Some(value) = from.get(&name) {
                         headers.insert(name, value.clone());
@@ -208,9 +210,7 @@ fn judge(status: StatusCode) -> Result<(), Failure> {
 
 /// The media type is what the catalogue declares, said once, without a coding.
 fn check_media_type(format: BodyFormat, headers: &HeaderMap) -> Result<(), Failure> {
-    if format == BodyFormat::Opaque {
-        return Ok(());
-    }
+    let Some(declared) = format.media_type() else { return Ok(()) };
     if headers
         .get_all(header::CONTENT_ENCODING)
         .iter()
@@ -224,11 +224,6 @@ fn check_media_type(format: BodyFormat, headers: &HeaderMap) -> Result<(), Failu
         }
         .into());
     }
-    let declared = match format {
-        BodyFormat::Json => "application/json",
-        BodyFormat::NdJson => "application/x-ndjson",
-        BodyFormat::Opaque => return Ok(()),
-    };
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let media_type = types.next().and_then(|value| value.to_str().ok());
     let is_declared = types.next().is_none() && media_type.is_some_and(|text| is_of_format(format, text));
@@ -249,6 +244,10 @@ pub(super) fn is_of_format(format: BodyFormat, media_type: &str) -> bool {
         }
         BodyFormat::NdJson => {
             matches!(essence.as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl")
+        }
+        BodyFormat::Xml => matches!(essence.as_str(), "application/xml" | "text/xml"),
+        BodyFormat::EventStream | BodyFormat::Csv | BodyFormat::Form => {
+            format.media_type() == Some(essence.as_str())
         }
         BodyFormat::Opaque => true,
     };
@@ -393,7 +392,7 @@ impl Masked {
     fn end(&mut self) -> Result<(), BodyError> {
         let summary = self.transform.finish(&mut self.out).map_err(BodyError::Mask)?;
         self.over = true;
-        self.meter.charge(summary.records)
+        self.meter.charge(summary.records())
     }
 
     fn poll_masked(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {

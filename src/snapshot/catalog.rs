@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::reference::{Declared, head};
-use crate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, Parameter, Resource, Sharing};
+use crate::catalog::{
+    BodyFormat, BodyShape, Field, FieldType, Level, NameMatching, Parameter, Resource, Sharing,
+};
 use crate::document::{At, Document, Table};
 use crate::kernel::diagnostic::{Report, Source};
 use crate::kernel::id::{Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, ResourceId};
@@ -115,9 +117,17 @@ fn read_fields(table: &Table<'_, '_>, names: Names<'_>) -> (Vec<Field>, Declared
             table.missing("level", "how sensitive it is, from 1 (public) to 4");
         }
         let level = table.integer("level", 1..=4);
+        let nested = table.parsed("nested", parse_nested);
         let mask = table.parsed("mask", MaskerName::parse);
         let source = table.parsed("source", DepartmentId::parse);
         table.finish();
+        if let Some(nested) = &nested
+            && kind != FieldType::Object
+        {
+            let help = "write `type = \"object\"` and declare the fields below it, or remove `nested`";
+            document.error("field-nesting", nested.span.clone(), "only an object can be nested", help);
+        }
+        let nested = nested.is_some();
         let mask = mask.filter(|mask| names.maskers.check(document, mask));
         let source = source.filter(|source| names.departments.check(document, source));
         let Some(name) = name else { continue };
@@ -134,11 +144,17 @@ fn read_fields(table: &Table<'_, '_>, names: Names<'_>) -> (Vec<Field>, Declared
                 level,
                 mask: mask.map(|mask| mask.value),
                 source: source.map(|source| source.value),
+                nested,
             });
         }
     }
     check_nesting(document, &placed);
     (fields, declared)
+}
+
+/// What a text can hold that has fields of its own.
+fn parse_nested(word: &str) -> Result<(), &'static str> {
+    if word == "json" { Ok(()) } else { Err("write `json`: the text holds a JSON document") }
 }
 
 fn parse_type(word: &str) -> Result<FieldType, &'static str> {
@@ -236,6 +252,7 @@ fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
         None if table.has("format") => return None,
         None => BodyFormat::Json,
     };
+    let names = table.parsed("names", parse_names).map_or(NameMatching::Exact, |names| names.value);
     let records = table.parsed("records", FieldPath::parse);
     let envelope = table.parsed_list("envelope", FieldPath::parse);
     let only_json = |span: Range<usize>, key: &str| {
@@ -244,7 +261,12 @@ fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
     };
     match format {
         BodyFormat::Json => check_envelope(document, records.as_ref(), &envelope),
-        BodyFormat::NdJson | BodyFormat::Opaque => {
+        BodyFormat::Xml => {}
+        BodyFormat::NdJson
+        | BodyFormat::EventStream
+        | BodyFormat::Csv
+        | BodyFormat::Form
+        | BodyFormat::Opaque => {
             if let Some(records) = &records {
                 only_json(records.span.clone(), "records");
             }
@@ -262,17 +284,22 @@ fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
     }
     Some(BodyShape {
         format,
+        names,
         records: records.map(|path| path.value),
         envelope: envelope.into_iter().map(|path| path.value).collect(),
     })
 }
 
 fn parse_format(word: &str) -> Result<BodyFormat, &'static str> {
+    let known = BodyFormat::ALL.into_iter().find(|format| format.as_str() == word);
+    known.ok_or("write `json`, `ndjson`, `event-stream`, `csv`, `xml`, `form` or `opaque`")
+}
+
+fn parse_names(word: &str) -> Result<NameMatching, &'static str> {
     match word {
-        "json" => Ok(BodyFormat::Json),
-        "ndjson" => Ok(BodyFormat::NdJson),
-        "opaque" => Ok(BodyFormat::Opaque),
-        _ => Err("write `json`, `ndjson` or `opaque`"),
+        "exact" => Ok(NameMatching::Exact),
+        "fold" => Ok(NameMatching::Fold),
+        _ => Err("write `exact`, or `fold` where the platform is not sure of upper and lower case"),
     }
 }
 

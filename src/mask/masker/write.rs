@@ -1,9 +1,9 @@
-//! How what is left of a value is written: always one JSON string.
+//! How what is left of a value is written: always one text, in the [`Notation`] of its format.
 //!
 //! Each function writes nothing that is whole if it returns nothing: the caller undoes it.
 
+use super::super::notation::Notation;
 use super::super::recognise;
-use super::super::text::write_inside;
 
 /// What stands for text that is not shown; its length tells nothing of the text's.
 pub(super) const HIDDEN: &str = "***";
@@ -22,17 +22,24 @@ pub(super) enum Months {
     Dropped,
 }
 
+/// Writes `text` as it is.
+pub(super) fn write_text<N: Notation>(text: &str, out: &mut Vec<u8>) {
+    N::open(out);
+    N::text(text, out);
+    N::close(out);
+}
+
 /// Writes `kept` and `hidden`.
-pub(super) fn write_cut(kept: &str, hidden: &str, out: &mut Vec<u8>) -> Option<()> {
-    out.push(b'"');
-    write_inside(kept, out);
-    out.extend_from_slice(hidden.as_bytes());
-    out.push(b'"');
+pub(super) fn write_cut<N: Notation>(kept: &str, hidden: &str, out: &mut Vec<u8>) -> Option<()> {
+    N::open(out);
+    N::text(kept, out);
+    N::plain(hidden.as_bytes(), out);
+    N::close(out);
     Some(())
 }
 
 /// Writes the characters that `ends` keeps and `hidden` between them; nothing if none would be hidden.
-pub(super) fn write_ends(text: &str, ends: Ends, hidden: &str, out: &mut Vec<u8>) -> Option<()> {
+pub(super) fn write_ends<N: Notation>(text: &str, ends: Ends, hidden: &str, out: &mut Vec<u8>) -> Option<()> {
     let (first, last) = if text.is_ascii() {
         let last = text.len().checked_sub(ends.last)?;
         (ends.first, last)
@@ -44,67 +51,75 @@ pub(super) fn write_ends(text: &str, ends: Ends, hidden: &str, out: &mut Vec<u8>
     if first >= last {
         return None;
     }
-    out.push(b'"');
-    write_inside(text.get(..first)?, out);
-    out.extend_from_slice(hidden.as_bytes());
-    write_inside(text.get(last..)?, out);
-    out.push(b'"');
+    N::open(out);
+    N::text(text.get(..first)?, out);
+    N::plain(hidden.as_bytes(), out);
+    N::text(text.get(last..)?, out);
+    N::close(out);
     Some(())
 }
 
 /// [`write_ends`] for a text of known form: ASCII, longer than both ends, nothing to escape.
-pub(super) fn write_plain_ends(text: &str, ends: Ends, hidden: &str, out: &mut Vec<u8>) -> Option<()> {
+pub(super) fn write_plain_ends<N: Notation>(
+    text: &str,
+    ends: Ends,
+    hidden: &str,
+    out: &mut Vec<u8>,
+) -> Option<()> {
     let first = text.as_bytes().get(..ends.first)?;
     let last = text.as_bytes().get(text.len().checked_sub(ends.last)?..)?;
     out.reserve(first.len() + hidden.len() + last.len() + 2);
-    out.push(b'"');
-    out.extend(first);
-    out.extend_from_slice(hidden.as_bytes());
-    out.extend(last);
-    out.push(b'"');
+    N::open(out);
+    N::plain(first, out);
+    N::plain(hidden.as_bytes(), out);
+    N::plain(last, out);
+    N::close(out);
     Some(())
 }
 
 /// Country code and separators stay where they are.
-pub(super) fn write_mobile(text: &str, ends: Ends, out: &mut Vec<u8>) -> Option<()> {
+pub(super) fn write_mobile<N: Notation>(text: &str, ends: Ends, out: &mut Vec<u8>) -> Option<()> {
     const DIGITS: usize = 11;
     let number = recognise::mobile_number(text)?;
-    out.push(b'"');
-    out.extend_from_slice(text.strip_suffix(number)?.as_bytes());
+    N::open(out);
+    N::plain(text.strip_suffix(number)?.as_bytes(), out);
     let mut place = 0;
-    out.extend(number.bytes().map(|byte| {
+    for byte in number.bytes() {
         let hidden = byte.is_ascii_digit() && {
             place += 1;
             place > ends.first && place <= DIGITS - ends.last
         };
-        if hidden { b'*' } else { byte }
-    }));
-    out.push(b'"');
+        N::plain(&[if hidden { b'*' } else { byte }], out);
+    }
+    N::close(out);
     Some(())
 }
 
 /// A local part that is no longer than what would be kept is hidden whole.
-pub(super) fn write_email(text: &str, first: usize, out: &mut Vec<u8>) -> Option<()> {
+pub(super) fn write_email<N: Notation>(text: &str, first: usize, out: &mut Vec<u8>) -> Option<()> {
     let (local, domain) = recognise::email_parts(text)?;
     let kept = match local.char_indices().nth(first) {
         Some((end, _)) => local.get(..end)?,
         None => "",
     };
-    out.push(b'"');
-    write_inside(kept, out);
-    out.extend_from_slice(HIDDEN.as_bytes());
-    out.push(b'@');
-    write_inside(domain, out);
-    out.push(b'"');
+    N::open(out);
+    N::text(kept, out);
+    N::plain(HIDDEN.as_bytes(), out);
+    N::plain(b"@", out);
+    N::text(domain, out);
+    N::close(out);
     Some(())
 }
 
-pub(super) fn write_date(text: &str, months: Months, out: &mut Vec<u8>) -> Option<()> {
+pub(super) fn write_date<N: Notation>(text: &str, months: Months, out: &mut Vec<u8>) -> Option<()> {
     use std::io::Write;
     let date = recognise::date(text)?;
+    N::open(out);
     match months {
-        Months::Kept => write!(out, "\"{:04}-{:02}\"", date.year, date.month),
-        Months::Dropped => write!(out, "\"{:04}\"", date.year),
+        Months::Kept => write!(out, "{:04}-{:02}", date.year, date.month),
+        Months::Dropped => write!(out, "{:04}", date.year),
     }
-    .ok()
+    .ok()?;
+    N::close(out);
+    Some(())
 }

@@ -32,7 +32,7 @@ fn a_reply_leaves_as_far_as_it_is_released() {
   {"name":"李**","id_card":null}
 ], "total":2 , "page":1}"#,
     );
-    assert_eq!(summary.records, 2);
+    assert_eq!(summary.records(), 2);
     assert_eq!(summary.unclassified(), 3);
     let counts: Vec<_> =
         summary.fields().map(|count| (count.path.as_str(), count.masked, count.dropped)).collect();
@@ -192,7 +192,7 @@ fn lines_are_documents_of_their_own() {
         ("1 2\n", Err("trailing")),
     ] {
         let result = run_all(&plan, Bounds::default(), body.as_bytes());
-        let result = result.as_ref().map(|(out, summary)| (out.as_str(), summary.records));
+        let result = result.as_ref().map(|(out, summary)| (out.as_str(), summary.records()));
         assert_eq!(result.map_err(MaskError::reason), expected, "{body:?}");
     }
     // The first bound that is broken is told, whatever comes after it.
@@ -290,4 +290,46 @@ fn pseudonyms_differ_by_department_field_and_secret() {
     assert_eq!(joined, make(secret, "dept:a", "s", "person"));
     assert_ne!(joined, make(secret, "dept:b", "r", "person"));
     assert_eq!(fields.len(), 2);
+}
+
+#[test]
+fn names_match_whatever_their_case_where_the_catalogue_says_so() {
+    let fold = BodyShape { names: NameMatching::Fold, ..shape(None, "") };
+    let fields = catalogue("phone:string idCard:string remark:string");
+    let free = released("phone:mobile idCard:full");
+    let maskers = Maskers::builtin();
+    let spec = PlanSpec { shape: &fold, fields: &free, catalogue: &fields, maskers: &maskers, key: None };
+    let plan = Arc::new(Plan::compile(&spec).unwrap());
+    let body = r#"{"Phone":"13800138000","ＰＨＯＮＥ":"13800138000","IDCARD":"x","Remark":"y","other":1}"#;
+    let (out, summary) = run_all(&plan, Bounds::default(), body.as_bytes()).unwrap();
+    assert_eq!(out, r#"{"Phone":"138****8000","ＰＨＯＮＥ":"138****8000","IDCARD":"***"}"#);
+    assert_eq!((summary.masked(), summary.dropped(), summary.unclassified()), (3, 1, 1));
+}
+
+#[test]
+fn a_document_inside_a_text_is_masked_like_any_other() {
+    let mut fields = catalogue("detail:object detail.phone:string detail.sex:string");
+    fields[0].nested = true;
+    let free = released("detail.phone:mobile");
+    let maskers = Maskers::builtin();
+    let shape = shape(None, "");
+    let spec = PlanSpec { shape: &shape, fields: &free, catalogue: &fields, maskers: &maskers, key: None };
+    let plan = Arc::new(Plan::compile(&spec).unwrap());
+    for (body, expected) in [
+        (
+            r#"{"detail":"{\"phone\":\"13800138000\",\"sex\":\"男\"}"}"#,
+            r#"{"detail":"{\"phone\":\"138****8000\"}"}"#,
+        ),
+        (
+            r#"{"detail":"[{\"phone\":\"\\u00313800138000\"}]"}"#,
+            r#"{"detail":"[{\"phone\":\"138****8000\"}]"}"#,
+        ),
+        (r#"{"detail":["{}","{\"sex\":1}"]}"#, r#"{"detail":["{}","{}"]}"#),
+        (r#"{"detail":"13800138000"}"#, r#"{"detail":"null"}"#),
+        (r#"{"detail":"no document"}"#, r#"{"detail":null}"#),
+        (r#"{"detail":{"phone":"13800138000"}}"#, r#"{"detail":null}"#),
+        (r#"{"detail":"{\"phone\":\"13800138000\""}"#, r#"{"detail":null}"#),
+    ] {
+        assert_eq!(run_all(&plan, Bounds::default(), body.as_bytes()).unwrap().0, expected, "{body}");
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::civil::date;
 
 use crate::catalog::{
-    BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, Parameter, Purpose,
-    Resource, Sharing, System,
+    BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, NameMatching,
+    Parameter, Purpose, Resource, Sharing, System,
 };
 use crate::grant::{Decision, Query};
 use crate::kernel::diagnostic::{Report, Source};
@@ -51,6 +51,7 @@ fn field(text: &str) -> Field {
         level: Level::new(1).unwrap(),
         mask: mask.map(|mask| MaskerName::parse(mask).unwrap()),
         source: None,
+        nested: false,
     }
 }
 
@@ -73,7 +74,12 @@ pub(crate) fn resource(
         actions: actions.iter().map(|action| Action::parse(action).unwrap()).collect(),
         update_within: None,
         requirements: String::new(),
-        body: BodyShape { format: BodyFormat::Json, records: None, envelope: vec![] },
+        body: BodyShape {
+            format: BodyFormat::Json,
+            names: NameMatching::Exact,
+            records: None,
+            envelope: vec![],
+        },
         fields: fields.iter().map(|text| field(text)).collect(),
         groups: if basic.is_empty() {
             BTreeMap::new()

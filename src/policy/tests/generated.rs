@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::city::{Asking, at, load_at};
 use super::differential::{Judge, judge};
 use crate::catalog::{
-    BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, Parameter, Purpose,
-    Resource, Sharing, System,
+    BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, NameMatching,
+    Parameter, Purpose, Resource, Sharing, System,
 };
 use crate::grant::DenyReason;
 use crate::kernel::diagnostic::Source;
@@ -129,6 +129,7 @@ fn resource(dice: &mut Dice, number: u64) -> Resource {
             level: Level::new(1).unwrap(),
             mask: dice.chance(2).then(|| MaskerName::parse(one_of(dice, &MASKERS)).unwrap()),
             source: None,
+            nested: false,
         })
         .collect();
     let all: Vec<FieldPath> = fields.iter().map(|field| field.path.clone()).collect();
@@ -153,7 +154,12 @@ fn resource(dice: &mut Dice, number: u64) -> Resource {
         actions,
         update_within: None,
         requirements: String::new(),
-        body: BodyShape { format: BodyFormat::Json, records: None, envelope: vec![] },
+        body: BodyShape {
+            format: BodyFormat::Json,
+            names: NameMatching::Exact,
+            records: None,
+            envelope: vec![],
+        },
         parameters: parameters.collect(),
         fields,
         groups,

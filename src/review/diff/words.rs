@@ -9,7 +9,7 @@ use std::fmt::Display;
 use jiff::civil::Date;
 
 use super::{Side, Weight};
-use crate::catalog::{BodyFormat, Catalog, CertificateRule, Resource};
+use crate::catalog::{Catalog, CertificateRule, Resource};
 use crate::policy::calendar::Calendar;
 use crate::policy::reading::Reading;
 use crate::quota::limit::{Dimension, Limit};
@@ -188,11 +188,7 @@ fn catalogue(found: &mut Found, [old, new]: [&Catalog; 2]) {
 }
 
 fn body(resource: &Resource) -> String {
-    let format = match resource.body.format {
-        BodyFormat::Json => "json",
-        BodyFormat::NdJson => "ndjson",
-        BodyFormat::Opaque => "opaque",
-    };
+    let format = resource.body.format.as_str();
     let records =
         resource.body.records.as_ref().map_or_else(String::new, |path| format!(", records in {path}"));
     let around: Vec<String> = resource.body.envelope.iter().map(ToString::to_string).collect();

@@ -64,7 +64,7 @@ pub(super) fn space_run(bytes: &[u8]) -> usize {
 
 /// The first eight bytes of `name` as a little-endian number, padded with zeros.
 #[inline(always)]
-pub(super) fn prefix(name: &[u8]) -> u64 {
+pub(in crate::mask) fn prefix(name: &[u8]) -> u64 {
     match name.first_chunk::<8>() {
         Some(word) => u64::from_le_bytes(*word),
         None => name.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
@@ -163,15 +163,8 @@ fn decode_unicode(hex: &str) -> Option<(char, &str)> {
     Some((char::from_u32(0x1_0000 + ((first - 0xD800) << 10) + second)?, after))
 }
 
-/// Writes `text` as a JSON string.
-pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    write_inside(text, out);
-    out.push(b'"');
-}
-
 /// Writes `text` as the inside of a JSON string.
-pub(super) fn write_inside(text: &str, out: &mut Vec<u8>) {
+pub(in crate::mask) fn write_inside(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     loop {
         let (plain, stopped) = rest.split_at_checked(plain_run(rest)).unwrap_or((rest, &[]));
@@ -237,7 +230,9 @@ mod tests {
         #[test]
         fn written_strings_read_back(text in any::<String>()) {
             let mut out = Vec::new();
-            write_string(&text, &mut out);
+            out.push(b'"');
+            write_inside(&text, &mut out);
+            out.push(b'"');
             prop_assert_eq!(&serde_json::from_slice::<String>(&out).unwrap(), &text);
             let raw = std::str::from_utf8(&out[1..out.len() - 1]).unwrap();
             let mut decoded = String::new();

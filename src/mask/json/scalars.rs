@@ -2,9 +2,10 @@
 
 use super::super::error::MaskError;
 use super::super::masker::Value;
-use super::super::text::{decode, escape_run, plain_run};
+use super::super::notation::Json;
 use super::Scan;
 use super::state::{Escape, Expect, Half, Number, Shape};
+use super::text::{decode, escape_run, plain_run};
 
 impl Scan<'_> {
     /// The error of a string, unless it lies in a name that is too long already.
@@ -181,7 +182,7 @@ impl Scan<'_> {
         let raw = if state.value.is_empty() {
             last
         } else {
-            keep_up_to(&mut state.value, last.as_bytes(), self.bounds.value);
+            keep_up_to(&mut state.value, last.as_bytes(), self.context.bounds.value);
             // Only a value that is too long can be cut inside a character; its kind is all it shows.
             std::str::from_utf8(&state.value).unwrap_or(if state.value.first() == Some(&b'"') {
                 "\""
@@ -189,17 +190,11 @@ impl Scan<'_> {
                 ""
             })
         };
-        let too_long = raw.len() > self.bounds.value || state.value.len() > self.bounds.value;
+        let too_long = raw.len() > self.context.bounds.value || state.value.len() > self.context.bounds.value;
         let kind = raw.get(..1).unwrap_or_default();
         let value = scalar(if too_long { kind } else { raw }, state.escaped, &mut state.decoded);
-        match self.plan.maskers.get(usize::from(state.rule.index)) {
-            Some(fitted) if too_long => fitted.masker.hide(value, self.out),
-            Some(fitted) => fitted.masker.apply(value, fitted.pseudonym.as_ref(), self.out),
-            None => self.out.extend_from_slice(b"null"),
-        }
+        self.context.mould::<Json>(state.rule, value, !too_long);
         state.value.clear();
-        let slot = state.rule.slot;
-        state.count_masked(slot);
         self.state.copying = true;
         self.mark = self.at;
     }

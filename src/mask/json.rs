@@ -1,4 +1,4 @@
-//! The token machine: grammar, copying and dropping over one piece of a body.
+//! JSON and NDJSON, the token machine: grammar, copying and dropping over one piece of a body.
 //!
 //! [`Scan`] walks a piece of valid UTF-8; [`State`] is what it carries from one piece to the next.
 //! What may leave is never copied byte by byte: `mark` is where the bytes begin that are not written
@@ -14,28 +14,58 @@
 mod members;
 mod scalars;
 mod state;
+pub(super) mod text;
+
+use crate::catalog::BodyFormat;
 
 use super::automaton::{Kind, Rule, class};
+use super::context::Context;
 use super::error::MaskError;
 use super::plan::Plan;
-use super::text::{is_space, space_run};
-use super::transform::Bounds;
 use scalars::keep_up_to;
-pub(super) use state::State;
+use state::State;
 use state::{After, Expect, Frame, Number, Shape};
+use text::{is_space, space_run};
+
+/// One body of JSON, or of JSON lines.
+#[derive(Debug)]
+pub(super) struct Reader(State);
+
+impl Reader {
+    /// A body has begun.
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self(State::new(plan, plan.root, plan.format == BodyFormat::NdJson))
+    }
+
+    /// A document inside a text has begun, whose value goes by `rule`.
+    pub(super) fn nested(plan: &Plan, rule: Rule) -> Self {
+        Self(State::new(plan, rule, false))
+    }
+}
+
+impl super::context::Reader for Reader {
+    fn read(&mut self, piece: &str, context: Context<'_>) -> Result<(), MaskError> {
+        Scan::new(context, &mut self.0, piece).run()
+    }
+
+    fn finish(&mut self, context: Context<'_>) -> Result<(), MaskError> {
+        Scan::new(context, &mut self.0, "").finish()
+    }
+
+    #[cfg(test)]
+    fn footprint(&self) -> usize {
+        self.0.footprint()
+    }
+}
 
 /// One walk over one piece.
 #[derive(Debug)]
-pub(super) struct Scan<'s> {
-    pub(super) plan: &'s Plan,
-    pub(super) bounds: &'s Bounds,
-    pub(super) state: &'s mut State,
-    pub(super) text: &'s str,
+struct Scan<'s> {
+    context: Context<'s>,
+    state: &'s mut State,
+    text: &'s str,
     /// The bytes of `text`.
     piece: &'s [u8],
-    /// Where in the body the piece begins.
-    pub(super) base: u64,
-    pub(super) out: &'s mut Vec<u8>,
     at: usize,
     /// While copying: where the bytes begin that are not written.
     mark: usize,
@@ -44,20 +74,13 @@ pub(super) struct Scan<'s> {
 }
 
 impl<'s> Scan<'s> {
-    pub(super) fn new(
-        plan: &'s Plan,
-        bounds: &'s Bounds,
-        state: &'s mut State,
-        text: &'s str,
-        base: u64,
-        out: &'s mut Vec<u8>,
-    ) -> Self {
+    fn new(context: Context<'s>, state: &'s mut State, text: &'s str) -> Self {
         state.value_from = 0;
-        Self { plan, bounds, state, text, piece: text.as_bytes(), base, out, at: 0, mark: 0, hold: 0 }
+        Self { context, state, text, piece: text.as_bytes(), at: 0, mark: 0, hold: 0 }
     }
 
     /// Walks the whole piece.
-    pub(super) fn run(mut self) -> Result<(), MaskError> {
+    fn run(mut self) -> Result<(), MaskError> {
         while self.at < self.piece.len() {
             match self.state.expect {
                 Expect::SeparatorOrEnd => self.separator()?,
@@ -74,7 +97,7 @@ impl<'s> Scan<'s> {
     }
 
     /// Ends the body: a number at its very end has no byte after it that would end it.
-    pub(super) fn finish(mut self) -> Result<(), MaskError> {
+    fn finish(mut self) -> Result<(), MaskError> {
         if let Expect::InNumber(number) = self.state.expect
             && number.may_end()
             && self.state.top.shape == Shape::Root
@@ -83,9 +106,9 @@ impl<'s> Scan<'s> {
         }
         // Between lines there may be blank ones, or none at all.
         let between_lines =
-            self.state.expect == Expect::Value && self.plan.lines && self.state.top.shape == Shape::Root;
+            self.state.expect == Expect::Value && self.state.lines && self.state.top.shape == Shape::Root;
         let ended = self.state.expect == Expect::Nothing || between_lines;
-        if ended { Ok(()) } else { Err(MaskError::Truncated { at: self.base }) }
+        if ended { Ok(()) } else { Err(MaskError::Truncated { at: self.context.base }) }
     }
 
     #[inline(always)]
@@ -105,7 +128,7 @@ impl<'s> Scan<'s> {
     fn token_after_space(&mut self) -> Result<Option<u8>, MaskError> {
         let rest = self.piece.get(self.at..).unwrap_or_default();
         let run = space_run(rest);
-        if self.plan.lines
+        if self.state.lines
             && self.state.top.shape != Shape::Root
             && let Some(newline) = rest.iter().take(run).position(|byte| *byte == b'\n')
         {
@@ -119,7 +142,7 @@ impl<'s> Scan<'s> {
     }
 
     fn offset(&self, at: usize) -> u64 {
-        self.base + as_u64(at)
+        self.context.base + as_u64(at)
     }
 
     #[cold]
@@ -131,7 +154,7 @@ impl<'s> Scan<'s> {
     #[inline(always)]
     fn flush(&mut self, end: usize) {
         if let Some(bytes) = self.piece.get(self.mark..end) {
-            self.out.extend_from_slice(bytes);
+            self.context.out.extend_from_slice(bytes);
         }
         self.mark = end;
     }
@@ -201,8 +224,8 @@ impl<'s> Scan<'s> {
                 self.interrupt(After::Mask);
             } else {
                 self.interrupt(After::Resume);
-                self.out.extend_from_slice(b"null");
-                self.state.count_masked(rule.slot);
+                self.context.out.extend_from_slice(b"null");
+                self.context.tally.mask(rule.slot);
                 self.state.rule = Rule::WHOLE;
             }
         }
@@ -248,12 +271,12 @@ impl<'s> Scan<'s> {
 
     #[inline(always)]
     fn open(&mut self, shape: Shape) -> Result<(), MaskError> {
-        if self.state.stack.len() >= self.bounds.depth {
-            return Err(MaskError::Depth { at: self.offset(self.at), max: self.bounds.depth });
+        if self.state.stack.len() >= self.context.bounds.depth {
+            return Err(MaskError::Depth { at: self.offset(self.at), max: self.context.bounds.depth });
         }
         let rule = self.state.rule;
         let after = std::mem::replace(&mut self.state.after, After::Nothing);
-        let position = self.plan.automaton.start(rule.index);
+        let position = self.context.plan.automaton.start(rule.index);
         let frame = Frame { rule, shape, after, kept: false, position };
         let parent = std::mem::replace(&mut self.state.top, frame);
         self.state.stack.push(parent);
@@ -262,10 +285,7 @@ impl<'s> Scan<'s> {
         if shape == Shape::Members {
             self.start_hold();
             if rule.kind == Kind::Record {
-                self.state.records += 1;
-                if let Some(max) = self.bounds.records.filter(|max| self.state.records > *max) {
-                    return Err(MaskError::TooManyRecords { max });
-                }
+                self.context.record()?;
             }
         }
         Ok(())
@@ -294,7 +314,7 @@ impl<'s> Scan<'s> {
     fn nothing(&mut self) -> Result<(), MaskError> {
         while let Some(byte) = self.peek() {
             match byte {
-                b'\n' if self.plan.lines => {
+                b'\n' if self.state.lines => {
                     self.state.expect = Expect::Value;
                     self.state.rule = self.state.top.rule;
                     self.at += 1;
@@ -325,7 +345,7 @@ impl<'s> Scan<'s> {
         }
         if self.state.after == After::Mask {
             let part = self.piece.get(self.state.value_from..).unwrap_or_default();
-            keep_up_to(&mut self.state.value, part, self.bounds.value);
+            keep_up_to(&mut self.state.value, part, self.context.bounds.value);
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::super::automaton::{Automaton, Kind, NAMELESS, Rule, class};
 use super::super::error::MaskError;
-use super::super::text::{decode, plain_run, prefix, prefix_in};
 use super::state::{After, Expect, Frame, Shape};
+use super::text::{decode, plain_run, prefix, prefix_in};
 use super::{Scan, as_u64};
 
 impl Scan<'_> {
@@ -84,13 +84,13 @@ impl Scan<'_> {
     /// A name without escapes lies whole in the piece: the first `length` bytes of `rest`.
     #[inline(always)]
     fn plain_key(&mut self, rest: &[u8], length: usize) -> Result<(), MaskError> {
-        if length > self.bounds.key {
+        if length > self.context.bounds.key {
             let start = self.at.saturating_sub(length).saturating_sub(1);
             return Err(self.key_too_long(start));
         }
         let name = rest.get(..length).unwrap_or_default();
         let prefix = prefix_in(rest, length);
-        match step(&self.plan.automaton, &mut self.state.top, &mut self.state.next, name, prefix) {
+        match step(&self.context.plan.automaton, &mut self.state.top, &mut self.state.next, name, prefix) {
             Some(rule) if rule.kind != Kind::Drop => self.keep(rule),
             dropped => self.drop(dropped.map_or(NAMELESS, |rule| rule.slot)),
         }
@@ -134,11 +134,14 @@ impl Scan<'_> {
     /// Held bytes other than a name are a separator and white space.
     pub(super) fn check_space(&self) -> Result<(), MaskError> {
         let held = self.state.held.len() + self.at.saturating_sub(self.hold);
-        if !self.state.holding || held <= self.bounds.space {
+        if !self.state.holding || held <= self.context.bounds.space {
             return Ok(());
         }
-        let excess = held - self.bounds.space;
-        Err(MaskError::SpaceTooLong { at: self.offset(self.at) - as_u64(excess), max: self.bounds.space })
+        let excess = held - self.context.bounds.space;
+        Err(MaskError::SpaceTooLong {
+            at: self.offset(self.at) - as_u64(excess),
+            max: self.context.bounds.space,
+        })
     }
 
     /// Copying goes on, held bytes included but for the first `skipped`.
@@ -147,7 +150,7 @@ impl Scan<'_> {
         if self.state.held.is_empty() {
             self.mark += skipped;
         } else {
-            self.out.extend_from_slice(self.state.held.get(skipped..).unwrap_or_default());
+            self.context.out.extend_from_slice(self.state.held.get(skipped..).unwrap_or_default());
             self.state.held.clear();
         }
         self.state.copying = true;
@@ -156,7 +159,7 @@ impl Scan<'_> {
     /// Held bytes that copying has not written yet are written, and none are held any more.
     pub(super) fn settle(&mut self) {
         if !self.state.held.is_empty() {
-            self.out.extend_from_slice(&self.state.held);
+            self.context.out.extend_from_slice(&self.state.held);
             self.state.held.clear();
         }
         self.state.holding = false;
@@ -208,7 +211,7 @@ impl Scan<'_> {
         self.state.holding = false;
         self.state.after = After::Hold;
         self.state.rule = Rule::WHOLE;
-        self.state.count_dropped(slot);
+        self.context.tally.drop(slot);
     }
 
     /// The rule of the name at `range` of the piece, or in `held` if that has its beginning.
@@ -225,7 +228,7 @@ impl Scan<'_> {
         } else {
             raw
         };
-        step(&self.plan.automaton, &mut state.top, &mut state.next, name, prefix(name))
+        step(&self.context.plan.automaton, &mut state.top, &mut state.next, name, prefix(name))
     }
 
     /// Whether the name at hand, of which the bytes up to `end` are scanned, is short enough.
@@ -238,17 +241,20 @@ impl Scan<'_> {
             true => self.state.held.len().saturating_sub(self.state.key) + end.saturating_sub(self.hold),
             false => end.saturating_sub(self.state.key),
         };
-        if length <= self.bounds.key {
+        if length <= self.context.bounds.key {
             return Ok(());
         }
-        let at = self.offset(end) - as_u64(length - self.bounds.key);
-        Err(MaskError::KeyTooLong { at, max: self.bounds.key })
+        let at = self.offset(end) - as_u64(length - self.context.bounds.key);
+        Err(MaskError::KeyTooLong { at, max: self.context.bounds.key })
     }
 
     /// The name that begins at `start` of the piece is longer than names may be.
     #[cold]
     fn key_too_long(&self, start: usize) -> MaskError {
-        MaskError::KeyTooLong { at: self.offset(start) + as_u64(self.bounds.key), max: self.bounds.key }
+        MaskError::KeyTooLong {
+            at: self.offset(start) + as_u64(self.context.bounds.key),
+            max: self.context.bounds.key,
+        }
     }
 }
 
@@ -263,5 +269,5 @@ fn step(automaton: &Automaton, top: &mut Frame, next: &mut [u16], name: &[u8], p
     let entry = automaton.find(top.rule.index, name, prefix)?;
     *expected = entry;
     top.position = entry;
-    automaton.rule_if(entry, name, prefix)
+    automaton.rule(entry)
 }

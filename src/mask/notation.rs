@@ -1,0 +1,48 @@
+//! How the formats write text: what a masker leaves is the same, its quoting is not.
+
+use super::json::text::write_inside;
+
+/// How one format writes what is left of a value.
+///
+/// Pieces of a text come between [`Notation::open`] and [`Notation::close`], in order.
+pub(super) trait Notation {
+    /// A text begins.
+    fn open(out: &mut Vec<u8>);
+    /// A piece of a text, to be escaped as the format demands.
+    fn text(piece: &str, out: &mut Vec<u8>);
+    /// A piece of a text of letters, digits and punctuation that no format escapes.
+    #[inline]
+    fn plain(piece: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(piece);
+    }
+    /// A text ends.
+    fn close(out: &mut Vec<u8>);
+    /// The absence of a value.
+    fn null(out: &mut Vec<u8>);
+}
+
+/// JSON: strings in quotes, and `null`.
+#[derive(Debug)]
+pub(super) struct Json;
+
+impl Notation for Json {
+    #[inline]
+    fn open(out: &mut Vec<u8>) {
+        out.push(b'"');
+    }
+
+    #[inline]
+    fn text(piece: &str, out: &mut Vec<u8>) {
+        write_inside(piece, out);
+    }
+
+    #[inline]
+    fn close(out: &mut Vec<u8>) {
+        out.push(b'"');
+    }
+
+    #[inline]
+    fn null(out: &mut Vec<u8>) {
+        out.extend_from_slice(b"null");
+    }
+}
