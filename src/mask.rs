@@ -54,6 +54,7 @@ pub use error::MaskError;
 pub use masker::{Masker, MaskerError, Maskers, Technique, Value};
 pub use plan::{Plan, PlanError, PlanSpec};
 pub use pseudonym::{FittedPseudonym, PseudonymKey};
+pub use tally::Place;
 pub use transform::{Bounds, FieldCount, Summary, Transform};
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Why a body is refused.
 
+use super::tally::Place;
+
 /// Why a body is refused. `at` is the offset in bytes from the start of the body.
 ///
 /// Which error a body gets does not depend on how it was cut into pieces. No variant holds
@@ -83,6 +85,18 @@ pub enum MaskError {
         /// The bound.
         max: u64,
     },
+    /// A member that may not be in the body, where nothing is dropped in silence.
+    #[error("{place} has a member that may not be there")]
+    Outside {
+        /// Where.
+        place: Place,
+    },
+    /// A value of another type than the catalogue declares, where nothing is replaced in silence.
+    #[error("{place} has a value of another type than declared")]
+    WrongType {
+        /// Where.
+        place: Place,
+    },
 }
 
 impl MaskError {
@@ -102,6 +116,8 @@ impl MaskError {
             Self::Trailing { .. } => "trailing",
             Self::Truncated { .. } => "truncated",
             Self::TooManyRecords { .. } => "too-many-records",
+            Self::Outside { .. } => "outside",
+            Self::WrongType { .. } => "wrong-type",
         }
     }
 }

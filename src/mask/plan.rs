@@ -13,6 +13,7 @@ use super::automaton::{AddError, Automaton, Kind, NAMELESS, Rule, class};
 use super::context::Mould;
 use super::masker::Maskers;
 use super::pseudonym::PseudonymKey;
+use super::tally::Place;
 
 /// What a plan is compiled from.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +89,8 @@ pub struct Plan {
     pub(super) root: Rule,
     pub(super) format: BodyFormat,
     pub(super) moulds: Vec<Mould>,
+    /// Whether a body is refused of which anything would be masked or dropped.
+    pub(super) refuses: bool,
     /// The path of each counter after [`NAMELESS`].
     pub(super) paths: Vec<FieldPath>,
     masked: Vec<FieldPath>,
@@ -103,6 +106,7 @@ impl Plan {
             root: Rule::WHOLE,
             format: BodyFormat::Json,
             moulds: Vec::new(),
+            refuses: false,
             paths: Vec::new(),
             masked: Vec::new(),
             dropped: Vec::new(),
@@ -119,6 +123,23 @@ impl Plan {
     /// When shape, catalogue and released fields contradict each other, or a masker or the secret
     /// it needs is missing.
     pub fn compile(spec: &PlanSpec<'_>) -> Result<Self, PlanError> {
+        Self::build(spec, false)
+    }
+
+    /// Compiles a plan for bodies that may hold what `spec` releases and nothing else.
+    ///
+    /// Such a body passes as it is: no masker applies. One with a member that would be dropped
+    /// ([`MaskError::Outside`](super::MaskError::Outside)), or a value that would be replaced
+    /// ([`MaskError::WrongType`](super::MaskError::WrongType)), is refused. A field whose masker drops it
+    /// is not released here either.
+    ///
+    /// # Errors
+    /// As for [`Plan::compile`], but no secret is needed.
+    pub fn refusing(spec: &PlanSpec<'_>) -> Result<Self, PlanError> {
+        Self::build(spec, true)
+    }
+
+    fn build(spec: &PlanSpec<'_>, refuses: bool) -> Result<Self, PlanError> {
         let format = spec.shape.format;
         if format == BodyFormat::Opaque {
             return Err(PlanError::Opaque);
@@ -138,7 +159,7 @@ impl Plan {
         }
         let mut compiler = Compiler {
             spec,
-            plan: Self { format, automaton, ..Self::identity() },
+            plan: Self { format, automaton, refuses, ..Self::identity() },
             named: true,
             masked: BTreeSet::new(),
             dropped: BTreeSet::new(),
@@ -162,6 +183,12 @@ impl Plan {
     #[must_use]
     pub fn is_identity(&self) -> bool {
         self.root == Rule::WHOLE
+    }
+
+    /// The catalogue field that a place in a body is about, if it has a name there.
+    #[must_use]
+    pub fn path(&self, place: Place) -> Option<&FieldPath> {
+        self.paths.get(place.slot()?.checked_sub(1)?)
     }
 
     /// The catalogue fields that leave masked, in catalogue order.
@@ -320,7 +347,7 @@ impl<'a> Compiler<'_, 'a> {
         let Some(masker) = masker else {
             return Ok(Rule::clear(clear_classes(field.kind), slot));
         };
-        self.masked(&field.path, masker, slot)
+        self.masked(&field.path, masker, Rule::clear(clear_classes(field.kind), slot))
     }
 
     fn object(
@@ -335,11 +362,12 @@ impl<'a> Compiler<'_, 'a> {
             return match own {
                 None => Ok(self.drop(path, slot)),
                 Some(Above::Released(None)) => Ok(Rule::node(self.plan.automaton.add(&[])?, slot)),
-                // There is nothing inside that the masker could be applied to.
                 Some(Above::Masked(masker) | Above::Released(Some(masker))) => {
-                    match self.masked(path, masker, slot)? {
-                        rule if rule.kind == Kind::Drop => Ok(rule),
-                        _ => Ok(Rule::clear(0, slot)),
+                    let empty = Rule::node(self.plan.automaton.add(&[])?, slot);
+                    match self.masked(path, masker, empty)? {
+                        // There is nothing inside that the masker could be applied to.
+                        rule if rule.mask != 0 => Ok(Rule::clear(0, slot)),
+                        rule => Ok(rule),
                     }
                 }
             };
@@ -354,7 +382,9 @@ impl<'a> Compiler<'_, 'a> {
         }
     }
 
-    fn masked(&mut self, path: &FieldPath, name: &MaskerName, slot: u16) -> Result<Rule, PlanError> {
+    /// The rule of a field under a masker; `clear` is its rule without one.
+    fn masked(&mut self, path: &FieldPath, name: &MaskerName, clear: Rule) -> Result<Rule, PlanError> {
+        let slot = clear.slot;
         let masker = self
             .spec
             .maskers
@@ -362,6 +392,9 @@ impl<'a> Compiler<'_, 'a> {
             .ok_or_else(|| PlanError::UnknownMasker { path: path.clone(), masker: name.clone() })?;
         if masker.drops() {
             return Ok(self.drop(path, slot));
+        }
+        if self.plan.refuses {
+            return Ok(clear);
         }
         self.masked.insert(path.clone());
         let pseudonym = match masker.pseudonym_join() {

@@ -1,6 +1,39 @@
 //! What is counted of a body while it streams.
 
+use std::fmt;
+
 use super::automaton::NAMELESS;
+use super::error::MaskError;
+
+/// Where in a body something is that may not be there: in which record, and which field it is. The
+/// plan has the field's name ([`super::Plan::path`]); nothing here was read from the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    record: u64,
+    slot: u16,
+}
+
+impl Place {
+    /// The number of the record, from 1; none if it is around the records, or before the first.
+    #[must_use]
+    pub fn record(self) -> Option<u64> {
+        Some(self.record).filter(|record| *record > 0)
+    }
+
+    /// Which counter of the plan it is; none if it has no path of its own.
+    pub(super) fn slot(self) -> Option<usize> {
+        Some(self.slot).filter(|slot| *slot != NAMELESS).map(usize::from)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.record() {
+            Some(record) => write!(f, "record {record}"),
+            None => f.write_str("the body"),
+        }
+    }
+}
 
 /// Counters by slot: [`NAMELESS`] first, then one for each path of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,13 +41,29 @@ pub(super) struct Tally {
     pub(super) records: u64,
     pub(super) masked: Vec<u64>,
     pub(super) dropped: Vec<u64>,
+    /// Whether a body is refused of which anything is masked or dropped.
+    refuses: bool,
+    /// The first that was.
+    refused: Option<MaskError>,
 }
 
 impl Tally {
-    /// Nothing yet, for a plan of so many paths.
-    pub(super) fn new(paths: usize) -> Self {
+    /// Nothing yet, for a plan of so many paths that masks and drops, or refuses.
+    pub(super) fn new(paths: usize, refuses: bool) -> Self {
         let counters = paths + 1;
-        Self { records: 0, masked: vec![0; counters], dropped: vec![0; counters] }
+        Self { records: 0, masked: vec![0; counters], dropped: vec![0; counters], refuses, refused: None }
+    }
+
+    /// Why the body is refused, if it is for what was masked or dropped. The readers go on to the end of
+    /// their piece; this was first, however the body is cut.
+    #[inline]
+    pub(super) fn refused(&self) -> Option<MaskError> {
+        self.refused
+    }
+
+    #[cold]
+    fn refuse(&mut self, slot: u16, why: fn(Place) -> MaskError) {
+        self.refused.get_or_insert(why(Place { record: self.records, slot }));
     }
 
     /// A value left as something else than it was.
@@ -23,6 +72,9 @@ impl Tally {
         if let Some(count) = self.masked.get_mut(usize::from(slot)) {
             *count += 1;
         }
+        if self.refuses {
+            self.refuse(slot, |place| MaskError::WrongType { place });
+        }
     }
 
     /// A member did not leave.
@@ -30,6 +82,9 @@ impl Tally {
     pub(super) fn drop(&mut self, slot: u16) {
         if let Some(count) = self.dropped.get_mut(usize::from(slot)) {
             *count += 1;
+        }
+        if self.refuses {
+            self.refuse(slot, |place| MaskError::Outside { place });
         }
     }
 

@@ -4,6 +4,7 @@ mod differential;
 mod hostile;
 mod plans;
 mod reference;
+mod refusing;
 mod suite;
 
 use std::sync::Arc;

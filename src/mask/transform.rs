@@ -8,7 +8,7 @@ use crate::kernel::id::FieldPath;
 use super::context::{Context, Reader as _};
 use super::error::MaskError;
 use super::plan::Plan;
-use super::tally::Tally;
+use super::tally::{Place, Tally};
 use super::{csv, events, form, json, xml};
 
 /// What a body may not exceed. Only values that are masked and names that are compared are held in
@@ -108,7 +108,7 @@ impl Transform {
     /// A body has begun.
     #[must_use]
     pub fn new(plan: Arc<Plan>, bounds: Bounds) -> Self {
-        let (reader, tally) = (Reader::new(&plan), Tally::new(plan.paths.len()));
+        let (reader, tally) = (Reader::new(&plan), Tally::new(plan.paths.len(), plan.refuses));
         Self { plan, bounds, reader, tally, offset: 0, bytes_out: 0, character: [0; 4], cut: 0, failed: None }
     }
 
@@ -118,7 +118,7 @@ impl Transform {
     /// When the body is not acceptable. Nothing is appended then, and every later call returns the
     /// same error: the body must be cut off, never ended.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
-        let before = out.len();
+        let before = (out.len(), self.tally.records);
         let result = match self.failed {
             Some(error) => Err(error),
             None => self.take(input, out),
@@ -131,7 +131,7 @@ impl Transform {
     /// # Errors
     /// When it ends inside a document, or has failed before.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Summary, MaskError> {
-        let before = out.len();
+        let before = (out.len(), self.tally.records);
         let result = match (self.failed, self.cut) {
             (Some(error), _) => Err(error),
             (None, 0) => self.scan_end(out),
@@ -145,6 +145,12 @@ impl Transform {
     #[must_use]
     pub fn records(&self) -> u64 {
         self.tally.records
+    }
+
+    /// The catalogue field that a place in this body is about, if it has a name there.
+    #[must_use]
+    pub fn path(&self, place: Place) -> Option<&FieldPath> {
+        self.plan.path(place)
     }
 
     /// What has happened so far, also after a failure.
@@ -167,16 +173,18 @@ impl Transform {
     fn settle(
         &mut self,
         result: Result<(), MaskError>,
-        before: usize,
+        (length, records): (usize, u64),
         out: &mut Vec<u8>,
     ) -> Result<(), MaskError> {
         match result {
             Ok(()) => {
-                let written = out.len().saturating_sub(before);
+                let written = out.len().saturating_sub(length);
                 self.bytes_out = self.bytes_out.saturating_add(u64::try_from(written).unwrap_or_default());
             }
             Err(error) => {
-                out.truncate(before);
+                out.truncate(length);
+                // The records of what is held back have not left.
+                self.tally.records = records;
                 self.failed = Some(error);
             }
         }
@@ -234,14 +242,17 @@ impl Transform {
             return Ok(());
         }
         let Self { plan, bounds, reader, tally, offset: base, .. } = self;
-        reader.read(piece, Context { plan, bounds, tally, base: *base, out })?;
+        let read = reader.read(piece, Context { plan, bounds, tally, base: *base, out });
+        // What is refused in a piece came before what the reader could not read in it.
+        tally.refused().map_or(read, Err)?;
         self.offset = self.offset.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
         Ok(())
     }
 
     fn scan_end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
         let Self { plan, bounds, reader, tally, offset: base, .. } = self;
-        reader.finish(Context { plan, bounds, tally, base: *base, out })
+        let finished = reader.finish(Context { plan, bounds, tally, base: *base, out });
+        tally.refused().map_or(finished, Err)
     }
 }
 
