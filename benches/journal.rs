@@ -109,6 +109,7 @@ impl Words {
                 masked,
                 dropped: &[],
                 unclassified: 0,
+                submitted: None,
                 sent_sha256: Some(self.digest),
                 total_us: 1500,
                 decide_us: 40,

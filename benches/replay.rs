@@ -141,6 +141,7 @@ fn encode(
         masked: &masked,
         dropped: &[],
         unclassified: 0,
+        submitted: None,
         sent_sha256: Some(digest),
         total_us: 1500,
         decide_us: 40,

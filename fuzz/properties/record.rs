@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use pinegate::audit::{
     Access, Chain, Entry, Kind, Lifecycle, MAX_LINE_BYTES, Outcome, ParsedRecord, SCHEMA_VERSION, Shadow,
-    Tail, judge_tail,
+    Submitted, Tail, judge_tail,
 };
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{
@@ -192,6 +192,12 @@ fn check_access(parts: &Parts) {
         masked: &counts,
         dropped: &counts,
         unclassified: u64::MAX,
+        submitted: parts.has(4).then_some(Submitted {
+            records: u64::MAX,
+            masked: &counts,
+            dropped: &counts,
+            unclassified: u64::MAX,
+        }),
         sent_sha256: parts.has(3).then_some(Digest([255; 32])),
         total_us: 1,
         decide_us: 2,

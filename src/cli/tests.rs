@@ -844,6 +844,7 @@ fn logged(directory: &Path) -> String {
             masked: &[],
             dropped: &[],
             unclassified: 0,
+            submitted: None,
             sent_sha256: None,
             total_us: 1,
             decide_us: 1,

@@ -100,6 +100,12 @@ pub enum MaskError {
 }
 
 impl MaskError {
+    /// Where something is that may not be there, if it is refused for that.
+    #[must_use]
+    pub const fn place(&self) -> Option<Place> {
+        if let Self::Outside { place } | Self::WrongType { place } = self { Some(*place) } else { None }
+    }
+
     /// The reason as one kebab-case word, for problem codes, metrics and records.
     #[must_use]
     pub const fn reason(&self) -> &'static str {

@@ -286,6 +286,13 @@ impl Summary {
         self.tally.records
     }
 
+    /// The same of a body of which only so many records left in the end.
+    #[must_use]
+    pub fn with_records(mut self, records: u64) -> Self {
+        self.tally.records = records;
+        self
+    }
+
     /// The fields of which something was masked or dropped. Their names come from the catalogue,
     /// never from the body.
     pub fn fields(&self) -> impl Iterator<Item = FieldCount<'_>> {

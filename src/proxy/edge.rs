@@ -13,7 +13,6 @@ use pin_project_lite::pin_project;
 use tokio::time::Timeout;
 use tower::{Layer, Service};
 
-use super::authorize::Metered;
 use super::body::ReplyBody;
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure};
@@ -23,6 +22,7 @@ use super::record::{Recorder, SealOnDrop};
 use super::reply::oblige;
 use super::rescue::refuse;
 use super::resolve::Routed;
+use super::sift::Sifted;
 use super::snapshot::Snapshot;
 use crate::telemetry::{IntCounter, Metrics, Outcome, ResourceMetrics, Stage, StageMetrics};
 
@@ -374,7 +374,7 @@ pub(crate) struct Oblige {
     pub(crate) recorder: Arc<Recorder>,
 }
 
-impl Service<Metered> for Oblige {
+impl Service<Sifted> for Oblige {
     type Response = Response<ReplyBody>;
     type Error = Failure;
     type Future = Answer<Failure>;
@@ -383,7 +383,7 @@ impl Service<Metered> for Oblige {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, metered: Metered) -> Self::Future {
-        Box::pin(oblige(Arc::clone(&self.recorder), metered))
+    fn call(&mut self, sifted: Sifted) -> Self::Future {
+        Box::pin(oblige(Arc::clone(&self.recorder), sifted))
     }
 }
