@@ -557,6 +557,7 @@ fn route(
         max_request_body: configured.max_request_body,
         timeout: configured.timeout,
         metrics: metrics.resource(Some(&resource.id)),
+        egress: resource.egress.map(|action| metrics.egress(&resource.id, action)),
     })
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::line::{Line, push_escaped, push_hex, push_u64};
+use crate::catalog::Identifier;
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{
     Action, DepartmentId, Digest, FieldPath, GrantId, ParameterName, PurposeCode, RequestId, ResourceId,
@@ -30,6 +31,8 @@ const LIST_BYTES: usize = 1536;
 const NARROWED_BYTES: usize = 768;
 /// How many bytes the names of withheld parameters may take.
 const WITHHELD_BYTES: usize = 384;
+/// How many bytes may be taken by what was found in fields that leave as they are.
+const EGRESS_BYTES: usize = 768;
 /// How many bytes the released fields may take.
 const RELEASED_BYTES: usize = 3072;
 /// How many bytes the details of a lifecycle record may take.
@@ -153,6 +156,9 @@ pub struct Outcome<'a> {
     pub masked: &'a [(&'a FieldPath, u64)],
     /// Fields dropped, and how often each. No path twice.
     pub dropped: &'a [(&'a FieldPath, u64)],
+    /// Unmasked identifiers in fields that leave as they are: the field, what was found, how often. No
+    /// pair twice.
+    pub egress: &'a [(&'a FieldPath, Identifier, u64)],
     /// Members dropped that the catalogue does not know: counted, never named.
     pub unclassified: u64,
     /// SHA-256 of the body sent.
@@ -272,6 +278,17 @@ fn counts(line: &mut Line, key: (&str, &str), counts: &[(&FieldPath, u64)]) {
     });
 }
 
+fn egress(line: &mut Line, found: &[(&FieldPath, Identifier, u64)]) {
+    line.bounded(("egress", "egress_more"), OBJECT, found, EGRESS_BYTES, |out, _, (path, kind, count)| {
+        out.push(b'"');
+        push_escaped(out, path.as_str(), ITEM_BYTES - ID_BYTES - 1);
+        out.push(b':');
+        out.extend_from_slice(kind.as_str().as_bytes());
+        out.extend_from_slice(b"\":");
+        push_u64(out, *count);
+    });
+}
+
 /// A name that came before gets `#2`, `#3` after it: an object has no name twice, and `#` stands
 /// in no parameter's name.
 fn parameters(line: &mut Line, parameters: &[(ParameterName, String)]) {
@@ -385,6 +402,7 @@ impl Outcome<'_> {
         }
         counts(line, ("masked", "masked_more"), self.masked);
         counts(line, ("dropped", "dropped_more"), self.dropped);
+        egress(line, self.egress);
         line.number("unclassified", self.unclassified);
         if let Some(digest) = &self.sent_sha256 {
             line.hex("sent_sha256", &digest.0);

@@ -843,6 +843,7 @@ fn logged(directory: &Path) -> String {
             records: None,
             masked: &[],
             dropped: &[],
+            egress: &[],
             unclassified: 0,
             sent_sha256: None,
             total_us: 1,

@@ -1,5 +1,7 @@
 //! Why a body is refused.
 
+use crate::catalog::Identifier;
+
 /// Why a body is refused. `at` is the offset in bytes from the start of the body.
 ///
 /// Which error a body gets does not depend on how it was cut into pieces. No variant holds
@@ -77,6 +79,12 @@ pub enum MaskError {
         /// Where it ended.
         at: u64,
     },
+    /// An identifier in a value that leaves as it is, where the resource blocks that.
+    #[error("an unmasked {} in a value that leaves as it is", kind.as_str())]
+    Egress {
+        /// What it is.
+        kind: Identifier,
+    },
     /// More records than the reply may hold.
     #[error("more than {max} records")]
     TooManyRecords {
@@ -101,6 +109,7 @@ impl MaskError {
             Self::SpaceTooLong { .. } => "space-too-long",
             Self::Trailing { .. } => "trailing",
             Self::Truncated { .. } => "truncated",
+            Self::Egress { .. } => "egress",
             Self::TooManyRecords { .. } => "too-many-records",
         }
     }

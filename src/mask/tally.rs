@@ -1,6 +1,8 @@
 //! What is counted of a body while it streams.
 
 use super::automaton::NAMELESS;
+use super::detect::Found;
+use super::error::MaskError;
 
 /// Counters by slot: [`NAMELESS`] first, then one for each path of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,13 +10,23 @@ pub(super) struct Tally {
     pub(super) records: u64,
     pub(super) masked: Vec<u64>,
     pub(super) dropped: Vec<u64>,
+    /// What was found in values that leave as they are; empty as long as that is nothing.
+    pub(super) found: Vec<Found>,
+    /// Why the body is refused, if what was found is a reason.
+    refusal: Option<MaskError>,
 }
 
 impl Tally {
     /// Nothing yet, for a plan of so many paths.
     pub(super) fn new(paths: usize) -> Self {
         let counters = paths + 1;
-        Self { records: 0, masked: vec![0; counters], dropped: vec![0; counters] }
+        Self {
+            records: 0,
+            masked: vec![0; counters],
+            dropped: vec![0; counters],
+            found: Vec::new(),
+            refusal: None,
+        }
     }
 
     /// A value left as something else than it was.
@@ -33,6 +45,24 @@ impl Tally {
         }
     }
 
+    /// Something was found in a value that leaves as it is. What comes after a refusal is not counted:
+    /// how much of it is read depends on how the body is cut.
+    pub(super) fn find(&mut self, slot: u16, found: &Found, refusal: Option<MaskError>) {
+        if self.refusal.is_some() {
+            return;
+        }
+        self.found.resize(self.masked.len(), Found::default());
+        if let Some(count) = self.found.get_mut(usize::from(slot)) {
+            count.add(found);
+        }
+        self.refusal = refusal;
+    }
+
+    /// The refusal, if there is one.
+    pub(super) fn verdict(&self) -> Result<(), MaskError> {
+        self.refusal.map_or(Ok(()), Err)
+    }
+
     /// What has no path of its own.
     pub(super) fn nameless(&self) -> u64 {
         let at = usize::from(NAMELESS);
@@ -42,6 +72,6 @@ impl Tally {
     /// The memory that the counters hold, in bytes.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
-        (self.masked.capacity() + self.dropped.capacity()) * 8
+        (self.masked.capacity() + self.dropped.capacity()) * 8 + self.found.capacity() * size_of::<Found>()
     }
 }

@@ -23,9 +23,11 @@ use super::failure::Failure;
 use super::problem::Code;
 use super::snapshot::Snapshot;
 use crate::audit::{Access, Entry, Kind, Outcome, Shadow};
+use crate::catalog::Identifier;
 use crate::identity::Peer;
 use crate::journal::Journal;
 use crate::kernel::id::{Digest, FieldPath};
+use crate::mask::FindingCount;
 use crate::telemetry::{Stage, StageMetrics};
 
 /// Writes the records of requests.
@@ -202,6 +204,13 @@ impl Circumstances {
         if let Some(summary) = self.draft.masked.get() {
             counts.records = Some(summary.records());
             counts.unclassified = summary.unclassified();
+            for FindingCount { path, kind, count } in summary.findings() {
+                // A member of the envelope may be called as a field is.
+                match counts.egress.iter_mut().find(|(known, other, _)| *known == path && *other == kind) {
+                    Some((_, _, sum)) => *sum += count,
+                    None => counts.egress.push((path, kind, count)),
+                }
+            }
             for field in summary.fields() {
                 if field.masked > 0 {
                     counts.masked.push((field.path, field.masked));
@@ -220,6 +229,7 @@ struct Counts<'d> {
     records: Option<u64>,
     masked: Vec<(&'d FieldPath, u64)>,
     dropped: Vec<(&'d FieldPath, u64)>,
+    egress: Vec<(&'d FieldPath, Identifier, u64)>,
     unclassified: u64,
 }
 
@@ -232,6 +242,7 @@ impl Counts<'_> {
             records: self.records,
             masked: &self.masked,
             dropped: &self.dropped,
+            egress: &self.egress,
             unclassified: self.unclassified,
             sent_sha256: ending.digest,
             total_us: draft.total_us(),

@@ -13,7 +13,7 @@ use crate::config::{Denials, ParameterSource, PurposeSource};
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::id::{Action, ParameterName};
 use crate::parameters::BodyParameters;
-use crate::telemetry::ResourceMetrics;
+use crate::telemetry::{EgressMetrics, ResourceMetrics};
 use crate::upstream::Upstream;
 
 /// One route with everything a request on it needs, looked up beforehand.
@@ -49,6 +49,8 @@ pub(crate) struct Route {
     pub(crate) timeout: Duration,
     /// The counters of its resource.
     pub(crate) metrics: ResourceMetrics,
+    /// The counters of what is found in its replies, if they are searched.
+    pub(crate) egress: Option<EgressMetrics>,
 }
 
 /// One parameter of a route that grants may constrain.

@@ -160,6 +160,7 @@ impl Plans {
             catalogue: &resource.fields,
             maskers: &self.maskers,
             key: pseudonyms,
+            egress: resource.egress,
         })?;
         let compiled = Arc::new(AnnouncedPlan { header: announcement(&plan), plan: Arc::new(plan) });
         self.compiled.insert(key, Arc::clone(&compiled));
