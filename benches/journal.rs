@@ -108,6 +108,7 @@ impl Words {
                 records: Some(10),
                 masked,
                 dropped: &[],
+                egress: &[],
                 unclassified: 0,
                 submitted: None,
                 sent_sha256: Some(self.digest),

@@ -140,6 +140,7 @@ fn encode(
         records: permit.is_some().then_some(10),
         masked: &masked,
         dropped: &[],
+        egress: &[],
         unclassified: 0,
         submitted: None,
         sent_sha256: Some(digest),

@@ -37,6 +37,7 @@
 mod automaton;
 mod context;
 mod csv;
+mod detect;
 mod error;
 mod events;
 mod form;
@@ -55,7 +56,7 @@ pub use masker::{Masker, MaskerError, Maskers, Technique, Value};
 pub use plan::{Plan, PlanError, PlanSpec};
 pub use pseudonym::{FittedPseudonym, PseudonymKey};
 pub use tally::Place;
-pub use transform::{Bounds, FieldCount, Summary, Transform};
+pub use transform::{Bounds, FieldCount, FindingCount, Summary, Transform};
 
 #[cfg(test)]
 mod tests;

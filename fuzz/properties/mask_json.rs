@@ -99,8 +99,14 @@ fn case(fields: Fields, records: bool, lines: bool) -> Case {
         })
         .collect();
     let maskers = Maskers::builtin();
-    let spec =
-        PlanSpec { shape: &shape, fields: &released, catalogue: &catalogue, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &shape,
+        fields: &released,
+        catalogue: &catalogue,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     Case { plan: Arc::new(Plan::compile(&spec).unwrap()), fields, records, lines }
 }
 

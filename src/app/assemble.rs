@@ -561,6 +561,7 @@ fn route(
         max_request_body: configured.max_request_body,
         timeout: configured.timeout,
         metrics: metrics.resource(Some(&resource.id)),
+        egress: resource.egress.map(|action| metrics.egress(&resource.id, action)),
     })
 }
 
@@ -598,7 +599,7 @@ fn intake(
         envelope: rule.envelope.clone(),
     };
     let (maskers, catalogue) = (Maskers::default(), resource.fields.as_slice());
-    let spec = PlanSpec { shape: &shape, fields: &[], catalogue, maskers: &maskers, key: None };
+    let spec = PlanSpec { shape: &shape, fields: &[], catalogue, maskers: &maskers, key: None, egress: None };
     if let Err(error) = Plan::refusing(&spec) {
         return refuse(format!("a body cannot be read like this: {error}"), "name each member once");
     }

@@ -92,6 +92,9 @@ pub struct ParsedRecord {
     #[serde(default)]
     pub dropped: BTreeMap<String, u64>,
     pub dropped_more: Option<u64>,
+    #[serde(default)]
+    pub egress: BTreeMap<String, u64>,
+    pub egress_more: Option<u64>,
     pub unclassified: Option<u64>,
     pub submitted: Option<u64>,
     #[serde(default)]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::line::{Line, push_escaped, push_hex, push_u64};
+use crate::catalog::Identifier;
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{
     Action, DepartmentId, Digest, FieldPath, GrantId, ParameterName, PurposeCode, RequestId, ResourceId,
@@ -36,6 +37,8 @@ const COUNTS_BYTES: usize = 1024;
 const SUBMITTED_BYTES: usize = 512;
 /// How many bytes the grants of a permit may take, and the deny lines of a refusal.
 const GRANTS_BYTES: usize = 1024;
+/// How many bytes may be taken by what was found in fields that leave as they are.
+const EGRESS_BYTES: usize = 768;
 /// How many bytes the released fields may take.
 const RELEASED_BYTES: usize = 3072;
 /// How many bytes the details of a lifecycle record may take.
@@ -159,6 +162,9 @@ pub struct Outcome<'a> {
     pub masked: &'a [(&'a FieldPath, u64)],
     /// Fields dropped, and how often each. No path twice.
     pub dropped: &'a [(&'a FieldPath, u64)],
+    /// Unmasked identifiers in fields that leave as they are: the field, what was found, how often. No
+    /// pair twice.
+    pub egress: &'a [(&'a FieldPath, Identifier, u64)],
     /// Members dropped that the catalogue does not know: counted, never named.
     pub unclassified: u64,
     /// What was found in the caller's body, if it was held against the grants.
@@ -294,6 +300,17 @@ fn counts(line: &mut Line, key: (&str, &str), counts: &[(&FieldPath, u64)], budg
     });
 }
 
+fn egress(line: &mut Line, found: &[(&FieldPath, Identifier, u64)]) {
+    line.bounded(("egress", "egress_more"), OBJECT, found, EGRESS_BYTES, |out, _, (path, kind, count)| {
+        out.push(b'"');
+        push_escaped(out, path.as_str(), ITEM_BYTES - ID_BYTES - 1);
+        out.push(b':');
+        out.extend_from_slice(kind.as_str().as_bytes());
+        out.extend_from_slice(b"\":");
+        push_u64(out, *count);
+    });
+}
+
 /// A name that came before gets `#2`, `#3` after it: an object has no name twice, and `#` stands
 /// in no parameter's name.
 fn parameters(line: &mut Line, parameters: &[(ParameterName, String)]) {
@@ -407,6 +424,7 @@ impl Outcome<'_> {
         }
         counts(line, ("masked", "masked_more"), self.masked, COUNTS_BYTES);
         counts(line, ("dropped", "dropped_more"), self.dropped, COUNTS_BYTES);
+        egress(line, self.egress);
         line.number("unclassified", self.unclassified);
         if let Some(submitted) = &self.submitted {
             submitted.encode(line);

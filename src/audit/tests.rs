@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::catalog::Identifier;
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::*;
 use crate::kernel::time::Timestamp;
@@ -34,6 +35,12 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
         })
         .collect();
     let counts: Vec<_> = texts.fields.iter().zip(1..).collect();
+    let found: Vec<_> = texts
+        .fields
+        .iter()
+        .zip(Identifier::ALL.into_iter().cycle())
+        .map(|(path, kind)| (path, kind, 1))
+        .collect();
     let digest = Digest::of(b"");
     then(&Access {
         kind: Kind::Access,
@@ -71,6 +78,7 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
             records: Some(10),
             masked: &counts,
             dropped: &counts,
+            egress: &found,
             unclassified: 3,
             submitted: Some(Submitted { records: 4, masked: &counts, dropped: &counts, unclassified: 5 }),
             sent_sha256: Some(digest),
@@ -131,6 +139,7 @@ fn the_bytes_of_a_record_are_fixed() {
             r#""shadow":"extent","shadow_policy":"{0}","#,
             r#""status":200,"bytes_in":0,"bytes_out":18446744073709551615,"records":10,"#,
             r#""masked":{{"name":1,"phone":2,"地址.市":3}},"dropped":{{"name":1,"phone":2,"地址.市":3}},"#,
+            r#""egress":{{"name:resident-id":1,"phone:mobile":1,"地址.市:bank-card":1}},"#,
             r#""unclassified":3,"submitted":4,"submitted_masked":{{"name":1,"phone":2,"地址.市":3}},"#,
             r#""submitted_dropped":{{"name":1,"phone":2,"地址.市":3}},"submitted_unclassified":5,"#,
             r#""sent_sha256":"{0}","total_us":1234,"decide_us":56,"upstream_us":789}}"#
@@ -464,6 +473,7 @@ proptest! {
         }
         prop_assert_eq!(record.parameters.len() + more(record.parameters_more), texts.parameters.len());
         prop_assert_eq!(record.masked.len() + more(record.masked_more), texts.fields.len());
+        prop_assert_eq!(record.egress.len() + more(record.egress_more), texts.fields.len());
         prop_assert_eq!(record.released.len() + more(record.released_more), texts.fields.len());
         let grants: Vec<_> = texts.grants.iter().map(GrantId::as_str).collect();
         prop_assert_eq!(&record.grants, &grants[..record.grants.len()]);

@@ -843,6 +843,7 @@ fn logged(directory: &Path) -> String {
             records: None,
             masked: &[],
             dropped: &[],
+            egress: &[],
             unclassified: 0,
             submitted: None,
             sent_sha256: None,

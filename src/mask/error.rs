@@ -1,6 +1,7 @@
 //! Why a body is refused.
 
 use super::tally::Place;
+use crate::catalog::Identifier;
 
 /// Why a body is refused. `at` is the offset in bytes from the start of the body.
 ///
@@ -79,6 +80,12 @@ pub enum MaskError {
         /// Where it ended.
         at: u64,
     },
+    /// An identifier in a value that leaves as it is, where the resource blocks that.
+    #[error("an unmasked {} in a value that leaves as it is", kind.as_str())]
+    Egress {
+        /// What it is.
+        kind: Identifier,
+    },
     /// More records than the reply may hold.
     #[error("more than {max} records")]
     TooManyRecords {
@@ -121,6 +128,7 @@ impl MaskError {
             Self::SpaceTooLong { .. } => "space-too-long",
             Self::Trailing { .. } => "trailing",
             Self::Truncated { .. } => "truncated",
+            Self::Egress { .. } => "egress",
             Self::TooManyRecords { .. } => "too-many-records",
             Self::Outside { .. } => "outside",
             Self::WrongType { .. } => "wrong-type",

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{BodyFormat, BodyShape, Field, FieldType, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Egress, Field, FieldType, NameMatching};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{FieldPath, MaskerName};
 
@@ -28,6 +28,8 @@ pub struct PlanSpec<'a> {
     pub maskers: &'a Maskers,
     /// What pseudonyms are made from; needed only if a masker makes them.
     pub key: Option<PseudonymKey<'a>>,
+    /// Whether values that are called harmless are searched for identifiers, and what follows then.
+    pub egress: Option<Egress>,
 }
 
 /// Why a plan cannot be compiled. Then nothing of a body may leave.
@@ -91,6 +93,9 @@ pub struct Plan {
     pub(super) moulds: Vec<Mould>,
     /// Whether a body is refused of which anything would be masked or dropped.
     pub(super) refuses: bool,
+    /// The mould that searches, if there is one.
+    pub(super) search: Option<u16>,
+    egress: Option<Egress>,
     /// The path of each counter after [`NAMELESS`].
     pub(super) paths: Vec<FieldPath>,
     masked: Vec<FieldPath>,
@@ -107,6 +112,8 @@ impl Plan {
             format: BodyFormat::Json,
             moulds: Vec::new(),
             refuses: false,
+            search: None,
+            egress: None,
             paths: Vec::new(),
             masked: Vec::new(),
             dropped: Vec::new(),
@@ -159,7 +166,7 @@ impl Plan {
         }
         let mut compiler = Compiler {
             spec,
-            plan: Self { format, automaton, refuses, ..Self::identity() },
+            plan: Self { format, automaton, refuses, egress: spec.egress, ..Self::identity() },
             named: true,
             masked: BTreeSet::new(),
             dropped: BTreeSet::new(),
@@ -189,6 +196,11 @@ impl Plan {
     #[must_use]
     pub fn path(&self, place: Place) -> Option<&FieldPath> {
         self.paths.get(place.slot()?.checked_sub(1)?)
+    }
+
+    /// Whether a body is refused for what is found in it.
+    pub(super) fn blocks(&self) -> bool {
+        self.egress == Some(Egress::Block)
     }
 
     /// The catalogue fields that leave masked, in catalogue order.
@@ -300,7 +312,7 @@ impl<'a> Compiler<'_, 'a> {
 
     fn rule(&mut self, tree: &Tree<'a>, path: &str, above: Option<Above<'a>>) -> Result<Rule, PlanError> {
         let field = match &tree.content {
-            Some(Content::Envelope) => return Ok(Rule::WHOLE),
+            Some(Content::Envelope) => return self.around(path),
             Some(Content::Records(rule)) => return Ok(*rule),
             Some(Content::Field(field)) => Some(*field),
             None => None,
@@ -323,10 +335,21 @@ impl<'a> Compiler<'_, 'a> {
         }
     }
 
-    fn slot(&mut self, path: &FieldPath) -> Result<u16, PlanError> {
-        if !self.named {
-            return Ok(NAMELESS);
+    /// The rule of an envelope member: all of it leaves, texts and numbers after they were searched.
+    fn around(&mut self, path: &str) -> Result<Rule, PlanError> {
+        if self.spec.egress.is_none() {
+            return Ok(Rule::WHOLE);
         }
+        let path = FieldPath::parse(path).map_err(|_| PlanError::TooLarge)?;
+        let slot = self.counter(&path)?;
+        Ok(Rule::searched(class::ANY, class::TEXT | class::NUMBER, self.search()?, slot))
+    }
+
+    fn slot(&mut self, path: &FieldPath) -> Result<u16, PlanError> {
+        if self.named { self.counter(path) } else { Ok(NAMELESS) }
+    }
+
+    fn counter(&mut self, path: &FieldPath) -> Result<u16, PlanError> {
         self.plan.paths.push(path.clone());
         u16::try_from(self.plan.paths.len()).map_err(|_| PlanError::TooLarge)
     }
@@ -345,9 +368,37 @@ impl<'a> Compiler<'_, 'a> {
             (None, None) => return Ok(self.drop(&field.path, slot)),
         };
         let Some(masker) = masker else {
-            return Ok(Rule::clear(clear_classes(field.kind), slot));
+            return self.clear(field, slot);
         };
         self.masked(&field.path, masker, Rule::clear(clear_classes(field.kind), slot))
+    }
+
+    /// The rule of a field that leaves as it is. One that the catalogue masks, or an object above it,
+    /// is not searched: a grant that clears it means it.
+    fn clear(&mut self, field: &Field, slot: u16) -> Result<Rule, PlanError> {
+        let classes = clear_classes(field.kind);
+        let is_harmless = || {
+            let mut fields = self.spec.catalogue.iter();
+            !fields.any(|other| other.mask.is_some() && other.path.covers(&field.path))
+        };
+        match classes & (class::TEXT | class::NUMBER) {
+            searched @ 1.. if self.spec.egress.is_some() && is_harmless() => {
+                Ok(Rule::searched(classes, searched, self.search()?, slot))
+            }
+            _ => Ok(Rule::clear(classes, slot)),
+        }
+    }
+
+    /// The mould that searches; all searched values share it.
+    fn search(&mut self) -> Result<u16, PlanError> {
+        match self.plan.search {
+            Some(index) => Ok(index),
+            None => {
+                let index = self.mould(Mould::Search)?;
+                self.plan.search = Some(index);
+                Ok(index)
+            }
+        }
     }
 
     fn object(

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::automaton::NAMELESS;
+use super::detect::Found;
 use super::error::MaskError;
 
 /// Where in a body something is that may not be there: in which record, and which field it is. The
@@ -41,29 +42,31 @@ pub(super) struct Tally {
     pub(super) records: u64,
     pub(super) masked: Vec<u64>,
     pub(super) dropped: Vec<u64>,
+    /// What was found in values that leave as they are; empty as long as that is nothing.
+    pub(super) found: Vec<Found>,
     /// Whether a body is refused of which anything is masked or dropped.
     refuses: bool,
-    /// The first that was.
-    refused: Option<MaskError>,
+    /// Why the body is refused, if what was counted is a reason.
+    refusal: Option<MaskError>,
 }
 
 impl Tally {
     /// Nothing yet, for a plan of so many paths that masks and drops, or refuses.
     pub(super) fn new(paths: usize, refuses: bool) -> Self {
         let counters = paths + 1;
-        Self { records: 0, masked: vec![0; counters], dropped: vec![0; counters], refuses, refused: None }
-    }
-
-    /// Why the body is refused, if it is for what was masked or dropped. The readers go on to the end of
-    /// their piece; this was first, however the body is cut.
-    #[inline]
-    pub(super) fn refused(&self) -> Option<MaskError> {
-        self.refused
+        Self {
+            records: 0,
+            masked: vec![0; counters],
+            dropped: vec![0; counters],
+            found: Vec::new(),
+            refuses,
+            refusal: None,
+        }
     }
 
     #[cold]
     fn refuse(&mut self, slot: u16, why: fn(Place) -> MaskError) {
-        self.refused.get_or_insert(why(Place { record: self.records, slot }));
+        self.refusal.get_or_insert(why(Place { record: self.records, slot }));
     }
 
     /// A value left as something else than it was.
@@ -88,6 +91,26 @@ impl Tally {
         }
     }
 
+    /// Something was found in a value that leaves as it is. What comes after a refusal is not counted:
+    /// how much of it is read depends on how the body is cut.
+    pub(super) fn find(&mut self, slot: u16, found: &Found, refusal: Option<MaskError>) {
+        if self.refusal.is_some() {
+            return;
+        }
+        self.found.resize(self.masked.len(), Found::default());
+        if let Some(count) = self.found.get_mut(usize::from(slot)) {
+            count.add(found);
+        }
+        self.refusal = refusal;
+    }
+
+    /// The refusal, if there is one. The readers go on to the end of their piece; this was first, however
+    /// the body is cut.
+    #[inline]
+    pub(super) fn verdict(&self) -> Result<(), MaskError> {
+        self.refusal.map_or(Ok(()), Err)
+    }
+
     /// What has no path of its own.
     pub(super) fn nameless(&self) -> u64 {
         let at = usize::from(NAMELESS);
@@ -97,6 +120,6 @@ impl Tally {
     /// The memory that the counters hold, in bytes.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
-        (self.masked.capacity() + self.dropped.capacity()) * 8
+        (self.masked.capacity() + self.dropped.capacity()) * 8 + self.found.capacity() * size_of::<Found>()
     }
 }

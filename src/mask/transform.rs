@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::BodyFormat;
+use crate::catalog::{BodyFormat, Identifier};
 use crate::kernel::id::FieldPath;
 
 use super::context::{Context, Reader as _};
@@ -244,7 +244,8 @@ impl Transform {
         let Self { plan, bounds, reader, tally, offset: base, .. } = self;
         let read = reader.read(piece, Context { plan, bounds, tally, base: *base, out });
         // What is refused in a piece came before what the reader could not read in it.
-        tally.refused().map_or(read, Err)?;
+        tally.verdict()?;
+        read?;
         self.offset = self.offset.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
         Ok(())
     }
@@ -252,7 +253,8 @@ impl Transform {
     fn scan_end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
         let Self { plan, bounds, reader, tally, offset: base, .. } = self;
         let finished = reader.finish(Context { plan, bounds, tally, base: *base, out });
-        tally.refused().map_or(finished, Err)
+        tally.verdict()?;
+        finished
     }
 }
 
@@ -279,7 +281,27 @@ pub struct FieldCount<'s> {
     pub dropped: u64,
 }
 
+/// How often one kind of identifier was found in one field that left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindingCount<'s> {
+    /// The field, or the member of the envelope.
+    pub path: &'s FieldPath,
+    /// What was found.
+    pub kind: Identifier,
+    /// How often.
+    pub count: u64,
+}
+
 impl Summary {
+    /// What was found in fields that leave as they are. The names come from the catalogue, never from
+    /// the body.
+    pub fn findings(&self) -> impl Iterator<Item = FindingCount<'_>> {
+        let fields = self.tally.found.iter().skip(1).zip(&self.plan.paths);
+        fields.flat_map(|(found, path)| {
+            found.iter().map(move |(kind, count)| FindingCount { path, kind, count })
+        })
+    }
+
     /// Records that left.
     #[must_use]
     pub fn records(&self) -> u64 {

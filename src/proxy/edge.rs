@@ -145,6 +145,9 @@ impl Drop for Watch {
             resource.dropped.inc_by(summary.dropped());
             resource.unclassified.inc_by(summary.unclassified());
             resource.records.inc_by(summary.records());
+            if let Some(egress) = draft.route.get().and_then(|route| route.egress.as_ref()) {
+                summary.findings().for_each(|finding| egress.count(finding.kind, finding.count));
+            }
         }
         match draft.caller.get().and_then(|caller| snapshot.departments.get(&caller.department.id)) {
             Some(department) => department.count(outcome),

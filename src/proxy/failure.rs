@@ -133,6 +133,9 @@ pub(crate) enum MaskFailure {
     Coding,
     /// It is not what the masks can read.
     Body { reason: &'static str },
+    /// It has an identifier in a field that leaves as it is. Which and where is nothing for the client:
+    /// it would help to find what is hidden.
+    Egress,
     /// The masks could not be built.
     Plan,
 }
@@ -431,6 +434,7 @@ impl Failure {
             },
             Self::Mask(MaskFailure::MediaType { .. } | MaskFailure::Coding) => Code::MaskMediaType,
             Self::Mask(MaskFailure::Body { .. }) => Code::MaskBody,
+            Self::Mask(MaskFailure::Egress) => Code::MaskEgress,
             Self::Mask(MaskFailure::Plan) => Code::MaskUnavailable,
             Self::Audit => Code::AuditUnavailable,
             Self::Overloaded => Code::Overloaded,

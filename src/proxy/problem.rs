@@ -181,6 +181,7 @@ codes! {
     UpstreamNotFound = "upstream-not-found", NOT_FOUND, Upstream, "The platform has no such record", "交换平台没有该记录";
     MaskMediaType = "mask-media-type", BAD_GATEWAY, Mask, "The platform's answer is not of the declared type", "应答的媒体类型与目录不符";
     MaskBody = "mask-body", BAD_GATEWAY, Mask, "The platform's answer cannot be masked", "应答内容无法脱敏，未予放行";
+    MaskEgress = "mask-egress", BAD_GATEWAY, Mask, "The platform's answer holds an unmasked identifier where there must be none", "应答的非敏感字段中含有未脱敏的号码，未予放行";
     MaskUnavailable = "mask-unavailable", SERVICE_UNAVAILABLE, Mask, "The masks for this answer cannot be built", "脱敏规则不可用";
     AuditUnavailable = "audit-unavailable", SERVICE_UNAVAILABLE, Audit, "The access cannot be recorded, so no data leaves", "审计记录不可用，暂停提供数据";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, Overloaded, "The gate is too busy", "网关繁忙";

@@ -23,10 +23,11 @@ use super::failure::Failure;
 use super::problem::Code;
 use super::snapshot::Snapshot;
 use crate::audit::{Access, Entry, Kind, Outcome, Shadow, Submitted};
+use crate::catalog::Identifier;
 use crate::identity::Peer;
 use crate::journal::Journal;
 use crate::kernel::id::{Digest, FieldPath};
-use crate::mask::Summary;
+use crate::mask::{FindingCount, Summary};
 use crate::telemetry::{Stage, StageMetrics};
 
 /// Writes the records of requests.
@@ -217,6 +218,7 @@ struct Count<'d> {
     records: u64,
     masked: Vec<(&'d FieldPath, u64)>,
     dropped: Vec<(&'d FieldPath, u64)>,
+    egress: Vec<(&'d FieldPath, Identifier, u64)>,
     unclassified: u64,
 }
 
@@ -231,7 +233,15 @@ impl<'d> Count<'d> {
                 dropped.push((field.path, field.dropped));
             }
         }
-        Self { records: summary.records(), masked, dropped, unclassified: summary.unclassified() }
+        let mut egress: Vec<(&FieldPath, Identifier, u64)> = Vec::new();
+        for FindingCount { path, kind, count } in summary.findings() {
+            // A member of the envelope may be called as a field is.
+            match egress.iter_mut().find(|(known, other, _)| *known == path && *other == kind) {
+                Some((_, _, sum)) => *sum += count,
+                None => egress.push((path, kind, count)),
+            }
+        }
+        Self { records: summary.records(), masked, dropped, egress, unclassified: summary.unclassified() }
     }
 }
 
@@ -245,6 +255,7 @@ impl Counts<'_> {
             records: replied.map(|count| count.records),
             masked: replied.map_or(&[], |count| &count.masked),
             dropped: replied.map_or(&[], |count| &count.dropped),
+            egress: replied.map_or(&[], |count| &count.egress),
             unclassified: replied.map_or(0, |count| count.unclassified),
             submitted: self.submitted.as_ref().map(|count| Submitted {
                 records: count.records,

@@ -27,10 +27,10 @@ use super::record::Recorder;
 use super::routes::Route;
 use super::sift::Sifted;
 use super::snapshot::{AnnouncedPlan, Snapshot};
-use crate::catalog::BodyFormat;
+use crate::catalog::{BodyFormat, Egress};
 use crate::grant::{Permit, Treatment};
 use crate::kernel::id::SystemId;
-use crate::mask::{Bounds, Transform};
+use crate::mask::{Bounds, Summary, Transform};
 
 static PINEGATE_MASKED: HeaderName = HeaderName::from_static("pinegate-masked");
 /// How much is left of the tightest limit.
@@ -271,6 +271,8 @@ fn failure_of(error: BodyError, meter: &Meter) -> Failure {
     let request_id = meter.draft.request_id;
     match error {
         BodyError::Mask(crate::mask::MaskError::TooManyRecords { max }) => Failure::Rows { limit: max },
+        // What was found is told where the masks end.
+        BodyError::Mask(crate::mask::MaskError::Egress { .. }) => MaskFailure::Egress.into(),
         BodyError::Mask(error) => {
             tracing::warn!(%request_id, %error, "an answer cannot be masked");
             MaskFailure::Body { reason: error.reason() }.into()
@@ -306,6 +308,21 @@ impl Meter {
             .map_err(|error| BodyError::Quota(Box::new(limited(error))))?;
         self.charged = records;
         Ok(())
+    }
+
+    /// Logs the first of what was found in fields that leave as they are, once a reply.
+    fn tell(&self, summary: &Summary) {
+        let Some(first) = summary.findings().next() else { return };
+        let route = self.draft.route.get();
+        tracing::warn!(
+            request_id = %self.draft.request_id,
+            resource = route.map(|route| route.resource.id.as_str()),
+            field = %first.path,
+            kind = first.kind.as_str(),
+            findings = summary.findings().map(|finding| finding.count).sum::<u64>(),
+            action = route.and_then(|route| route.resource.egress).map(Egress::as_str),
+            "an unmasked identifier stands in a field that leaves as it is"
+        );
     }
 }
 
@@ -440,8 +457,10 @@ impl Body for Masked {
 
 impl Drop for Masked {
     fn drop(&mut self) {
+        let summary = self.transform.summary();
+        self.meter.tell(&summary);
         // Records that were not charged have not left.
-        self.meter.draft.note_masked(self.transform.summary().with_records(self.meter.charged));
+        self.meter.draft.note_masked(summary.with_records(self.meter.charged));
     }
 }
 

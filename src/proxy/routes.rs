@@ -13,7 +13,7 @@ use crate::config::{Denials, ParameterSource, PurposeSource, RequestFields};
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::id::{Action, ParameterName};
 use crate::parameters::BodyParameters;
-use crate::telemetry::ResourceMetrics;
+use crate::telemetry::{EgressMetrics, ResourceMetrics};
 use crate::upstream::Upstream;
 
 /// One route with everything a request on it needs, looked up beforehand.
@@ -51,6 +51,8 @@ pub(crate) struct Route {
     pub(crate) timeout: Duration,
     /// The counters of its resource.
     pub(crate) metrics: ResourceMetrics,
+    /// The counters of what is found in its replies, if they are searched.
+    pub(crate) egress: Option<EgressMetrics>,
 }
 
 /// How the fields in a request's body are held against the permit.

@@ -198,6 +198,8 @@ impl Plans {
             catalogue: &resource.fields,
             maskers: &self.maskers,
             key: pseudonyms,
+            // What is submitted does not leave the city's platform; what is answered does.
+            egress: resource.egress.filter(|_| intake.is_none()),
         };
         let plan = match intake.map(|intake| intake.fields) {
             None | Some(RequestFields::Mask) => Plan::compile(&spec)?,

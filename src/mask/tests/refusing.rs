@@ -7,7 +7,14 @@ const LEAD: &str = "name:string:name id_card:string:resident-id age:number poor:
 
 fn plan(shape: &BodyShape, fields: &str) -> Arc<Plan> {
     let (fields, catalogue, maskers) = (released(fields), catalogue(LEAD), maskers());
-    let spec = PlanSpec { shape, fields: &fields, catalogue: &catalogue, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape,
+        fields: &fields,
+        catalogue: &catalogue,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     Arc::new(Plan::refusing(&spec).unwrap())
 }
 
@@ -139,8 +146,14 @@ fn a_document_inside_a_text_is_held_against_the_same_plan() {
     let mut catalogue = catalogue("form:object form.name:string form.note:string");
     catalogue.first_mut().unwrap().nested = true;
     let (fields, maskers, shape) = (released("form.name"), maskers(), shape(None, ""));
-    let spec =
-        PlanSpec { shape: &shape, fields: &fields, catalogue: &catalogue, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &shape,
+        fields: &fields,
+        catalogue: &catalogue,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     let plan = Arc::new(Plan::refusing(&spec).unwrap());
     let body = r#"{"form":"{ \"name\":\"a/b\"}"}"#;
     assert_eq!(run(&plan, body).unwrap(), body);
