@@ -4,12 +4,16 @@
 //! Casbin or of HTTP. INVARIANT: every id that one of these values names exists in the same
 //! [`Catalog`]; the constructors' caller has proved it.
 
+mod media;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::id::{
     Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, PurposeCode, ResourceId, SystemId,
 };
+
+pub use media::{Charset, MediaType, MediaTypeError};
 
 /// Who there is: the departments and the systems they have registered.
 #[derive(Debug, Clone, Default)]

@@ -35,6 +35,7 @@
 //! The place of the records itself is declared as an object.
 
 mod automaton;
+mod charset;
 mod context;
 mod csv;
 mod detect;

@@ -10,12 +10,15 @@ use super::plan::Plan;
 use super::pseudonym::FittedPseudonym;
 use super::tally::Tally;
 use super::transform::Bounds;
+use crate::catalog::Charset;
 
 /// What a reader of one format works with while it walks one piece of a body.
 #[derive(Debug)]
 pub(super) struct Context<'c> {
     pub(super) plan: &'c Plan,
     pub(super) bounds: &'c Bounds,
+    /// How the body was sent. Readers are given UTF-8 whatever it is, and what leaves is UTF-8.
+    pub(super) charset: Charset,
     pub(super) tally: &'c mut Tally,
     /// Where in the body the piece begins, in bytes.
     pub(super) base: u64,
@@ -126,9 +129,11 @@ impl Context<'_> {
         let mut left = Vec::with_capacity(text.len());
         let mut tally = self.tally.clone();
         let mut reader = json::Reader::nested(self.plan, rule);
-        let Self { plan, bounds, .. } = *self;
-        reader.read(text, Context { plan, bounds, tally: &mut tally, base: 0, out: &mut left }).ok()?;
-        reader.finish(Context { plan, bounds, tally: &mut tally, base: 0, out: &mut left }).ok()?;
+        let Self { plan, bounds, charset, .. } = *self;
+        reader
+            .read(text, Context { plan, bounds, charset, tally: &mut tally, base: 0, out: &mut left })
+            .ok()?;
+        reader.finish(Context { plan, bounds, charset, tally: &mut tally, base: 0, out: &mut left }).ok()?;
         let left = String::from_utf8(left).ok()?;
         *self.tally = tally;
         Some(left)

@@ -23,6 +23,12 @@ pub enum MaskError {
         /// Where the bad sequence begins.
         at: u64,
     },
+    /// Not a character of the declared charset.
+    #[error("not of the declared charset at byte {at} as sent")]
+    Charset {
+        /// Where the bad sequence begins, in the bytes as they were sent.
+        at: u64,
+    },
     /// A byte order mark, which RFC 8259 section 8.1 forbids to senders.
     #[error("the body begins with a byte order mark; JSON is sent without one")]
     ByteOrderMark,
@@ -119,6 +125,7 @@ impl MaskError {
         match self {
             Self::Syntax { .. } => "syntax",
             Self::Utf8 { .. } => "utf8",
+            Self::Charset { .. } => "charset",
             Self::ByteOrderMark => "byte-order-mark",
             Self::Control { .. } => "control-character",
             Self::Escape { .. } => "escape",

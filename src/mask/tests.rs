@@ -1,5 +1,6 @@
 //! The engine as a whole: bodies in, bodies out.
 
+mod charsets;
 mod differential;
 mod egress;
 mod hostile;

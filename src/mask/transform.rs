@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{BodyFormat, Identifier};
+use crate::catalog::{BodyFormat, Charset, Identifier};
 use crate::kernel::id::FieldPath;
 
+use super::charset::Transcoder;
 use super::context::{Context, Reader as _};
 use super::error::MaskError;
 use super::plan::Plan;
@@ -93,6 +94,9 @@ impl Reader {
 pub struct Transform {
     plan: Arc<Plan>,
     bounds: Bounds,
+    charset: Charset,
+    /// What stands before the reader unless the body is UTF-8.
+    transcoder: Option<Transcoder>,
     reader: Reader,
     tally: Tally,
     /// The bytes that the reader has seen.
@@ -105,11 +109,29 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// A body has begun.
+    /// A body has begun, in UTF-8.
     #[must_use]
     pub fn new(plan: Arc<Plan>, bounds: Bounds) -> Self {
-        let (reader, tally) = (Reader::new(&plan), Tally::new(plan.paths.len(), plan.refuses));
-        Self { plan, bounds, reader, tally, offset: 0, bytes_out: 0, character: [0; 4], cut: 0, failed: None }
+        Self::with_charset(plan, bounds, Charset::Utf8)
+    }
+
+    /// A body has begun, in `charset`. What leaves of it is UTF-8, and errors tell places in the UTF-8 that it
+    /// stands for.
+    #[must_use]
+    pub fn with_charset(plan: Arc<Plan>, bounds: Bounds, charset: Charset) -> Self {
+        Self {
+            charset,
+            transcoder: Transcoder::new(charset),
+            reader: Reader::new(&plan),
+            tally: Tally::new(plan.paths.len(), plan.refuses),
+            plan,
+            bounds,
+            offset: 0,
+            bytes_out: 0,
+            character: [0; 4],
+            cut: 0,
+            failed: None,
+        }
     }
 
     /// Takes the next piece of the body, of any size, and appends to `out` what may leave of it.
@@ -134,7 +156,7 @@ impl Transform {
         let before = (out.len(), self.tally.records);
         let result = match (self.failed, self.cut) {
             (Some(error), _) => Err(error),
-            (None, 0) => self.scan_end(out),
+            (None, 0) => self.end(out),
             (None, _) => Err(MaskError::Utf8 { at: self.offset }),
         };
         self.settle(result, before, out)?;
@@ -158,7 +180,10 @@ impl Transform {
     pub fn summary(&self) -> Summary {
         Summary {
             plan: Arc::clone(&self.plan),
-            bytes_in: self.offset.saturating_add(u64::try_from(self.cut).unwrap_or_default()),
+            bytes_in: match &self.transcoder {
+                Some(transcoder) => transcoder.taken(),
+                None => self.offset.saturating_add(u64::try_from(self.cut).unwrap_or_default()),
+            },
             bytes_out: self.bytes_out,
             tally: self.tally.clone(),
         }
@@ -167,7 +192,8 @@ impl Transform {
     /// The memory that is held between pieces, in bytes.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
-        size_of::<Self>() + self.reader.footprint() + self.tally.footprint()
+        let transcoder = self.transcoder.as_ref().map_or(0, Transcoder::footprint);
+        size_of::<Self>() + transcoder + self.reader.footprint() + self.tally.footprint()
     }
 
     fn settle(
@@ -193,6 +219,9 @@ impl Transform {
 
     /// The reader sees whole characters only, and sees them before an error behind them is told.
     fn take(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
+        if self.transcoder.is_some() {
+            return self.transcode(input, false, out);
+        }
         while self.cut > 0 {
             let Some((&byte, rest)) = input.split_first() else { return Ok(()) };
             input = rest;
@@ -241,8 +270,8 @@ impl Transform {
         if piece.is_empty() {
             return Ok(());
         }
-        let Self { plan, bounds, reader, tally, offset: base, .. } = self;
-        let read = reader.read(piece, Context { plan, bounds, tally, base: *base, out });
+        let Self { plan, bounds, charset, reader, tally, offset: base, .. } = self;
+        let read = reader.read(piece, Context { plan, bounds, charset: *charset, tally, base: *base, out });
         // What is refused in a piece came before what the reader could not read in it.
         tally.verdict()?;
         read?;
@@ -250,11 +279,19 @@ impl Transform {
         Ok(())
     }
 
-    fn scan_end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
-        let Self { plan, bounds, reader, tally, offset: base, .. } = self;
-        let finished = reader.finish(Context { plan, bounds, tally, base: *base, out });
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
+        self.transcode(&[], true, out)?;
+        let Self { plan, bounds, charset, reader, tally, offset: base, .. } = self;
+        let finished = reader.finish(Context { plan, bounds, charset: *charset, tally, base: *base, out });
         tally.verdict()?;
         finished
+    }
+
+    fn transcode(&mut self, input: &[u8], last: bool, out: &mut Vec<u8>) -> Result<(), MaskError> {
+        let Some(mut transcoder) = self.transcoder.take() else { return Ok(()) };
+        let result = transcoder.take(input, last, |piece| self.scan(piece, out));
+        self.transcoder = Some(transcoder);
+        result
     }
 }
 
