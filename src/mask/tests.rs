@@ -2,6 +2,7 @@
 
 mod differential;
 mod hostile;
+mod memory;
 mod plans;
 mod reference;
 mod suite;
