@@ -19,6 +19,7 @@ mod conformance;
 mod corpus;
 mod demo;
 mod happy;
+mod large;
 mod live;
 mod refusals;
 mod shadow;

@@ -12,8 +12,8 @@ const PIECE: usize = 16 << 10;
 
 /// How long the generated bodies are, in bytes.
 fn length() -> u64 {
-    let asked = std::env::var("PINEGATE_LARGE_BYTES").ok();
-    asked.map_or(16 << 20, |asked| asked.parse().expect("PINEGATE_LARGE_BYTES is a number of bytes"))
+    let asked = std::env::var_os("PINEGATE_LARGE_BYTES");
+    asked.map_or(16 << 20, |asked| asked.to_str().unwrap().parse().unwrap())
 }
 
 /// Pushes `head`, then `part` again and again until the body is as long as asked, then `tail`, and
