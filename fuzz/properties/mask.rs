@@ -136,6 +136,16 @@ pub(crate) fn contains_secret(out: &[u8]) -> bool {
     out.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
 }
 
+/// A name as it is compared where case does not count: letters in lower case, full-width forms as the
+/// characters they stand for.
+pub(crate) fn fold(name: &str) -> String {
+    let wide = '\u{ff01}'..='\u{ff5e}';
+    let narrow = name
+        .chars()
+        .map(|c| if wide.contains(&c) { char::from_u32(u32::from(c) - 0xff01 + 0x21).unwrap() } else { c });
+    narrow.flat_map(char::to_lowercase).collect()
+}
+
 fn run<'b>(
     reader: fn(Arc<Plan>, Bounds) -> Transform,
     plan: &Arc<Plan>,

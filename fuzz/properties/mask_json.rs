@@ -15,7 +15,7 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use mask::{Fields, Input, check_again, contains_secret, is_clear, is_sealed, outcome, path};
+use mask::{Fields, Input, check_again, contains_secret, fold, is_clear, is_sealed, outcome, path};
 
 /// No deeper than what serde_json reads, so that the two can be compared.
 const BOUNDS: Bounds = Bounds { depth: 100, key: 64, value: 48, space: 32, records: Some(8) };
@@ -386,15 +386,6 @@ fn below<'p>(path: &'p str, above: &str) -> Option<(&'p str, &'p str)> {
 
 fn mask_below(path: &str, above: &str) -> bool {
     below(path, above).is_some()
-}
-
-/// Letters in lower case, full-width forms as the characters they stand for.
-fn fold(name: &str) -> String {
-    let wide = '\u{ff01}'..='\u{ff5e}';
-    let narrow = name
-        .chars()
-        .map(|c| if wide.contains(&c) { char::from_u32(c as u32 - 0xff01 + 0x21).unwrap() } else { c });
-    narrow.collect::<String>().chars().flat_map(char::to_lowercase).collect()
 }
 
 /// The members of an object as they are written: doubled ones, and in their order.
