@@ -132,6 +132,7 @@ pub(crate) fn check(data: &[u8]) {
     let case = &CASES[input.choice % CASES.len()];
     match outcome(&case.plan, case.bounds, &input) {
         Ok(left) => {
+            assert!(!left.is_unchanged() || left.out == input.body, "a change was not counted");
             check_left(&input.body, &left.out, case);
             if is_clear(case.fields) {
                 check_again(&case.plan, case.bounds, &left);
@@ -208,7 +209,7 @@ fn check_left(body: &[u8], out: &[u8], case: &Case) {
 
 /// Where in `text` its `part` begins.
 fn offset(text: &str, part: &str) -> usize {
-    part.as_ptr() as usize - text.as_ptr() as usize
+    part.as_ptr().addr() - text.as_ptr().addr()
 }
 
 /// Where in a body a value stands.
@@ -254,7 +255,7 @@ impl Walk<'_> {
             _ if raw.starts_with('[') => self.elements(raw, place),
             Place::Inside(path) if self.is_field(path) => self.field(raw, path),
             _ if raw.starts_with('{') => self.members(raw, place),
-            _ => self.left("null"),
+            Place::Around(_) | Place::Inside(_) | Place::Document(_) => self.left("null"),
         }
     }
 
