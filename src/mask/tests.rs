@@ -4,6 +4,7 @@ mod charsets;
 mod differential;
 mod egress;
 mod hostile;
+mod memory;
 mod plans;
 mod reference;
 mod refusing;

@@ -20,6 +20,7 @@ mod corpus;
 mod demo;
 mod egress;
 mod happy;
+mod large;
 mod live;
 mod refusals;
 mod shadow;
