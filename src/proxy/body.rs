@@ -32,6 +32,9 @@ pub(crate) enum BodyError {
     /// The body cannot be masked.
     #[error("the body cannot be masked")]
     Mask(#[source] crate::mask::MaskError),
+    /// The body cannot be decoded, or encoded again.
+    #[error("the body's content coding failed")]
+    Coding(#[source] crate::coding::CodingError),
     /// The day's records are used up.
     #[error("the day's records are used up")]
     Quota(Box<Failure>),
@@ -45,6 +48,7 @@ impl BodyError {
             Self::TooLarge { .. } => "request-too-large",
             Self::Stalled => "upstream-stalled",
             Self::Mask(error) => error.reason(),
+            Self::Coding(error) => error.reason(),
             Self::Quota(_) => "rows-exhausted",
         }
     }

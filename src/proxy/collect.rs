@@ -85,7 +85,7 @@ fn check_form(headers: &HeaderMap) -> Result<(), Failure> {
         return Err(Unreadable::Coding.into());
     }
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_json = media_type.is_some_and(|text| super::reply::is_of_format(BodyFormat::Json, text));
+    let is_json = media_type.is_some_and(|text| super::media::is_of_format(BodyFormat::Json, text));
     if is_json { Ok(()) } else { Err(Unreadable::MediaType.into()) }
 }
 
@@ -112,6 +112,6 @@ fn failure_of(error: &BodyError) -> Failure {
     match error {
         BodyError::TooLarge { limit } => RequestFailure::TooLarge { limit: *limit }.into(),
         BodyError::Broken(_) => RequestFailure::Body.into(),
-        BodyError::Stalled | BodyError::Mask(_) | BodyError::Quota(_) => Failure::Gate,
+        BodyError::Stalled | BodyError::Mask(_) | BodyError::Coding(_) | BodyError::Quota(_) => Failure::Gate,
     }
 }

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::routes::Routes;
 use super::shadow::Shadow;
 use crate::catalog::{Catalog, Resource};
+use crate::coding;
 use crate::grant::ReleasedField;
 use crate::identity::{Identities, TokenVerifier};
 use crate::kernel::id::{DepartmentId, Digest, FieldPath, ResourceId};
@@ -76,6 +77,8 @@ pub(crate) struct RequestBounds {
     pub(crate) requests: usize,
     /// A reply up to this size is masked whole before its first byte leaves, in bytes.
     pub(crate) whole_reply: usize,
+    /// What a coded answer may decode to.
+    pub(crate) decoded: coding::Bounds,
     /// The largest request body that is read before the decision, in bytes.
     pub(crate) decision_body: u64,
 }
