@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{BodyFormat, Charset};
+use crate::catalog::{BodyFormat, Charset, Identifier};
 use crate::kernel::id::FieldPath;
 
 use super::charset::Transcoder;
 use super::context::{Context, Reader as _};
 use super::error::MaskError;
 use super::plan::Plan;
-use super::tally::Tally;
+use super::tally::{Place, Tally};
 use super::{csv, events, form, json, xml};
 
 /// What a body may not exceed. Only values that are masked and names that are compared are held in
@@ -123,7 +123,7 @@ impl Transform {
             charset,
             transcoder: Transcoder::new(charset),
             reader: Reader::new(&plan),
-            tally: Tally::new(plan.paths.len()),
+            tally: Tally::new(plan.paths.len(), plan.refuses),
             plan,
             bounds,
             offset: 0,
@@ -140,7 +140,7 @@ impl Transform {
     /// When the body is not acceptable. Nothing is appended then, and every later call returns the
     /// same error: the body must be cut off, never ended.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
-        let before = out.len();
+        let before = (out.len(), self.tally.records);
         let result = match self.failed {
             Some(error) => Err(error),
             None => self.take(input, out),
@@ -153,7 +153,7 @@ impl Transform {
     /// # Errors
     /// When it ends inside a document, or has failed before.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Summary, MaskError> {
-        let before = out.len();
+        let before = (out.len(), self.tally.records);
         let result = match (self.failed, self.cut) {
             (Some(error), _) => Err(error),
             (None, 0) => self.end(out),
@@ -167,6 +167,12 @@ impl Transform {
     #[must_use]
     pub fn records(&self) -> u64 {
         self.tally.records
+    }
+
+    /// The catalogue field that a place in this body is about, if it has a name there.
+    #[must_use]
+    pub fn path(&self, place: Place) -> Option<&FieldPath> {
+        self.plan.path(place)
     }
 
     /// What has happened so far, also after a failure.
@@ -193,16 +199,18 @@ impl Transform {
     fn settle(
         &mut self,
         result: Result<(), MaskError>,
-        before: usize,
+        (length, records): (usize, u64),
         out: &mut Vec<u8>,
     ) -> Result<(), MaskError> {
         match result {
             Ok(()) => {
-                let written = out.len().saturating_sub(before);
+                let written = out.len().saturating_sub(length);
                 self.bytes_out = self.bytes_out.saturating_add(u64::try_from(written).unwrap_or_default());
             }
             Err(error) => {
-                out.truncate(before);
+                out.truncate(length);
+                // The records of what is held back have not left.
+                self.tally.records = records;
                 self.failed = Some(error);
             }
         }
@@ -263,7 +271,10 @@ impl Transform {
             return Ok(());
         }
         let Self { plan, bounds, charset, reader, tally, offset: base, .. } = self;
-        reader.read(piece, Context { plan, bounds, charset: *charset, tally, base: *base, out })?;
+        let read = reader.read(piece, Context { plan, bounds, charset: *charset, tally, base: *base, out });
+        // What is refused in a piece came before what the reader could not read in it.
+        tally.verdict()?;
+        read?;
         self.offset = self.offset.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
         Ok(())
     }
@@ -271,7 +282,9 @@ impl Transform {
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
         self.transcode(&[], true, out)?;
         let Self { plan, bounds, charset, reader, tally, offset: base, .. } = self;
-        reader.finish(Context { plan, bounds, charset: *charset, tally, base: *base, out })
+        let finished = reader.finish(Context { plan, bounds, charset: *charset, tally, base: *base, out });
+        tally.verdict()?;
+        finished
     }
 
     fn transcode(&mut self, input: &[u8], last: bool, out: &mut Vec<u8>) -> Result<(), MaskError> {
@@ -305,11 +318,38 @@ pub struct FieldCount<'s> {
     pub dropped: u64,
 }
 
+/// How often one kind of identifier was found in one field that left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindingCount<'s> {
+    /// The field, or the member of the envelope.
+    pub path: &'s FieldPath,
+    /// What was found.
+    pub kind: Identifier,
+    /// How often.
+    pub count: u64,
+}
+
 impl Summary {
+    /// What was found in fields that leave as they are. The names come from the catalogue, never from
+    /// the body.
+    pub fn findings(&self) -> impl Iterator<Item = FindingCount<'_>> {
+        let fields = self.tally.found.iter().skip(1).zip(&self.plan.paths);
+        fields.flat_map(|(found, path)| {
+            found.iter().map(move |(kind, count)| FindingCount { path, kind, count })
+        })
+    }
+
     /// Records that left.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.tally.records
+    }
+
+    /// The same of a body of which only so many records left in the end.
+    #[must_use]
+    pub fn with_records(mut self, records: u64) -> Self {
+        self.tally.records = records;
+        self
     }
 
     /// The fields of which something was masked or dropped. Their names come from the catalogue,

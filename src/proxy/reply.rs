@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use self::flow::{Masked, Meter, Passed, Plain, Unpacked};
-use super::authorize::{Cleared, Metered};
+use super::authorize::Cleared;
 use super::body::{BodyError, ReplyBody};
 use super::exchange::Draft;
 use super::failure::{Failure, MaskFailure, UpstreamFailure};
@@ -23,6 +23,7 @@ use super::media::Form;
 use super::problem::words;
 use super::record::Recorder;
 use super::routes::Route;
+use super::sift::Sifted;
 use super::snapshot::{AnnouncedPlan, Snapshot};
 use crate::catalog::BodyFormat;
 use crate::coding::{Accepted, Coding, CodingError, Decoder, Encoder};
@@ -42,11 +43,8 @@ pub(crate) static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Turns a cleared request into the reply that may leave.
-pub(crate) async fn oblige(
-    recorder: Arc<Recorder>,
-    metered: Metered,
-) -> Result<Response<ReplyBody>, Failure> {
-    let cleared = metered.clear();
+pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Response<ReplyBody>, Failure> {
+    let cleared = sifted.clear();
     let duties = Duties::of(&cleared)?;
     let parts = &cleared.exchange.parts;
     let (method, accepted) = (parts.method.clone(), accepted(&parts.headers));
@@ -214,20 +212,16 @@ impl Duties {
         let meter = Meter::new(self.snapshot, self.permit, self.system, Arc::clone(&draft));
         let mut masked = Masked::new(plain, transform, meter);
         let started = Instant::now();
-        let is_whole = !streams_at_once
-            && masked
-                .gather(bounds.whole_reply)
-                .await
-                .map_err(|error| failure_of(error, draft.request_id))?;
+        let refuse = |error| failure_of(error, draft.request_id);
+        let is_whole = !streams_at_once && masked.gather(bounds.whole_reply).await.map_err(refuse)?;
+        // Nothing has left yet: what is refused whole costs nobody a record.
+        masked.charge().map_err(refuse)?;
         if !is_whole {
             draft.note_masking(started.elapsed());
             return Ok((ReplyBody::stream(Box::pin(masked.coded(sought.coding))), sought.coding));
         }
-        let (bytes, summary) = masked.into_whole();
-        let (bytes, coding) =
-            coded(bytes, sought.coding).map_err(|error| failure_of(error, draft.request_id))?;
+        let (bytes, coding) = coded(masked.into_whole(), sought.coding).map_err(refuse)?;
         draft.note_masking(started.elapsed());
-        draft.note_masked(summary);
         Ok((ReplyBody::whole(bytes), coding))
     }
 }
@@ -288,6 +282,8 @@ fn judge(status: StatusCode) -> Result<(), Failure> {
 fn failure_of(error: BodyError, request_id: RequestId) -> Failure {
     match error {
         BodyError::Mask(crate::mask::MaskError::TooManyRecords { max }) => Failure::Rows { limit: max },
+        // What was found is told where the masks end.
+        BodyError::Mask(crate::mask::MaskError::Egress { .. }) => MaskFailure::Egress.into(),
         BodyError::Mask(error) => {
             tracing::warn!(%request_id, %error, "an answer cannot be masked");
             MaskFailure::Body { reason: error.reason() }.into()
@@ -301,7 +297,7 @@ fn failure_of(error: BodyError, request_id: RequestId) -> Failure {
             UpstreamFailure::Invalid { why: words("the answer stalled", "应答中途停滞") }.into()
         }
         BodyError::Quota(failure) => *failure,
-        error @ (BodyError::Broken(_) | BodyError::TooLarge { .. }) => {
+        error @ (BodyError::Broken(_) | BodyError::TooLarge { .. } | BodyError::Refused(_)) => {
             tracing::warn!(%request_id, error = %chain(&error), "an answer broke off");
             UpstreamFailure::Invalid { why: words("the answer broke off", "应答中途断开") }.into()
         }

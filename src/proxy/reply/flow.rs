@@ -18,6 +18,7 @@ use super::super::authorize::limited;
 use super::super::body::{BodyError, filtered};
 use super::super::exchange::Draft;
 use super::super::snapshot::Snapshot;
+use crate::catalog::Egress;
 use crate::coding::{Coding, Decoder, Encoder};
 use crate::grant::Permit;
 use crate::kernel::id::SystemId;
@@ -25,10 +26,10 @@ use crate::mask::{Summary, Transform};
 
 /// Counts the records of an answer against the day's rows before they leave.
 pub(super) struct Meter {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) permit: Arc<Permit>,
-    pub(super) system: SystemId,
-    pub(super) draft: Arc<Draft>,
+    snapshot: Arc<Snapshot>,
+    permit: Arc<Permit>,
+    system: SystemId,
+    draft: Arc<Draft>,
     charged: u64,
 }
 
@@ -53,6 +54,21 @@ impl Meter {
             .map_err(|error| BodyError::Quota(Box::new(limited(error))))?;
         self.charged = records;
         Ok(())
+    }
+
+    /// Logs the first of what was found in fields that leave as they are, once a reply.
+    fn tell(&self, summary: &Summary) {
+        let Some(first) = summary.findings().next() else { return };
+        let route = self.draft.route.get();
+        tracing::warn!(
+            request_id = %self.draft.request_id,
+            resource = route.map(|route| route.resource.id.as_str()),
+            field = %first.path,
+            kind = first.kind.as_str(),
+            findings = summary.findings().map(|finding| finding.count).sum::<u64>(),
+            action = route.and_then(|route| route.resource.egress).map(Egress::as_str),
+            "an unmasked identifier stands in a field that leaves as it is"
+        );
     }
 }
 
@@ -165,22 +181,11 @@ pub(super) struct Masked {
     /// The same, coded.
     coded: Vec<u8>,
     over: bool,
-    /// Whether any of it was asked for by who sends it on.
-    is_leaving: bool,
 }
 
 impl Masked {
     pub(super) fn new(plain: Plain, transform: Transform, meter: Meter) -> Self {
-        Self {
-            plain,
-            transform,
-            meter,
-            masked: Vec::new(),
-            encoder: None,
-            coded: Vec::new(),
-            over: false,
-            is_leaving: false,
-        }
+        Self { plain, transform, meter, masked: Vec::new(), encoder: None, coded: Vec::new(), over: false }
     }
 
     /// Masks up to the end, or until more than `bound` bytes are in hand; whether it came to the end.
@@ -191,9 +196,14 @@ impl Masked {
         Ok(self.over)
     }
 
-    /// What was gathered, and what the masks did.
-    pub(super) fn into_whole(mut self) -> (Vec<u8>, Summary) {
-        (std::mem::take(&mut self.masked), self.transform.summary())
+    /// What was gathered.
+    pub(super) fn into_whole(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.masked)
+    }
+
+    /// Counts the records in hand against the day's rows.
+    pub(super) fn charge(&mut self) -> Result<(), BodyError> {
+        self.meter.charge(self.transform.records())
     }
 
     /// The rest leaves as it comes, in a content coding.
@@ -204,15 +214,12 @@ impl Masked {
 
     /// Masks one piece more, or ends.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        let Self { plain, transform, meter, masked, .. } = self;
-        let goes_on = ready!(plain.poll_piece(cx, |piece| {
-            transform.push(piece, masked).map_err(BodyError::Mask)?;
-            meter.charge(transform.records())
-        }))?;
+        let Self { plain, transform, masked, .. } = self;
+        let goes_on =
+            ready!(plain.poll_piece(cx, |piece| transform.push(piece, masked).map_err(BodyError::Mask)))?;
         if !goes_on {
-            let summary = transform.finish(masked).map_err(BodyError::Mask)?;
+            transform.finish(masked).map_err(BodyError::Mask)?;
             self.over = true;
-            meter.charge(summary.records())?;
         }
         Poll::Ready(Ok(()))
     }
@@ -246,7 +253,7 @@ impl Masked {
                 return Poll::Pending;
             }
             match self.poll_step(cx) {
-                Poll::Ready(step) => step?,
+                Poll::Ready(step) => step.and_then(|()| self.charge())?,
                 Poll::Pending => is_waiting = true,
             }
         }
@@ -261,7 +268,6 @@ impl Body for Masked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.is_leaving = true;
         let ready = ready!(self.poll_ready(cx));
         if ready.is_err() {
             // What the failing piece would have let out is held back with it.
@@ -280,10 +286,10 @@ impl Body for Masked {
 
 impl Drop for Masked {
     fn drop(&mut self) {
-        // Of a reply that was refused nothing was released.
-        if self.is_leaving {
-            self.meter.draft.note_masked(self.transform.summary());
-        }
+        let summary = self.transform.summary();
+        self.meter.tell(&summary);
+        // Records that were not charged have not left.
+        self.meter.draft.note_masked(summary.with_records(self.meter.charged));
     }
 }
 
