@@ -22,5 +22,6 @@ mod happy;
 mod live;
 mod refusals;
 mod shadow;
+mod submissions;
 mod tidy;
 mod tls;
