@@ -12,8 +12,8 @@ pub(super) struct Tally {
     pub(super) dropped: Vec<u64>,
     /// What was found in values that leave as they are; empty as long as that is nothing.
     pub(super) found: Vec<Found>,
-    /// Why the body is refused, if what was found is a reason.
-    refusal: Option<MaskError>,
+    /// Why the body is refused, if it is for what was found.
+    refused: Option<MaskError>,
 }
 
 impl Tally {
@@ -25,7 +25,7 @@ impl Tally {
             masked: vec![0; counters],
             dropped: vec![0; counters],
             found: Vec::new(),
-            refusal: None,
+            refused: None,
         }
     }
 
@@ -48,19 +48,21 @@ impl Tally {
     /// Something was found in a value that leaves as it is. What comes after a refusal is not counted:
     /// how much of it is read depends on how the body is cut.
     pub(super) fn find(&mut self, slot: u16, found: &Found, refusal: Option<MaskError>) {
-        if self.refusal.is_some() {
+        if self.refused.is_some() {
             return;
         }
         self.found.resize(self.masked.len(), Found::default());
         if let Some(count) = self.found.get_mut(usize::from(slot)) {
             count.add(found);
         }
-        self.refusal = refusal;
+        self.refused = refusal;
     }
 
-    /// The refusal, if there is one.
-    pub(super) fn verdict(&self) -> Result<(), MaskError> {
-        self.refusal.map_or(Ok(()), Err)
+    /// Why the body is refused, if it is for what was found. The readers go on to the end of their piece;
+    /// this was first, however the body is cut.
+    #[inline]
+    pub(super) fn refused(&self) -> Option<MaskError> {
+        self.refused
     }
 
     /// What has no path of its own.

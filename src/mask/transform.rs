@@ -235,9 +235,8 @@ impl Transform {
         }
         let Self { plan, bounds, reader, tally, offset: base, .. } = self;
         let read = reader.read(piece, Context { plan, bounds, tally, base: *base, out });
-        // What was found lies before whatever stopped the reader.
-        tally.verdict()?;
-        read?;
+        // What is refused in a piece came before what the reader could not read in it.
+        tally.refused().map_or(read, Err)?;
         self.offset = self.offset.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
         Ok(())
     }
@@ -245,8 +244,7 @@ impl Transform {
     fn scan_end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
         let Self { plan, bounds, reader, tally, offset: base, .. } = self;
         let finished = reader.finish(Context { plan, bounds, tally, base: *base, out });
-        tally.verdict()?;
-        finished
+        tally.refused().map_or(finished, Err)
     }
 }
 
