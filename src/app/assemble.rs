@@ -202,7 +202,9 @@ fn check_plans(
                 let message = format!("the masks of `{}` cannot be built: {error}", resource.id);
                 let place = source.text.find(resource.id.as_str()).unwrap_or(0);
                 let span = place..place + resource.id.as_str().len();
-                report.push(Diagnostic::error("bad-masks", source, span, message));
+                let found = Diagnostic::error("bad-masks", source, span, message);
+                let lacks_key = matches!(error, PlanError::NoKey { .. });
+                report.push(if lacks_key { found.help(lack_of(keys).1) } else { found });
             }
         }
     }
@@ -224,18 +226,26 @@ fn check_keyed(
         let before: usize =
             source.text.split_inclusive('\n').take(grant.line().saturating_sub(1)).map(str::len).sum();
         let line = source.text.get(before..).and_then(|rest| rest.lines().next()).unwrap_or("");
-        let (why, help) = match keys.begin() {
-            None => ("there is no key to make it with", "set `pseudonym_key`"),
-            Some(_) => (
-                "the time of the first key has not begun",
-                "set an earlier `from`, or none, for one `pseudonym_key`",
-            ),
-        };
+        let (why, help) = lack_of(keys);
         let message = format!("`{}` lets a field leave as a pseudonym or encrypted, but {why}", grant.id());
         report.push(
             Diagnostic::error("pseudonym-key-missing", source, before..before + line.len(), message)
-                .help(format!("{help} in `[policy]` of the gateway configuration")),
+                .help(help),
         );
+    }
+}
+
+/// Why there is no key at hand, and what to do.
+fn lack_of(keys: &PseudonymKeys) -> (&'static str, &'static str) {
+    match keys.begin() {
+        None => (
+            "there is no key to make it with",
+            "set `pseudonym_key` in `[policy]` of the gateway configuration",
+        ),
+        Some(_) => (
+            "the time of the first key has not begun",
+            "give one `pseudonym_key` of the gateway configuration an earlier `from`, or none",
+        ),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `masks.toml`: named maskers (脱敏规则). What a method and its parameters mean is decided in
 //! `mask`; here they are plain texts with their places.
 //!
-//! The name of the profile of DB34/T 4631.2, the province's guide to masking government data, is reserved:
-//! whoever relies on that name relies on the text of the standard, against which no masker was verified.
+//! The name of the profile of DB34/T 4631.2, a standard of the province, is reserved: whoever relies on
+//! that name relies on the text of the standard, against which no masker was verified.
 
 use super::reference::Declared;
 use crate::document::{At, Document};

@@ -40,11 +40,17 @@ const fn owned(name: &'static str, owners: &'static [&'static str], reason: &'st
 }
 
 const OWNED: &[Owned] = &[
+    owned(
+        "aes",
+        &["mask"],
+        "a second AES beside the crypto provider's, for format-preserving encryption alone",
+    ),
     owned("annotate_snippets", &["cli"], "only people at a terminal see snippets"),
     owned("casbin", &["policy"], "it can be switched off and answers true then: kept private"),
     owned("clap", &["cli"], "the command line is one module's"),
     owned("clap_complete", &["cli"], "the command line is one module's"),
     owned("encoding_rs", &["policy"], "files are UTF-8: only who repairs them reads another encoding"),
+    owned("fpe", &["mask"], "one masker encrypts, and says what its values are"),
     owned("governor", &["quota"], "limits count in one place"),
     owned("hyper_rustls", &["upstream"], "only the client towards the platform"),
     owned("indicatif", &["cli"], "progress is shown to people alone"),

@@ -424,3 +424,42 @@ proptest! {
         }
     }
 }
+
+/// The rows of the table of methods in `docs/masking.md`, by column.
+fn documented() -> Vec<Vec<String>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/masking.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let table = text.split_once("## Methods").unwrap().1.split_once("\n###").unwrap().0;
+    let row = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect();
+    table.lines().filter(|line| line.starts_with("| `")).map(row).collect()
+}
+
+#[test]
+fn the_documentation_lists_every_method_its_keys_and_technique() {
+    let rows = documented();
+    let methods: Vec<&str> = rows.iter().map(|row| row[1].trim_matches('`')).collect();
+    assert_eq!(methods, Masker::METHODS);
+    for row in &rows {
+        let [_, method, .., keys, technique, _] = &row[..] else { panic!("{row:?}") };
+        let method = method.trim_matches('`');
+        let needed = match method {
+            "bucket" => vec![("edges", "1")],
+            "keep-first" | "keep-last" => vec![("count", "1")],
+            "fpe" => vec![("of", "resident-id")],
+            _ => Vec::new(),
+        };
+        assert_eq!(*technique, Masker::parse(method, &needed).unwrap().technique().label(), "{method}");
+        // Of each key only a good value is taken; of all others, none.
+        let keys: Vec<&str> = keys.split(';').filter_map(|key| key.split('`').nth(1)).collect();
+        for key in ["first", "last", "count", "keep", "decimals", "edges", "of", "join", "other"] {
+            let others = needed.iter().copied().filter(|(needed, _)| *needed != key);
+            let given: Vec<_> = others.chain([(key, "?")]).collect();
+            let error = Masker::parse(method, &given).unwrap_err();
+            let is_known = matches!(error, MaskerError::BadParameter { parameter, .. } if parameter == key);
+            assert_eq!(is_known, keys.contains(&key), "`{key}` of `{method}`: {error}");
+        }
+        for (key, _) in needed {
+            assert!(row[4].contains(&format!("`{key}`")) && row[4].contains("required"), "{method}");
+        }
+    }
+}
