@@ -18,9 +18,8 @@ use crate::catalog::{BodyFormat, Resource};
 use crate::grant::{Effect, Treatment};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
 use crate::kernel::id::{DepartmentId, GrantId, ResourceId, SystemId};
-use crate::kernel::secret::Secret;
-use crate::kernel::time::Clock;
-use crate::mask::{Bounds, MaskError, Plan, PlanError, Transform};
+use crate::kernel::time::{Clock, Timestamp};
+use crate::mask::{Bounds, MaskError, Plan, PlanError, PseudonymKeys, Transform};
 use crate::policy::Preview;
 use crate::policy::problem::Problem;
 use crate::policy::scope::{Item, Scope};
@@ -125,8 +124,8 @@ struct Work<'p> {
 
 pub(super) fn run(args: &MaskArgs, clock: &dyn Clock, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
     let (loaded, config) = args.source.origin().policy_and_config(clock, screen)?;
-    let key = config.and_then(|config| config.policy.pseudonym_key);
-    let work = prepare(args, &loaded, key, screen)?;
+    let keys = config.map(|config| config.policy.pseudonym_keys).unwrap_or_default();
+    let work = prepare(args, &loaded, (keys, clock.now()), screen)?;
     let path = args.file.as_deref().filter(|path| *path != Path::new("-"));
     let unreadable = |source| CommandError::Unreadable {
         path: path.unwrap_or(Path::new("standard input")).to_owned(),
@@ -217,7 +216,7 @@ fn pump(
 fn prepare<'p>(
     args: &MaskArgs,
     loaded: &'p LoadedPolicy,
-    key: Option<Secret>,
+    keys: (PseudonymKeys, Timestamp),
     screen: &mut Screen<'_>,
 ) -> Result<Work<'p>, CommandError> {
     let catalog = &loaded.vocabulary.catalog;
@@ -246,7 +245,7 @@ fn prepare<'p>(
         (None, Basis::Grants(grants)) => grants.iter().find_map(|grant| department_of(grant, loaded)),
         (None, Basis::Scope(_)) => None,
     };
-    let plan = plan(loaded, resource, &preview, department.as_ref(), key)?;
+    let plan = plan(loaded, resource, &preview, department.as_ref(), keys)?;
     Ok(Work { resource, basis, preview, department, plan })
 }
 
@@ -255,16 +254,17 @@ fn plan(
     resource: &Resource,
     preview: &Preview,
     department: Option<&DepartmentId>,
-    key: Option<Secret>,
+    (keys, now): (PseudonymKeys, Timestamp),
 ) -> Result<Arc<Plan>, CommandError> {
     let cannot = |source| CommandError::Masks { resource: resource.id.clone(), source };
     // Without a key it does not matter for whom: a plan that makes pseudonyms is refused.
     let anyone = &resource.provider;
-    let (key, whom) = match (key, department) {
-        (Some(key), Some(department)) => (Some(key), department),
-        (Some(_), None) => {
-            let without = Plans::new(loaded.maskers.clone(), None);
-            let plan = without.plan(resource, anyone, &preview.fields);
+    let whom = match department {
+        Some(department) => department,
+        None if keys.is_empty() => anyone,
+        None => {
+            let without = Plans::new(loaded.maskers.clone(), PseudonymKeys::default());
+            let plan = without.plan(resource, anyone, &preview.fields, now);
             return match plan {
                 Err(PlanError::NoKey { .. }) => {
                     Err(CommandError::NoDepartment { resource: resource.id.clone() })
@@ -272,10 +272,9 @@ fn plan(
                 plan => plan.map(|plan| Arc::clone(&plan.plan)).map_err(cannot),
             };
         }
-        (None, department) => (None, department.unwrap_or(anyone)),
     };
-    let plans = Plans::new(loaded.maskers.clone(), key);
-    let plan = plans.plan(resource, whom, &preview.fields).map_err(cannot)?;
+    let plans = Plans::new(loaded.maskers.clone(), keys);
+    let plan = plans.plan(resource, whom, &preview.fields, now).map_err(cannot)?;
     Ok(Arc::clone(&plan.plan))
 }
 
