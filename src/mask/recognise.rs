@@ -13,6 +13,7 @@ mod resident;
 pub(super) use card::{MAX_CARD_DIGITS, card_digits};
 pub use card::{bank_card, luhn, luhn_check};
 pub(super) use date::{date, date_digits};
+pub(super) use organisation::{credit_character, credit_numeral};
 pub use organisation::{credit_code, credit_code_check, organisation_code_check};
 pub(super) use phone::{MOBILE_DIGITS, landline_parts, mobile_number};
 pub use phone::{landline, mobile, phone};

@@ -218,7 +218,6 @@ fn bank_card(
 }
 
 fn credit_code(text: &str, turn: impl Fn(&[u8], Number, &Range<u128>) -> Option<u128>) -> Option<[u8; 18]> {
-    const ALPHABET: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
     /// The eight characters of an organisation code, as many as eight numerals of the radix write.
     const SET: Range<u128> = 0..852_891_037_441;
     if !recognise::credit_code(text) {
@@ -231,12 +230,11 @@ fn credit_code(text: &str, turn: impl Fn(&[u8], Number, &Range<u128>) -> Option<
     let radix = u128::from(CREDIT_RADIX);
     let mut value = 0;
     for byte in body.iter() {
-        let numeral = ALPHABET.iter().position(|known| known == byte)?;
-        value = value * radix + u128::try_from(numeral).ok()?;
+        value = value * radix + u128::from(recognise::credit_numeral(*byte)?);
     }
     let mut value = turn(kept, Number { value, numerals: 8 }, &SET)?;
     for place in body.iter_mut().rev() {
-        *place = *ALPHABET.get(usize::try_from(value % radix).ok()?)?;
+        *place = recognise::credit_character(usize::try_from(value % radix).ok()?)?;
         value /= radix;
     }
     let check = recognise::organisation_code_check(std::str::from_utf8(body).ok()?)?;

@@ -1,5 +1,7 @@
 //! Bank card numbers (银行卡号, ISO/IEC 7812).
 
+use super::digit_value;
+
 /// The most digits of a card number.
 pub(in crate::mask) const MAX_CARD_DIGITS: usize = 19;
 
@@ -13,12 +15,15 @@ pub fn luhn_check(payload: &str) -> Option<char> {
         return None;
     }
     let mut sum = 0;
-    for (place, digit) in payload.chars().rev().enumerate() {
-        let digit = digit.to_digit(10)?;
-        sum += match (place % 2, digit * 2) {
-            (0, doubled) => doubled / 10 + doubled % 10,
-            _ => digit,
+    let mut is_doubled = true;
+    for byte in payload.bytes().rev() {
+        let digit = digit_value(byte)?;
+        sum += match digit * 2 {
+            _ if !is_doubled => digit,
+            doubled if doubled > 9 => doubled - 9,
+            doubled => doubled,
         };
+        is_doubled = !is_doubled;
     }
     char::from_digit((10 - sum % 10) % 10, 10)
 }
