@@ -46,8 +46,7 @@ pub(crate) static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratel
 pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Response<ReplyBody>, Failure> {
     let cleared = sifted.clear();
     let duties = Duties::of(&cleared)?;
-    let parts = &cleared.exchange.parts;
-    let (method, accepted) = (parts.method.clone(), accepted(&parts.headers));
+    let (method, accepted) = (cleared.exchange.parts.method.clone(), cleared.head.accepted.clone());
     if is_unsafe(&method) {
         recorder.intend(&cleared.exchange.circumstances()).await?;
     }
@@ -83,13 +82,6 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
     *response.status_mut() = parts.status;
     *response.headers_mut() = headers;
     Ok(response)
-}
-
-/// The content codings that the client accepts.
-fn accepted(headers: &HeaderMap) -> Accepted {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
-    // What is no text is malformed, and then nothing is accepted.
-    Accepted::of(values.map(|value| value.to_str().unwrap_or("?;")))
 }
 
 /// Which coding a reply should leave in.

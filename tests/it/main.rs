@@ -13,6 +13,7 @@
 
 mod city;
 
+mod answers;
 mod audit;
 mod bodies;
 mod conformance;
