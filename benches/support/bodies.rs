@@ -117,7 +117,13 @@ pub(crate) fn plan(format: BodyFormat) -> Arc<Plan> {
         })
         .collect();
     let maskers = Maskers::builtin();
-    let spec =
-        PlanSpec { shape: &shape, fields: &released, catalogue: &catalogue, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &shape,
+        fields: &released,
+        catalogue: &catalogue,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     Arc::new(Plan::compile(&spec).expect("a plan"))
 }

@@ -91,7 +91,14 @@ pub(crate) fn plan(shape: &BodyShape, fields: Fields) -> Arc<Plan> {
         })
         .collect();
     let maskers = Maskers::builtin();
-    let spec = PlanSpec { shape, fields: &released, catalogue: &catalogue, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape,
+        fields: &released,
+        catalogue: &catalogue,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     Arc::new(Plan::compile(&spec).unwrap())
 }
 

@@ -1,10 +1,13 @@
 //! The engine as a whole: bodies in, bodies out.
 
+mod charsets;
 mod differential;
+mod egress;
 mod hostile;
 mod memory;
 mod plans;
 mod reference;
+mod refusing;
 mod suite;
 
 use std::sync::Arc;
@@ -93,7 +96,8 @@ pub(super) fn compile(
     let resource = ResourceId::parse("population.resident").unwrap();
     let key = PseudonymKey { secret: &secret, label: "h1", department: &department, resource: &resource };
     let maskers = maskers();
-    Plan::compile(&PlanSpec { shape, fields, catalogue, maskers: &maskers, key: Some(key) }).map(Arc::new)
+    Plan::compile(&PlanSpec { shape, fields, catalogue, maskers: &maskers, key: Some(key), egress: None })
+        .map(Arc::new)
 }
 
 /// What a body in these pieces becomes.

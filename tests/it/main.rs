@@ -18,6 +18,7 @@ mod bodies;
 mod conformance;
 mod corpus;
 mod demo;
+mod egress;
 mod happy;
 mod large;
 mod live;
