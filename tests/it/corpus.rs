@@ -51,7 +51,10 @@ macro_rules! targets {
 
 targets! { certificate documents format grants jwks mask_json record token }
 
-fn replay(target: &str, check: fn(&[u8])) {
+/// A property of an input.
+type Check = fn(&[u8]);
+
+fn replay(target: &str, check: Check) {
     let inputs = inputs(target);
     assert!(inputs.len() >= 3, "`{target}` has no seeds");
     for (name, input) in inputs {
@@ -91,7 +94,7 @@ fn mutated(target: &'static str) -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Looks for more, a little, on every run; `PROPTEST_CASES` can ask for as much as one likes.
-fn explore(target: &'static str, check: fn(&[u8])) {
+fn explore(target: &'static str, check: Check) {
     let config = ProptestConfig::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { config.cases } else { 400 };
     let mut runner = TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..config });
@@ -106,8 +109,8 @@ fn explore(target: &'static str, check: fn(&[u8])) {
 
 #[test]
 fn what_is_like_a_seed_holds_too() {
-    let targets: [(&str, fn(&[u8])); 1] = [("mask_json", mask_json::check)];
-    targets.into_iter().for_each(|(target, check)| explore(target, check));
+    let targets: &[(&str, Check)] = &[("mask_json", mask_json::check)];
+    targets.iter().for_each(|(target, check)| explore(target, *check));
 }
 
 fn corpus() -> std::path::PathBuf {
