@@ -46,8 +46,10 @@ mod notation;
 mod plan;
 mod pseudonym;
 pub mod recognise;
+mod specials;
 mod tally;
 mod transform;
+mod untyped;
 mod xml;
 
 pub use error::MaskError;

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use pinegate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{FieldPath, MaskerName};
 use pinegate::mask::{Bounds, MaskError, Maskers, Plan, PlanSpec, Transform};
@@ -69,6 +69,7 @@ fn case(fields: Fields, records: bool, lines: bool) -> Case {
     let path = |text: &str| FieldPath::parse(text).unwrap();
     let shape = BodyShape {
         format: if lines { BodyFormat::NdJson } else { BodyFormat::Json },
+        delimiter: Delimiter::Comma,
         names: NameMatching::Exact,
         records: records.then(|| path("data.rows")),
         envelope: if records { vec![path("code")] } else { Vec::new() },

@@ -151,7 +151,8 @@ impl Duties {
             Masked { inner: body, transform, meter, idle: Idle::new(idle), out: Vec::new(), over: false };
         let bound = masked.meter.duties.snapshot.bounds.whole_reply;
         let is_long = masked.inner.size_hint().lower() > u64::try_from(bound).unwrap_or(u64::MAX);
-        let streams_at_once = is_long || route.resource.body.format == BodyFormat::NdJson;
+        let is_live = matches!(route.resource.body.format, BodyFormat::NdJson | BodyFormat::EventStream);
+        let streams_at_once = is_long || is_live;
         let started = Instant::now();
         let is_whole = !streams_at_once
             && masked.gather(bound).await.map_err(|error| failure_of(error, &masked.meter))?;
