@@ -32,7 +32,8 @@
 //! | object | object | its released members | its released members |
 //! | object | scalar | `null` | `null` |
 //!
-//! The place of the records itself is declared as an object.
+//! The place of the records itself is declared as an object. What elements and attributes of XML become
+//! is said in `docs/masking.md`.
 
 mod automaton;
 mod context;
@@ -55,6 +56,7 @@ pub use masker::{Masker, MaskerError, Maskers, Technique, Value};
 pub use plan::{Plan, PlanError, PlanSpec};
 pub use pseudonym::{FittedPseudonym, PseudonymKey};
 pub use transform::{Bounds, FieldCount, Summary, Transform};
+pub use xml::{XML_NAMESPACE, is_name as is_xml_name};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use pinegate::catalog::{
     BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, NameMatching,
-    Parameter, Purpose, Resource, Sharing, System,
+    Parameter, Purpose, Resource, Sharing, System, XmlNames,
 };
 use pinegate::grant::{DenyReason, Permit, Query};
 use pinegate::kernel::diagnostic::Source;
@@ -120,6 +120,7 @@ fn described(index: usize) -> Resource {
             names: NameMatching::Exact,
             records: None,
             envelope: vec![],
+            xml: XmlNames::default(),
         },
         fields: fields.collect(),
         groups: BTreeMap::from([(GroupName::parse("basic").unwrap(), basic)]),

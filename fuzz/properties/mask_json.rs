@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use pinegate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, NameMatching, XmlNames};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{FieldPath, MaskerName};
 use pinegate::mask::{Bounds, MaskError, Maskers, Plan, PlanSpec, Transform};
@@ -72,6 +72,7 @@ fn case(fields: Fields, records: bool, lines: bool) -> Case {
         names: NameMatching::Exact,
         records: records.then(|| path("data.rows")),
         envelope: if records { vec![path("code")] } else { Vec::new() },
+        xml: XmlNames::default(),
     };
     // The envelope leaves whole: a sealed plan has none.
     let is_sealed = fields.iter().all(|(_, kind, how)| *kind != FieldType::String || *how != Some("clear"));

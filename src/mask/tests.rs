@@ -5,10 +5,11 @@ mod hostile;
 mod plans;
 mod reference;
 mod suite;
+mod xml;
 
 use std::sync::Arc;
 
-use crate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, NameMatching, XmlNames};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
 use crate::kernel::secret::Secret;
@@ -28,6 +29,7 @@ pub(super) fn shape(records: Option<&str>, envelope: &str) -> BodyShape {
         names: NameMatching::Exact,
         records: records.map(path),
         envelope: envelope.split_whitespace().map(path).collect(),
+        xml: XmlNames::default(),
     }
 }
 
