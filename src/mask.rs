@@ -32,7 +32,8 @@
 //! | object | object | its released members | its released members |
 //! | object | scalar | `null` | `null` |
 //!
-//! The place of the records itself is declared as an object.
+//! The place of the records itself is declared as an object. What elements and attributes of XML become
+//! is said in `docs/masking.md`.
 
 mod automaton;
 mod charset;
@@ -62,6 +63,7 @@ pub use plan::{Plan, PlanError, PlanSpec};
 pub use pseudonym::PseudonymKey;
 pub use tally::Place;
 pub use transform::{Bounds, FieldCount, FindingCount, Summary, Transform};
+pub use xml::{XML_NAMESPACE, is_name as is_xml_name};
 
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,11 @@ mod plans;
 mod reference;
 mod refusing;
 mod suite;
+mod xml;
 
 use std::sync::Arc;
 
-use crate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
 use crate::kernel::secret::Secret;
@@ -33,6 +34,7 @@ pub(super) fn shape(records: Option<&str>, envelope: &str) -> BodyShape {
         names: NameMatching::Exact,
         records: records.map(path),
         envelope: envelope.split_whitespace().map(path).collect(),
+        xml: XmlNames::default(),
     }
 }
 
