@@ -51,6 +51,7 @@ mod transform;
 mod xml;
 
 pub use error::MaskError;
+pub use json::Lanes;
 pub use masker::{Masker, MaskerError, Maskers, Technique, Value};
 pub use plan::{Plan, PlanError, PlanSpec};
 pub use pseudonym::{FittedPseudonym, PseudonymKey};

@@ -7,6 +7,7 @@ use crate::kernel::id::FieldPath;
 
 use super::context::{Context, Reader as _};
 use super::error::MaskError;
+use super::json::Lanes;
 use super::plan::Plan;
 use super::tally::Tally;
 use super::{csv, events, form, json, xml};
@@ -45,9 +46,11 @@ enum Reader {
 
 impl Reader {
     /// A body has begun. An opaque one has no plan ([`super::PlanError::Opaque`]).
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, lanes: Lanes) -> Self {
         match plan.format {
-            BodyFormat::Json | BodyFormat::NdJson | BodyFormat::Opaque => Self::Json(json::Reader::new(plan)),
+            BodyFormat::Json | BodyFormat::NdJson | BodyFormat::Opaque => {
+                Self::Json(json::Reader::with_lanes(plan, lanes))
+            }
             BodyFormat::EventStream => Self::Events(events::Reader::new(plan)),
             BodyFormat::Csv => Self::Csv(csv::Reader::new(plan)),
             BodyFormat::Xml => Self::Xml(xml::Reader::new(plan)),
@@ -108,7 +111,14 @@ impl Transform {
     /// A body has begun.
     #[must_use]
     pub fn new(plan: Arc<Plan>, bounds: Bounds) -> Self {
-        let (reader, tally) = (Reader::new(&plan), Tally::new(plan.paths.len()));
+        Self::with_lanes(plan, bounds, Lanes::best())
+    }
+
+    /// [`Transform::new`] on vectors of choice, to hold them against each other. They change nothing
+    /// but the time it takes.
+    #[must_use]
+    pub fn with_lanes(plan: Arc<Plan>, bounds: Bounds, lanes: Lanes) -> Self {
+        let (reader, tally) = (Reader::new(&plan, lanes), Tally::new(plan.paths.len()));
         Self { plan, bounds, reader, tally, offset: 0, bytes_out: 0, character: [0; 4], cut: 0, failed: None }
     }
 

@@ -4,8 +4,9 @@ use super::super::error::MaskError;
 use super::super::masker::Value;
 use super::super::notation::Json;
 use super::Scan;
+use super::lanes::Vector;
 use super::state::{Escape, Expect, Half, Number, Shape};
-use super::text::{decode, escape_run, plain_run};
+use super::text::{decode, escape_run};
 
 impl Scan<'_> {
     /// The error of a string, unless it lies in a name that is too long already.
@@ -20,15 +21,16 @@ impl Scan<'_> {
 
     /// The quote that begins a text is at hand.
     #[inline(always)]
-    pub(super) fn text(&mut self) -> Result<(), MaskError> {
+    pub(super) fn text<V: Vector>(&mut self, vector: &mut V) -> Result<(), MaskError> {
         self.state.escaped = false;
-        self.at += 1;
-        self.at += plain_run(self.piece.get(self.at..).unwrap_or_default());
-        if self.peek() != Some(b'"') {
-            self.state.expect = Expect::InText;
-            return self.string();
+        match vector.text_end(self.piece, self.at) {
+            Some(end) => self.at = end.wrapping_add(1),
+            None => {
+                self.at += 1;
+                self.state.expect = Expect::InText;
+                return self.string();
+            }
         }
-        self.at += 1;
         self.end_value();
         Ok(())
     }
@@ -57,7 +59,7 @@ impl Scan<'_> {
                 Some(0..0x20) => {
                     return Err(self.string_error(MaskError::Control { at: self.offset(self.at) }));
                 }
-                Some(_) => self.at += plain_run(self.piece.get(self.at..).unwrap_or_default()),
+                Some(_) => self.at += self.lanes.plain_run(self.piece.get(self.at..).unwrap_or_default()),
             }
         }
         self.at += 1;
