@@ -114,11 +114,11 @@ pub(super) fn run_pieces<'b>(
     words
 }
 
-/// All that a summary counts.
-fn counts(summary: &Summary) -> (u64, u64, u64, u64, Vec<(String, u64, u64)>) {
-    let fields = summary.fields().map(|count| (count.path.to_string(), count.masked, count.dropped));
+/// All that a summary counts, in words.
+fn counts(summary: &Summary) -> String {
+    let fields: Vec<_> = summary.fields().collect();
     let Summary { bytes_in, bytes_out, .. } = summary;
-    (*bytes_in, *bytes_out, summary.records(), summary.unclassified(), fields.collect())
+    format!("{bytes_in} {bytes_out} {} {} {fields:?}", summary.records(), summary.unclassified())
 }
 
 fn run_on(

@@ -33,7 +33,6 @@ impl<'s> Scan<'s> {
     /// Position and hold stay in `at` and `hold` until something else must know them.
     #[inline(always)]
     fn members_by_name<V: Vector>(&mut self, vector: &mut V) -> Result<(), MaskError> {
-        let piece = self.piece;
         let (mut at, mut hold) = (self.at, self.hold);
         loop {
             let entry = match self.expected(vector, at) {
@@ -49,49 +48,38 @@ impl<'s> Scan<'s> {
                     entry
                 }
             };
-            let rule = entry.rule;
+            let rule = &entry.rule;
             let dropped = rule.kind == Kind::Drop;
             if dropped {
                 self.leave_out(hold, rule.slot);
             } else {
-                if !self.state.copying {
-                    self.mark = hold.wrapping_add(usize::from(!self.state.top.kept));
-                    self.state.copying = true;
-                }
-                self.state.top.kept = true;
-            }
-            if piece.get(at) == Some(&b' ') {
-                at = at.wrapping_add(1);
+                self.take_in(hold);
             }
             match self.plain_value(vector, at, rule) {
                 Some(end) => at = end,
                 None => {
                     self.state.holding = false;
                     self.state.after = if dropped { After::Hold } else { After::Nothing };
-                    self.state.rule = if dropped { Rule::WHOLE } else { rule };
+                    self.state.rule = if dropped { Rule::WHOLE } else { *rule };
                     if !self.other_value(vector, at)? {
                         return Ok(());
                     }
                     at = self.at;
                 }
             }
-            if piece.get(at) != Some(&b',') {
-                self.at = at;
-                self.state.expect = Expect::SeparatorOrEnd;
-                self.state.holding = dropped;
-                self.hold = at;
+            hold = at;
+            if let Some(next) = self.next_name(vector, at) {
+                at = next;
+                continue;
+            }
+            self.at = at;
+            self.state.expect = Expect::SeparatorOrEnd;
+            self.state.holding = dropped;
+            self.hold = hold;
+            if !self.next_object(vector)? {
                 return Ok(());
             }
-            hold = at;
-            at = at.wrapping_add(1);
-            if piece.get(at) != Some(&b'"') {
-                self.state.expect = Expect::Key;
-                self.hold_from(hold, at);
-                if self.token(vector)? != Some(b'"') {
-                    return Ok(());
-                }
-                at = self.at;
-            }
+            (at, hold) = (self.at, self.hold);
         }
     }
 
@@ -112,10 +100,7 @@ impl<'s> Scan<'s> {
                 return Ok(());
             }
             at = at.wrapping_add(1);
-            if piece.get(at) == Some(&b' ') {
-                at = at.wrapping_add(1);
-            }
-            match self.plain_value(vector, at, Rule::WHOLE) {
+            match self.plain_value(vector, at, &Rule::WHOLE) {
                 Some(end) => at = end,
                 None => {
                     if !self.other_value(vector, at)? {
@@ -124,21 +109,90 @@ impl<'s> Scan<'s> {
                     at = self.at;
                 }
             }
-            if piece.get(at) != Some(&b',') {
-                self.at = at;
-                self.state.expect = Expect::SeparatorOrEnd;
+            if let Some(next) = self.next_name(vector, at) {
+                at = next;
+                continue;
+            }
+            self.at = at;
+            self.state.expect = Expect::SeparatorOrEnd;
+            if !self.next_object(vector)? {
                 return Ok(());
             }
-            at = at.wrapping_add(1);
-            if piece.get(at) != Some(&b'"') {
-                self.at = at;
-                self.state.expect = Expect::Key;
-                if self.token(vector)? != Some(b'"') {
-                    return Ok(());
-                }
-                at = self.at;
-            }
+            at = self.at;
         }
+    }
+
+    /// Where the next name begins, if nothing but a separator and white space comes before it.
+    #[inline(always)]
+    fn next_name<V: Vector>(&self, vector: &V, at: usize) -> Option<usize> {
+        let rest = self.piece.get(at..)?;
+        match rest.first_chunk::<2>()? {
+            b",\"" => Some(at.wrapping_add(1)),
+            [b',', _] => self.name_after_space(vector, at.wrapping_add(1)),
+            _ => None,
+        }
+    }
+
+    /// Where the name begins that comes after the white space at `at`.
+    #[inline(always)]
+    fn name_after_space<V: Vector>(&self, vector: &V, at: usize) -> Option<usize> {
+        let run = vector.space_run(self.piece.get(at..)?);
+        let name = at.wrapping_add(run);
+        // What may be too long, or on another line, is left to who can tell.
+        let is_short = run < self.context.bounds.space && !self.state.lines;
+        (is_short && self.piece.get(name) == Some(&b'"')).then_some(name)
+    }
+
+    /// Goes on to the first name of the next object, if the object at hand ends here as an element of
+    /// an array and the next one begins: it goes by the same rule.
+    #[inline(always)]
+    fn next_object<V: Vector>(&mut self, vector: &V) -> Result<bool, MaskError> {
+        let Some(opened) = self.next_opened(vector) else { return Ok(false) };
+        let name = match self.piece.get(opened) {
+            Some(b'"') => opened,
+            _ => match self.name_after_space(vector, opened) {
+                Some(name) => name,
+                None => return Ok(false),
+            },
+        };
+        let is_element = self.state.stack.last().is_some_and(|parent| parent.shape == Shape::Array);
+        if !is_element || self.state.top.after != After::Nothing {
+            return Ok(false);
+        }
+        if self.state.top.shape == Shape::Members {
+            if !self.state.copying {
+                self.mark = self.at;
+                self.state.copying = true;
+            }
+            self.hold = opened;
+            self.state.holding = true;
+        }
+        let rule = self.state.top.rule;
+        self.state.top.kept = false;
+        self.state.top.position = self.context.plan.automaton.start(rule.index);
+        self.state.expect = Expect::KeyOrEnd;
+        self.at = name;
+        if rule.kind == Kind::Record {
+            self.context.record()?;
+        }
+        Ok(true)
+    }
+
+    /// Where the inside of the next object begins, if there is one behind the end of that at hand.
+    #[inline(always)]
+    fn next_opened<V: Vector>(&self, vector: &V) -> Option<usize> {
+        let rest = self.piece.get(self.at..)?;
+        if rest.first_chunk::<3>() == Some(b"},{") {
+            return Some(self.at.wrapping_add(3));
+        }
+        if self.state.lines || self.state.top.shape == Shape::Members && !self.state.copying {
+            return None;
+        }
+        let end = vector.space_run(rest);
+        let rest = rest.get(end..)?.strip_prefix(b"},")?;
+        let begin = vector.space_run(rest);
+        let inside = rest.get(begin..)?.strip_prefix(b"{")?;
+        Some(self.piece.len().wrapping_sub(inside.len()))
     }
 
     /// The entry that came next the last time, if its name is what stands at `at`.
@@ -195,6 +249,16 @@ impl<'s> Scan<'s> {
         self.at = at;
     }
 
+    /// A member leaves, with what is held from `hold` on.
+    #[inline(always)]
+    fn take_in(&mut self, hold: usize) {
+        if !self.state.copying {
+            self.mark = hold.wrapping_add(usize::from(!self.state.top.kept));
+            self.state.copying = true;
+        }
+        self.state.top.kept = true;
+    }
+
     /// A member does not leave, nor what is held from `hold` on.
     #[inline(always)]
     fn leave_out(&mut self, hold: usize, slot: u16) {
@@ -215,18 +279,23 @@ impl<'s> Scan<'s> {
         Ok(self.state.expect == Expect::SeparatorOrEnd)
     }
 
-    /// Where the scalar that begins at `at` ends, if it goes by `rule` as it is, or is a text that is
-    /// taken, and nothing about it is unusual.
+    /// Where the scalar that begins at `at`, or after a space, ends, if it goes by `rule` as it is or is
+    /// a text that is taken, and nothing about it is unusual.
     #[inline(always)]
-    pub(super) fn plain_value<V: Vector>(&mut self, vector: &mut V, at: usize, rule: Rule) -> Option<usize> {
-        let byte = *self.piece.get(at)?;
+    pub(super) fn plain_value<V: Vector>(&mut self, vector: &mut V, at: usize, rule: &Rule) -> Option<usize> {
+        let mut at = at;
+        let mut byte = *self.piece.get(at)?;
+        if byte == b' ' {
+            at = at.wrapping_add(1);
+            byte = *self.piece.get(at)?;
+        }
         if byte == b'"' {
             let after = vector.text_end(self.piece, at)?.wrapping_add(1);
             if rule.copy & class::TEXT == 0 {
                 if rule.mask & class::TEXT == 0 {
                     return None;
                 }
-                self.plain_mask(at, after, rule);
+                self.plain_mask(at, after, *rule);
             }
             return Some(after);
         }

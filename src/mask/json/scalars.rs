@@ -181,6 +181,21 @@ impl Scan<'_> {
     pub(super) fn mask_value(&mut self) {
         let state = &mut *self.state;
         let last = self.text.get(state.value_from..self.at).unwrap_or_default();
+        if state.value.is_empty() && last.len() <= self.context.bounds.value {
+            let value = scalar(last, state.escaped, &mut state.decoded);
+            self.context.mould::<Json>(state.rule, value, true);
+        } else {
+            self.mask_long_value(last);
+        }
+        self.state.copying = true;
+        self.mark = self.at;
+    }
+
+    /// [`Scan::mask_value`] of which there are earlier pieces, or that is too long; `last` is the piece
+    /// of it at hand.
+    #[inline(never)]
+    fn mask_long_value(&mut self, last: &str) {
+        let state = &mut *self.state;
         let raw = if state.value.is_empty() {
             last
         } else {
@@ -197,8 +212,6 @@ impl Scan<'_> {
         let value = scalar(if too_long { kind } else { raw }, state.escaped, &mut state.decoded);
         self.context.mould::<Json>(state.rule, value, !too_long);
         state.value.clear();
-        self.state.copying = true;
-        self.mark = self.at;
     }
 }
 
