@@ -118,8 +118,14 @@ fn plan() -> Arc<Plan> {
     .map(|(name, treatment)| ReleasedField { path: path(name), treatment })
     .into();
     let maskers = Maskers::builtin();
-    let spec =
-        PlanSpec { shape: &shape, fields: &released, catalogue: &catalogue, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &shape,
+        fields: &released,
+        catalogue: &catalogue,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     Arc::new(Plan::compile(&spec).unwrap())
 }
 

@@ -4,12 +4,16 @@
 //! Casbin or of HTTP. INVARIANT: every id that one of these values names exists in the same
 //! [`Catalog`]; the constructors' caller has proved it.
 
+mod media;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::id::{
     Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, PurposeCode, ResourceId, SystemId,
 };
+
+pub use media::{Charset, MediaType, MediaTypeError};
 
 /// Who there is: the departments and the systems they have registered.
 #[derive(Debug, Clone, Default)]
@@ -234,6 +238,59 @@ pub enum NameMatching {
     Fold,
 }
 
+/// What happens when a value that would leave as it is holds an [`Identifier`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Egress {
+    /// It leaves; the finding is counted and recorded.
+    Report,
+    /// The body is refused.
+    Block,
+}
+
+impl Egress {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Report, Self::Block];
+
+    /// The word that stands in `catalog.toml` and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Block => "block",
+        }
+    }
+}
+
+/// What is found in a text that nobody masked: a number that leads to one person or body, and whose
+/// form can be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Identifier {
+    /// A resident identity number (公民身份号码, GB 11643).
+    ResidentId,
+    /// A mobile number (手机号码).
+    Mobile,
+    /// A bank card number (银行卡号, ISO/IEC 7812-1).
+    BankCard,
+    /// A unified social credit code (统一社会信用代码, GB 32100).
+    CreditCode,
+}
+
+impl Identifier {
+    /// Every kind, in order.
+    pub const ALL: [Self; 4] = [Self::ResidentId, Self::Mobile, Self::BankCard, Self::CreditCode];
+
+    /// The word that stands in records and metrics: that of the masker for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ResidentId => "resident-id",
+            Self::Mobile => "mobile",
+            Self::BankCard => "bank-card",
+            Self::CreditCode => "credit-code",
+        }
+    }
+}
+
 /// Where in a body the records lie, and what may stand around them.
 #[derive(Debug, Clone)]
 pub struct BodyShape {
@@ -268,6 +325,8 @@ pub struct Resource {
     pub requirements: String,
     /// What its bodies look like.
     pub body: BodyShape,
+    /// What happens when values that it calls harmless hold identifiers; they are not searched if `None`.
+    pub egress: Option<Egress>,
     /// Its fields (属性), in catalogue order.
     pub fields: Vec<Field>,
     /// Named groups of its fields, written `@name` in scopes.

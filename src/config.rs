@@ -6,6 +6,7 @@
 //! reads the environment, and only for secrets that the file refers to.
 
 mod read;
+mod request;
 mod route;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use crate::kernel::id::{Action, Digest, NodeId, ParameterName, ResourceId, Upstr
 use crate::kernel::secret::Secret;
 use crate::kernel::time::TimeZone;
 
+pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
 
 /// The largest `gateway.toml`, and the largest file it may name.
@@ -155,6 +157,8 @@ pub struct Route {
     pub upstream: UpstreamId,
     /// Where each parameter that grants may constrain is found in a request.
     pub parameters: Vec<(ParameterName, ParameterSource)>,
+    /// What becomes of the fields in a request's body; none lets it pass as it is.
+    pub request: Option<RequestRule>,
     /// How it learns the purpose.
     pub purpose: PurposeSource,
     /// How much its refusals tell.
@@ -268,6 +272,8 @@ pub struct Bounds {
     pub whole_reply: ByteLimit,
     /// The largest request body that is read before the decision.
     pub decision_body: ByteLimit,
+    /// A request body up to this size is held against grants whole before its first byte goes on.
+    pub whole_request: ByteLimit,
     /// How long the gate waits for requests in work before it stops.
     pub drain: Duration,
 }

@@ -35,8 +35,10 @@
 //! The place of the records itself is declared as an object.
 
 mod automaton;
+mod charset;
 mod context;
 mod csv;
+mod detect;
 mod error;
 mod events;
 mod form;
@@ -55,7 +57,8 @@ pub use json::Lanes;
 pub use masker::{Masker, MaskerError, Maskers, Technique, Value};
 pub use plan::{Plan, PlanError, PlanSpec};
 pub use pseudonym::{FittedPseudonym, PseudonymKey};
-pub use transform::{Bounds, FieldCount, Summary, Transform};
+pub use tally::Place;
+pub use transform::{Bounds, FieldCount, FindingCount, Summary, Transform};
 
 #[cfg(test)]
 mod tests;

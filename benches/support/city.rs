@@ -121,6 +121,7 @@ fn described(index: usize) -> Resource {
             records: None,
             envelope: vec![],
         },
+        egress: None,
         fields: fields.collect(),
         groups: BTreeMap::from([(GroupName::parse("basic").unwrap(), basic)]),
         parameters: vec![Parameter { name: area, label: String::new(), recordable: true }],

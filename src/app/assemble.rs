@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
-use crate::catalog::Catalog;
+use crate::catalog::{BodyFormat, BodyShape, Catalog, Resource};
 use crate::config::{self, Config, ParameterSource};
 use crate::grant::{ReleasedField, Treatment};
 use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
@@ -18,13 +18,13 @@ use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
 use crate::kernel::id::{DepartmentId, GrantId, MaskerName};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::{Clock, TimeZone};
-use crate::mask::{Masker, Maskers, PlanError};
+use crate::mask::{Masker, Maskers, Plan, PlanError, PlanSpec};
 use crate::parameters::{BodyParameters, BodyPath};
 use crate::policy::calendar::Calendar;
 use crate::policy::model::Model;
 use crate::policy::scope::Item;
 use crate::policy::{Policy, PolicyInput, csv};
-use crate::proxy::{Plans, RequestBounds, Route, RouteParameter, Routes, Shadow, Snapshot};
+use crate::proxy::{Intake, Plans, RequestBounds, Route, RouteParameter, Routes, Shadow, Snapshot};
 use crate::quota::limiter::Limiter;
 use crate::snapshot::Vocabulary;
 use crate::snapshot::files::PolicyFiles;
@@ -299,6 +299,7 @@ pub(crate) fn assemble_with(
             requests: config.bounds.requests,
             whole_reply: config.bounds.whole_reply.as_usize(),
             decision_body: config.bounds.decision_body.get(),
+            whole_request: config.bounds.whole_request.as_usize(),
         },
     };
     (Some(Assembled { snapshot, tls: tls.config, dates: tls.dates }), report)
@@ -540,6 +541,8 @@ fn route(
             }
         }
     }
+    let intake =
+        configured.request.as_ref().and_then(|rule| intake(rule, resource, &parameters, source, report));
     let provider = catalog.registry.departments.get(&resource.provider)?;
     Some(Route {
         method: configured.method.as_method().clone(),
@@ -549,6 +552,7 @@ fn route(
         provider: Arc::clone(provider),
         upstream: Arc::clone(upstreams.get(configured.upstream.as_str())?),
         body: body_parameters(&parameters),
+        intake,
         parameters,
         purpose: configured.purpose,
         denials: configured.denials,
@@ -557,7 +561,49 @@ fn route(
         max_request_body: configured.max_request_body,
         timeout: configured.timeout,
         metrics: metrics.resource(Some(&resource.id)),
+        egress: resource.egress.map(|action| metrics.egress(&resource.id, action)),
     })
+}
+
+/// How the bodies of a route's requests are held against permits, or what keeps them from it.
+fn intake(
+    rule: &config::RequestRule,
+    resource: &Resource,
+    parameters: &[RouteParameter],
+    source: &Source,
+    report: &mut Report,
+) -> Option<Arc<Intake>> {
+    let mut refuse = |message: String, help: &str| {
+        let finding = Diagnostic::error("request-shape", source, rule.span.clone(), message);
+        report.push(finding.help(help));
+        None
+    };
+    if resource.fields.is_empty() {
+        let message = format!("`{}` has no fields that a body could be held against", resource.id);
+        return refuse(message, "declare them in `catalog.toml`, or remove `request`");
+    }
+    let format = rule.format.unwrap_or(resource.body.format);
+    let in_body = |parameter: &RouteParameter| matches!(parameter.source, ParameterSource::Body(_));
+    if format != BodyFormat::Json && parameters.iter().any(in_body) {
+        let message = format!("parameters are in a JSON body, and this one is `{}`", format.as_str());
+        return refuse(message, "write `format = \"json\"`, or take the parameters from elsewhere");
+    }
+    if !matches!(format, BodyFormat::Json | BodyFormat::Xml) && rule.records.is_some() {
+        let message = format!("`records` means nothing where the body is `{}`", format.as_str());
+        return refuse(message, "remove `records` and `envelope`, or write `format = \"json\"`");
+    }
+    let shape = BodyShape {
+        format,
+        names: resource.body.names,
+        records: rule.records.clone(),
+        envelope: rule.envelope.clone(),
+    };
+    let (maskers, catalogue) = (Maskers::default(), resource.fields.as_slice());
+    let spec = PlanSpec { shape: &shape, fields: &[], catalogue, maskers: &maskers, key: None, egress: None };
+    if let Err(error) = Plan::refusing(&spec) {
+        return refuse(format!("a body cannot be read like this: {error}"), "name each member once");
+    }
+    Some(Arc::new(Intake { fields: rule.fields, shape }))
 }
 
 /// What a route reads of request bodies before the decision, if anything.

@@ -386,6 +386,7 @@ impl<'d, 's> Reader<'d, 's> {
             ))
         });
         let parameters = Self::parameters(&table, path.as_ref().map(|at| &at.value));
+        let request = super::request::read(&table, method.as_ref().map(|at| &at.value));
         let sources = [("token", PurposeSource::Token), ("declared", PurposeSource::Declared)];
         let purpose = word(&table, "purpose", &sources).unwrap_or(PurposeSource::Token);
         let denials = [("explained", Denials::Explained), ("coarse", Denials::Coarse)];
@@ -412,6 +413,7 @@ impl<'d, 's> Reader<'d, 's> {
             action: action?.value,
             upstream: upstream?.value,
             parameters,
+            request,
             purpose,
             denials,
             forward_token,
@@ -520,6 +522,10 @@ impl<'d, 's> Reader<'d, 's> {
         if bounds.decision_body.get() > 1 << 20 {
             table.bad_value("decision_body", table.span(), &"a size of at most `1MiB`");
         }
+        bounds.whole_request = size(&table, "whole_request", bounds.whole_request);
+        if bounds.whole_request.get() > 16 << 20 {
+            table.bad_value("whole_request", table.span(), &"a size of at most `16MiB`");
+        }
         bounds.drain = duration(&table, "drain", bounds.drain);
         table.finish();
         bounds
@@ -555,6 +561,7 @@ impl Default for Bounds {
             http2_streams: 200,
             whole_reply: ByteLimit::bytes(64 << 10),
             decision_body: ByteLimit::bytes(64 << 10),
+            whole_request: ByteLimit::bytes(64 << 10),
             drain: Duration::from_secs(30),
         }
     }

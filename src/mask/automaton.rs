@@ -104,6 +104,12 @@ impl Rule {
         Self { copy: class::NULL | class::ARRAY, mask: class::TEXT, kind: Kind::Plain, index, slot }
     }
 
+    /// Like [`Rule::clear`], but those of `searched` go to the mould `index`, which searches them.
+    pub(super) const fn searched(classes: u8, searched: u8, index: u16, slot: u16) -> Self {
+        let Self { copy, kind, .. } = Self::clear(classes, slot);
+        Self { copy: copy & !searched, mask: classes & searched, kind, index, slot }
+    }
+
     /// Objects are the node `index`, scalars become `null`.
     pub(super) const fn node(index: u16, slot: u16) -> Self {
         Self { copy: class::NULL | class::ARRAY | class::OBJECT, mask: 0, kind: Kind::Node, index, slot }

@@ -1,5 +1,8 @@
 //! Why a body is refused.
 
+use super::tally::Place;
+use crate::catalog::Identifier;
+
 /// Why a body is refused. `at` is the offset in bytes from the start of the body.
 ///
 /// Which error a body gets does not depend on how it was cut into pieces. No variant holds
@@ -18,6 +21,12 @@ pub enum MaskError {
     #[error("not UTF-8 at byte {at}")]
     Utf8 {
         /// Where the bad sequence begins.
+        at: u64,
+    },
+    /// Not a character of the declared charset.
+    #[error("not of the declared charset at byte {at} as sent")]
+    Charset {
+        /// Where the bad sequence begins, in the bytes as they were sent.
         at: u64,
     },
     /// A byte order mark, which RFC 8259 section 8.1 forbids to senders.
@@ -77,21 +86,46 @@ pub enum MaskError {
         /// Where it ended.
         at: u64,
     },
+    /// An identifier in a value that leaves as it is, where the resource blocks that.
+    #[error("an unmasked {} in a value that leaves as it is", kind.as_str())]
+    Egress {
+        /// What it is.
+        kind: Identifier,
+    },
     /// More records than the reply may hold.
     #[error("more than {max} records")]
     TooManyRecords {
         /// The bound.
         max: u64,
     },
+    /// A member that may not be in the body, where nothing is dropped in silence.
+    #[error("{place} has a member that may not be there")]
+    Outside {
+        /// Where.
+        place: Place,
+    },
+    /// A value of another type than the catalogue declares, where nothing is replaced in silence.
+    #[error("{place} has a value of another type than declared")]
+    WrongType {
+        /// Where.
+        place: Place,
+    },
 }
 
 impl MaskError {
+    /// Where something is that may not be there, if it is refused for that.
+    #[must_use]
+    pub const fn place(&self) -> Option<Place> {
+        if let Self::Outside { place } | Self::WrongType { place } = self { Some(*place) } else { None }
+    }
+
     /// The reason as one kebab-case word, for problem codes, metrics and records.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Syntax { .. } => "syntax",
             Self::Utf8 { .. } => "utf8",
+            Self::Charset { .. } => "charset",
             Self::ByteOrderMark => "byte-order-mark",
             Self::Control { .. } => "control-character",
             Self::Escape { .. } => "escape",
@@ -101,7 +135,10 @@ impl MaskError {
             Self::SpaceTooLong { .. } => "space-too-long",
             Self::Trailing { .. } => "trailing",
             Self::Truncated { .. } => "truncated",
+            Self::Egress { .. } => "egress",
             Self::TooManyRecords { .. } => "too-many-records",
+            Self::Outside { .. } => "outside",
+            Self::WrongType { .. } => "wrong-type",
         }
     }
 }

@@ -14,6 +14,7 @@
 mod lanes;
 mod members;
 mod scalars;
+mod search;
 mod state;
 pub(super) mod text;
 
@@ -366,6 +367,10 @@ impl<'s> Scan<'s> {
             self.state.held.extend_from_slice(self.piece.get(self.hold..).unwrap_or_default());
         }
         if self.state.after == After::Mask {
+            if self.context.searches(self.state.rule) {
+                self.search_part();
+                return Ok(());
+            }
             let part = self.piece.get(self.state.value_from..).unwrap_or_default();
             keep_up_to(&mut self.state.value, part, self.context.bounds.value);
         }

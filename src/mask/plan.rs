@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{BodyFormat, BodyShape, Field, FieldType, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Egress, Field, FieldType, NameMatching};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{FieldPath, MaskerName};
 
@@ -13,6 +13,7 @@ use super::automaton::{AddError, Automaton, Kind, NAMELESS, Rule, class};
 use super::context::Mould;
 use super::masker::Maskers;
 use super::pseudonym::PseudonymKey;
+use super::tally::Place;
 
 /// What a plan is compiled from.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,8 @@ pub struct PlanSpec<'a> {
     pub maskers: &'a Maskers,
     /// What pseudonyms are made from; needed only if a masker makes them.
     pub key: Option<PseudonymKey<'a>>,
+    /// Whether values that are called harmless are searched for identifiers, and what follows then.
+    pub egress: Option<Egress>,
 }
 
 /// Why a plan cannot be compiled. Then nothing of a body may leave.
@@ -88,6 +91,11 @@ pub struct Plan {
     pub(super) root: Rule,
     pub(super) format: BodyFormat,
     pub(super) moulds: Vec<Mould>,
+    /// Whether a body is refused of which anything would be masked or dropped.
+    pub(super) refuses: bool,
+    /// The mould that searches, if there is one.
+    pub(super) search: Option<u16>,
+    egress: Option<Egress>,
     /// The path of each counter after [`NAMELESS`].
     pub(super) paths: Vec<FieldPath>,
     masked: Vec<FieldPath>,
@@ -103,6 +111,9 @@ impl Plan {
             root: Rule::WHOLE,
             format: BodyFormat::Json,
             moulds: Vec::new(),
+            refuses: false,
+            search: None,
+            egress: None,
             paths: Vec::new(),
             masked: Vec::new(),
             dropped: Vec::new(),
@@ -119,6 +130,23 @@ impl Plan {
     /// When shape, catalogue and released fields contradict each other, or a masker or the secret
     /// it needs is missing.
     pub fn compile(spec: &PlanSpec<'_>) -> Result<Self, PlanError> {
+        Self::build(spec, false)
+    }
+
+    /// Compiles a plan for bodies that may hold what `spec` releases and nothing else.
+    ///
+    /// Such a body passes as it is: no masker applies. One with a member that would be dropped
+    /// ([`MaskError::Outside`](super::MaskError::Outside)), or a value that would be replaced
+    /// ([`MaskError::WrongType`](super::MaskError::WrongType)), is refused. A field whose masker drops it
+    /// is not released here either.
+    ///
+    /// # Errors
+    /// As for [`Plan::compile`], but no secret is needed.
+    pub fn refusing(spec: &PlanSpec<'_>) -> Result<Self, PlanError> {
+        Self::build(spec, true)
+    }
+
+    fn build(spec: &PlanSpec<'_>, refuses: bool) -> Result<Self, PlanError> {
         let format = spec.shape.format;
         if format == BodyFormat::Opaque {
             return Err(PlanError::Opaque);
@@ -138,7 +166,7 @@ impl Plan {
         }
         let mut compiler = Compiler {
             spec,
-            plan: Self { format, automaton, ..Self::identity() },
+            plan: Self { format, automaton, refuses, egress: spec.egress, ..Self::identity() },
             named: true,
             masked: BTreeSet::new(),
             dropped: BTreeSet::new(),
@@ -162,6 +190,17 @@ impl Plan {
     #[must_use]
     pub fn is_identity(&self) -> bool {
         self.root == Rule::WHOLE
+    }
+
+    /// The catalogue field that a place in a body is about, if it has a name there.
+    #[must_use]
+    pub fn path(&self, place: Place) -> Option<&FieldPath> {
+        self.paths.get(place.slot()?.checked_sub(1)?)
+    }
+
+    /// Whether a body is refused for what is found in it.
+    pub(super) fn blocks(&self) -> bool {
+        self.egress == Some(Egress::Block)
     }
 
     /// The catalogue fields that leave masked, in catalogue order.
@@ -273,7 +312,7 @@ impl<'a> Compiler<'_, 'a> {
 
     fn rule(&mut self, tree: &Tree<'a>, path: &str, above: Option<Above<'a>>) -> Result<Rule, PlanError> {
         let field = match &tree.content {
-            Some(Content::Envelope) => return Ok(Rule::WHOLE),
+            Some(Content::Envelope) => return self.around(path),
             Some(Content::Records(rule)) => return Ok(*rule),
             Some(Content::Field(field)) => Some(*field),
             None => None,
@@ -296,10 +335,21 @@ impl<'a> Compiler<'_, 'a> {
         }
     }
 
-    fn slot(&mut self, path: &FieldPath) -> Result<u16, PlanError> {
-        if !self.named {
-            return Ok(NAMELESS);
+    /// The rule of an envelope member: all of it leaves, texts and numbers after they were searched.
+    fn around(&mut self, path: &str) -> Result<Rule, PlanError> {
+        if self.spec.egress.is_none() {
+            return Ok(Rule::WHOLE);
         }
+        let path = FieldPath::parse(path).map_err(|_| PlanError::TooLarge)?;
+        let slot = self.counter(&path)?;
+        Ok(Rule::searched(class::ANY, class::TEXT | class::NUMBER, self.search()?, slot))
+    }
+
+    fn slot(&mut self, path: &FieldPath) -> Result<u16, PlanError> {
+        if self.named { self.counter(path) } else { Ok(NAMELESS) }
+    }
+
+    fn counter(&mut self, path: &FieldPath) -> Result<u16, PlanError> {
         self.plan.paths.push(path.clone());
         u16::try_from(self.plan.paths.len()).map_err(|_| PlanError::TooLarge)
     }
@@ -318,9 +368,37 @@ impl<'a> Compiler<'_, 'a> {
             (None, None) => return Ok(self.drop(&field.path, slot)),
         };
         let Some(masker) = masker else {
-            return Ok(Rule::clear(clear_classes(field.kind), slot));
+            return self.clear(field, slot);
         };
-        self.masked(&field.path, masker, slot)
+        self.masked(&field.path, masker, Rule::clear(clear_classes(field.kind), slot))
+    }
+
+    /// The rule of a field that leaves as it is. One that the catalogue masks, or an object above it,
+    /// is not searched: a grant that clears it means it.
+    fn clear(&mut self, field: &Field, slot: u16) -> Result<Rule, PlanError> {
+        let classes = clear_classes(field.kind);
+        let is_harmless = || {
+            let mut fields = self.spec.catalogue.iter();
+            !fields.any(|other| other.mask.is_some() && other.path.covers(&field.path))
+        };
+        match classes & (class::TEXT | class::NUMBER) {
+            searched @ 1.. if self.spec.egress.is_some() && is_harmless() => {
+                Ok(Rule::searched(classes, searched, self.search()?, slot))
+            }
+            _ => Ok(Rule::clear(classes, slot)),
+        }
+    }
+
+    /// The mould that searches; all searched values share it.
+    fn search(&mut self) -> Result<u16, PlanError> {
+        match self.plan.search {
+            Some(index) => Ok(index),
+            None => {
+                let index = self.mould(Mould::Search)?;
+                self.plan.search = Some(index);
+                Ok(index)
+            }
+        }
     }
 
     fn object(
@@ -335,11 +413,12 @@ impl<'a> Compiler<'_, 'a> {
             return match own {
                 None => Ok(self.drop(path, slot)),
                 Some(Above::Released(None)) => Ok(Rule::node(self.plan.automaton.add(&[])?, slot)),
-                // There is nothing inside that the masker could be applied to.
                 Some(Above::Masked(masker) | Above::Released(Some(masker))) => {
-                    match self.masked(path, masker, slot)? {
-                        rule if rule.kind == Kind::Drop => Ok(rule),
-                        _ => Ok(Rule::clear(0, slot)),
+                    let empty = Rule::node(self.plan.automaton.add(&[])?, slot);
+                    match self.masked(path, masker, empty)? {
+                        // There is nothing inside that the masker could be applied to.
+                        rule if rule.mask != 0 => Ok(Rule::clear(0, slot)),
+                        rule => Ok(rule),
                     }
                 }
             };
@@ -354,7 +433,9 @@ impl<'a> Compiler<'_, 'a> {
         }
     }
 
-    fn masked(&mut self, path: &FieldPath, name: &MaskerName, slot: u16) -> Result<Rule, PlanError> {
+    /// The rule of a field under a masker; `clear` is its rule without one.
+    fn masked(&mut self, path: &FieldPath, name: &MaskerName, clear: Rule) -> Result<Rule, PlanError> {
+        let slot = clear.slot;
         let masker = self
             .spec
             .maskers
@@ -362,6 +443,9 @@ impl<'a> Compiler<'_, 'a> {
             .ok_or_else(|| PlanError::UnknownMasker { path: path.clone(), masker: name.clone() })?;
         if masker.drops() {
             return Ok(self.drop(path, slot));
+        }
+        if self.plan.refuses {
+            return Ok(clear);
         }
         self.masked.insert(path.clone());
         let pseudonym = match masker.pseudonym_join() {

@@ -51,7 +51,7 @@ pub fn resident_id(text: &str) -> bool {
 
 /// Whether two digits begin the code of a province (GB/T 2260), of a residence permit of Hong Kong,
 /// Macao or Taiwan residents (81 to 83), or of a foreigner's permanent residence (9).
-fn is_region(two: &str) -> bool {
+pub(super) fn is_region(two: &str) -> bool {
     digits_value(two.as_bytes()).is_some_and(|code| {
         matches!(code, 11..=15 | 21..=23 | 31..=37 | 41..=46 | 50..=54 | 61..=65 | 71 | 81..=83 | 91..=99)
     })

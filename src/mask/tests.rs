@@ -1,9 +1,13 @@
 //! The engine as a whole: bodies in, bodies out.
 
+mod charsets;
 mod differential;
+mod egress;
 mod hostile;
+mod memory;
 mod plans;
 mod reference;
+mod refusing;
 mod suite;
 
 use std::sync::Arc;
@@ -92,7 +96,8 @@ pub(super) fn compile(
     let resource = ResourceId::parse("population.resident").unwrap();
     let key = PseudonymKey { secret: &secret, label: "h1", department: &department, resource: &resource };
     let maskers = maskers();
-    Plan::compile(&PlanSpec { shape, fields, catalogue, maskers: &maskers, key: Some(key) }).map(Arc::new)
+    Plan::compile(&PlanSpec { shape, fields, catalogue, maskers: &maskers, key: Some(key), egress: None })
+        .map(Arc::new)
 }
 
 /// What a body in these pieces becomes, the same on all vectors of this processor.
@@ -127,7 +132,7 @@ fn run_on(
     bounds: Bounds,
     pieces: &[&[u8]],
 ) -> Result<(Vec<u8>, Summary), MaskError> {
-    let mut transform = Transform::with_lanes(Arc::clone(plan), bounds, lanes);
+    let mut transform = Transform::new(Arc::clone(plan), bounds).on(lanes);
     let mut out = Vec::new();
     for piece in pieces {
         if let Err(error) = transform.push(piece, &mut out) {

@@ -17,7 +17,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::authorize::{Cleared, Metered, limited};
+use super::authorize::{Cleared, limited};
 use super::body::{BodyError, ReplyBody};
 use super::exchange::Draft;
 use super::failure::{Failure, MaskFailure, UpstreamFailure};
@@ -25,11 +25,12 @@ use super::forward::{PINEGATE_GRANT, forward, is_unsafe, joined};
 use super::problem::words;
 use super::record::Recorder;
 use super::routes::Route;
+use super::sift::Sifted;
 use super::snapshot::{AnnouncedPlan, Snapshot};
-use crate::catalog::BodyFormat;
+use crate::catalog::{BodyFormat, Egress};
 use crate::grant::{Permit, Treatment};
 use crate::kernel::id::SystemId;
-use crate::mask::{Bounds, Transform};
+use crate::mask::{Bounds, Summary, Transform};
 
 static PINEGATE_MASKED: HeaderName = HeaderName::from_static("pinegate-masked");
 /// How much is left of the tightest limit.
@@ -38,11 +39,8 @@ pub(crate) static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Turns a cleared request into the reply that may leave.
-pub(crate) async fn oblige(
-    recorder: Arc<Recorder>,
-    metered: Metered,
-) -> Result<Response<ReplyBody>, Failure> {
-    let cleared = metered.clear();
+pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Response<ReplyBody>, Failure> {
+    let cleared = sifted.clear();
     let duties = Duties::of(&cleared)?;
     let method = cleared.exchange.parts.method.clone();
     if is_unsafe(&method) {
@@ -156,6 +154,8 @@ impl Duties {
         let is_whole = !streams_at_once
             && masked.gather(bound).await.map_err(|error| failure_of(error, &masked.meter))?;
         masked.meter.draft.note_masking(started.elapsed());
+        // Nothing has left yet: what is refused whole costs nobody a record.
+        masked.charge().map_err(|error| failure_of(error, &masked.meter))?;
         if is_whole {
             masked.meter.draft.note_masked(masked.transform.summary());
             return Ok(ReplyBody::whole(std::mem::take(&mut masked.out)));
@@ -271,6 +271,8 @@ fn failure_of(error: BodyError, meter: &Meter) -> Failure {
     let request_id = meter.draft.request_id;
     match error {
         BodyError::Mask(crate::mask::MaskError::TooManyRecords { max }) => Failure::Rows { limit: max },
+        // What was found is told where the masks end.
+        BodyError::Mask(crate::mask::MaskError::Egress { .. }) => MaskFailure::Egress.into(),
         BodyError::Mask(error) => {
             tracing::warn!(%request_id, %error, "an answer cannot be masked");
             MaskFailure::Body { reason: error.reason() }.into()
@@ -279,7 +281,7 @@ fn failure_of(error: BodyError, meter: &Meter) -> Failure {
             UpstreamFailure::Invalid { why: words("the answer stalled", "应答中途停滞") }.into()
         }
         BodyError::Quota(failure) => *failure,
-        error @ (BodyError::Broken(_) | BodyError::TooLarge { .. }) => {
+        error @ (BodyError::Broken(_) | BodyError::TooLarge { .. } | BodyError::Refused(_)) => {
             tracing::warn!(%request_id, error = %crate::kernel::diagnostic::chain(&error), "an answer broke off");
             UpstreamFailure::Invalid { why: words("the answer broke off", "应答中途断开") }.into()
         }
@@ -306,6 +308,21 @@ impl Meter {
             .map_err(|error| BodyError::Quota(Box::new(limited(error))))?;
         self.charged = records;
         Ok(())
+    }
+
+    /// Logs the first of what was found in fields that leave as they are, once a reply.
+    fn tell(&self, summary: &Summary) {
+        let Some(first) = summary.findings().next() else { return };
+        let route = self.draft.route.get();
+        tracing::warn!(
+            request_id = %self.draft.request_id,
+            resource = route.map(|route| route.resource.id.as_str()),
+            field = %first.path,
+            kind = first.kind.as_str(),
+            findings = summary.findings().map(|finding| finding.count).sum::<u64>(),
+            action = route.and_then(|route| route.resource.egress).map(Egress::as_str),
+            "an unmasked identifier stands in a field that leaves as it is"
+        );
     }
 }
 
@@ -385,14 +402,18 @@ impl Masked {
     /// Trailers are dropped: they may tell what the masks hide (RFC 9530 digests, signatures).
     fn take(&mut self, part: &Frame<Bytes>) -> Result<(), BodyError> {
         let Some(data) = part.data_ref() else { return Ok(()) };
-        self.transform.push(data, &mut self.out).map_err(BodyError::Mask)?;
-        self.meter.charge(self.transform.records())
+        self.transform.push(data, &mut self.out).map_err(BodyError::Mask)
     }
 
     fn end(&mut self) -> Result<(), BodyError> {
-        let summary = self.transform.finish(&mut self.out).map_err(BodyError::Mask)?;
+        self.transform.finish(&mut self.out).map_err(BodyError::Mask)?;
         self.over = true;
-        self.meter.charge(summary.records())
+        Ok(())
+    }
+
+    /// Counts the records in hand against the day's rows.
+    fn charge(&mut self) -> Result<(), BodyError> {
+        self.meter.charge(self.transform.records())
     }
 
     fn poll_masked(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -408,7 +429,7 @@ impl Masked {
                 Some(Err(error)) => Err(error),
                 None => self.end(),
             };
-            if let Err(error) = step {
+            if let Err(error) = step.and_then(|()| self.charge()) {
                 // What the failing part would have let out is held back with it.
                 self.out.clear();
                 self.over = true;
@@ -436,7 +457,10 @@ impl Body for Masked {
 
 impl Drop for Masked {
     fn drop(&mut self) {
-        self.meter.draft.note_masked(self.transform.summary());
+        let summary = self.transform.summary();
+        self.meter.tell(&summary);
+        // Records that were not charged have not left.
+        self.meter.draft.note_masked(summary.with_records(self.meter.charged));
     }
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::routes::Routes;
+use super::routes::{Intake, Routes};
 use super::shadow::Shadow;
 use crate::catalog::{Catalog, Resource};
+use crate::config::RequestFields;
 use crate::grant::ReleasedField;
 use crate::identity::{Identities, TokenVerifier};
 use crate::kernel::id::{DepartmentId, Digest, FieldPath, ResourceId};
@@ -78,6 +79,9 @@ pub(crate) struct RequestBounds {
     pub(crate) whole_reply: usize,
     /// The largest request body that is read before the decision, in bytes.
     pub(crate) decision_body: u64,
+    /// A request body up to this size is held against the permit whole before its first byte goes on,
+    /// in bytes.
+    pub(crate) whole_request: usize,
 }
 
 /// What a plan was compiled from. Equal permits share one list of fields, so its address names it;
@@ -87,11 +91,19 @@ struct PlanKey {
     resource: ResourceId,
     department: DepartmentId,
     fields: Arc<[ReleasedField]>,
+    /// The bodies of which requests it is for, by address; of replies if of none.
+    intake: Option<Arc<Intake>>,
 }
 
 impl PartialEq for PlanKey {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.fields, &other.fields)
+        let is_same_way = match (&self.intake, &other.intake) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same_way
+            && Arc::ptr_eq(&self.fields, &other.fields)
             && self.department == other.department
             && self.resource == other.resource
     }
@@ -140,10 +152,36 @@ impl Plans {
         department: &DepartmentId,
         fields: &Arc<[ReleasedField]>,
     ) -> Result<Arc<AnnouncedPlan>, PlanError> {
+        self.compiled(resource, department, fields, None)
+    }
+
+    /// The plan that `fields` of `resource` go by on their way from `department` to the platform.
+    ///
+    /// # Errors
+    /// As for [`Plans::plan`]; then nothing may go on.
+    pub(crate) fn plan_of_request(
+        &self,
+        resource: &Resource,
+        department: &DepartmentId,
+        fields: &Arc<[ReleasedField]>,
+        intake: &Arc<Intake>,
+    ) -> Result<Arc<Plan>, PlanError> {
+        let announced = self.compiled(resource, department, fields, Some(intake))?;
+        Ok(Arc::clone(&announced.plan))
+    }
+
+    fn compiled(
+        &self,
+        resource: &Resource,
+        department: &DepartmentId,
+        fields: &Arc<[ReleasedField]>,
+        intake: Option<&Arc<Intake>>,
+    ) -> Result<Arc<AnnouncedPlan>, PlanError> {
         let key = PlanKey {
             resource: resource.id.clone(),
             department: department.clone(),
             fields: Arc::clone(fields),
+            intake: intake.cloned(),
         };
         if let Some(known) = self.compiled.get(&key) {
             return Ok(known);
@@ -154,13 +192,19 @@ impl Plans {
             department,
             resource: &resource.id,
         });
-        let plan = Plan::compile(&PlanSpec {
-            shape: &resource.body,
+        let spec = PlanSpec {
+            shape: intake.map_or(&resource.body, |intake| &intake.shape),
             fields,
             catalogue: &resource.fields,
             maskers: &self.maskers,
             key: pseudonyms,
-        })?;
+            // What is submitted does not leave the city's platform; what is answered does.
+            egress: resource.egress.filter(|_| intake.is_none()),
+        };
+        let plan = match intake.map(|intake| intake.fields) {
+            None | Some(RequestFields::Mask) => Plan::compile(&spec)?,
+            Some(RequestFields::Restrict) => Plan::refusing(&spec)?,
+        };
         let compiled = Arc::new(AnnouncedPlan { header: announcement(&plan), plan: Arc::new(plan) });
         self.compiled.insert(key, Arc::clone(&compiled));
         Ok(compiled)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::reference::{Declared, head};
 use crate::catalog::{
-    BodyFormat, BodyShape, Field, FieldType, Level, NameMatching, Parameter, Resource, Sharing,
+    BodyFormat, BodyShape, Egress, Field, FieldType, Level, NameMatching, Parameter, Resource, Sharing,
 };
 use crate::document::{At, Document, Table};
 use crate::kernel::diagnostic::{Report, Source};
@@ -59,6 +59,7 @@ fn read_resource(
     let groups = read_groups(table, &paths);
     let parameters = read_parameters(table);
     let body = read_body(table, fields.is_empty());
+    let egress = read_egress(table, body.as_ref());
     let provider = provider.filter(|provider| names.departments.check(document, provider));
     let id = id?;
     if !declared.declare(document, &id) {
@@ -74,6 +75,7 @@ fn read_resource(
         update_within,
         requirements,
         body: body?,
+        egress,
         fields,
         groups,
         parameters,
@@ -288,6 +290,19 @@ fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
         records: records.map(|path| path.value),
         envelope: envelope.into_iter().map(|path| path.value).collect(),
     })
+}
+
+fn read_egress(table: &Table<'_, '_>, body: Option<&BodyShape>) -> Option<Egress> {
+    let egress = table.parsed("egress", |word| {
+        let known = Egress::ALL.into_iter().find(|egress| egress.as_str() == word);
+        known.ok_or("write `report`, or `block` to refuse bodies with unmasked identifiers")
+    })?;
+    if body.is_some_and(|body| body.format == BodyFormat::Opaque) {
+        let help = "remove `egress`: a file is granted whole, and nobody looks into it";
+        table.document().error("body-shape", egress.span, "an opaque body is not searched", help);
+        return None;
+    }
+    Some(egress.value)
 }
 
 fn parse_format(word: &str) -> Result<BodyFormat, &'static str> {

@@ -44,7 +44,12 @@ const OWNED: &[Owned] = &[
     owned("casbin", &["policy"], "it can be switched off and answers true then: kept private"),
     owned("clap", &["cli"], "the command line is one module's"),
     owned("clap_complete", &["cli"], "the command line is one module's"),
-    owned("encoding_rs", &["policy"], "files are UTF-8: only who repairs them reads another encoding"),
+    owned("compression_codecs", &["coding"], "what is decoded is bounded in one place"),
+    owned(
+        "encoding_rs",
+        &["mask", "policy"],
+        "texts are UTF-8: another encoding is read by who repairs files, and where a body is declared in it",
+    ),
     owned("governor", &["quota"], "limits count in one place"),
     owned("hyper_rustls", &["upstream"], "only the client towards the platform"),
     owned("indicatif", &["cli"], "progress is shown to people alone"),

@@ -179,6 +179,9 @@ impl Scan<'_> {
 
     /// Writes what the masker leaves of the value that ends before `at`.
     pub(super) fn mask_value(&mut self) {
+        if self.context.searches(self.state.rule) {
+            return self.end_search();
+        }
         let state = &mut *self.state;
         let last = self.text.get(state.value_from..self.at).unwrap_or_default();
         if state.value.is_empty() && last.len() <= self.context.bounds.value {

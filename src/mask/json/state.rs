@@ -2,6 +2,7 @@
 
 use super::super::automaton::Rule;
 use super::super::plan::Plan;
+use super::search::Search;
 
 /// What may come next, or what the machine is inside of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +126,8 @@ pub(super) struct State {
     /// Where in the piece that value begins.
     pub(super) value_from: usize,
     pub(super) decoded: String,
+    /// The value at hand, once one was searched.
+    pub(super) search: Option<Box<Search>>,
     /// The entry that came after each position the last time; records repeat their order.
     pub(super) next: Vec<u16>,
 }
@@ -149,6 +152,7 @@ impl State {
             value: Vec::new(),
             value_from: 0,
             decoded: String::new(),
+            search: None,
             next: vec![u16::MAX; plan.automaton.positions()],
         }
     }
@@ -160,6 +164,7 @@ impl State {
             + self.held.capacity()
             + self.value.capacity()
             + self.decoded.capacity()
+            + self.search.as_ref().map_or(0, |search| search.footprint())
             + self.next.capacity() * 2
     }
 }

@@ -234,7 +234,14 @@ fn plans_that_contradict_themselves_are_refused() {
     assert_eq!(try_compile(shape(None, "a"), "", "a:string"), conflict("a"));
     let maskers = maskers();
     let (shape, fields, known) = (list(), released("a:pseudonym"), catalogue("a:string"));
-    let spec = PlanSpec { shape: &shape, fields: &fields, catalogue: &known, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &shape,
+        fields: &fields,
+        catalogue: &known,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     assert_eq!(Plan::compile(&spec).map(|_| ()), Err(PlanError::NoKey { path: path("a") }));
 }
 
@@ -267,6 +274,7 @@ fn pseudonyms_differ_by_department_field_and_secret() {
             catalogue: &fields,
             maskers: &maskers,
             key: Some(key),
+            egress: None,
         };
         let plan = Arc::new(Plan::compile(&spec).unwrap());
         let out = run(&plan, r#"{"a":"张三","b":"\u5f20三"}"#).unwrap();
@@ -298,7 +306,14 @@ fn names_match_whatever_their_case_where_the_catalogue_says_so() {
     let fields = catalogue("phone:string idCard:string remark:string");
     let free = released("phone:mobile idCard:full");
     let maskers = Maskers::builtin();
-    let spec = PlanSpec { shape: &fold, fields: &free, catalogue: &fields, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &fold,
+        fields: &free,
+        catalogue: &fields,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     let plan = Arc::new(Plan::compile(&spec).unwrap());
     let body = r#"{"Phone":"13800138000","ＰＨＯＮＥ":"13800138000","IDCARD":"x","Remark":"y","other":1}"#;
     let (out, summary) = run_all(&plan, Bounds::default(), body.as_bytes()).unwrap();
@@ -313,7 +328,14 @@ fn a_document_inside_a_text_is_masked_like_any_other() {
     let free = released("detail.phone:mobile");
     let maskers = Maskers::builtin();
     let shape = shape(None, "");
-    let spec = PlanSpec { shape: &shape, fields: &free, catalogue: &fields, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &shape,
+        fields: &free,
+        catalogue: &fields,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     let plan = Arc::new(Plan::compile(&spec).unwrap());
     for (body, expected) in [
         (

@@ -80,6 +80,7 @@ pub(crate) fn resource(
             records: None,
             envelope: vec![],
         },
+        egress: None,
         fields: fields.iter().map(|text| field(text)).collect(),
         groups: if basic.is_empty() {
             BTreeMap::new()

@@ -160,6 +160,7 @@ fn resource(dice: &mut Dice, number: u64) -> Resource {
             records: None,
             envelope: vec![],
         },
+        egress: None,
         parameters: parameters.collect(),
         fields,
         groups,
