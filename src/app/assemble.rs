@@ -7,9 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use rustls::ServerConfig;
 
 use crate::catalog::{BodyFormat, BodyShape, Catalog, Resource};
+use crate::coding;
 use crate::config::{self, Config, ParameterSource};
 use crate::grant::{ReleasedField, Treatment};
 use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
@@ -24,7 +26,7 @@ use crate::policy::calendar::Calendar;
 use crate::policy::model::Model;
 use crate::policy::scope::Item;
 use crate::policy::{Policy, PolicyInput, csv};
-use crate::proxy::{Intake, Plans, RequestBounds, Route, RouteParameter, Routes, Shadow, Snapshot};
+use crate::proxy::{Declared, Intake, Plans, RequestBounds, Route, RouteParameter, Routes, Shadow, Snapshot};
 use crate::quota::limiter::Limiter;
 use crate::snapshot::Vocabulary;
 use crate::snapshot::files::PolicyFiles;
@@ -298,6 +300,10 @@ pub(crate) fn assemble_with(
         bounds: RequestBounds {
             requests: config.bounds.requests,
             whole_reply: config.bounds.whole_reply.as_usize(),
+            decoded: coding::Bounds {
+                ratio: config.bounds.decoded_ratio,
+                size: config.bounds.decoded_reply.get(),
+            },
             decision_body: config.bounds.decision_body.get(),
             whole_request: config.bounds.whole_request.as_usize(),
         },
@@ -479,7 +485,7 @@ fn routes(
 ) -> Option<Routes> {
     let mut routes = Vec::new();
     for configured in &config.routes {
-        if let Some(route) = route(configured, &config.source, catalog, upstreams, metrics, report) {
+        if let Some(route) = route(configured, config, catalog, upstreams, metrics, report) {
             routes.push(route);
         }
     }
@@ -499,12 +505,13 @@ fn routes(
 
 fn route(
     configured: &config::Route,
-    source: &Source,
+    config: &Config,
     catalog: &Catalog,
     upstreams: &Upstreams,
     metrics: &Metrics,
     report: &mut Report,
 ) -> Option<Route> {
+    let source = &config.source;
     let mut unknown = |what: &str, name: &str, help: String| {
         let span = place_of(source, &configured.span, name);
         report.push(
@@ -544,6 +551,7 @@ fn route(
     let intake =
         configured.request.as_ref().and_then(|rule| intake(rule, resource, &parameters, source, report));
     let provider = catalog.registry.departments.get(&resource.provider)?;
+    check_media_type(configured, source, resource, report);
     Some(Route {
         method: configured.method.as_method().clone(),
         template: configured.path.to_string(),
@@ -551,6 +559,9 @@ fn route(
         action: configured.action.clone(),
         provider: Arc::clone(provider),
         upstream: Arc::clone(upstreams.get(configured.upstream.as_str())?),
+        accept_encoding: accept_encoding(configured, config),
+        declared: Declared::new(resource.body.format, configured.media_type.clone()),
+        compress: configured.compress,
         body: body_parameters(&parameters),
         intake,
         parameters,
@@ -563,6 +574,38 @@ fn route(
         metrics: metrics.resource(Some(&resource.id)),
         egress: resource.egress.map(|action| metrics.egress(&resource.id, action)),
     })
+}
+
+/// A resource cannot come as what it is not.
+fn check_media_type(configured: &config::Route, source: &Source, resource: &Resource, report: &mut Report) {
+    let Some(media_type) = &configured.media_type else { return };
+    let format = resource.body.format;
+    let why = if !format.may_be_sent_as(media_type) {
+        "is not that"
+    } else if !format.may_be_in(media_type.charset().ok().flatten().unwrap_or_default()) {
+        "is always UTF-8"
+    } else {
+        return;
+    };
+    let span = place_of(source, &configured.span, "media_type");
+    let message =
+        format!("the route says `{media_type}`, but a resource of format `{}` {why}", format.as_str());
+    let help = match format.media_type() {
+        Some(usual) => format!("leave `media_type` out where the platform sends `{usual}`"),
+        None => "name the one media type that the file has".to_owned(),
+    };
+    report.push(Diagnostic::error("bad-media-type", source, span, message).help(help));
+}
+
+/// What the upstream of a route is asked for (RFC 9110, section 12.5.3).
+fn accept_encoding(configured: &config::Route, config: &Config) -> HeaderValue {
+    let upstream = config.upstreams.iter().find(|upstream| upstream.id == configured.upstream);
+    let codings = upstream.map_or(&[][..], |upstream| &upstream.accept_encoding);
+    let names: Vec<&str> = codings.iter().map(|coding| coding.as_str()).collect();
+    HeaderValue::from_str(&names.join(", "))
+        .ok()
+        .filter(|value| !value.is_empty())
+        .unwrap_or(HeaderValue::from_static("identity"))
 }
 
 /// How the bodies of a route's requests are held against permits, or what keeps them from it.

@@ -126,17 +126,26 @@ impl PolicyOrigin<'_> {
         clock: &dyn Clock,
         screen: &mut Screen<'_>,
     ) -> Result<LoadedPolicy, CommandError> {
+        self.policy_and_config(clock, screen).map(|(policy, _)| policy)
+    }
+
+    /// [`PolicyOrigin::policy`] and the configuration, if it is from one.
+    pub(super) fn policy_and_config(
+        &self,
+        clock: &dyn Clock,
+        screen: &mut Screen<'_>,
+    ) -> Result<(LoadedPolicy, Option<Config>), CommandError> {
         match self {
             Self::Config(path) => {
                 let config = config(path, screen)?;
                 let (policy, report) = load_policy((&config).into(), clock);
                 let name = format!("the policy in `{}`", config.policy.directory.display());
-                or_show(policy, &report, name, screen)
+                Ok((or_show(policy, &report, name, screen)?, Some(config)))
             }
             Self::Directory(alone) => {
                 let (policy, report) = load_policy(alone.place(), clock);
                 let name = format!("the policy in `{}`", alone.directory.display());
-                or_show(policy, &report, name, screen)
+                Ok((or_show(policy, &report, name, screen)?, None))
             }
         }
     }

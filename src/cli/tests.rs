@@ -2,6 +2,7 @@ mod enforce;
 mod example;
 mod formatting;
 mod history;
+mod masking;
 mod policy_tests;
 
 use std::ffi::OsStr;
@@ -192,6 +193,10 @@ fn wrong_command_lines_exit_2() {
         "replay --policies a --fail-on nothing",
         "replay --policies a --limit 100001",
         "replay --policies a --zone UTC",
+        "mask --resource a.b",
+        "mask --resource a.b --scope name --grant A-1",
+        "mask --resource a.b --scope name --pieces 0",
+        "mask --resource a.b --scope name --fields a,,b",
         "pki client --system sys:a",
         "pki client --system sys:a --department dept:b --san-dns c.example",
         "audit",

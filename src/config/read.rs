@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Admin, Audit, Bounds, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES, Metrics,
-    ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
+    Admin, Audit, Bounds, Compress, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES,
+    Metrics, ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
     RouteMethod, StaleCrl, Telemetry, Tls, Upstream,
 };
+use crate::catalog::{MediaType, MediaTypeError};
+use crate::coding::Coding;
 use crate::document::{At, Document, Table};
 use crate::kernel::bound::{BoundError, ByteLimit, parse_duration};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
@@ -310,6 +312,7 @@ impl<'d, 's> Reader<'d, 's> {
             base_url,
         );
         let http2 = table.flag("http2").is_some_and(|at| at.value);
+        let accept_encoding = codings(&table);
         let ca = table.text("ca").and_then(|text| self.file(&table, "ca", &text.map(str::to_owned)));
         let certificate = table
             .text("certificate")
@@ -338,6 +341,7 @@ impl<'d, 's> Reader<'d, 's> {
             id,
             url,
             http2,
+            accept_encoding,
             ca,
             client,
             connect_timeout,
@@ -402,6 +406,9 @@ impl<'d, 's> Reader<'d, 's> {
             Ok(name)
         });
         let pass_headers = pass_headers.into_iter().map(|name| name.value).collect();
+        let media_type = table.parsed("media_type", media_type).map(|at| at.value);
+        let compress = [("never", Compress::Never), ("coded", Compress::Coded), ("always", Compress::Always)];
+        let compress = word(&table, "compress", &compress).unwrap_or(Compress::Coded);
         let max_request_body = size(&table, "max_request_body", ByteLimit::bytes(1 << 20));
         let timeout = duration(&table, "timeout", Duration::from_secs(30));
         let span = table.span();
@@ -418,6 +425,8 @@ impl<'d, 's> Reader<'d, 's> {
             denials,
             forward_token,
             pass_headers,
+            media_type,
+            compress,
             max_request_body,
             timeout,
             span,
@@ -518,6 +527,9 @@ impl<'d, 's> Reader<'d, 's> {
         if bounds.whole_reply.get() > 16 << 20 {
             table.bad_value("whole_reply", table.span(), &"a size of at most `16MiB`");
         }
+        bounds.decoded_reply = size(&table, "decoded_reply", bounds.decoded_reply);
+        let ratio = count(&table, "decoded_ratio", 2..=100_000, 200);
+        bounds.decoded_ratio = u64::try_from(ratio).unwrap_or(bounds.decoded_ratio);
         bounds.decision_body = size(&table, "decision_body", bounds.decision_body);
         if bounds.decision_body.get() > 1 << 20 {
             table.bad_value("decision_body", table.span(), &"a size of at most `1MiB`");
@@ -560,6 +572,8 @@ impl Default for Bounds {
             header_fields: 100,
             http2_streams: 200,
             whole_reply: ByteLimit::bytes(64 << 10),
+            decoded_reply: ByteLimit::bytes(16 << 30),
+            decoded_ratio: 200,
             decision_body: ByteLimit::bytes(64 << 10),
             whole_request: ByteLimit::bytes(64 << 10),
             drain: Duration::from_secs(30),
@@ -586,6 +600,24 @@ fn base_url(text: &str) -> Result<http::Uri, &'static str> {
     let is_bare = url.path_and_query().is_none_or(|rest| rest == "/");
     let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
     if has_base && is_bare && authority.is_some() { Ok(url) } else { Err(EXPECTED) }
+}
+
+/// A media type in a charset that is understood.
+fn media_type(text: &str) -> Result<MediaType, MediaTypeError> {
+    let media_type = MediaType::parse(text)?;
+    media_type.charset().map(|_| media_type)
+}
+
+/// The codings of `accept_encoding`, each once.
+fn codings(table: &Table<'_, '_>) -> Vec<Coding> {
+    let mut codings = Vec::new();
+    for At { value, span } in table.parsed_list("accept_encoding", Coding::parse) {
+        if codings.contains(&value) {
+            table.bad_value("accept_encoding", span, &"each coding once");
+        }
+        codings.push(value);
+    }
+    codings
 }
 
 fn unreadable_value(

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::routes::{Intake, Routes};
 use super::shadow::Shadow;
 use crate::catalog::{Catalog, Resource};
+use crate::coding;
 use crate::config::RequestFields;
 use crate::grant::ReleasedField;
 use crate::identity::{Identities, TokenVerifier};
@@ -77,6 +78,8 @@ pub(crate) struct RequestBounds {
     pub(crate) requests: usize,
     /// A reply up to this size is masked whole before its first byte leaves, in bytes.
     pub(crate) whole_reply: usize,
+    /// What a coded answer may decode to.
+    pub(crate) decoded: coding::Bounds,
     /// The largest request body that is read before the decision, in bytes.
     pub(crate) decision_body: u64,
     /// A request body up to this size is held against the permit whole before its first byte goes on,

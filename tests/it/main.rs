@@ -24,5 +24,6 @@ mod large;
 mod live;
 mod refusals;
 mod shadow;
+mod submissions;
 mod tidy;
 mod tls;
