@@ -15,6 +15,9 @@ pub(super) trait Vector {
     /// A text has been taken without asking where it ends.
     fn skip_text(&mut self);
 
+    /// White space before `at` has been taken.
+    fn skip_space(&mut self, at: usize);
+
     /// The number of white space bytes at the front.
     fn space_run(&self, bytes: &[u8]) -> usize;
 
@@ -116,6 +119,9 @@ impl Vector for Words {
     fn skip_text(&mut self) {}
 
     #[inline(always)]
+    fn skip_space(&mut self, _at: usize) {}
+
+    #[inline(always)]
     fn space_run(&self, bytes: &[u8]) -> usize {
         text::space_run(bytes)
     }
@@ -170,6 +176,14 @@ impl Index {
         let both = self.next.wrapping_add(1) < self.count;
         let is_next = both && usize::from(first) == at.wrapping_sub(self.base);
         is_next.then_some(self.base.wrapping_add(usize::from(second)))
+    }
+
+    /// Passes the next stop, if it comes before `at`.
+    #[inline(always)]
+    fn step(&mut self, at: usize) {
+        let comes_before = |stop: &u16| usize::from(*stop) < at.wrapping_sub(self.base);
+        let is_passed = self.next < self.count && self.stops.get(self.next).is_some_and(comes_before);
+        self.next = self.next.wrapping_add(usize::from(is_passed));
     }
 
     /// Passes the stops before `at`.
@@ -320,6 +334,13 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn skip_space(&mut self, at: usize) {
+            // The line before `at` has ended in one control character, or in two.
+            self.index.step(at);
+            self.index.step(at);
+        }
+
+        #[inline(always)]
         fn space_run(&self, bytes: &[u8]) -> usize {
             let HasAvx2(()) = self.avx2;
             // SAFETY: `self.avx2` exists, so the processor has what the function is compiled for.
@@ -352,8 +373,11 @@ mod x86 {
                 let start = at.wrapping_add(1);
                 start.wrapping_add(self.avx2.plain_run(piece.get(start..).unwrap_or_default()))
             });
+            if piece.get(end) != Some(&b'"') {
+                return None;
+            }
             self.index.pass(end.wrapping_add(1));
-            (piece.get(end) == Some(&b'"')).then_some(end)
+            Some(end)
         }
     }
 
@@ -545,6 +569,9 @@ mod tests {
                     // Whether or not there is an end: what is asked next must not depend on it.
                     vector.skip_text();
                     continue;
+                }
+                if number % 5 == 0 {
+                    vector.skip_space(at);
                 }
                 let end = vector.text_end(self.piece, at);
                 ends.push((at, end));

@@ -124,7 +124,7 @@ impl<'s> Scan<'s> {
 
     /// Where the next name begins, if nothing but a separator and white space comes before it.
     #[inline(always)]
-    fn next_name<V: Vector>(&self, vector: &V, at: usize) -> Option<usize> {
+    fn next_name<V: Vector>(&self, vector: &mut V, at: usize) -> Option<usize> {
         let rest = self.piece.get(at..)?;
         match rest.first_chunk::<2>()? {
             b",\"" => Some(at.wrapping_add(1)),
@@ -135,18 +135,22 @@ impl<'s> Scan<'s> {
 
     /// Where the name begins that comes after the white space at `at`.
     #[inline(always)]
-    fn name_after_space<V: Vector>(&self, vector: &V, at: usize) -> Option<usize> {
+    fn name_after_space<V: Vector>(&self, vector: &mut V, at: usize) -> Option<usize> {
         let run = vector.space_run(self.piece.get(at..)?);
         let name = at.wrapping_add(run);
         // What may be too long, or on another line, is left to who can tell.
         let is_short = run < self.context.bounds.space && !self.state.lines;
-        (is_short && self.piece.get(name) == Some(&b'"')).then_some(name)
+        if !is_short || self.piece.get(name) != Some(&b'"') {
+            return None;
+        }
+        vector.skip_space(name);
+        Some(name)
     }
 
     /// Goes on to the first name of the next object, if the object at hand ends here as an element of
     /// an array and the next one begins: it goes by the same rule.
     #[inline(always)]
-    fn next_object<V: Vector>(&mut self, vector: &V) -> Result<bool, MaskError> {
+    fn next_object<V: Vector>(&mut self, vector: &mut V) -> Result<bool, MaskError> {
         let Some(opened) = self.next_opened(vector) else { return Ok(false) };
         let name = match self.piece.get(opened) {
             Some(b'"') => opened,
@@ -185,10 +189,10 @@ impl<'s> Scan<'s> {
         if rest.first_chunk::<3>() == Some(b"},{") {
             return Some(self.at.wrapping_add(3));
         }
-        if self.state.lines || self.state.top.shape == Shape::Members && !self.state.copying {
+        let end = vector.space_run(rest);
+        if end > self.context.bounds.space || self.state.lines {
             return None;
         }
-        let end = vector.space_run(rest);
         let rest = rest.get(end..)?.strip_prefix(b"},")?;
         let begin = vector.space_run(rest);
         let inside = rest.get(begin..)?.strip_prefix(b"{")?;

@@ -6,7 +6,7 @@ use super::super::notation::Json;
 use super::Scan;
 use super::lanes::Vector;
 use super::state::{Escape, Expect, Half, Number, Shape};
-use super::text::{decode, escape_run};
+use super::text::{decode, escape_run, unicode_run};
 
 impl Scan<'_> {
     /// The error of a string, unless it lies in a name that is too long already.
@@ -47,7 +47,9 @@ impl Scan<'_> {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     self.state.escaped = true;
-                    match escape_run(self.piece.get(self.at..).unwrap_or_default()) {
+                    let rest = self.piece.get(self.at..).unwrap_or_default();
+                    let run = unicode_run(rest);
+                    match if run > 0 { Some(run) } else { escape_run(rest) } {
                         Some(length) => self.at += length,
                         None => {
                             self.at += 1;

@@ -125,17 +125,31 @@ pub(super) fn prefix_in(rest: &[u8], length: usize) -> u64 {
     }
 }
 
+/// The length of the `\u` escapes at the front that are all there and stand for a character each.
+#[inline(always)]
+pub(super) fn unicode_run(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some(([b'\\', b'u', digits @ ..], after)) = rest.split_first_chunk::<6>()
+        && stands_alone(digits)
+    {
+        rest = after;
+    }
+    bytes.len().wrapping_sub(rest.len())
+}
+
+/// Whether these are hexadecimal digits, and not of half a surrogate pair.
+#[inline(always)]
+fn stands_alone(digits: &[u8; 4]) -> bool {
+    let [a, b, c, d] = digits.map(|digit| HEX.get(usize::from(digit)).copied().unwrap_or(u8::MAX));
+    (a | b | c | d) < 16 && !(a == 0xD && b >= 8)
+}
+
 /// The length of the escape that `bytes` begin with, if it is all there and stands for a character
 /// by itself: not half a surrogate pair.
 #[inline(always)]
 pub(super) fn escape_run(bytes: &[u8]) -> Option<usize> {
     match bytes {
-        [_, b'u', digits @ ..] => {
-            let digits = digits.first_chunk::<4>()?.map(|digit| HEX.get(usize::from(digit)).copied());
-            let [Some(a), Some(b), Some(c), Some(d)] = digits else { return None };
-            let surrogate = a == 0xD && b >= 8;
-            ((a | b | c | d) < 16 && !surrogate).then_some(6)
-        }
+        [_, b'u', digits @ ..] => stands_alone(digits.first_chunk::<4>()?).then_some(6),
         [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(2),
         _ => None,
     }
