@@ -57,6 +57,7 @@ mod untyped;
 mod xml;
 
 pub use error::MaskError;
+pub use json::Lanes;
 pub use keys::{DatedSecret, KeysError, PseudonymKeys};
 pub use masker::{FittedKey, Masker, MaskerError, Maskers, Technique, Value};
 pub use plan::{Plan, PlanError, PlanSpec};

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::json::text::prefix;
+use super::json::text::{WIDTH, plain_run, prefix};
 
 /// What kind of value a first byte begins, one bit each.
 pub(super) mod class {
@@ -17,6 +17,7 @@ pub(super) mod class {
     pub(in crate::mask) const ARRAY: u8 = 32;
     pub(in crate::mask) const ANY: u8 = 63;
     pub(in crate::mask) const SCALAR: u8 = TEXT | NUMBER | BOOLEAN;
+    pub(in crate::mask) const SCALAR_OR_NULL: u8 = SCALAR | NULL;
 
     const TABLE: [u8; 256] = table();
 
@@ -129,19 +130,51 @@ struct Node {
 
 /// One member of one node.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
+    /// What a name of up to [`WIDTH`] bytes looks like in most bodies: in quotes, a colon after them.
+    pub(super) spelled: [u8; WIDTH],
+    /// Which bytes of it count.
+    pub(super) places: [u8; WIDTH],
+    /// How many bytes count; none if the name is too long, or is not written as it is.
+    pub(super) length: usize,
+    pub(super) rule: Rule,
     prefix: u64,
     name: Box<[u8]>,
-    rule: Rule,
+}
+
+impl Entry {
+    fn new(name: &[u8], rule: Rule) -> Self {
+        let mut entry = Self {
+            spelled: [0; WIDTH],
+            places: [0; WIDTH],
+            length: 0,
+            rule,
+            prefix: prefix(name),
+            name: name.into(),
+        };
+        let spelled = [b"\"", name, b"\":"].concat();
+        if spelled.len() > WIDTH || plain_run(name) != name.len() {
+            // No member begins with the byte 0.
+            entry.places = [u8::MAX; WIDTH];
+        } else {
+            entry.length = spelled.len();
+            for ((to, place), byte) in entry.spelled.iter_mut().zip(&mut entry.places).zip(spelled) {
+                (*to, *place) = (byte, u8::MAX);
+            }
+        }
+        entry
+    }
 }
 
 const FREE: u16 = u16::MAX;
 
 /// All nodes of a plan.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Automaton {
     nodes: Vec<Node>,
     entries: Vec<Entry>,
+    /// What members without an entry go by.
+    nameless: Entry,
     /// Entries by node and folded name, if names are compared folded.
     folded: Option<HashMap<(u16, String), u16>>,
 }
@@ -155,13 +188,24 @@ pub(super) enum AddError {
     Alike(String),
 }
 
+impl Default for Automaton {
+    fn default() -> Self {
+        Self::new(false)
+    }
+}
+
 impl Automaton {
     /// The most entries: their numbers and those of the nodes must fit 16 bits together.
     const MAX_ENTRIES: usize = 1 << 15;
 
     /// No nodes yet; names are compared folded, or letter for letter.
     pub(super) fn new(folds: bool) -> Self {
-        Self { folded: folds.then(HashMap::new), ..Self::default() }
+        Self {
+            nodes: Vec::new(),
+            entries: Vec::new(),
+            nameless: Entry::new(b"", Rule::drop(NAMELESS)),
+            folded: folds.then(HashMap::new),
+        }
     }
 
     /// Adds a node with these members, whose names differ.
@@ -182,7 +226,7 @@ impl Automaton {
             {
                 return Err(AddError::Alike((*text).to_owned()));
             }
-            self.entries.push(Entry { prefix: prefix(name), name: name.into(), rule: *rule });
+            self.entries.push(Entry::new(name, *rule));
         }
         self.nodes.push(Node { buckets });
         let numbers = self.entries.len() + self.nodes.len();
@@ -217,15 +261,26 @@ impl Automaton {
         folded.get(&(node, fold(std::str::from_utf8(name).ok()?))).copied()
     }
 
-    /// The rule of `entry`.
+    /// The entry of that number.
+    #[inline(always)]
+    pub(super) fn entry(&self, entry: u16) -> Option<&Entry> {
+        self.entries.get(usize::from(entry))
+    }
+
+    /// The rule of that entry.
     #[inline(always)]
     pub(super) fn rule(&self, entry: u16) -> Option<Rule> {
-        self.entries.get(usize::from(entry)).map(|entry| entry.rule)
+        self.entry(entry).map(|entry| entry.rule)
+    }
+
+    /// What a member goes by that has no entry.
+    #[inline(always)]
+    pub(super) fn nameless(&self) -> &Entry {
+        &self.nameless
     }
 
     /// The rule of `entry`, if that is what `name` names.
-    #[inline(always)]
-    pub(super) fn rule_if(&self, entry: u16, name: &[u8], prefix: u64) -> Option<Rule> {
+    fn rule_if(&self, entry: u16, name: &[u8], prefix: u64) -> Option<Rule> {
         let entry = self.entries.get(usize::from(entry))?;
         let same = entry.prefix == prefix
             && entry.name.len() == name.len()
