@@ -21,6 +21,7 @@ use crate::kernel::diagnostic::{Report, Source};
 use crate::kernel::id::{Action, Digest, NodeId, ParameterName, ResourceId, UpstreamId};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::TimeZone;
+use crate::mask::PseudonymKeys;
 
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
@@ -241,8 +242,8 @@ pub struct PolicyDirectory {
     pub shadow: Option<PathBuf>,
     /// When it takes effect.
     pub reload: ReloadTrigger,
-    /// The key of keyed pseudonyms, at least 32 bytes; without it no masker may use them.
-    pub pseudonym_key: Option<Secret>,
+    /// The keys of keyed maskers; without one no field may use them.
+    pub pseudonym_keys: PseudonymKeys,
 }
 
 /// `[audit]`: the audit log.

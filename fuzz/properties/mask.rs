@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use pinegate::catalog::{BodyShape, Field, FieldType, Level};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{FieldPath, MaskerName};
 use pinegate::mask::{Bounds, MaskError, Maskers, Plan, PlanSpec, Transform};
@@ -21,7 +21,7 @@ pub(crate) type Fields = &'static [(&'static str, FieldType, Option<&'static str
 /// Every reader of bodies there is. What one makes of a body, all make of it.
 const READERS: &[fn(Arc<Plan>, Bounds) -> Transform] = &[Transform::new];
 
-/// One input.
+/// One input, or a body that was made from one.
 pub(crate) struct Input {
     pub(crate) choice: usize,
     cuts: [usize; 3],
@@ -58,6 +58,17 @@ impl Outcome {
     /// Whether nothing was masked or dropped, by what is counted.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.masked + self.dropped + self.unclassified == 0
+    }
+}
+
+/// A body of this format that is a record, or records, and nothing else; names letter for letter.
+pub(crate) fn shape(format: BodyFormat) -> BodyShape {
+    BodyShape {
+        format,
+        delimiter: Delimiter::Comma,
+        names: NameMatching::Exact,
+        records: None,
+        envelope: Vec::new(),
     }
 }
 

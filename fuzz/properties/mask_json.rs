@@ -3,9 +3,6 @@
 //! serde_json says what is JSON, and where in a body its members and elements stand. From that
 //! [`Walk`] tells each byte that must leave, but for those of masked values.
 
-#[path = "mask.rs"]
-mod mask;
-
 use std::sync::{Arc, LazyLock};
 
 use pinegate::catalog::{BodyFormat, BodyShape, FieldType, NameMatching};
@@ -15,7 +12,9 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use mask::{Fields, Input, check_again, contains_secret, fold, is_clear, is_sealed, outcome, path};
+use super::mask::{
+    self, Fields, Input, check_again, contains_secret, fold, is_clear, is_sealed, outcome, path,
+};
 
 /// No deeper than what serde_json reads, so that the two can be compared.
 const BOUNDS: Bounds = Bounds { depth: 100, key: 64, value: 48, space: 32, records: Some(8) };
@@ -118,11 +117,11 @@ static CASES: LazyLock<[Case; 9]> = LazyLock::new(|| {
 fn case(fields: Fields, records: bool, lines: bool) -> Case {
     let folds = fields == FOLDED;
     let shape = BodyShape {
-        format: if lines { BodyFormat::NdJson } else { BodyFormat::Json },
         names: if folds { NameMatching::Fold } else { NameMatching::Exact },
         records: records.then(|| path("data.rows")),
         // The envelope leaves whole: a sealed plan has none.
         envelope: if records && !is_sealed(fields) { vec![path("code")] } else { Vec::new() },
+        ..mask::shape(if lines { BodyFormat::NdJson } else { BodyFormat::Json })
     };
     Case { plan: mask::plan(&shape, fields), bounds: BOUNDS, fields, records, lines, folds }
 }

@@ -17,10 +17,9 @@ use crate::grant::{ReleasedField, Treatment};
 use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
 use crate::identity::{Identities, TokenVerifier};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
-use crate::kernel::id::{DepartmentId, GrantId, MaskerName};
-use crate::kernel::secret::Secret;
-use crate::kernel::time::{Clock, TimeZone};
-use crate::mask::{Masker, Maskers, Plan, PlanError, PlanSpec};
+use crate::kernel::id::{DepartmentId, GrantId};
+use crate::kernel::time::{Clock, TimeZone, Timestamp};
+use crate::mask::{Masker, Maskers, Plan, PlanError, PlanSpec, PseudonymKeys};
 use crate::parameters::{BodyParameters, BodyPath};
 use crate::policy::calendar::Calendar;
 use crate::policy::model::Model;
@@ -71,8 +70,8 @@ pub(crate) struct PolicyPlace<'p> {
     pub(crate) trust_domain: &'p str,
     /// The zone in which its dates and hours are meant.
     pub(crate) zone: &'p TimeZone,
-    /// The key of keyed pseudonyms, if there is one.
-    pub(crate) pseudonym_key: Option<&'p Secret>,
+    /// The keys of keyed maskers.
+    pub(crate) pseudonym_keys: &'p PseudonymKeys,
 }
 
 impl<'p> From<&'p Config> for PolicyPlace<'p> {
@@ -81,7 +80,7 @@ impl<'p> From<&'p Config> for PolicyPlace<'p> {
             directory: &config.policy.directory,
             trust_domain: &config.identity.trust_domain,
             zone: &config.policy.zone,
-            pseudonym_key: config.policy.pseudonym_key.as_ref(),
+            pseudonym_keys: &config.policy.pseudonym_keys,
         }
     }
 }
@@ -122,10 +121,11 @@ pub(crate) fn load_files(
     let Some(policy) = policy else { return (None, report) };
     let grants: BTreeSet<GrantId> = policy.grants().iter().map(|grant| grant.id().clone()).collect();
     report.merge(vocabulary.check_limit_grants(files.limits(), &grants));
-    if place.pseudonym_key.is_none() {
-        check_pseudonyms(&vocabulary, &policy, files.grants(), &mut report);
+    let (keys, now) = (place.pseudonym_keys, clock.now());
+    if keys.at(now).is_none() {
+        check_keyed(keys, &maskers, &policy, files.grants(), &mut report);
     }
-    check_plans(place.pseudonym_key, &vocabulary, &maskers, files.catalog(), &mut report);
+    check_plans((keys, now), &vocabulary, &maskers, files.catalog(), &mut report);
     let loaded = (!report.has_errors()).then_some(LoadedPolicy { files, vocabulary, maskers, policy });
     (loaded, report)
 }
@@ -181,13 +181,13 @@ fn calendar(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Ca
 /// Compiles a plan with every field of every resource, so that no masker or key is found missing when
 /// the first request needs it.
 fn check_plans(
-    pseudonym_key: Option<&Secret>,
+    (keys, now): (&PseudonymKeys, Timestamp),
     vocabulary: &Vocabulary,
     maskers: &Maskers,
     source: &Source,
     report: &mut Report,
 ) {
-    let plans = Plans::new(maskers.clone(), pseudonym_key.cloned());
+    let plans = Plans::new(maskers.clone(), keys.clone());
     for resource in vocabulary.catalog.resources.values() {
         let Some(department) = anyone(&vocabulary.catalog) else { continue };
         let fields: Arc<[ReleasedField]> = resource
@@ -198,40 +198,56 @@ fn check_plans(
                 treatment: field.mask.clone().map_or(Treatment::Clear, Treatment::Masked),
             })
             .collect();
-        match plans.plan(resource, &department, &fields) {
+        match plans.plan(resource, &department, &fields, now) {
             Ok(_) | Err(PlanError::Opaque) => {}
             Err(error) => {
                 let message = format!("the masks of `{}` cannot be built: {error}", resource.id);
                 let place = source.text.find(resource.id.as_str()).unwrap_or(0);
                 let span = place..place + resource.id.as_str().len();
-                report.push(Diagnostic::error("bad-masks", source, span, message));
+                let found = Diagnostic::error("bad-masks", source, span, message);
+                let lacks_key = matches!(error, PlanError::NoKey { .. });
+                report.push(if lacks_key { found.help(lack_of(keys).1) } else { found });
             }
         }
     }
 }
 
-/// Finds the grants that let a field leave as a keyed pseudonym, where there is no key to make it with.
-fn check_pseudonyms(vocabulary: &Vocabulary, policy: &Policy, source: &Source, report: &mut Report) {
-    let keyed: BTreeSet<&MaskerName> = vocabulary
-        .maskers
-        .iter()
-        .filter(|masker| masker.method.value == "pseudonym")
-        .map(|masker| &masker.name.value)
-        .collect();
-    let is_keyed =
-        |item: &Item| matches!(&item.treatment, Some(Treatment::Masked(masker)) if keyed.contains(masker));
+/// Finds the grants that let a field leave through a keyed masker, where there is no key for it.
+fn check_keyed(
+    keys: &PseudonymKeys,
+    maskers: &Maskers,
+    policy: &Policy,
+    source: &Source,
+    report: &mut Report,
+) {
+    let is_keyed = |item: &Item| match &item.treatment {
+        Some(Treatment::Masked(name)) => maskers.get(name).is_some_and(Masker::is_keyed),
+        Some(Treatment::Clear) | None => false,
+    };
     for grant in policy.grants().iter().filter(|grant| grant.scope().items.iter().any(is_keyed)) {
         let before: usize =
             source.text.split_inclusive('\n').take(grant.line().saturating_sub(1)).map(str::len).sum();
         let line = source.text.get(before..).and_then(|rest| rest.lines().next()).unwrap_or("");
-        let message = format!(
-            "`{}` lets a field leave as a pseudonym, but there is no key to make it with",
-            grant.id()
-        );
+        let (why, help) = lack_of(keys);
+        let message = format!("`{}` lets a field leave as a pseudonym or encrypted, but {why}", grant.id());
         report.push(
             Diagnostic::error("pseudonym-key-missing", source, before..before + line.len(), message)
-                .help("set `pseudonym_key` in `[policy]` of the gateway configuration"),
+                .help(help),
         );
+    }
+}
+
+/// Why there is no key at hand, and what to do.
+fn lack_of(keys: &PseudonymKeys) -> (&'static str, &'static str) {
+    match keys.begin() {
+        None => (
+            "there is no key to make it with",
+            "set `pseudonym_key` in `[policy]` of the gateway configuration",
+        ),
+        Some(_) => (
+            "the time of the first key has not begun",
+            "give one `pseudonym_key` of the gateway configuration an earlier `from`, or none",
+        ),
     }
 }
 
@@ -296,7 +312,7 @@ pub(crate) fn assemble_with(
         client_verifier: tls.verifier,
         routes,
         departments,
-        plans: Plans::new(maskers, config.policy.pseudonym_key.clone()),
+        plans: Plans::new(maskers, config.policy.pseudonym_keys.clone()),
         bounds: RequestBounds {
             requests: config.bounds.requests,
             whole_reply: config.bounds.whole_reply.as_usize(),
@@ -636,9 +652,9 @@ fn intake(
     }
     let shape = BodyShape {
         format,
-        names: resource.body.names,
         records: rule.records.clone(),
         envelope: rule.envelope.clone(),
+        ..resource.body.clone()
     };
     let (maskers, catalogue) = (Maskers::default(), resource.fields.as_slice());
     let spec = PlanSpec { shape: &shape, fields: &[], catalogue, maskers: &maskers, key: None, egress: None };

@@ -7,6 +7,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::{Date, Time};
+
 use super::{
     Admin, Audit, Bounds, Compress, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES,
     Metrics, ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
@@ -17,12 +19,10 @@ use crate::coding::Coding;
 use crate::document::{At, Document, Table};
 use crate::kernel::bound::{BoundError, ByteLimit, parse_duration};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
-use crate::kernel::id::{Action, Digest, NodeId, ParameterName, ResourceId, UpstreamId};
+use crate::kernel::id::{Action, Digest, KeyLabel, NodeId, ParameterName, ResourceId, UpstreamId};
 use crate::kernel::secret::Secret;
-use crate::kernel::time::TimeZone;
-
-/// The shortest key of keyed pseudonyms, in bytes: the output length of its hash (RFC 2104, section 3).
-const MIN_PSEUDONYM_KEY_BYTES: usize = 32;
+use crate::kernel::time::{TimeZone, Timestamp};
+use crate::mask::{DatedSecret, KeysError, PseudonymKeys};
 
 /// The most that clocks of issuer and gate may be apart.
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -470,20 +470,55 @@ impl<'d, 's> Reader<'d, 's> {
         let shadow = table.text("shadow").map(|text| self.resolve(text.value));
         let triggers = [("signal", ReloadTrigger::Signal), ("watch", ReloadTrigger::Watch)];
         let reload = word(&table, "reload", &triggers).unwrap_or(ReloadTrigger::Signal);
-        let pseudonym_key =
-            if table.has("pseudonym_key") { self.secret(&table, "pseudonym_key") } else { None };
-        if pseudonym_key.as_ref().is_some_and(|key| key.expose().len() < MIN_PSEUDONYM_KEY_BYTES) {
-            let expected = format!("a key of at least {MIN_PSEUDONYM_KEY_BYTES} bytes");
-            table.bad_value("pseudonym_key", table.span(), &expected);
-        }
+        let pseudonym_keys = self.pseudonym_keys(&table, zone.as_ref().map(|zone| &zone.value));
         table.finish();
         Some(PolicyDirectory {
             directory: self.resolve(&directory?.value),
             zone: zone?.value,
             shadow,
             reload,
-            pseudonym_key,
+            pseudonym_keys,
         })
+    }
+
+    /// One secret, or a list `[[policy.pseudonym_key]]` of secrets with labels and dates.
+    fn pseudonym_keys(&self, policy: &Table<'d, 's>, zone: Option<&TimeZone>) -> PseudonymKeys {
+        const KEY: &str = "pseudonym_key";
+        let mut keys = PseudonymKeys::default();
+        if !policy.is_list(KEY) {
+            if policy.has(KEY)
+                && let Some(secret) = self.secret(policy, KEY)
+            {
+                match PseudonymKeys::single(secret) {
+                    Ok(only) => keys = only,
+                    Err(error) => policy.bad_value(KEY, policy.span_of(KEY), &error),
+                }
+            }
+            return keys;
+        }
+        for table in policy.tables(KEY) {
+            let label =
+                table.required("label", "what stands before its pseudonyms, such as `h2`", KeyLabel::parse);
+            if !table.has("secret") {
+                table.missing("secret", "the file of the key, or `{ env = \"NAME\" }`");
+            }
+            let secret = if table.has("secret") { self.secret(&table, "secret") } else { None };
+            let from = table.parsed("from", |text| beginning(text, zone));
+            let is_from_wrong = table.has("from") && from.is_none();
+            if let (Some(label), Some(secret), false) = (label, secret, is_from_wrong)
+                && let Err(error) =
+                    keys.add(DatedSecret { label: label.value, secret, from: from.map(|from| from.value) })
+            {
+                let at = match error {
+                    KeysError::Short | KeysError::SameSecret => "secret",
+                    KeysError::SameLabel => "label",
+                    KeysError::SameTime => "from",
+                };
+                table.bad_value(at, table.span_of(at), &error);
+            }
+            table.finish();
+        }
+        keys
     }
 
     fn audit(&self, table: Table<'d, 's>) -> Option<Audit> {
@@ -583,6 +618,18 @@ impl Default for Bounds {
 
 fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "an address and port, such as `127.0.0.1:8443` or `[::]:8443`")
+}
+
+/// The instant at which something begins: with a day of `zone`, or at an instant.
+fn beginning(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, &'static str> {
+    const EXPECTED: &str = "a date such as `2027-01-01`, or an instant such as `2027-01-01T08:00:00+08:00`";
+    // jiff reads more forms of ISO 8601 than people should have to know.
+    if text.len() > "2027-01-01".len() {
+        return text.parse().map_err(|_| EXPECTED);
+    }
+    let date: Date = text.parse().ok().filter(|_| text.contains('-')).ok_or(EXPECTED)?;
+    let midnight = date.to_datetime(Time::midnight());
+    zone.unwrap_or(&TimeZone::UTC.clone()).to_timestamp(midnight).map_err(|_| EXPECTED)
 }
 
 fn visible_ascii(text: &str) -> Result<String, &'static str> {

@@ -6,7 +6,7 @@
 
 use http::Method;
 
-use super::problem::{Code, Language, Particulars, Words};
+use super::problem::{Code, Language, Particulars, Words, words};
 use crate::catalog::BodyFormat;
 use crate::grant::{Clause, Denial, DenyReason};
 use crate::identity::{IdentityError, TokenError};

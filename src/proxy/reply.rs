@@ -147,7 +147,12 @@ impl Duties {
             | BodyFormat::Xml
             | BodyFormat::Form => {
                 let department = &cleared.caller.department.id;
-                let plan = snapshot.plans.plan(resource, department, &cleared.permit.fields);
+                let plan = snapshot.plans.plan(
+                    resource,
+                    department,
+                    &cleared.permit.fields,
+                    cleared.exchange.draft.received,
+                );
                 Some(plan.map_err(|error| {
                     tracing::error!(resource = %resource.id, %error, "the masks of a permit cannot be built");
                     Failure::from(MaskFailure::Plan)

@@ -25,5 +25,6 @@ mod large;
 mod live;
 mod refusals;
 mod shadow;
+mod submissions;
 mod tidy;
 mod tls;
