@@ -43,15 +43,16 @@ const PIECE_BYTES: NonZeroUsize = NonZeroUsize::new(64 << 10).unwrap();
 #[command(after_help = "\
 Examples:
   pinegate mask --resource population.resident --grant HS-2026-0117 reply.json
-  curl -s https://platform/… | pinegate mask --resource population.resident --grant HS-2026-0117 | jq .
+  curl -s https://platform/… | pinegate mask --resource … --grant … | jq .
   … --scope 'name|id_card:clear|address.*;rows<=100'   a scope instead of a grant
   … --fields name,phone                                only these fields are asked for
   … --policies policies                                a policy directory alone
-  … --pieces 1                                         cut into pieces of one byte: the result is the same
+  … --pieces 1                                         cut at every byte: the same leaves
   … --json 2>summary.json >masked.json                 the summary for machines
 
-Exit codes: 0 the body leaves, masked; 1 it is refused, and the output is cut off; 2 the command line, the
-grant or the scope is not right; 64 the configuration or policy does not load, or the masks cannot be built.")]
+Exit codes: 0 the body leaves, masked; 1 it is refused, and the output is cut off; 2 the command
+line, the grant or the scope is not right; 64 the configuration or policy does not load, or the
+masks cannot be built.")]
 pub(super) struct MaskArgs {
     /// The resource that the body is of
     #[arg(long, value_parser = ResourceId::parse)]
