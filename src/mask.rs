@@ -32,7 +32,9 @@
 //! | object | object | its released members | its released members |
 //! | object | scalar | `null` | `null` |
 //!
-//! The place of the records itself is declared as an object.
+//! The place of the records itself is declared as an object. Where a plan searches, a text or number
+//! that leaves clear leaves as it is all the same, and what is found in it is counted, or refuses the
+//! body.
 
 mod automaton;
 mod context;
