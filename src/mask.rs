@@ -33,7 +33,8 @@
 //! | object | scalar | `null` | `null` |
 //!
 //! The place of the records itself is declared as an object. What elements and attributes of XML become
-//! is said in `docs/masking.md`.
+//! is said in `docs/masking.md`. Where a plan searches, a text or number that leaves clear leaves as it
+//! is all the same, and what is found in it is counted, or refuses the body.
 
 mod automaton;
 mod charset;

@@ -4,7 +4,7 @@ use std::path::Path;
 use governor::clock::FakeRelativeClock;
 
 use super::*;
-use crate::catalog::XmlName;
+use crate::catalog::{Egress, XmlName};
 use crate::kernel::id::{Digest, LimitName, ResourceId};
 use crate::kernel::time::TimeZone;
 use crate::quota::QuotaError;
@@ -321,6 +321,33 @@ year = 2026
     registry.toml:31:15: error[missing-key]: `system[2].certificate` recognises no certificate; leave it out for the SPIFFE URI of the system's id, or add one of san_uri, san_dns, subject_cn, subject_credit_code
     registry.toml:42:27: error[ambiguous-certificate]: a certificate that names `sys:four` would name `sys:three` too; both are recognised by SAN URI `spiffe://city.example/dept/minzheng/system/three`; give each a rule of its own
     "#);
+}
+
+#[test]
+fn what_is_searched_is_said_by_resource() {
+    let with = |from: &str, egress: &str| {
+        let text = example().catalog().text.replacen(from, &format!("egress = \"{egress}\"\n{from}"), 1);
+        load(&example_with(&[("catalog.toml", &text)]))
+    };
+    let requirements = "requirements = \"仅用于申请时注明的事项";
+    for egress in Egress::ALL {
+        let (vocabulary, report) = with(requirements, egress.as_str());
+        assert_eq!(report.to_string(), "");
+        let resources = vocabulary.unwrap().catalog.resources;
+        assert_eq!(resources["population.resident"].egress, Some(egress));
+        assert_eq!(resources["legal.enterprise"].egress, None);
+    }
+    let (vocabulary, report) = with(requirements, "blocked");
+    assert!(vocabulary.is_none());
+    assert!(
+        report
+            .to_string()
+            .ends_with("write `report`, or `block` to refuse bodies with unmasked identifiers\n")
+    );
+    let (vocabulary, report) = with("format = \"opaque\"", "report");
+    assert!(vocabulary.is_none());
+    let expected = "an opaque body is not searched; remove `egress`: a file is granted whole, and nobody looks into it\n";
+    assert!(report.to_string().ends_with(expected), "{report}");
 }
 
 #[test]
