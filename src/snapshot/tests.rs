@@ -4,7 +4,7 @@ use std::path::Path;
 use governor::clock::FakeRelativeClock;
 
 use super::*;
-use crate::catalog::{Egress, XmlName};
+use crate::catalog::{BodyFormat, Delimiter, Egress, XmlName};
 use crate::kernel::id::{Digest, LimitName, ResourceId};
 use crate::kernel::time::TimeZone;
 use crate::quota::QuotaError;
@@ -321,6 +321,87 @@ year = 2026
     registry.toml:31:15: error[missing-key]: `system[2].certificate` recognises no certificate; leave it out for the SPIFFE URI of the system's id, or add one of san_uri, san_dns, subject_cn, subject_credit_code
     registry.toml:42:27: error[ambiguous-certificate]: a certificate that names `sys:four` would name `sys:three` too; both are recognised by SAN URI `spiffe://city.example/dept/minzheng/system/three`; give each a rule of its own
     "#);
+}
+
+/// What is said of the example with one resource more, which looks like this.
+fn of_a_body(body: &str) -> (Option<Vocabulary>, Vec<String>) {
+    let example = example();
+    let known = example.catalog().text.lines().count();
+    let more = format!(
+        "{}\n[[resource]]\nid = \"population.more\"\nname = \"n\"\nprovider = \"dept:gongan\"\nclass = \"c\"\n\
+         sharing = \"none\"\nmode = [\"query\"]\nfields = [{{ name = \"a\", label = \"a\", level = 1 }}]\n{body}\n",
+        example.catalog().text,
+    );
+    let (vocabulary, report) = load(&example_with(&[("catalog.toml", &more)]));
+    let said = report.to_string();
+    let within = |line: &&str| {
+        let place = line.split(':').nth(1).and_then(|number| number.parse::<usize>().ok());
+        place.is_none_or(|place| place > known)
+    };
+    assert_eq!(said.lines().filter(within).count(), said.lines().count(), "{said}");
+    (vocabulary, said.lines().filter_map(|line| Some(line.split_once("]: ")?.1.to_owned())).collect())
+}
+
+#[test]
+fn formats_say_what_belongs_to_them() {
+    let shape = |body: &str| {
+        let (vocabulary, said) = of_a_body(body);
+        assert_eq!(said, [""; 0]);
+        vocabulary.unwrap().catalog.resources["population.more"].body.clone()
+    };
+    for (written, delimiter) in [
+        ("", Delimiter::Comma),
+        ("delimiter = \",\"", Delimiter::Comma),
+        ("delimiter = \";\"", Delimiter::Semicolon),
+        ("delimiter = \"\\t\"", Delimiter::Tab),
+        ("delimiter = \"|\"", Delimiter::Bar),
+    ] {
+        let body = shape(&format!("format = \"csv\"\n{written}"));
+        assert_eq!((body.format, body.delimiter), (BodyFormat::Csv, delimiter));
+    }
+    let body = shape("format = \"event-stream\"\nenvelope = [\"id\", \"event\"]");
+    assert_eq!(body.envelope.iter().map(|path| path.as_str()).collect::<Vec<_>>(), ["id", "event"]);
+    let help = "remove it, or write `format = \"json\"`";
+    for (written, said) in [
+        (
+            "format = \"csv\"\ndelimiter = \"tab\"",
+            "`resource[30].delimiter` has a value that cannot be used; write `,`, `;`, `\\t` or `|`"
+                .to_owned(),
+        ),
+        (
+            "format = \"csv\"\ndelimiter = \":\"",
+            "`resource[30].delimiter` has a value that cannot be used; write `,`, `;`, `\\t` or `|`"
+                .to_owned(),
+        ),
+        (
+            "delimiter = \",\"",
+            "only CSV has a `delimiter`; remove it, or write `format = \"csv\"`".to_owned(),
+        ),
+        (
+            "format = \"csv\"\nrecords = \"data\"",
+            format!("`records` is about JSON documents, not this format; {help}"),
+        ),
+        (
+            "format = \"form\"\nenvelope = [\"code\"]",
+            format!("`envelope` is about JSON documents, not this format; {help}"),
+        ),
+        (
+            "format = \"event-stream\"\nrecords = \"data\"",
+            format!("`records` is about JSON documents, not this format; {help}"),
+        ),
+        (
+            "format = \"event-stream\"\nenvelope = [\"retry\"]",
+            "`retry` is no field that an event has beside its data; write `event`, `id` or both".to_owned(),
+        ),
+        (
+            "format = \"event-stream\"\nenvelope = [\"id\", \"id\"]",
+            "`id` names a field of the events twice".to_owned(),
+        ),
+    ] {
+        let found = of_a_body(written).1;
+        assert_eq!(found.len(), 1, "{written}: {found:?}");
+        assert!(found[0].starts_with(&said), "{written}: {found:?}");
+    }
 }
 
 #[test]
