@@ -626,14 +626,14 @@ fn names_that_stand_for_nothing_are_refused() {
                 "name = \"q\", xml = \"q:q\""
             ]
         ),
-        "[bad-value]: `xmlns` is not a prefix; write a name that does not begin with `xml`, or `\"\"` for names without a prefix\n\
+        "[body-shape]: `b c` cannot be the name of an element; say what it stands for, such as `xml = \"name\"`, or choose another name\n\
+         [body-shape]: `1` cannot be the name of an element; say what it stands for, such as `xml = \"name\"`, or choose another name\n\
+         [bad-value]: `xmlns` is not a prefix; write a name that does not begin with `xml`, or `\"\"` for names without a prefix\n\
          [bad-value]: `a b` is not a prefix; write a name that does not begin with `xml`, or `\"\"` for names without a prefix\n\
          [bad-value]: a namespace needs its URI; write the URI that documents declare, letter for letter\n\
+         [body-shape]: `x y` cannot be the name of an element; say what it stands for, such as `xml = \"name\"`, or choose another name\n\
          [body-shape]: only an element can be an object; an attribute and a text have no members; give the field another type\n\
-         [bad-value]: `q:q` names nothing in an XML document; declare the prefix: `namespaces = { q = \"…\" }`\n\
-         [body-shape]: `b c` cannot be the name of an element; say what it stands for, such as `xml = \"name\"`, or choose another name\n\
-         [body-shape]: `1` cannot be the name of an element; say what it stands for, such as `xml = \"name\"`, or choose another name\n\
-         [body-shape]: `x y` cannot be the name of an element; say what it stands for, such as `xml = \"name\"`, or choose another name"
+         [bad-value]: `q:q` names nothing in an XML document; declare the prefix: `namespaces = { q = \"…\" }`"
     );
     assert_eq!(
         findings(
@@ -647,10 +647,10 @@ fn names_that_stand_for_nothing_are_refused() {
         ),
         "[bad-value]: `a/@b/c` names nothing in an XML document; write elements only, from the document element down\n\
          [body-shape]: `a/@b/c` has 3 names, `a.b` has 2; write one element for each name of `records`, with `/` between them\n\
-         [bad-value]: `@xmlns` names nothing in an XML document; declarations of namespaces are no attributes; list them in `namespaces`\n\
          [body-shape]: `u` is an element beside the text `t`; beside a field with `xml = \".\"` there can be attributes only\n\
          [body-shape]: `w` is an element beside the text `t`; beside a field with `xml = \".\"` there can be attributes only\n\
-         [body-shape]: `w` and `u` stand for the same part of a document; give one of them another `xml`, or remove it"
+         [body-shape]: `w` and `u` stand for the same part of a document; give one of them another `xml`, or remove it\n\
+         [bad-value]: `@xmlns` names nothing in an XML document; declarations of namespaces are no attributes; list them in `namespaces`"
     );
 }
 

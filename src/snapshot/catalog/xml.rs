@@ -70,11 +70,16 @@ impl<'d> Keys<'d> {
                 Ok(name) => _ = names.fields.insert(path.value.clone(), name),
             }
         }
-        let unlisted = records.filter(|_| names.records.is_empty() && self.records.is_none());
+        let unlisted = records.filter(|_| self.records.is_none());
         check_elements(document, unlisted.into_iter().chain(envelope), &BTreeMap::new());
-        check_elements(document, fields.iter().map(|field| &field.path), &names.fields);
-        check_texts(document, fields, &names.fields);
-        check_same(document, fields, &names);
+        // What was refused above is not judged again.
+        let is_sound = |field: &&Spelled<'_>| {
+            field.xml.is_none() || names.fields.contains_key(field.path.value.as_str())
+        };
+        let sound: Vec<&Spelled<'_>> = fields.iter().filter(is_sound).collect();
+        check_elements(document, sound.iter().map(|field| &field.path), &names.fields);
+        check_texts(document, &sound, &names.fields);
+        check_same(document, &sound, &names);
         names
     }
 
@@ -200,7 +205,7 @@ fn places(path: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// An element whose text is a field has attributes beside it, and no elements: a text in pieces could
 /// be masked only in pieces.
-fn check_texts(document: &Document<'_>, fields: &[Spelled<'_>], listed: &BTreeMap<FieldPath, XmlName>) {
+fn check_texts(document: &Document<'_>, fields: &[&Spelled<'_>], listed: &BTreeMap<FieldPath, XmlName>) {
     let above = |path: &str| path.rsplit_once('.').map_or("", |(above, _)| above).to_owned();
     let texts = listed.iter().filter(|(_, name)| **name == XmlName::Text);
     let texts: BTreeMap<String, &FieldPath> = texts.map(|(path, _)| (above(path.as_str()), path)).collect();
@@ -217,7 +222,7 @@ fn check_texts(document: &Document<'_>, fields: &[Spelled<'_>], listed: &BTreeMa
 }
 
 /// Two names beside each other stand for two things.
-fn check_same(document: &Document<'_>, fields: &[Spelled<'_>], names: &XmlNames) {
+fn check_same(document: &Document<'_>, fields: &[&Spelled<'_>], names: &XmlNames) {
     let mut taken: BTreeMap<(&str, XmlName), &str> = BTreeMap::new();
     for Spelled { path, .. } in fields {
         for (place, local) in places(path.value.as_str()) {

@@ -54,10 +54,13 @@ impl Element {
     }
 }
 
+/// quick-xml takes the names of namespaces as they are written.
 fn expanded(namespace: &ResolveResult<'_>, local: &str) -> Option<String> {
     match namespace {
         ResolveResult::Unbound => Some(local.to_owned()),
-        ResolveResult::Bound(Namespace(uri)) => Some(format!("{{{uri}}}{local}")),
+        ResolveResult::Bound(Namespace(uri)) => {
+            Some(format!("{{{}}}{local}", quick_xml::escape::unescape(uri).ok()?))
+        }
         ResolveResult::Unknown(_) => None,
     }
 }

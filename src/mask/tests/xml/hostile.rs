@@ -237,12 +237,10 @@ fn attributes_and_declarations_are_bounded() {
         run_pieces(&plan(), Bounds::default(), [body(&format!("<a{}/>", many(64, "b"))).as_bytes()]).is_ok()
     );
     assert_eq!(reason(&body(&format!("<a{}/>", many(65, "b")))), ["too-many-attributes"; 3]);
-    let declares = many(100, "xmlns:b");
-    assert_eq!(reason(&body(&format!("<a{declares}><a{declares}/></a>"))), ["namespace"; 3]);
-    assert!(
-        run_pieces(&plan(), Bounds::default(), [body(&format!("<a{declares}/><a{declares}/>")).as_bytes()])
-            .is_ok()
-    );
+    let declares = many(64, "xmlns:b");
+    let twice = format!("<a{declares}><a{declares}/></a>");
+    assert!(run_pieces(&plan(), Bounds::default(), [body(&twice.repeat(2)).as_bytes()]).is_ok());
+    assert_eq!(reason(&body(&format!("<a{declares}>{twice}</a>"))), ["namespace"; 3]);
 }
 
 #[test]
