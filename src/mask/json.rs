@@ -41,12 +41,12 @@ pub(super) struct Reader {
 impl Reader {
     /// A body has begun.
     pub(super) fn with_lanes(plan: &Plan, lanes: Lanes) -> Self {
-        Self { state: State::new(plan, plan.root, plan.format == BodyFormat::NdJson), lanes }
+        Self { state: State::new(plan.root, plan.format == BodyFormat::NdJson), lanes }
     }
 
     /// A document inside a text has begun, whose value goes by `rule`.
-    pub(super) fn nested(plan: &Plan, rule: Rule) -> Self {
-        Self { state: State::new(plan, rule, false), lanes: Lanes::best() }
+    pub(super) fn nested(rule: Rule) -> Self {
+        Self { state: State::new(rule, false), lanes: Lanes::best() }
     }
 }
 
