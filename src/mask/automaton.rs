@@ -4,6 +4,7 @@
 //! by its name.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::json::text::{WIDTH, plain_run, prefix};
 
@@ -126,6 +127,8 @@ impl Rule {
 struct Node {
     /// Entry indices by hash, [`FREE`] where there is none; at least half of them free.
     buckets: Box<[u16]>,
+    /// The position before its first member.
+    start: u16,
 }
 
 /// One member of one node.
@@ -138,17 +141,20 @@ pub(super) struct Entry {
     /// How many bytes count; none if the name is too long, or is not written as it is.
     pub(super) length: usize,
     pub(super) rule: Rule,
+    /// The position after it.
+    pub(super) position: u16,
     prefix: u64,
     name: Box<[u8]>,
 }
 
 impl Entry {
-    fn new(name: &[u8], rule: Rule) -> Self {
+    fn new(name: &[u8], rule: Rule, position: u16) -> Self {
         let mut entry = Self {
             spelled: [0; WIDTH],
             places: [0; WIDTH],
             length: 0,
             rule,
+            position,
             prefix: prefix(name),
             name: name.into(),
         };
@@ -175,6 +181,10 @@ pub(super) struct Automaton {
     entries: Vec<Entry>,
     /// What members without an entry go by.
     nameless: Entry,
+    /// The entry that came after each position the last time, in whatever body: records repeat their
+    /// order, and so do replies. It is a guess of where to look first and nothing else: who takes it
+    /// compares the name. So a body may overwrite what another one sees, in any order.
+    next: Vec<AtomicU16>,
     /// Entries by node and folded name, if names are compared folded.
     folded: Option<HashMap<(u16, String), u16>>,
 }
@@ -203,7 +213,8 @@ impl Automaton {
         Self {
             nodes: Vec::new(),
             entries: Vec::new(),
-            nameless: Entry::new(b"", Rule::drop(NAMELESS)),
+            nameless: Entry::new(b"", Rule::drop(NAMELESS), 0),
+            next: Vec::new(),
             folded: folds.then(HashMap::new),
         }
     }
@@ -213,6 +224,7 @@ impl Automaton {
         let size = (members.len() * 2).next_power_of_two();
         let mut buckets = vec![FREE; size].into_boxed_slice();
         let node = u16::try_from(self.nodes.len()).map_err(|_| AddError::TooLarge)?;
+        let start = self.position()?;
         for (text, rule) in members {
             let entry = u16::try_from(self.entries.len()).map_err(|_| AddError::TooLarge)?;
             let name = text.as_bytes();
@@ -226,22 +238,39 @@ impl Automaton {
             {
                 return Err(AddError::Alike((*text).to_owned()));
             }
-            self.entries.push(Entry::new(name, *rule));
+            let position = self.position()?;
+            self.entries.push(Entry::new(name, *rule, position));
         }
-        self.nodes.push(Node { buckets });
+        self.nodes.push(Node { buckets, start });
         let numbers = self.entries.len() + self.nodes.len();
         if numbers > Self::MAX_ENTRIES { Err(AddError::TooLarge) } else { Ok(node) }
     }
 
-    /// How many positions a body can be at: one before each node's first member, one after each entry.
-    pub(super) fn positions(&self) -> usize {
-        self.entries.len() + self.nodes.len()
+    /// Adds a position, after which nothing has come yet.
+    fn position(&mut self) -> Result<u16, AddError> {
+        let position = u16::try_from(self.next.len()).map_err(|_| AddError::TooLarge)?;
+        self.next.push(AtomicU16::new(FREE));
+        Ok(position)
     }
 
     /// The position before the first member of `node`.
     #[inline(always)]
     pub(super) fn start(&self, node: u16) -> u16 {
-        u16::try_from(self.entries.len()).unwrap_or(FREE).wrapping_add(node)
+        self.nodes.get(usize::from(node)).map_or(FREE, |node| node.start)
+    }
+
+    /// The entry that came after `position` the last time.
+    #[inline(always)]
+    pub(super) fn expected(&self, position: u16) -> Option<&Entry> {
+        let number = self.next.get(usize::from(position))?.load(Ordering::Relaxed);
+        self.entries.get(usize::from(number))
+    }
+
+    /// After `position` came the entry `number`.
+    pub(super) fn expect(&self, position: u16, number: u16) {
+        if let Some(next) = self.next.get(usize::from(position)) {
+            next.store(number, Ordering::Relaxed);
+        }
     }
 
     /// The entry of `node` for a member name. `prefix` is the name's [`prefix`].

@@ -41,7 +41,7 @@ pub(super) struct Reader {
 impl Reader {
     /// A body has begun.
     pub(super) fn with_lanes(plan: &Plan, lanes: Lanes) -> Self {
-        Self { state: State::new(plan, plan.root, plan.format == BodyFormat::NdJson), lanes }
+        Self { state: State::new(plan.root, plan.format == BodyFormat::NdJson), lanes }
     }
 
     /// The same, on the best lanes that there are.
@@ -50,8 +50,8 @@ impl Reader {
     }
 
     /// A document inside a text has begun, whose value goes by `rule`.
-    pub(super) fn nested(plan: &Plan, rule: Rule) -> Self {
-        Self { state: State::new(plan, rule, false), lanes: Lanes::best() }
+    pub(super) fn nested(rule: Rule) -> Self {
+        Self { state: State::new(rule, false), lanes: Lanes::best() }
     }
 }
 

@@ -160,7 +160,7 @@ impl Index {
     /// The bytes that are looked at together.
     const BLOCK: usize = 64;
     /// The bytes of a part.
-    const PART: usize = 1024;
+    const PART: usize = 768;
     /// Stops are written up to as many at a time, whether there are as many or not.
     const AT_ONCE: usize = 32;
     const CAPACITY: usize = Self::PART + Self::AT_ONCE;
@@ -215,8 +215,8 @@ impl Index {
         }
         if !tail.is_empty() {
             let mut block = [b' '; Self::BLOCK];
-            for (to, from) in block.iter_mut().zip(tail) {
-                *to = *from;
+            if let Some(front) = block.get_mut(..tail.len()) {
+                front.copy_from_slice(tail);
             }
             let slots = self.stops.get_mut(count..).unwrap_or_default();
             count = count.wrapping_add(write(&block, slots, place));

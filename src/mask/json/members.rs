@@ -44,6 +44,7 @@ impl<'s> Scan<'s> {
                 None => {
                     self.hold_from(hold, at);
                     let Some(entry) = self.unexpected()? else { return Ok(()) };
+                    vector.skip_text();
                     at = self.at;
                     entry
                 }
@@ -83,10 +84,11 @@ impl<'s> Scan<'s> {
         }
     }
 
-    /// Members of an object that is copied or dropped as a whole.
+    /// Members of an object that is copied or dropped as a whole: all go by its own rule.
     #[inline(always)]
     fn members_of_whole<V: Vector>(&mut self, vector: &mut V) -> Result<(), MaskError> {
         let piece = self.piece;
+        let rule = self.state.top.rule;
         let mut at = self.at;
         loop {
             let Some(end) = vector.text_end(piece, at) else {
@@ -100,9 +102,10 @@ impl<'s> Scan<'s> {
                 return Ok(());
             }
             at = at.wrapping_add(1);
-            match self.plain_value(vector, at, &Rule::WHOLE) {
+            match self.plain_value(vector, at, &rule) {
                 Some(end) => at = end,
                 None => {
+                    self.state.rule = rule;
                     if !self.other_value(vector, at)? {
                         return Ok(());
                     }
@@ -202,13 +205,12 @@ impl<'s> Scan<'s> {
     /// The entry that came next the last time, if its name is what stands at `at`.
     #[inline(always)]
     fn expected<V: Vector>(&mut self, vector: &mut V, at: usize) -> Option<&'s Entry> {
-        let number = *self.state.next.get(usize::from(self.state.top.position))?;
-        let entry = self.context.plan.automaton.entry(number)?;
+        let entry = self.context.plan.automaton.expected(self.state.top.position)?;
         let found = self.piece.get(at..)?.first_chunk()?;
         if !vector.agree(found, &entry.spelled, &entry.places) || entry.length > self.longest_spelled {
             return None;
         }
-        self.state.top.position = number;
+        self.state.top.position = entry.position;
         Some(entry)
     }
 
@@ -228,13 +230,7 @@ impl<'s> Scan<'s> {
             return Err(self.key_too_long(start));
         }
         let name = rest.get(..length).unwrap_or_default();
-        let entry = step(
-            &self.context.plan.automaton,
-            &mut self.state.top,
-            &mut self.state.next,
-            name,
-            prefix_in(rest, length),
-        );
+        let entry = step(&self.context.plan.automaton, &mut self.state.top, name, prefix_in(rest, length));
         self.at = end.wrapping_add(1);
         if self.peek() == Some(b':') {
             self.at = self.at.wrapping_add(1);
@@ -448,7 +444,7 @@ impl<'s> Scan<'s> {
         } else {
             raw
         };
-        step(&self.context.plan.automaton, &mut state.top, &mut state.next, name, prefix(name)).rule
+        step(&self.context.plan.automaton, &mut state.top, name, prefix(name)).rule
     }
 
     /// Whether the name at hand, of which the bytes up to `end` are scanned, is short enough.
@@ -479,20 +475,12 @@ impl<'s> Scan<'s> {
 }
 
 /// Follows the member `name` in the automaton.
-fn step<'a>(
-    automaton: &'a Automaton,
-    top: &mut Frame,
-    next: &mut [u16],
-    name: &[u8],
-    prefix: u64,
-) -> &'a Entry {
+fn step<'a>(automaton: &'a Automaton, top: &mut Frame, name: &[u8], prefix: u64) -> &'a Entry {
     let found = automaton.find(top.rule.index, name, prefix);
     let Some((number, entry)) = found.and_then(|number| Some((number, automaton.entry(number)?))) else {
         return automaton.nameless();
     };
-    if let Some(expected) = next.get_mut(usize::from(top.position)) {
-        *expected = number;
-    }
-    top.position = number;
+    automaton.expect(top.position, number);
+    top.position = entry.position;
     entry
 }
