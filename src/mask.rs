@@ -43,6 +43,7 @@ mod error;
 mod events;
 mod form;
 mod json;
+mod keys;
 mod masker;
 mod notation;
 mod plan;
@@ -53,9 +54,10 @@ mod transform;
 mod xml;
 
 pub use error::MaskError;
-pub use masker::{Masker, MaskerError, Maskers, Technique, Value};
+pub use keys::{DatedSecret, KeysError, PseudonymKeys};
+pub use masker::{FittedKey, Masker, MaskerError, Maskers, Technique, Value};
 pub use plan::{Plan, PlanError, PlanSpec};
-pub use pseudonym::{FittedPseudonym, PseudonymKey};
+pub use pseudonym::PseudonymKey;
 pub use tally::Place;
 pub use transform::{Bounds, FieldCount, FindingCount, Summary, Transform};
 

@@ -40,7 +40,7 @@ const GRANTS_BYTES: usize = 1024;
 /// How many bytes may be taken by what was found in fields that leave as they are.
 const EGRESS_BYTES: usize = 768;
 /// How many bytes the released fields may take.
-const RELEASED_BYTES: usize = 3072;
+const RELEASED_BYTES: usize = 2816;
 /// How many bytes the details of a lifecycle record may take.
 const DETAILS_BYTES: usize = 8192;
 

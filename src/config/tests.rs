@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::kernel::time::Timestamp;
 
 /// A configuration in a directory of its own, with every file it names.
 struct Files {
@@ -182,6 +183,115 @@ fn parameters_may_be_members_of_the_body() {
     );
     assert_eq!(config.bounds.decision_body, ByteLimit::bytes(64 << 10));
     assert_eq!(config.policy.shadow, Some(files.directory.path().join("../next")));
+}
+
+/// [`RIGHT`] with these keys, and what they come to.
+fn with_keys(keys: &str) -> (Option<Config>, String) {
+    let files = Files::new();
+    for (name, byte, length) in
+        [("h1.key", 1, 32), ("h2.key", 2, 32), ("h3.key", 3, 64), ("short.key", 4, 31)]
+    {
+        fs::write(files.directory.path().join(name), vec![byte; length]).unwrap();
+    }
+    let text = RIGHT.replace("zone = \"Asia/Shanghai\"\n", &format!("zone = \"Asia/Shanghai\"\n{keys}\n"));
+    files.load(&text)
+}
+
+#[test]
+fn one_key_of_pseudonyms_is_used_always() {
+    let (config, report) = with_keys("pseudonym_key = \"h1.key\"");
+    assert_eq!(report, "");
+    let keys = config.unwrap().policy.pseudonym_keys;
+    let (place, key) = keys.at(Timestamp::MIN).unwrap();
+    assert_eq!((place, key.label.as_str(), key.secret.expose()), (0, "h1", &[1; 32][..]));
+    assert!(with_keys("").0.unwrap().policy.pseudonym_keys.is_empty());
+    let (_, report) = with_keys("pseudonym_key = \"short.key\"");
+    assert_eq!(
+        report,
+        "DIR/gateway.toml:19:17: error[bad-value]: `policy.pseudonym_key` has a value that cannot be used; a key of at least 32 bytes\n"
+    );
+}
+
+#[test]
+fn keys_of_pseudonyms_follow_each_other() {
+    let (config, report) = with_keys(
+        r#"
+[[policy.pseudonym_key]]
+label = "h3"
+secret = "h3.key"
+from = "2028-01-01T08:00:00+08:00"
+[[policy.pseudonym_key]]
+label = "h1"
+secret = "h1.key"
+[[policy.pseudonym_key]]
+label = "h2"
+secret = "h2.key"
+from = "2027-01-01"
+"#,
+    );
+    assert_eq!(report, "");
+    let keys = config.unwrap().policy.pseudonym_keys;
+    // A date begins at midnight in the zone of the policy.
+    for (now, place, label) in [
+        ("2026-12-31T15:59:59Z", 0, "h1"),
+        ("2026-12-31T16:00:00Z", 1, "h2"),
+        ("2027-12-31T23:59:59Z", 1, "h2"),
+        ("2028-01-01T00:00:00Z", 2, "h3"),
+    ] {
+        let (at, key) = keys.at(now.parse().unwrap()).unwrap();
+        assert_eq!((at, key.label.as_str()), (place, label), "{now}");
+    }
+}
+
+#[test]
+fn keys_of_pseudonyms_are_checked() {
+    let (config, report) = with_keys(
+        r#"
+[[policy.pseudonym_key]]
+label = "h1"
+secret = "h1.key"
+[[policy.pseudonym_key]]
+label = "h1"
+secret = "h2.key"
+from = "2027-01-01"
+[[policy.pseudonym_key]]
+label = "h3"
+secret = "h1.key"
+from = "2027-01-01"
+[[policy.pseudonym_key]]
+label = "h4"
+secret = "h3.key"
+[[policy.pseudonym_key]]
+label = "h:5"
+secret = "short.key"
+from = "next year"
+until = "2028-01-01"
+[[policy.pseudonym_key]]
+label = "h6"
+secret = "short.key"
+from = "20280101"
+[[policy.pseudonym_key]]
+label = "h7"
+secret = "short.key"
+from = "2028-01-01"
+[[policy.pseudonym_key]]
+from = 2029-01-01
+"#,
+    );
+    assert!(config.is_none());
+    insta::assert_snapshot!(report, @r#"
+    DIR/gateway.toml:24:9: error[bad-value]: `policy.pseudonym_key[1].label` has a value that cannot be used; a label of its own: pseudonyms of two keys could not be told apart
+    DIR/gateway.toml:29:10: error[bad-value]: `policy.pseudonym_key[2].secret` has a value that cannot be used; a key that is not another one's, or nothing would change with it
+    DIR/gateway.toml:31:1: error[bad-value]: `policy.pseudonym_key[3].from` has a value that cannot be used; a time of its own from which it is used; one key may have none, and is the first
+    DIR/gateway.toml:35:9: error[bad-value]: `policy.pseudonym_key[4].label` has a value that cannot be used; a key label must be 1 to 16 letters and digits, such as `h2`
+    DIR/gateway.toml:37:8: error[bad-value]: `policy.pseudonym_key[4].from` has a value that cannot be used; a date such as `2027-01-01`, or an instant such as `2027-01-01T08:00:00+08:00`
+    DIR/gateway.toml:38:1: error[unknown-key]: unknown key `policy.pseudonym_key[4].until`; known here: from, label, secret
+    DIR/gateway.toml:42:8: error[bad-value]: `policy.pseudonym_key[5].from` has a value that cannot be used; a date such as `2027-01-01`, or an instant such as `2027-01-01T08:00:00+08:00`
+    DIR/gateway.toml:45:10: error[bad-value]: `policy.pseudonym_key[6].secret` has a value that cannot be used; a key of at least 32 bytes
+    DIR/gateway.toml:47:1: error[missing-key]: `policy.pseudonym_key[7].label` is missing; add `label = …`: what stands before its pseudonyms, such as `h2`
+    DIR/gateway.toml:47:1: error[missing-key]: `policy.pseudonym_key[7].secret` is missing; add `secret = …`: the file of the key, or `{ env = "NAME" }`
+    DIR/gateway.toml:48:8: error[wrong-type]: `policy.pseudonym_key[7].from` is of the wrong type (found datetime); write a text in quotes
+    "#);
 }
 
 #[test]

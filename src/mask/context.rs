@@ -4,10 +4,9 @@ use super::automaton::Rule;
 use super::detect::{Detector, Found};
 use super::error::MaskError;
 use super::json;
-use super::masker::{Masker, Value};
+use super::masker::{FittedKey, Masker, Value};
 use super::notation::Notation;
 use super::plan::Plan;
-use super::pseudonym::FittedPseudonym;
 use super::tally::Tally;
 use super::transform::Bounds;
 use crate::catalog::Charset;
@@ -51,7 +50,7 @@ pub(super) trait Reader {
 #[derive(Debug)]
 pub(super) enum Mould {
     /// A masker, with what it needs for its field.
-    Masker { masker: Masker, pseudonym: Option<Box<FittedPseudonym>> },
+    Masker { masker: Masker, key: Option<FittedKey> },
     /// It is a text that holds a JSON document, of which this rule says what leaves.
     Nested(Rule),
     /// Nothing: it leaves as it is, and is searched for identifiers.
@@ -73,8 +72,8 @@ impl Context<'_> {
     /// longer than its bound: `value` then shows its kind and nothing else.
     pub(super) fn mould<N: Notation>(&mut self, rule: Rule, value: Value<'_>, whole: bool) {
         match self.plan.moulds.get(usize::from(rule.index)) {
-            Some(Mould::Masker { masker, pseudonym }) if whole => {
-                masker.write::<N>(value, pseudonym.as_deref(), self.out);
+            Some(Mould::Masker { masker, key }) if whole => {
+                masker.write::<N>(value, key.as_ref(), self.out);
             }
             Some(Mould::Masker { masker, .. }) => masker.hide::<N>(value, self.out),
             Some(Mould::Search) if whole => {

@@ -26,7 +26,7 @@ pub struct PlanSpec<'a> {
     pub catalogue: &'a [Field],
     /// The maskers that fields may name.
     pub maskers: &'a Maskers,
-    /// What pseudonyms are made from; needed only if a masker makes them.
+    /// What pseudonyms and the keys of ciphers are made from; needed only by keyed maskers.
     pub key: Option<PseudonymKey<'a>>,
     /// Whether values that are called harmless are searched for identifiers, and what follows then.
     pub egress: Option<Egress>,
@@ -58,8 +58,8 @@ pub enum PlanError {
         /// The masker.
         masker: MaskerName,
     },
-    /// A pseudonym is asked for, but there is no usable secret to make it from.
-    #[error("`{path}` leaves as a pseudonym, which needs a secret of at least 16 bytes and its label")]
+    /// A masker is keyed, but there is no usable secret for it.
+    #[error("`{path}` leaves as a pseudonym or encrypted, which needs a key")]
     NoKey {
         /// The field.
         path: FieldPath,
@@ -448,15 +448,14 @@ impl<'a> Compiler<'_, 'a> {
             return Ok(clear);
         }
         self.masked.insert(path.clone());
-        let pseudonym = match masker.pseudonym_join() {
-            None => None,
-            Some(join) => {
-                let key = self.spec.key.filter(PseudonymKey::is_fit);
-                let key = key.ok_or_else(|| PlanError::NoKey { path: path.clone() })?;
-                Some(Box::new(key.fit(path, join)))
-            }
+        let key = if masker.is_keyed() {
+            let key = self.spec.key.filter(PseudonymKey::is_fit);
+            let fitted = key.and_then(|key| masker.fit(&key, path));
+            Some(fitted.ok_or_else(|| PlanError::NoKey { path: path.clone() })?)
+        } else {
+            None
         };
-        Ok(Rule::masked(self.mould(Mould::Masker { masker: masker.clone(), pseudonym })?, slot))
+        Ok(Rule::masked(self.mould(Mould::Masker { masker: masker.clone(), key })?, slot))
     }
 
     fn mould(&mut self, mould: Mould) -> Result<u16, PlanError> {

@@ -35,6 +35,9 @@ pub(crate) enum BodyError {
     /// The body cannot be masked.
     #[error("the body cannot be masked")]
     Mask(#[source] MaskError),
+    /// The body cannot be decoded, or encoded again.
+    #[error("the body's content coding failed")]
+    Coding(#[source] crate::coding::CodingError),
     /// The body holds what may not go to the platform, or cannot be read for it.
     #[error("the request body may not go on")]
     Refused(#[source] MaskError),
@@ -51,6 +54,7 @@ impl BodyError {
             Self::TooLarge { .. } => "request-too-large",
             Self::Stalled => "upstream-stalled",
             Self::Mask(error) | Self::Refused(error) => error.reason(),
+            Self::Coding(error) => error.reason(),
             Self::Quota(_) => "rows-exhausted",
         }
     }

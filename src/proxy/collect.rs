@@ -87,7 +87,7 @@ pub(super) fn check_form(headers: &HeaderMap, format: BodyFormat) -> Result<(), 
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let media_type = types.next().and_then(|value| value.to_str().ok());
     let is_declared =
-        types.next().is_none() && media_type.is_some_and(|text| super::reply::is_of_format(format, text));
+        types.next().is_none() && media_type.is_some_and(|text| super::media::is_of_format(format, text));
     if is_declared { Ok(()) } else { Err(Unreadable::MediaType(format).into()) }
 }
 
@@ -114,8 +114,10 @@ fn failure_of(error: &BodyError) -> Failure {
     match error {
         BodyError::TooLarge { limit } => RequestFailure::TooLarge { limit: *limit }.into(),
         BodyError::Broken(_) => RequestFailure::Body.into(),
-        BodyError::Stalled | BodyError::Mask(_) | BodyError::Quota(_) | BodyError::Refused(_) => {
-            Failure::Gate
-        }
+        BodyError::Stalled
+        | BodyError::Mask(_)
+        | BodyError::Coding(_)
+        | BodyError::Quota(_)
+        | BodyError::Refused(_) => Failure::Gate,
     }
 }

@@ -128,8 +128,8 @@ pub(crate) enum UpstreamFailure {
 #[derive(Debug)]
 pub(crate) enum MaskFailure {
     /// It is not of the declared type.
-    MediaType { declared: &'static str },
-    /// It has a content coding.
+    MediaType { declared: String },
+    /// It has a content coding that is not known, or more than one.
     Coding,
     /// It is not what the masks can read.
     Body { reason: &'static str },
@@ -505,10 +505,16 @@ impl Failure {
                 format!("{}（{}）", self.code().title(language), why.to(language))
             }
             (Self::Mask(MaskFailure::MediaType { declared }), Language::En) => {
-                format!("the catalogue declares {declared}")
+                format!("the platform must send `{declared}`")
             }
             (Self::Mask(MaskFailure::MediaType { declared }), Language::Zh) => {
-                format!("目录声明的格式为 {declared}")
+                format!("交换平台应返回 `{declared}`")
+            }
+            (Self::Mask(MaskFailure::Coding), Language::En) => {
+                "the platform must send no content coding, or one of `gzip`, `br` and `zstd`".to_owned()
+            }
+            (Self::Mask(MaskFailure::Coding), Language::Zh) => {
+                "交换平台应不使用内容编码，或只使用 `gzip`、`br`、`zstd` 之一".to_owned()
             }
             _ => self.code().title(language).to_owned(),
         }

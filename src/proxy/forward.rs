@@ -44,7 +44,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     set(headers, &PINEGATE_GRANT, &joined(&permit.grants))?;
     set(headers, &header::FORWARDED, &forwarded(peer.remote, headers.get(header::HOST)))?;
     set(headers, &X_REQUEST_ID, draft.request_id.encode(&mut [0; 36]))?;
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(header::ACCEPT_ENCODING, route.accept_encoding.clone());
 
     let mut target = head.path.raw;
     if let Some(query) = &head.query.raw {

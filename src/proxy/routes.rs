@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use super::body::Upload;
 use super::failure::{Failure, RequestFailure};
+use super::media::Declared;
 use crate::catalog::{BodyShape, Department, Resource, Sharing};
-use crate::config::{Denials, ParameterSource, PurposeSource, RequestFields};
+use crate::config::{Compress, Denials, ParameterSource, PurposeSource, RequestFields};
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::id::{Action, ParameterName};
 use crate::parameters::BodyParameters;
@@ -31,6 +32,12 @@ pub(crate) struct Route {
     pub(crate) provider: Arc<Department>,
     /// Where it is forwarded to.
     pub(crate) upstream: Arc<Upstream<Upload>>,
+    /// The content codings that the platform is asked for.
+    pub(crate) accept_encoding: HeaderValue,
+    /// What the platform must send.
+    pub(crate) declared: Declared,
+    /// When its replies leave in a content coding.
+    pub(crate) compress: Compress,
     /// Where the parameters that grants may constrain are found.
     pub(crate) parameters: Vec<RouteParameter>,
     /// What is read of a request's body before the decision; most routes need nothing of it.

@@ -22,6 +22,8 @@ pub(crate) struct Sieve {
     transform: Transform,
     draft: Arc<Draft>,
     out: Vec<u8>,
+    /// The records that have come out.
+    passed: u64,
     over: bool,
 }
 
@@ -32,7 +34,7 @@ impl Sieve {
         transform: Transform,
         draft: Arc<Draft>,
     ) -> Self {
-        Self { inner, state, transform, draft, out: Vec::new(), over: false }
+        Self { inner, state, transform, draft, out: Vec::new(), passed: 0, over: false }
     }
 
     /// What became of the body.
@@ -63,6 +65,7 @@ impl Sieve {
                 return Poll::Ready(Some(Err(error)));
             }
         }
+        self.passed = self.transform.records();
         let out = std::mem::take(&mut self.out);
         Poll::Ready((!out.is_empty()).then(|| Ok(Frame::data(out.into()))))
     }
@@ -71,20 +74,19 @@ impl Sieve {
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         let taken = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
             Some(Err(error)) => {
-                self.end();
+                self.end(self.passed);
                 return Poll::Ready(Err(error));
             }
             Some(Ok(frame)) => {
                 frame.data_ref().map_or(Ok(()), |data| self.transform.push(data, &mut self.out))
             }
-            // Nothing at all holds nothing that may not go on.
-            None if self.state.bytes() == 0 => {
-                self.end();
-                Ok(())
-            }
             None => {
-                let finished = self.transform.finish(&mut self.out).map(drop);
-                self.end();
+                // Nothing at all holds nothing that may not go on.
+                let is_empty = self.state.bytes() == 0;
+                let finished = if is_empty { Ok(()) } else { self.transform.finish(&mut self.out).map(drop) };
+                if finished.is_ok() {
+                    self.end(self.transform.records());
+                }
                 finished
             }
         };
@@ -96,21 +98,21 @@ impl Sieve {
         self.state.fail(UploadFault::Refused { error, field });
         // What is in hand is held back, too.
         self.out.clear();
-        self.end();
+        self.end(self.passed);
         BodyError::Refused(error)
     }
 
-    /// Nothing more is taken, and what was done is known.
-    fn end(&mut self) {
+    /// Nothing more is taken, and what was done is known: so many records go on.
+    fn end(&mut self, records: u64) {
         self.over = true;
-        Draft::note(&self.draft.submitted, self.transform.summary());
+        Draft::note(&self.draft.submitted, self.transform.summary().with_records(records));
     }
 }
 
 impl Drop for Sieve {
     fn drop(&mut self) {
         if !self.over {
-            self.end();
+            self.end(self.passed);
         }
     }
 }

@@ -81,7 +81,8 @@ async fn sift(mut cleared: Cleared, intake: &Arc<Intake>) -> Result<Cleared, Fai
     forget_bytes(&mut exchange.parts.headers);
     let snapshot = &exchange.snapshot;
     let department = &caller.department.id;
-    let plan = snapshot.plans.plan_of_request(&route.resource, department, &permit.fields, intake);
+    let now = exchange.draft.received;
+    let plan = snapshot.plans.plan_of_request(&route.resource, department, &permit.fields, intake, now);
     let plan = plan.map_err(|error| {
         tracing::error!(resource = %route.resource.id, %error, "the masks of a permit cannot be built");
         Failure::from(MaskFailure::Plan)

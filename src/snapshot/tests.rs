@@ -46,6 +46,30 @@ fn resource(name: &str) -> ResourceId {
 }
 
 #[test]
+fn the_profile_of_the_province_is_reserved() {
+    for (text, expected) in [
+        (
+            "profile = \"db34-4631.2\"\n",
+            "masks.toml:1:11: error[reserved-name]: the profile `db34-4631.2` cannot be used; it is reserved for DB34/T 4631.2 and not claimed",
+        ),
+        ("profile = \"DB34/T 4631.2—2023\"\n", "error[reserved-name]"),
+        (
+            "profile = \"strict\"\n",
+            "masks.toml:1:11: error[unknown-profile]: there is no profile `strict`; remove `profile`: there is none yet, `db34-4631.2` is reserved",
+        ),
+        (
+            "[[masker]]\nname = \"db34-4631-2\"\nmethod = \"full\"\n",
+            "masks.toml:2:8: error[reserved-name]: a masker cannot be called `db34-4631-2`; it is reserved",
+        ),
+        ("[[masker]]\nname = \"db34-4631.2\"\nmethod = \"full\"\n", "masks.toml:2:8: error[reserved-name]"),
+    ] {
+        let (vocabulary, report) = load(&example_with(&[("masks.toml", text)]));
+        assert!(vocabulary.is_none(), "{text}");
+        assert!(report.to_string().contains(expected), "{report}");
+    }
+}
+
+#[test]
 fn the_example_loads_without_a_finding() {
     let (vocabulary, report) = load(&example());
     assert_eq!(report.to_string(), "");

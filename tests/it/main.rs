@@ -13,6 +13,7 @@
 
 mod city;
 
+mod answers;
 mod audit;
 mod bodies;
 mod conformance;
@@ -24,5 +25,6 @@ mod large;
 mod live;
 mod refusals;
 mod shadow;
+mod submissions;
 mod tidy;
 mod tls;

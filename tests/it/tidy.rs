@@ -40,6 +40,11 @@ const fn owned(name: &'static str, owners: &'static [&'static str], reason: &'st
 }
 
 const OWNED: &[Owned] = &[
+    owned(
+        "aes",
+        &["mask"],
+        "a second AES beside the crypto provider's, for format-preserving encryption alone",
+    ),
     owned("annotate_snippets", &["cli"], "only people at a terminal see snippets"),
     owned("casbin", &["policy"], "it can be switched off and answers true then: kept private"),
     owned("clap", &["cli"], "the command line is one module's"),
@@ -50,6 +55,7 @@ const OWNED: &[Owned] = &[
         &["mask", "policy"],
         "texts are UTF-8: another encoding is read by who repairs files, and where a body is declared in it",
     ),
+    owned("fpe", &["mask"], "one masker encrypts, and says what its values are"),
     owned("governor", &["quota"], "limits count in one place"),
     owned("hyper_rustls", &["upstream"], "only the client towards the platform"),
     owned("indicatif", &["cli"], "progress is shown to people alone"),

@@ -141,7 +141,7 @@ fn is_numeric_credit_code(digits: &str) -> bool {
         "11", "12", "13", "19", "29", "31", "32", "33", "34", "35", "39", "41", "49", "51", "52", "53", "59",
         "61", "69", "71", "72", "79", "81", "89", "91", "92", "93",
     ];
-    let province = |code: &str| code == "10" || recognise::is_region(code);
+    let province = |code: &str| code == "10" || recognise::is_province(code.as_bytes());
     digits.len() == 18
         && digits.get(..2).is_some_and(|kind| KINDS.contains(&kind))
         && digits.get(2..4).is_some_and(province)

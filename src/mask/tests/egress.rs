@@ -58,7 +58,7 @@ fn fields_without_masker_and_envelopes_are_searched() {
         &[("message", Mobile, 1), ("remark", ResidentId, 1)],
     );
     check(
-        r#"{"data":{"remark":"\u0031\u003380\uFF1001\u00338000，4111 1111 1111 1111"}}"#,
+        r#"{"data":{"remark":"\u0031\u003380\uFF101\u00338000，4111 1111 1111 1111"}}"#,
         &[("remark", Mobile, 1), ("remark", BankCard, 1)],
     );
     check(r#"{"data":{"remark":"1380013\ud83d\ude008000"}}"#, &[]);
