@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
-use pinegate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
 use pinegate::kernel::secret::Secret;
@@ -77,6 +77,7 @@ fn plan() -> Arc<Plan> {
     let path = |text: &str| FieldPath::parse(text).unwrap();
     let shape = BodyShape {
         format: BodyFormat::Json,
+        delimiter: Delimiter::Comma,
         names: NameMatching::Exact,
         records: Some(path("data")),
         envelope: ["code", "message", "total"].map(path).into(),

@@ -291,16 +291,49 @@ impl Identifier {
     }
 }
 
+/// What stands between the fields of a CSV record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Delimiter {
+    /// `,` (RFC 4180).
+    #[default]
+    Comma,
+    /// `;`, where the comma is the decimal sign.
+    Semicolon,
+    /// A horizontal tab.
+    Tab,
+    /// `|`.
+    Bar,
+}
+
+impl Delimiter {
+    /// Every delimiter.
+    pub const ALL: [Self; 4] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Bar];
+
+    /// The delimiter itself.
+    #[must_use]
+    pub const fn as_byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+            Self::Bar => b'|',
+        }
+    }
+}
+
 /// Where in a body the records lie, and what may stand around them.
 #[derive(Debug, Clone)]
 pub struct BodyShape {
     /// What the body is.
     pub format: BodyFormat,
+    /// What stands between fields; of CSV alone.
+    pub delimiter: Delimiter,
     /// How its names are compared.
     pub names: NameMatching,
     /// The member that holds the record or the list of records; `None` if the body itself does.
     pub records: Option<FieldPath>,
-    /// Members around the records that leave as they are (`code`, `message`, `total`). All others are dropped.
+    /// Members around the records that leave as they are (`code`, `message`, `total`). All others are
+    /// dropped. In an event stream they are the fields `event` and `id`.
     pub envelope: Vec<FieldPath>,
 }
 

@@ -49,8 +49,10 @@ mod notation;
 mod plan;
 mod pseudonym;
 pub mod recognise;
+mod specials;
 mod tally;
 mod transform;
+mod untyped;
 mod xml;
 
 pub use error::MaskError;

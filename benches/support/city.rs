@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use pinegate::catalog::{
-    BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, NameMatching,
-    Parameter, Purpose, Resource, Sharing, System,
+    BodyFormat, BodyShape, Catalog, Delimiter, Department, DepartmentKind, Field, FieldType, Level,
+    NameMatching, Parameter, Purpose, Resource, Sharing, System,
 };
 use pinegate::grant::{DenyReason, Permit, Query};
 use pinegate::kernel::diagnostic::Source;
@@ -117,6 +117,7 @@ fn described(index: usize) -> Resource {
         requirements: String::new(),
         body: BodyShape {
             format: BodyFormat::Json,
+            delimiter: Delimiter::Comma,
             names: NameMatching::Exact,
             records: None,
             envelope: vec![],

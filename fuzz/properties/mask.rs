@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use pinegate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{FieldPath, MaskerName};
 use pinegate::mask::{Bounds, MaskError, Maskers, Plan, PlanSpec, Transform};
@@ -63,7 +63,13 @@ impl Outcome {
 
 /// A body of this format that is a record, or records, and nothing else; names letter for letter.
 pub(crate) fn shape(format: BodyFormat) -> BodyShape {
-    BodyShape { format, names: NameMatching::Exact, records: None, envelope: Vec::new() }
+    BodyShape {
+        format,
+        delimiter: Delimiter::Comma,
+        names: NameMatching::Exact,
+        records: None,
+        envelope: Vec::new(),
+    }
 }
 
 /// The plan under which these fields leave from bodies of this shape.

@@ -653,9 +653,9 @@ fn intake(
     }
     let shape = BodyShape {
         format,
-        names: resource.body.names,
         records: rule.records.clone(),
         envelope: rule.envelope.clone(),
+        ..resource.body.clone()
     };
     let (maskers, catalogue) = (Maskers::default(), resource.fields.as_slice());
     let spec = PlanSpec { shape: &shape, fields: &[], catalogue, maskers: &maskers, key: None, egress: None };

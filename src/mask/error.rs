@@ -9,8 +9,8 @@ use crate::catalog::Identifier;
 /// anything that was read from the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MaskError {
-    /// Something other than the grammar of RFC 8259 allows here.
-    #[error("not JSON at byte {at}: expected {expected}")]
+    /// Something other than the grammar of the format allows here.
+    #[error("malformed at byte {at}: expected {expected}")]
     Syntax {
         /// Where.
         at: u64,
@@ -29,17 +29,18 @@ pub enum MaskError {
         /// Where the bad sequence begins, in the bytes as they were sent.
         at: u64,
     },
-    /// A byte order mark, which RFC 8259 section 8.1 forbids to senders.
-    #[error("the body begins with a byte order mark; JSON is sent without one")]
+    /// A byte order mark. RFC 8259 section 8.1 forbids it to senders; elsewhere some readers take it
+    /// for a part of the first name.
+    #[error("the body begins with a byte order mark; it is sent without one")]
     ByteOrderMark,
-    /// An unescaped control character in a string.
-    #[error("unescaped control character in a string at byte {at}")]
+    /// An unescaped control character where the format has none.
+    #[error("unescaped control character at byte {at}")]
     Control {
         /// Where.
         at: u64,
     },
-    /// An escape other than those of RFC 8259 section 7.
-    #[error("unknown escape in a string at byte {at}")]
+    /// An escape that the format does not know, or one that is cut short.
+    #[error("unknown escape at byte {at}")]
     Escape {
         /// Where the escape stops being one.
         at: u64,
@@ -62,6 +63,22 @@ pub enum MaskError {
     #[error("member name longer than {max} bytes at byte {at}")]
     KeyTooLong {
         /// Where the name exceeds the bound.
+        at: u64,
+        /// The bound.
+        max: usize,
+    },
+    /// A CSV header that is too long to be held.
+    #[error("header longer than {max} bytes")]
+    HeaderTooLong {
+        /// Where the header exceeds the bound.
+        at: u64,
+        /// The bound.
+        max: usize,
+    },
+    /// More columns in a CSV header than are kept track of.
+    #[error("more than {max} columns at byte {at}")]
+    TooManyColumns {
+        /// Where the name too many ends.
         at: u64,
         /// The bound.
         max: usize,
@@ -132,6 +149,8 @@ impl MaskError {
             Self::Surrogate { .. } => "surrogate",
             Self::Depth { .. } => "depth",
             Self::KeyTooLong { .. } => "key-too-long",
+            Self::HeaderTooLong { .. } => "header-too-long",
+            Self::TooManyColumns { .. } => "too-many-columns",
             Self::SpaceTooLong { .. } => "space-too-long",
             Self::Trailing { .. } => "trailing",
             Self::Truncated { .. } => "truncated",

@@ -61,3 +61,23 @@ impl Notation for Json {
         out.extend_from_slice(b"null");
     }
 }
+
+/// The text alone, without anything around it: who writes it quotes it afterwards, if it must be.
+#[derive(Debug)]
+pub(super) struct Plain;
+
+impl Notation for Plain {
+    #[inline]
+    fn open(_: &mut Vec<u8>) {}
+
+    #[inline]
+    fn text(piece: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(piece.as_bytes());
+    }
+
+    #[inline]
+    fn close(_: &mut Vec<u8>) {}
+
+    #[inline]
+    fn null(_: &mut Vec<u8>) {}
+}

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{BodyFormat, BodyShape, Egress, Field, FieldType, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Delimiter, Egress, Field, FieldType, NameMatching};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{FieldPath, MaskerName};
 
@@ -90,6 +90,9 @@ pub struct Plan {
     pub(super) automaton: Automaton,
     pub(super) root: Rule,
     pub(super) format: BodyFormat,
+    pub(super) delimiter: Delimiter,
+    /// The fields of an event that leave beside its data.
+    pub(super) beside: Beside,
     pub(super) moulds: Vec<Mould>,
     /// Whether a body is refused of which anything would be masked or dropped.
     pub(super) refuses: bool,
@@ -106,10 +109,19 @@ impl Plan {
     /// The plan that leaves every JSON document as it is, and still refuses everything else.
     #[must_use]
     pub fn identity() -> Self {
+        Self::identity_of(BodyFormat::Json)
+    }
+
+    /// The plan that leaves every body of `format` as it is, and still refuses everything else. Of an
+    /// event stream that is the data of its events.
+    #[must_use]
+    pub fn identity_of(format: BodyFormat) -> Self {
         Self {
             automaton: Automaton::default(),
             root: Rule::WHOLE,
-            format: BodyFormat::Json,
+            format,
+            delimiter: Delimiter::Comma,
+            beside: Beside::default(),
             moulds: Vec::new(),
             refuses: false,
             search: None,
@@ -161,12 +173,23 @@ impl Plan {
         }
         let mut body = Tree::default();
         let around = if spec.shape.records.is_some() { &mut body } else { &mut record };
-        for member in &spec.shape.envelope {
-            around.insert(member, Content::Envelope)?;
+        // The envelope of an event is no member of its data.
+        if format != BodyFormat::EventStream {
+            for member in &spec.shape.envelope {
+                around.insert(member, Content::Envelope)?;
+            }
         }
         let mut compiler = Compiler {
             spec,
-            plan: Self { format, automaton, refuses, egress: spec.egress, ..Self::identity() },
+            plan: Self {
+                format,
+                delimiter: spec.shape.delimiter,
+                beside: Beside::of(spec.shape),
+                automaton,
+                refuses,
+                egress: spec.egress,
+                ..Self::identity()
+            },
             named: true,
             masked: BTreeSet::new(),
             dropped: BTreeSet::new(),
@@ -213,6 +236,21 @@ impl Plan {
     #[must_use]
     pub fn dropped_names(&self) -> &[FieldPath] {
         &self.dropped
+    }
+}
+
+/// The fields of an event (WHATWG HTML, section 9.2.5) that may leave beside its data.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Beside {
+    pub(super) event: bool,
+    pub(super) id: bool,
+}
+
+impl Beside {
+    fn of(shape: &BodyShape) -> Self {
+        let is_event_stream = shape.format == BodyFormat::EventStream;
+        let names = |name: &str| is_event_stream && shape.envelope.iter().any(|path| path.as_str() == name);
+        Self { event: names("event"), id: names("id") }
     }
 }
 

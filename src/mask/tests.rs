@@ -12,7 +12,7 @@ mod suite;
 
 use std::sync::Arc;
 
-use crate::catalog::{BodyFormat, BodyShape, Field, FieldType, Level, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
 use crate::kernel::secret::Secret;
@@ -29,6 +29,7 @@ pub(super) fn path(text: &str) -> FieldPath {
 pub(super) fn shape(records: Option<&str>, envelope: &str) -> BodyShape {
     BodyShape {
         format: BodyFormat::Json,
+        delimiter: Delimiter::Comma,
         names: NameMatching::Exact,
         records: records.map(path),
         envelope: envelope.split_whitespace().map(path).collect(),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::reference::{Declared, head};
 use crate::catalog::{
-    BodyFormat, BodyShape, Egress, Field, FieldType, Level, NameMatching, Parameter, Resource, Sharing,
+    BodyFormat, BodyShape, Delimiter, Egress, Field, FieldType, Level, NameMatching, Parameter, Resource,
+    Sharing,
 };
 use crate::document::{At, Document, Table};
 use crate::kernel::diagnostic::{Report, Source};
@@ -254,6 +255,12 @@ fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
         None if table.has("format") => return None,
         None => BodyFormat::Json,
     };
+    let delimiter = table.parsed("delimiter", parse_delimiter);
+    if let (Some(delimiter), true) = (&delimiter, format != BodyFormat::Csv) {
+        let help = "remove it, or write `format = \"csv\"`";
+        document.error("body-shape", delimiter.span.clone(), "only CSV has a `delimiter`", help);
+    }
+    let delimiter = delimiter.map_or(Delimiter::Comma, |delimiter| delimiter.value);
     let names = table.parsed("names", parse_names).map_or(NameMatching::Exact, |names| names.value);
     let records = table.parsed("records", FieldPath::parse);
     let envelope = table.parsed_list("envelope", FieldPath::parse);
@@ -264,11 +271,13 @@ fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
     match format {
         BodyFormat::Json => check_envelope(document, records.as_ref(), &envelope),
         BodyFormat::Xml => {}
-        BodyFormat::NdJson
-        | BodyFormat::EventStream
-        | BodyFormat::Csv
-        | BodyFormat::Form
-        | BodyFormat::Opaque => {
+        BodyFormat::EventStream => {
+            if let Some(records) = &records {
+                only_json(records.span.clone(), "records");
+            }
+            check_event_fields(document, &envelope);
+        }
+        BodyFormat::NdJson | BodyFormat::Csv | BodyFormat::Form | BodyFormat::Opaque => {
             if let Some(records) = &records {
                 only_json(records.span.clone(), "records");
             }
@@ -286,6 +295,7 @@ fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
     }
     Some(BodyShape {
         format,
+        delimiter,
         names,
         records: records.map(|path| path.value),
         envelope: envelope.into_iter().map(|path| path.value).collect(),
@@ -310,11 +320,28 @@ fn parse_format(word: &str) -> Result<BodyFormat, &'static str> {
     known.ok_or("write `json`, `ndjson`, `event-stream`, `csv`, `xml`, `form` or `opaque`")
 }
 
+fn parse_delimiter(text: &str) -> Result<Delimiter, &'static str> {
+    let known = Delimiter::ALL.into_iter().find(|delimiter| text.as_bytes() == [delimiter.as_byte()]);
+    known.ok_or("write `,`, `;`, `\\t` or `|`")
+}
+
 fn parse_names(word: &str) -> Result<NameMatching, &'static str> {
     match word {
         "exact" => Ok(NameMatching::Exact),
         "fold" => Ok(NameMatching::Fold),
         _ => Err("write `exact`, or `fold` where the platform is not sure of upper and lower case"),
+    }
+}
+
+/// Beside the data of an event only two fields can leave.
+fn check_event_fields(document: &Document<'_>, envelope: &[At<FieldPath>]) {
+    let mut declared = Declared::new("a field of the events");
+    for field in envelope {
+        declared.declare(document, field);
+        if !matches!(field.value.as_str(), "event" | "id") {
+            let message = format!("`{}` is no field that an event has beside its data", field.value);
+            document.error("body-shape", field.span.clone(), message, "write `event`, `id` or both");
+        }
     }
 }
 

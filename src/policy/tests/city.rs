@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::civil::date;
 
 use crate::catalog::{
-    BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, NameMatching,
-    Parameter, Purpose, Resource, Sharing, System,
+    BodyFormat, BodyShape, Catalog, Delimiter, Department, DepartmentKind, Field, FieldType, Level,
+    NameMatching, Parameter, Purpose, Resource, Sharing, System,
 };
 use crate::grant::{Decision, Query};
 use crate::kernel::diagnostic::{Report, Source};
@@ -76,6 +76,7 @@ pub(crate) fn resource(
         requirements: String::new(),
         body: BodyShape {
             format: BodyFormat::Json,
+            delimiter: Delimiter::Comma,
             names: NameMatching::Exact,
             records: None,
             envelope: vec![],

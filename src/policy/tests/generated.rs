@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::city::{Asking, at, load_at};
 use super::differential::{Judge, judge};
 use crate::catalog::{
-    BodyFormat, BodyShape, Catalog, Department, DepartmentKind, Field, FieldType, Level, NameMatching,
-    Parameter, Purpose, Resource, Sharing, System,
+    BodyFormat, BodyShape, Catalog, Delimiter, Department, DepartmentKind, Field, FieldType, Level,
+    NameMatching, Parameter, Purpose, Resource, Sharing, System,
 };
 use crate::grant::DenyReason;
 use crate::kernel::diagnostic::Source;
@@ -156,6 +156,7 @@ fn resource(dice: &mut Dice, number: u64) -> Resource {
         requirements: String::new(),
         body: BodyShape {
             format: BodyFormat::Json,
+            delimiter: Delimiter::Comma,
             names: NameMatching::Exact,
             records: None,
             envelope: vec![],

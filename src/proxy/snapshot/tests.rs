@@ -20,6 +20,7 @@ fn resource() -> Resource {
         requirements: String::new(),
         body: BodyShape {
             format: BodyFormat::Json,
+            delimiter: crate::catalog::Delimiter::Comma,
             names: NameMatching::Exact,
             records: None,
             envelope: Vec::new(),
