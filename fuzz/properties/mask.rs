@@ -42,6 +42,11 @@ impl Input {
         cuts.sort_unstable();
         Some(Self { choice: usize::from(*choice), cuts, body: planted })
     }
+
+    /// A body that is not cut but at every byte.
+    pub(crate) fn whole(body: Vec<u8>) -> Self {
+        Self { choice: 0, cuts: [0; 3], body }
+    }
 }
 
 /// What left, and what is counted.

@@ -24,10 +24,14 @@ pub(super) struct Format {
     pub(super) left_tail: &'static str,
     /// Members of head and tail that no catalogue names.
     pub(super) unlisted: u64,
+    /// Why a body is refused that goes on with a control character.
+    pub(super) spoiled: &'static str,
+    /// Records in the head, which are empty.
+    pub(super) empty: u64,
 }
 
-pub(super) static FORMATS: LazyLock<[Format; 3]> =
-    LazyLock::new(|| [json("json", true), json("json-chunked", false), lines()]);
+pub(super) static FORMATS: LazyLock<[Format; 4]> =
+    LazyLock::new(|| [json("json", true), json("json-chunked", false), lines(), csv()]);
 
 fn json(name: &'static str, tells_length: bool) -> Format {
     Format {
@@ -43,6 +47,8 @@ fn json(name: &'static str, tells_length: bool) -> Format {
         tail: r#"], "total":1}"#,
         left_tail: "]}",
         unlisted: 1,
+        spoiled: "syntax",
+        empty: 1,
     }
 }
 
@@ -60,22 +66,51 @@ fn lines() -> Format {
         tail: "",
         left_tail: "",
         unlisted: 0,
+        spoiled: "syntax",
+        empty: 1,
+    }
+}
+
+fn csv() -> Format {
+    let row = |number: u64| {
+        let note = "逐户走访，\"\"已核验\"\"\n".repeat(usize::try_from(number % 3).unwrap());
+        format!("{number},欧阳建国,{},\"{note}\",x\r\n", phone(number))
+    };
+    let left = |number: u64| format!("{number},欧阳**,138****{}\r\n", &phone(number)[7..]);
+    Format {
+        name: "csv",
+        format: "csv",
+        media_type: "text/csv",
+        tells_length: true,
+        has_envelope: false,
+        head: "id,name,phone,note,x\r\n",
+        left_head: "id,name,phone\r\n",
+        block: (0..RECORDS).map(row).collect(),
+        left_block: (0..RECORDS).map(left).collect(),
+        tail: "",
+        left_tail: "",
+        unlisted: 0,
+        spoiled: "control-character",
+        empty: 0,
     }
 }
 
 /// A record as the platform sends it; no two in a block are the same.
 fn record(number: u64) -> String {
     format!(
-        "{{\"id\": {number}, \"name\": \"欧阳建国\", \"phone\": \"138{:08}\", \"note\": \"{}\", \"x\": [{number}]}}",
-        number * 7_919,
+        "{{\"id\": {number}, \"name\": \"欧阳建国\", \"phone\": \"{}\", \"note\": \"{}\", \"x\": [{number}]}}",
+        phone(number),
         "逐户走访，已核验。".repeat(usize::try_from(number % 5).unwrap()),
     )
 }
 
 /// The same as it leaves.
 fn left(number: u64) -> String {
-    let phone = format!("138{:08}", number * 7_919);
-    format!("{{\"id\": {number}, \"name\": \"欧阳**\", \"phone\": \"138****{}\"}}", &phone[7..])
+    format!("{{\"id\": {number}, \"name\": \"欧阳**\", \"phone\": \"138****{}\"}}", &phone(number)[7..])
+}
+
+fn phone(number: u64) -> String {
+    format!("138{:08}", number * 7_919)
 }
 
 impl Format {
@@ -138,8 +173,7 @@ fields = [
         512 << 10
     }
 
-    /// Records in a body; the first, in the head, is empty.
     pub(super) fn records(&self, size: u64) -> u64 {
-        self.blocks(size) * RECORDS + 1
+        self.blocks(size) * RECORDS + self.empty
     }
 }
