@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
-use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
 use pinegate::kernel::secret::Secret;
@@ -81,6 +81,7 @@ fn plan() -> Arc<Plan> {
         names: NameMatching::Exact,
         records: Some(path("data")),
         envelope: ["code", "message", "total"].map(path).into(),
+        xml: XmlNames::default(),
     };
     let field = |(name, kind): (&str, FieldType)| Field {
         path: path(name),

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{FieldPath, MaskerName};
 use pinegate::mask::{Bounds, MaskError, Maskers, Plan, PlanSpec, Transform};
@@ -71,6 +71,7 @@ pub(crate) fn shape(format: BodyFormat) -> BodyShape {
     BodyShape {
         format,
         delimiter: Delimiter::Comma,
+        xml: XmlNames::default(),
         names: NameMatching::Exact,
         records: None,
         envelope: Vec::new(),

@@ -596,16 +596,15 @@ fn route(
 fn check_media_type(configured: &config::Route, source: &Source, resource: &Resource, report: &mut Report) {
     let Some(media_type) = &configured.media_type else { return };
     let format = resource.body.format;
-    let why = if !format.may_be_sent_as(media_type) {
-        "is not that"
+    let name = format.as_str();
+    let message = if !format.may_be_sent_as(media_type) {
+        format!("the route says `{media_type}`, and no resource of format `{name}` comes as that")
     } else if !format.may_be_in(media_type.charset().ok().flatten().unwrap_or_default()) {
-        "is always UTF-8"
+        format!("the route says `{media_type}`, and a resource of format `{name}` is always UTF-8")
     } else {
         return;
     };
     let span = place_of(source, &configured.span, "media_type");
-    let message =
-        format!("the route says `{media_type}`, but a resource of format `{}` {why}", format.as_str());
     let help = match format.media_type() {
         Some(usual) => format!("leave `media_type` out where the platform sends `{usual}`"),
         None => "name the one media type that the file has".to_owned(),

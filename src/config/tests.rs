@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::coding::Coding;
 use crate::kernel::time::Timestamp;
 
 /// A configuration in a directory of its own, with every file it names.
@@ -292,6 +293,70 @@ from = 2029-01-01
     DIR/gateway.toml:47:1: error[missing-key]: `policy.pseudonym_key[7].secret` is missing; add `secret = …`: the file of the key, or `{ env = "NAME" }`
     DIR/gateway.toml:48:8: error[wrong-type]: `policy.pseudonym_key[7].from` is of the wrong type (found datetime); write a text in quotes
     "#);
+}
+
+#[test]
+fn what_answers_come_as_is_said_by_route_and_upstream() {
+    let files = Files::new();
+    let (config, report) = files.load(RIGHT);
+    assert_eq!(report, "");
+    let plain = config.unwrap();
+    assert_eq!((&plain.routes[0].media_type, plain.routes[0].compress), (&None, Compress::Coded));
+    assert_eq!(plain.upstreams[0].accept_encoding, []);
+    assert_eq!((plain.bounds.decoded_ratio, plain.bounds.decoded_reply.get()), (200, 16 << 30));
+    let more = "media_type = \"text/csv; charset=GB2312\"\ncompress = \"always\"\n[bounds]\n\
+                decoded_ratio = 50\ndecoded_reply = \"1GiB\"\n";
+    let to = "url = \"http://127.0.0.1:9000\"\naccept_encoding = [\"zstd\", \"BR\", \"x-gzip\"]";
+    let text = RIGHT.replace("url = \"http://127.0.0.1:9000\"", to) + more;
+    let (config, report) = files.load(&text);
+    assert_eq!(report, "");
+    let config = config.unwrap();
+    let media_type = config.routes[0].media_type.as_ref().unwrap();
+    assert_eq!(media_type.to_string(), "text/csv; charset=gbk");
+    assert_eq!(config.routes[0].compress, Compress::Always);
+    assert_eq!(config.upstreams[0].accept_encoding, [Coding::Zstd, Coding::Brotli, Coding::Gzip]);
+    assert_eq!((config.bounds.decoded_ratio, config.bounds.decoded_reply.get()), (50, 1 << 30));
+    let wrong = "media_type = \"text/csv; charset=utf-16\"\ncompress = true\n[[route]]\nmethod = \"GET\"\n\
+                 path = \"/b\"\nresource = \"a.b\"\naction = \"query\"\nupstream = \"platform\"\n\
+                 media_type = \"csv\"\ncompress = \"yes\"\n[bounds]\ndecoded_ratio = 1\n";
+    let to = "url = \"http://127.0.0.1:9000\"\naccept_encoding = [\"gzip\", \"deflate\", \"gzip\"]";
+    let (config, report) = files.load(&(RIGHT.replace("url = \"http://127.0.0.1:9000\"", to) + wrong));
+    assert!(config.is_none());
+    insta::assert_snapshot!(report, @r#"
+    DIR/gateway.toml:29:28: error[bad-value]: `upstream[0].accept_encoding` has a value that cannot be used; expected one of `zstd`, `br` and `gzip`
+    DIR/gateway.toml:29:39: error[bad-value]: `upstream[0].accept_encoding` has a value that cannot be used; each coding once
+    DIR/gateway.toml:37:14: error[bad-value]: `route[0].media_type` has a value that cannot be used; expected charset `utf-8`, `gbk`, `gb2312` or `gb18030`
+    DIR/gateway.toml:38:12: error[wrong-type]: `route[0].compress` is of the wrong type (found boolean); write a text in quotes
+    DIR/gateway.toml:45:14: error[bad-value]: `route[1].media_type` has a value that cannot be used; expected a media type such as `text/csv` or `text/csv; charset=gb18030`
+    DIR/gateway.toml:46:12: error[bad-value]: `route[1].compress` has a value that cannot be used; `"never"` or `"coded"` or `"always"`
+    DIR/gateway.toml:48:17: error[bad-value]: `bounds.decoded_ratio` has a value that cannot be used; a whole number from 2 to 100000
+    "#);
+}
+
+#[test]
+fn a_route_says_what_becomes_of_the_fields_in_a_body() {
+    let files = Files::new();
+    let rule = |request: &str| {
+        let (config, report) = files.load(&format!("{}{request}\n", RIGHT.replace("\"GET\"", "\"POST\"")));
+        assert_eq!(report, "", "{request}");
+        config.unwrap().routes.into_iter().next_back().unwrap().request
+    };
+    assert_eq!(rule(""), None);
+    assert_eq!(rule("request = { fields = \"pass\" }"), None);
+    let restricted = rule("request = { fields = \"restrict\" }").unwrap();
+    assert_eq!((restricted.fields, restricted.format), (RequestFields::Restrict, None));
+    assert_eq!((restricted.records, restricted.envelope.len()), (None, 0));
+    let table = "[route.request]\nfields = \"mask\"\nformat = \"xml\"\nrecords = \"a.b\"\nenvelope = [\"c\"]";
+    let masked = rule(table).unwrap();
+    assert_eq!((masked.fields, masked.format), (RequestFields::Mask, Some(crate::catalog::BodyFormat::Xml)));
+    assert_eq!(masked.records.unwrap().as_str(), "a.b");
+    assert_eq!(masked.envelope.first().unwrap().as_str(), "c");
+    let (config, report) = files.load(&format!("{RIGHT}request = {{ fields = \"mask\", field = 1 }}\n"));
+    assert!(config.is_none());
+    assert!(
+        report.contains("a `GET` has no body") && report.contains("unknown key `route[0].request.field`"),
+        "{report}"
+    );
 }
 
 #[test]

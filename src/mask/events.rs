@@ -289,7 +289,7 @@ impl Reader {
         let (name, may_leave) = match self.field {
             Field::Event => ("event", self.beside.event && is_token(&self.token)),
             Field::Id => ("id", self.beside.id && is_token(&self.token)),
-            _ => ("retry", is_delay(&self.token)),
+            Field::Retry | Field::Data | Field::Other | Field::Comment => ("retry", is_delay(&self.token)),
         };
         let has_data = self.data.is_some();
         if !may_leave || self.later.len() > MAX_LATER_BYTES {

@@ -6,7 +6,7 @@
 
 use http::Method;
 
-use super::problem::{Code, Language, Particulars, Words};
+use super::problem::{Code, Language, Particulars, Words, words};
 use crate::catalog::BodyFormat;
 use crate::grant::{Clause, Denial, DenyReason};
 use crate::identity::{IdentityError, TokenError};
@@ -403,6 +403,29 @@ fn clause(reason: DenyReason) -> Option<&'static str> {
     }
 }
 
+impl MaskFailure {
+    /// What the client is told beyond the title of its code.
+    fn detail(&self, language: Language) -> Option<String> {
+        Some(match (self, language) {
+            (Self::MediaType { declared }, Language::En) => format!("the platform must send `{declared}`"),
+            (Self::MediaType { declared }, Language::Zh) => format!("交换平台应返回 `{declared}`"),
+            (Self::Coding, _) => words(
+                "the platform must send no content coding, or one of `gzip`, `br` and `zstd`",
+                "交换平台应不使用内容编码，或只使用 `gzip`、`br`、`zstd` 之一",
+            )
+            .to(language)
+            .to_owned(),
+            (Self::Body { reason }, Language::En) => {
+                format!("the answer is not what the catalogue declares ({reason}); nothing of it left")
+            }
+            (Self::Body { reason }, Language::Zh) => {
+                format!("应答内容与目录声明不符（{reason}），未予放行")
+            }
+            (Self::Egress | Self::Plan, _) => return None,
+        })
+    }
+}
+
 impl Failure {
     /// Its code.
     pub(crate) fn code(&self) -> Code {
@@ -492,29 +515,14 @@ impl Failure {
             ) => {
                 format!("交换平台返回状态码 {status}")
             }
-            (Self::Mask(MaskFailure::Body { reason }), Language::En) => {
-                format!("the answer is not what the catalogue declares ({reason}); nothing of it left")
-            }
-            (Self::Mask(MaskFailure::Body { reason }), Language::Zh) => {
-                format!("应答内容与目录声明不符（{reason}），未予放行")
-            }
             (Self::Upstream(UpstreamFailure::Invalid { why }), Language::En) => {
                 format!("{}: {}", self.code().title(language), why.to(language))
             }
             (Self::Upstream(UpstreamFailure::Invalid { why }), Language::Zh) => {
                 format!("{}（{}）", self.code().title(language), why.to(language))
             }
-            (Self::Mask(MaskFailure::MediaType { declared }), Language::En) => {
-                format!("the platform must send `{declared}`")
-            }
-            (Self::Mask(MaskFailure::MediaType { declared }), Language::Zh) => {
-                format!("交换平台应返回 `{declared}`")
-            }
-            (Self::Mask(MaskFailure::Coding), Language::En) => {
-                "the platform must send no content coding, or one of `gzip`, `br` and `zstd`".to_owned()
-            }
-            (Self::Mask(MaskFailure::Coding), Language::Zh) => {
-                "交换平台应不使用内容编码，或只使用 `gzip`、`br`、`zstd` 之一".to_owned()
+            (Self::Mask(failure), _) => {
+                failure.detail(language).unwrap_or_else(|| self.code().title(language).to_owned())
             }
             _ => self.code().title(language).to_owned(),
         }

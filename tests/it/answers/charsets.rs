@@ -1,6 +1,7 @@
 //! Answers that are not UTF-8: transcoded where the route says so, refused everywhere else.
 
 use super::*;
+use crate::city::run_to_end;
 
 /// `王小明` in GB 18030, and a character whose second byte is a backslash.
 const WANG: &[u8] = b"\xcd\xf5\xd0\xa1\xc3\xf7";
@@ -70,5 +71,36 @@ async fn where_the_route_says_so() {
         }
         let detail = refused(&city, Call::survey("/_x/silent").over(http), (502, "mask-body")).await;
         assert!(detail.contains("(utf8)"), "{detail}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_cannot_say_what_its_resource_is_not() {
+    for (resource, media_type, expected) in [
+        ("population.resident", "text/csv", Err("no resource of format `json` comes as that")),
+        ("population.resident", "text/html", Err("no resource of format `json` comes as that")),
+        ("population.resident", "multipart/form-data", Err("no resource of format `json` comes as that")),
+        ("population.resident", "text/plain; charset=gbk", Ok(())),
+        ("test.lines", "application/json", Err("no resource of format `ndjson` comes as that")),
+        ("test.file", "multipart/byteranges", Err("no resource of format `opaque` comes as that")),
+        ("test.file", "image/png", Ok(())),
+        ("test.form", "application/x-www-form-urlencoded; charset=gbk", Err("is always UTF-8")),
+    ] {
+        let form = CATALOG.replace("test.lines", "test.form").replace("ndjson", "form");
+        let plan = Plan::new().more_policy("catalog.toml", CATALOG).more_policy("catalog.toml", &form);
+        let plan = plan.config("PLATFORM", "127.0.0.1:9").more_config(&format!(
+            "\n[[route]]\nmethod = \"GET\"\npath = \"/_x/{{case}}\"\nresource = \"{resource}\"\n\
+             action = \"query\"\nupstream = \"platform\"\nmedia_type = \"{media_type}\"\n"
+        ));
+        let config = plan.files.config_path();
+        let command = if expected.is_ok() { "check" } else { "run" };
+        let (code, said) = run_to_end(&[command.as_ref(), "--config".as_ref(), config.as_ref()]).await;
+        match expected {
+            Ok(()) => assert_eq!(code, Some(0), "{media_type}: {said}"),
+            Err(why) => {
+                assert_eq!(code, Some(64), "{media_type}: {said}");
+                assert!(said.contains("bad-media-type") && said.contains(why), "{media_type}: {said}");
+            }
+        }
     }
 }

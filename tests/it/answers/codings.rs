@@ -151,7 +151,7 @@ async fn lines_do_not_wait_in_an_encoder() {
     let city = city(&scripted).await;
     for http in BOTH {
         for coding in Coding::ALL {
-            let connection = city.client(crate::city::SURVEYOR).connect(http).await.unwrap();
+            let connection = city.client(SURVEYOR).connect(http).await.unwrap();
             let call = Call::survey("/_lines/lines").header("accept-encoding", coding.as_str());
             let request = call.request(city.files());
             let response = soon("the head of a reply", connection.send(request)).await.unwrap();
