@@ -33,6 +33,8 @@ mod mask_events;
 mod mask_form;
 #[path = "../../fuzz/properties/mask_json.rs"]
 mod mask_json;
+#[path = "../../fuzz/properties/mask_xml.rs"]
+mod mask_xml;
 #[path = "../../fuzz/properties/record.rs"]
 mod record;
 #[path = "../../fuzz/properties/token.rs"]
@@ -57,7 +59,7 @@ macro_rules! targets {
     };
 }
 
-targets! { certificate documents format grants jwks mask_csv mask_events mask_form mask_json record token }
+targets! { certificate documents format grants jwks mask_csv mask_events mask_form mask_json mask_xml record token }
 
 /// A property of an input.
 type Check = fn(&[u8]);
@@ -122,6 +124,7 @@ fn what_is_like_a_seed_holds_too() {
         ("mask_events", mask_events::check),
         ("mask_form", mask_form::check),
         ("mask_json", mask_json::check),
+        ("mask_xml", mask_xml::check),
     ];
     targets.iter().for_each(|(target, check)| explore(target, *check));
 }
