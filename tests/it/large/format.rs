@@ -14,8 +14,8 @@ pub(super) struct Format {
     pub(super) media_type: &'static str,
     /// Whether the platform says beforehand how long the body is.
     pub(super) tells_length: bool,
-    /// Whether the records are below `data`, in an envelope.
-    has_envelope: bool,
+    /// Where the catalogue says that the records are.
+    place: &'static str,
     pub(super) head: &'static str,
     pub(super) left_head: &'static str,
     pub(super) block: String,
@@ -30,8 +30,8 @@ pub(super) struct Format {
     pub(super) empty: u64,
 }
 
-pub(super) static FORMATS: LazyLock<[Format; 4]> =
-    LazyLock::new(|| [json("json", true), json("json-chunked", false), lines(), csv()]);
+pub(super) static FORMATS: LazyLock<[Format; 5]> =
+    LazyLock::new(|| [json("json", true), json("json-chunked", false), lines(), csv(), xml()]);
 
 fn json(name: &'static str, tells_length: bool) -> Format {
     Format {
@@ -39,7 +39,7 @@ fn json(name: &'static str, tells_length: bool) -> Format {
         format: "json",
         media_type: "application/json",
         tells_length,
-        has_envelope: true,
+        place: "records = \"data\"\nenvelope = [\"code\"]",
         head: r#"{"code":0,"data":[{}"#,
         left_head: r#"{"code":0,"data":[{}"#,
         block: (0..RECORDS).map(|number| format!(",\n  {}", record(number))).collect(),
@@ -58,7 +58,7 @@ fn lines() -> Format {
         format: "ndjson",
         media_type: "application/x-ndjson",
         tells_length: false,
-        has_envelope: false,
+        place: "",
         head: "{}\n",
         left_head: "{}\n",
         block: (0..RECORDS).map(|number| format!("{}\n", record(number))).collect(),
@@ -82,7 +82,7 @@ fn csv() -> Format {
         format: "csv",
         media_type: "text/csv",
         tells_length: true,
-        has_envelope: false,
+        place: "",
         head: "id,name,phone,note,x\r\n",
         left_head: "id,name,phone\r\n",
         block: (0..RECORDS).map(row).collect(),
@@ -91,6 +91,36 @@ fn csv() -> Format {
         left_tail: "",
         unlisted: 0,
         spoiled: "control-character",
+        empty: 0,
+    }
+}
+
+fn xml() -> Format {
+    let row = |number: u64| {
+        let note = "<![CDATA[逐户走访 & 已核验]]>".repeat(usize::try_from(number % 3).unwrap());
+        let phone = phone(number);
+        format!(
+            "  <row x=\"x\"><id>{number}</id><name>欧阳建国</name><phone>{phone}</phone><note>{note}</note></row>\n"
+        )
+    };
+    let left = |number: u64| {
+        let phone = format!("138****{}", &phone(number)[7..]);
+        format!("  <row><id>{number}</id><name>欧阳**</name><phone>{phone}</phone></row>\n")
+    };
+    Format {
+        name: "xml",
+        format: "xml",
+        media_type: "application/xml",
+        tells_length: false,
+        place: "records = \"list.row\"",
+        head: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<list>\n",
+        left_head: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<list>\n",
+        block: (0..RECORDS).map(row).collect(),
+        left_block: (0..RECORDS).map(left).collect(),
+        tail: "</list>\n",
+        left_tail: "</list>\n",
+        unlisted: 0,
+        spoiled: "character",
         empty: 0,
     }
 }
@@ -115,7 +145,6 @@ fn phone(number: u64) -> String {
 
 impl Format {
     pub(super) fn resource(&self) -> String {
-        let records = if self.has_envelope { "records = \"data\"\nenvelope = [\"code\"]" } else { "" };
         format!(
             r#"
 [[resource]]
@@ -126,7 +155,7 @@ class = "测试"
 sharing = "conditional"
 mode = ["query"]
 format = "{format}"
-{records}
+{place}
 fields = [
     {{ name = "id", label = "编号", type = "number", level = 1 }},
     {{ name = "name", label = "姓名", level = 2, mask = "name" }},
@@ -136,6 +165,7 @@ fields = [
 "#,
             name = self.name,
             format = self.format,
+            place = self.place,
         )
     }
 
