@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
-use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
 use pinegate::kernel::secret::Secret;
@@ -81,6 +81,7 @@ fn plan() -> Arc<Plan> {
         names: NameMatching::Exact,
         records: Some(path("data")),
         envelope: ["code", "message", "total"].map(path).into(),
+        xml: XmlNames::default(),
     };
     let field = |(name, kind): (&str, FieldType)| Field {
         path: path(name),
@@ -119,8 +120,14 @@ fn plan() -> Arc<Plan> {
     .map(|(name, treatment)| ReleasedField { path: path(name), treatment })
     .into();
     let maskers = Maskers::builtin();
-    let spec =
-        PlanSpec { shape: &shape, fields: &released, catalogue: &catalogue, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &shape,
+        fields: &released,
+        catalogue: &catalogue,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     Arc::new(Plan::compile(&spec).unwrap())
 }
 
@@ -200,11 +207,11 @@ fn masker(bencher: Bencher<'_, '_>, method: &str) {
     let department = DepartmentId::parse("dept:minzheng").unwrap();
     let resource = ResourceId::parse("population.resident").unwrap();
     let key = PseudonymKey { secret: &secret, label: "h1", department: &department, resource: &resource };
-    let fitted = key.fit(&FieldPath::parse("id_card").unwrap(), None);
+    let fitted = masker.fit(&key, &FieldPath::parse("id_card").unwrap());
     let mut out = Vec::with_capacity(100);
     bencher.bench_local(|| {
         out.clear();
-        masker.apply(Value::Text(black_box(text)), Some(&fitted), &mut out);
+        masker.apply(Value::Text(black_box(text)), fitted.as_ref(), &mut out);
         black_box(&out);
     });
 }

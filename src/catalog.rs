@@ -4,12 +4,16 @@
 //! Casbin or of HTTP. INVARIANT: every id that one of these values names exists in the same
 //! [`Catalog`]; the constructors' caller has proved it.
 
+mod media;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::id::{
     Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, PurposeCode, ResourceId, SystemId,
 };
+
+pub use media::{Charset, MediaType, MediaTypeError};
 
 /// Who there is: the departments and the systems they have registered.
 #[derive(Debug, Clone, Default)]
@@ -234,6 +238,59 @@ pub enum NameMatching {
     Fold,
 }
 
+/// What happens when a value that would leave as it is holds an [`Identifier`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Egress {
+    /// It leaves; the finding is counted and recorded.
+    Report,
+    /// The body is refused.
+    Block,
+}
+
+impl Egress {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Report, Self::Block];
+
+    /// The word that stands in `catalog.toml` and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Block => "block",
+        }
+    }
+}
+
+/// What is found in a text that nobody masked: a number that leads to one person or body, and whose
+/// form can be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Identifier {
+    /// A resident identity number (公民身份号码, GB 11643).
+    ResidentId,
+    /// A mobile number (手机号码).
+    Mobile,
+    /// A bank card number (银行卡号, ISO/IEC 7812-1).
+    BankCard,
+    /// A unified social credit code (统一社会信用代码, GB 32100).
+    CreditCode,
+}
+
+impl Identifier {
+    /// Every kind, in order.
+    pub const ALL: [Self; 4] = [Self::ResidentId, Self::Mobile, Self::BankCard, Self::CreditCode];
+
+    /// The word that stands in records and metrics: that of the masker for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ResidentId => "resident-id",
+            Self::Mobile => "mobile",
+            Self::BankCard => "bank-card",
+            Self::CreditCode => "credit-code",
+        }
+    }
+}
+
 /// What stands between the fields of a CSV record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Delimiter {
@@ -264,6 +321,50 @@ impl Delimiter {
     }
 }
 
+/// What a name in a path stands for in an XML document.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum XmlName {
+    /// An element of this local name, in this namespace or in none.
+    Element {
+        /// The namespace.
+        namespace: Option<Arc<str>>,
+        /// The name without its prefix.
+        local: Arc<str>,
+    },
+    /// An attribute of the element above.
+    Attribute {
+        /// The namespace.
+        namespace: Option<Arc<str>>,
+        /// The name without its prefix.
+        local: Arc<str>,
+    },
+    /// The text of the element above, which has attributes too.
+    Text,
+}
+
+impl XmlName {
+    /// The namespace it is in.
+    #[must_use]
+    pub const fn namespace(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Element { namespace, .. } | Self::Attribute { namespace, .. } => namespace.as_ref(),
+            Self::Text => None,
+        }
+    }
+}
+
+/// What the names of a resource stand for in its XML documents. A name that is not listed is an element
+/// called so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct XmlNames {
+    /// The namespace of the elements that are not listed.
+    pub default: Option<Arc<str>>,
+    /// The names on the path of the records, from the document element down; empty if none is listed.
+    pub records: Vec<XmlName>,
+    /// The last names of fields.
+    pub fields: BTreeMap<FieldPath, XmlName>,
+}
+
 /// Where in a body the records lie, and what may stand around them.
 #[derive(Debug, Clone)]
 pub struct BodyShape {
@@ -278,6 +379,8 @@ pub struct BodyShape {
     /// Members around the records that leave as they are (`code`, `message`, `total`). All others are
     /// dropped. In an event stream they are the fields `event` and `id`.
     pub envelope: Vec<FieldPath>,
+    /// What names stand for, if the body is XML.
+    pub xml: XmlNames,
 }
 
 /// An entry of the resource catalogue (政务数据资源目录).
@@ -301,6 +404,8 @@ pub struct Resource {
     pub requirements: String,
     /// What its bodies look like.
     pub body: BodyShape,
+    /// What happens when values that it calls harmless hold identifiers; they are not searched if `None`.
+    pub egress: Option<Egress>,
     /// Its fields (属性), in catalogue order.
     pub fields: Vec<Field>,
     /// Named groups of its fields, written `@name` in scopes.

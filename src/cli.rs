@@ -14,6 +14,7 @@ mod failure;
 mod findings;
 mod fmt;
 mod logs;
+mod mask;
 mod pki;
 mod reload;
 mod replay;
@@ -67,6 +68,7 @@ Examples:
   pinegate reload                      swap what I edited into the running gate
   pinegate explain --help              why is this request refused?
   pinegate test                        does the policy decide what its tests say?
+  pinegate mask --help                 what would leave of this body?
   pinegate replay --help               what would have been refused under another policy?
 "
     };
@@ -87,7 +89,8 @@ Exit codes:
   70  something else failed: the output, a listener, a defect
 
 Colour is used on a terminal; NO_COLOR=1 switches it off. With --json a command prints one JSON
-object on standard output, and nothing else there.
+object on standard output, and nothing else there; `mask` on standard error, since what would leave
+is on standard output.
 
 `pinegate help COMMAND` tells more of each."
 );
@@ -101,6 +104,7 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     Test(test::TestArgs),
     Fmt(fmt::FmtArgs),
+    Mask(mask::MaskArgs),
     Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
@@ -160,6 +164,7 @@ fn dispatch(
         Command::Explain(args) => explain::run(args, &**clock, screen),
         Command::Test(args) => test::run(args, &**clock, screen),
         Command::Fmt(args) => fmt::run(args, screen),
+        Command::Mask(args) => mask::run(args, &**clock, screen),
         Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, screen),

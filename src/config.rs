@@ -6,6 +6,7 @@
 //! reads the environment, and only for secrets that the file refers to.
 
 mod read;
+mod request;
 mod route;
 
 use std::net::SocketAddr;
@@ -13,12 +14,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::catalog::MediaType;
+use crate::coding::Coding;
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::diagnostic::{Report, Source};
 use crate::kernel::id::{Action, Digest, NodeId, ParameterName, ResourceId, UpstreamId};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::TimeZone;
+use crate::mask::PseudonymKeys;
 
+pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
 
 /// The largest `gateway.toml`, and the largest file it may name.
@@ -140,6 +145,21 @@ pub enum Denials {
     Coarse,
 }
 
+/// When a reply leaves in a content coding, to a client that accepts one.
+///
+/// The length of a coded reply tells how much of it is alike. Where a client can put words of somebody else's choice
+/// beside what it may not learn, that length gives it away letter by letter; so a reply is not coded
+/// because the gate felt like it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compress {
+    /// Never.
+    Never,
+    /// When the platform's answer came coded, which then tells as much already.
+    Coded,
+    /// Whenever it is worth it.
+    Always,
+}
+
 /// `[[route]]`: which request is for which resource.
 #[derive(Debug)]
 pub struct Route {
@@ -155,6 +175,8 @@ pub struct Route {
     pub upstream: UpstreamId,
     /// Where each parameter that grants may constrain is found in a request.
     pub parameters: Vec<(ParameterName, ParameterSource)>,
+    /// What becomes of the fields in a request's body; none lets it pass as it is.
+    pub request: Option<RequestRule>,
     /// How it learns the purpose.
     pub purpose: PurposeSource,
     /// How much its refusals tell.
@@ -163,6 +185,10 @@ pub struct Route {
     pub forward_token: bool,
     /// Header fields that are passed on to the platform beside the usual ones.
     pub pass_headers: Vec<http::HeaderName>,
+    /// What exactly the platform must send; whatever the resource's format comes as, if that is not said.
+    pub media_type: Option<MediaType>,
+    /// When its replies leave in a content coding.
+    pub compress: Compress,
     /// The largest request body.
     pub max_request_body: ByteLimit,
     /// The bound on the whole request up to the head of the reply.
@@ -180,6 +206,8 @@ pub struct Upstream {
     pub url: http::Uri,
     /// Whether to speak HTTP/2 to it without asking (always negotiated by ALPN on TLS).
     pub http2: bool,
+    /// The content codings it is asked for, the best first; none asks for plain answers.
+    pub accept_encoding: Vec<Coding>,
     /// The authorities that issue its certificate, PEM; required for `https`.
     pub ca: Option<FileContent>,
     /// The certificate that the gate shows it, with its key, PEM.
@@ -214,8 +242,8 @@ pub struct PolicyDirectory {
     pub shadow: Option<PathBuf>,
     /// When it takes effect.
     pub reload: ReloadTrigger,
-    /// The key of keyed pseudonyms, at least 32 bytes; without it no masker may use them.
-    pub pseudonym_key: Option<Secret>,
+    /// The keys of keyed maskers; without one no field may use them.
+    pub pseudonym_keys: PseudonymKeys,
 }
 
 /// `[audit]`: the audit log.
@@ -266,8 +294,14 @@ pub struct Bounds {
     pub http2_streams: u32,
     /// A reply up to this size is masked whole before its first byte leaves.
     pub whole_reply: ByteLimit,
+    /// The most that a coded answer may decode to.
+    pub decoded_reply: ByteLimit,
+    /// How many times its own size a coded answer may decode to.
+    pub decoded_ratio: u64,
     /// The largest request body that is read before the decision.
     pub decision_body: ByteLimit,
+    /// A request body up to this size is held against grants whole before its first byte goes on.
+    pub whole_request: ByteLimit,
     /// How long the gate waits for requests in work before it stops.
     pub drain: Duration,
 }

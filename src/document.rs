@@ -192,6 +192,18 @@ impl<'d, 's> Table<'d, 's> {
         self.value(key).is_some_and(|value| value.get_ref().is_table())
     }
 
+    /// Whether `key` is there and holds a list.
+    #[must_use]
+    pub fn is_list(&self, key: &'static str) -> bool {
+        self.value(key).is_some_and(|value| value.get_ref().is_array())
+    }
+
+    /// Where the value of `key` stands; the whole table if it is not there.
+    #[must_use]
+    pub fn span_of(&self, key: &'static str) -> Range<usize> {
+        self.value(key).map_or_else(|| self.span(), Spanned::span)
+    }
+
     /// A text, if the key is there.
     #[must_use]
     pub fn text(&self, key: &'static str) -> Option<At<&'d str>> {

@@ -13,6 +13,7 @@ pub mod document;
 pub mod grant;
 // layer 2: engines, pure
 pub mod audit;
+pub mod coding;
 pub mod identity;
 pub mod mask;
 pub mod parameters;

@@ -31,6 +31,7 @@ mod hidden;
 mod listing;
 mod load;
 mod near;
+mod preview;
 mod release;
 pub(crate) mod roles;
 mod schedule;
@@ -42,6 +43,7 @@ pub use explain::advice;
 pub use explain::{Explanation, Held, MAX_SHOWN};
 pub use listing::GrantSummary;
 pub use load::PolicyInput;
+pub use preview::Preview;
 
 use enforcer::gate::Gate;
 use release::Released;

@@ -1,6 +1,6 @@
 //! The request pipeline, from accepted connection to released reply.
 //!
-//! `stack.rs` is the list of stages in order. Stages 7 to 12 change the *type* of the request, each
+//! `stack.rs` is the list of stages in order. Stages from `normalize` to `sift` change the *type* of the request, each
 //! adding one fact that only its own stage can make, so a stage that is left out does not compile.
 //! Nothing here decides policy, masks bytes or writes files: it asks the engines and acts.
 
@@ -15,6 +15,7 @@ mod failure;
 mod forward;
 mod identify;
 mod listener;
+mod media;
 mod normalize;
 mod own;
 mod record;
@@ -23,6 +24,8 @@ mod rescue;
 mod resolve;
 mod routes;
 mod shadow;
+mod sieve;
+mod sift;
 mod snapshot;
 mod stack;
 mod stage;
@@ -30,6 +33,7 @@ mod stage;
 pub(crate) use body::Upload;
 pub(crate) use failure::denial_code;
 pub(crate) use listener::Gate;
-pub(crate) use routes::{Route, RouteParameter, Routes};
+pub(crate) use media::Declared;
+pub(crate) use routes::{Intake, Route, RouteParameter, Routes};
 pub(crate) use shadow::Shadow;
 pub(crate) use snapshot::{Plans, RequestBounds, Snapshot};

@@ -13,6 +13,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+use crate::catalog::{Egress, Identifier};
 use crate::kernel::id::{DepartmentId, Digest, ResourceId};
 
 /// The label of requests that were not for any resource.
@@ -131,6 +132,7 @@ pub struct Metrics {
     departments: IntCounterVec,
     refusals: IntCounterVec,
     fields: IntCounterVec,
+    egress: IntCounterVec,
     records: IntCounterVec,
     stages: HistogramVec,
     handshakes: IntCounterVec,
@@ -183,6 +185,20 @@ impl ResourceMetrics {
     /// Counts a request.
     pub fn count(&self, outcome: Outcome) {
         bump(&self.outcomes, Outcome::ALL, outcome);
+    }
+}
+
+/// The counters of what is found in the replies of a resource that are searched, resolved once.
+#[derive(Debug, Clone)]
+pub struct EgressMetrics(Vec<IntCounter>);
+
+impl EgressMetrics {
+    /// Counts what was found.
+    pub fn count(&self, found: Identifier, times: u64) {
+        let position = Identifier::ALL.iter().position(|kind| *kind == found);
+        if let Some(counter) = position.and_then(|position| self.0.get(position)) {
+            counter.inc_by(times);
+        }
     }
 }
 
@@ -300,6 +316,11 @@ impl Metrics {
                 "Fields masked, dropped, or dropped because the catalogue does not know them.",
                 &["resource", "treatment"],
             )?,
+            egress: f.counters(
+                "pinegate_egress_findings_total",
+                "Unmasked identifiers found in fields that leave as they are.",
+                &["resource", "kind", "action"],
+            )?,
             records: f.counters(
                 "pinegate_records_released_total",
                 "Data records that left.",
@@ -380,6 +401,15 @@ impl Metrics {
             unclassified: field("unclassified"),
             records: self.records.with_label_values(&[name]),
         }
+    }
+
+    /// The counters of what is found in replies of `resource`, which are searched to `action`.
+    #[must_use]
+    pub fn egress(&self, resource: &ResourceId, action: Egress) -> EgressMetrics {
+        let counter = |kind: Identifier| {
+            self.egress.with_label_values(&[resource.as_str(), kind.as_str(), action.as_str()])
+        };
+        EgressMetrics(Identifier::ALL.map(counter).into())
     }
 
     /// The counters of a department.

@@ -1,5 +1,8 @@
 #![no_main]
 
+#[allow(dead_code, reason = "the properties of other formats use the rest")]
+#[path = "../properties/mask.rs"]
+mod mask;
 #[path = "../properties/mask_json.rs"]
 mod property;
 

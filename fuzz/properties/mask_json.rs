@@ -1,23 +1,25 @@
-//! A body through a masking plan, in pieces.
+//! A JSON body through a masking plan, in pieces. `mask.rs` says how an input is laid out.
 //!
-//! Input: one byte chooses the plan, three bytes say where the body is cut, the rest is the body.
-//! A `~` in the body stands for the secret, so that it is easy to plant.
+//! serde_json says what is JSON, and where in a body its members and elements stand. From that
+//! [`Walk`] tells each byte that must leave, but for those of masked values.
 
 use std::sync::{Arc, LazyLock};
 
-use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
-use pinegate::grant::{ReleasedField, Treatment};
-use pinegate::kernel::id::{FieldPath, MaskerName};
-use pinegate::mask::{Bounds, MaskError, Maskers, Plan, PlanSpec, Transform};
+use pinegate::catalog::{BodyFormat, BodyShape, FieldType, NameMatching};
+use pinegate::mask::{Bounds, MaskError, Plan};
+use serde::Deserializer as _;
+use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-const SECRET: &str = "CANARY";
+use super::mask::{
+    self, Fields, Input, check_again, contains_secret, fold, is_clear, is_sealed, outcome, path,
+};
 
 /// No deeper than what serde_json reads, so that the two can be compared.
 const BOUNDS: Bounds = Bounds { depth: 100, key: 64, value: 48, space: 32, records: Some(8) };
 
-/// Fields and their types, and how each leaves: clear, by a masker, or not at all.
-const CLEAR: &[(&str, FieldType, Option<&str>)] = &[
+const CLEAR: Fields = &[
     ("name", FieldType::String, Some("name")),
     ("phone", FieldType::String, Some("mobile")),
     ("size", FieldType::Number, Some("clear")),
@@ -32,7 +34,7 @@ const CLEAR: &[(&str, FieldType, Option<&str>)] = &[
 ];
 
 /// The same without a text that leaves as it is.
-const SEALED: &[(&str, FieldType, Option<&str>)] = &[
+const SEALED: Fields = &[
     ("name", FieldType::String, Some("name")),
     ("phone", FieldType::String, Some("mobile")),
     ("size", FieldType::Number, Some("clear")),
@@ -46,128 +48,97 @@ const SEALED: &[(&str, FieldType, Option<&str>)] = &[
     ("字段", FieldType::String, None),
 ];
 
-type Fields = &'static [(&'static str, FieldType, Option<&'static str>)];
+/// Names whose case does not count.
+const FOLDED: Fields = &[
+    ("userName", FieldType::String, Some("name")),
+    ("PHONE", FieldType::String, Some("mobile")),
+    ("size", FieldType::Number, Some("clear")),
+    ("At.City", FieldType::String, Some("full")),
+    ("At.door", FieldType::String, None),
+    ("straße", FieldType::String, Some("full")),
+    ("ß", FieldType::Boolean, Some("clear")),
+];
+
+/// A document in a text, and one in that.
+const NESTED: Fields = &[
+    ("detail", FieldType::Object, None),
+    ("detail.name", FieldType::String, Some("name")),
+    ("detail.size", FieldType::Number, Some("clear")),
+    ("detail.id", FieldType::String, None),
+    ("detail.more", FieldType::Object, None),
+    ("detail.more.ok", FieldType::Boolean, Some("clear")),
+    ("detail.more.note", FieldType::String, Some("full")),
+    ("ok", FieldType::Boolean, Some("clear")),
+];
+
+/// What leaves is as it was.
+const OPEN: Fields = &[
+    ("name", FieldType::String, Some("clear")),
+    ("size", FieldType::Number, Some("clear")),
+    ("ok", FieldType::Boolean, Some("clear")),
+    ("born", FieldType::Date, None),
+    ("at.city", FieldType::String, Some("clear")),
+    ("at.door", FieldType::String, Some("drop")),
+    ("box", FieldType::Object, Some("clear")),
+];
 
 struct Case {
     plan: Arc<Plan>,
+    bounds: Bounds,
     fields: Fields,
     records: bool,
     lines: bool,
+    folds: bool,
 }
 
-static CASES: LazyLock<[Case; 5]> = LazyLock::new(|| {
+static CASES: LazyLock<[Case; 9]> = LazyLock::new(|| {
+    let identity = Case {
+        plan: Arc::new(Plan::identity()),
+        bounds: BOUNDS,
+        fields: &[],
+        records: false,
+        lines: false,
+        folds: false,
+    };
+    let long = Bounds { value: 512, ..BOUNDS };
     [
-        Case { plan: Arc::new(Plan::identity()), fields: &[], records: false, lines: false },
+        identity,
         case(CLEAR, true, false),
         case(CLEAR, false, false),
         case(SEALED, true, false),
         case(SEALED, false, true),
+        case(FOLDED, true, false),
+        Case { bounds: long, ..case(NESTED, false, false) },
+        Case { bounds: long, ..case(NESTED, false, true) },
+        case(OPEN, true, false),
     ]
 });
 
 fn case(fields: Fields, records: bool, lines: bool) -> Case {
-    let path = |text: &str| FieldPath::parse(text).unwrap();
+    let folds = fields == FOLDED;
     let shape = BodyShape {
-        format: if lines { BodyFormat::NdJson } else { BodyFormat::Json },
-        delimiter: Delimiter::Comma,
-        names: NameMatching::Exact,
+        names: if folds { NameMatching::Fold } else { NameMatching::Exact },
         records: records.then(|| path("data.rows")),
-        envelope: if records { vec![path("code")] } else { Vec::new() },
+        // The envelope leaves whole: a sealed plan has none.
+        envelope: if records && !is_sealed(fields) { vec![path("code")] } else { Vec::new() },
+        ..mask::shape(if lines { BodyFormat::NdJson } else { BodyFormat::Json })
     };
-    // The envelope leaves whole: a sealed plan has none.
-    let is_sealed = fields.iter().all(|(_, kind, how)| *kind != FieldType::String || *how != Some("clear"));
-    let shape = if is_sealed { BodyShape { envelope: Vec::new(), ..shape } } else { shape };
-    let catalogue: Vec<Field> = fields
-        .iter()
-        .map(|(name, kind, _)| Field {
-            path: path(name),
-            label: (*name).to_owned(),
-            kind: *kind,
-            level: Level::new(1).unwrap(),
-            mask: None,
-            source: None,
-            nested: false,
-        })
-        .collect();
-    let released: Vec<ReleasedField> = fields
-        .iter()
-        .filter_map(|(name, _, how)| {
-            let treatment = match (*how)? {
-                "clear" => Treatment::Clear,
-                masker => Treatment::Masked(MaskerName::parse(masker).unwrap()),
-            };
-            Some(ReleasedField { path: path(name), treatment })
-        })
-        .collect();
-    let maskers = Maskers::builtin();
-    let spec =
-        PlanSpec { shape: &shape, fields: &released, catalogue: &catalogue, maskers: &maskers, key: None };
-    Case { plan: Arc::new(Plan::compile(&spec).unwrap()), fields, records, lines }
+    Case { plan: mask::plan(&shape, fields), bounds: BOUNDS, fields, records, lines, folds }
 }
 
 pub(crate) fn check(data: &[u8]) {
-    let [choice, first, second, third, body @ ..] = data else { return };
-    let case = &CASES[usize::from(*choice) % CASES.len()];
-    let body = planted(body);
-    let whole = run(&case.plan, [&*body]);
-    let mut cuts = [first, second, third].map(|cut| usize::from(*cut) * (body.len() + 1) / 256);
-    cuts.sort_unstable();
-    let (head, rest) = body.split_at(cuts[0]);
-    let (middle, rest) = rest.split_at(cuts[1] - cuts[0]);
-    let (third, tail) = rest.split_at(cuts[2] - cuts[1]);
-    assert_eq!(run(&case.plan, [head, middle, third, tail]), whole, "cut at {cuts:?}");
-    assert_eq!(run(&case.plan, body.chunks(1)), whole, "byte by byte");
-    match &whole {
-        Ok((out, records)) => {
-            assert!(*records <= BOUNDS.records.unwrap());
-            if case.lines {
-                check_lines(&body, out, case);
-            } else {
-                check_document(&body, out, case);
-            }
-            if !case.fields.is_empty() && is_sealed(case.fields) {
-                assert!(!contains_secret(out), "the secret left");
+    let Some(input) = Input::read(data) else { return };
+    let case = &CASES[input.choice % CASES.len()];
+    match outcome(&case.plan, case.bounds, &input) {
+        Ok(left) => {
+            assert!(!left.is_unchanged() || left.out == input.body, "a change was not counted");
+            check_left(&input.body, &left.out, case);
+            if is_clear(case.fields) {
+                check_again(&case.plan, case.bounds, &left);
             }
         }
-        Err(error) => check_refusal(&body, *error, case.lines),
+        Err(error) => check_refusal(&input.body, error, case.lines),
     }
-}
-
-fn planted(body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len());
-    for byte in body {
-        match byte {
-            b'~' => out.extend_from_slice(SECRET.as_bytes()),
-            _ => out.push(*byte),
-        }
-    }
-    out
-}
-
-fn is_sealed(fields: Fields) -> bool {
-    fields.iter().all(|(_, kind, how)| *kind != FieldType::String || *how != Some("clear"))
-}
-
-fn contains_secret(out: &[u8]) -> bool {
-    out.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
-}
-
-/// The bytes that leave and how many records, or why none may.
-fn run<'b>(
-    plan: &Arc<Plan>,
-    pieces: impl IntoIterator<Item = &'b [u8]>,
-) -> Result<(Vec<u8>, u64), MaskError> {
-    let mut transform = Transform::new(Arc::clone(plan), BOUNDS);
-    let mut out = Vec::new();
-    for piece in pieces {
-        if let Err(error) = transform.push(piece, &mut out) {
-            assert_eq!(transform.finish(&mut out).map(|_| ()), Err(error), "an error is final");
-            return Err(error);
-        }
-    }
-    let summary = transform.finish(&mut out)?;
-    assert_eq!(summary.bytes_out, u64::try_from(out.len()).unwrap());
-    Ok((out, summary.records()))
 }
 
 /// What serde_json makes of it; `None` for a number that its floats cannot hold.
@@ -179,37 +150,13 @@ fn parsed(body: &[u8]) -> Option<Result<Value, ()>> {
     }
 }
 
-fn check_document(body: &[u8], out: &[u8], case: &Case) {
-    if case.fields.is_empty() {
-        assert_eq!(out, body, "the identity changes nothing");
-    }
-    let Some(input) = parsed(body) else { return };
-    let input = input.expect("what is accepted is JSON");
-    let output: Value = serde_json::from_slice(out).expect("what leaves is JSON");
-    if case.fields.is_empty() {
-        return;
-    }
-    if case.records {
-        around(&input, &output, "", case);
+/// The documents of a body: one, or one a line.
+fn documents(body: &[u8], lines: bool) -> Vec<&[u8]> {
+    let is_blank = |line: &[u8]| line.iter().all(|byte| b" \t\r".contains(byte));
+    if lines {
+        body.split(|byte| *byte == b'\n').filter(|line| !is_blank(line)).collect()
     } else {
-        inside(&input, &output, "", case);
-    }
-}
-
-fn check_lines(body: &[u8], out: &[u8], case: &Case) {
-    let lines = |bytes: &[u8]| {
-        let values = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
-        values.collect::<Result<Vec<_>, _>>()
-    };
-    let input = match lines(body) {
-        Ok(input) => input,
-        Err(error) if error.to_string().contains("out of range") => return,
-        Err(error) => panic!("what is accepted is JSON: {error}"),
-    };
-    let output = lines(out).expect("what leaves is JSON");
-    assert_eq!(input.len(), output.len(), "each document leaves");
-    for (input, output) in input.iter().zip(&output) {
-        inside(input, output, "", case);
+        vec![body]
     }
 }
 
@@ -222,70 +169,248 @@ fn check_refusal(body: &[u8], error: MaskError, lines: bool) {
             | MaskError::SpaceTooLong { .. }
             | MaskError::TooManyRecords { .. }
     );
-    if !is_bound && !lines {
-        assert!(!matches!(parsed(body), Some(Ok(_))), "valid JSON was refused: {error}");
+    if !is_bound {
+        let verdicts: Option<Vec<_>> = documents(body, lines).into_iter().map(parsed).collect();
+        let is_json = verdicts.is_some_and(|all| all.iter().all(Result::is_ok));
+        assert!(!is_json, "valid JSON was refused: {error}");
     }
 }
 
-/// Around the records only the way to them and `code` leave.
-fn around(input: &Value, output: &Value, path: &str, case: &Case) {
-    match (input, output) {
-        (Value::Object(before), Value::Object(after)) => {
-            for (name, value) in after {
-                match (path, name.as_str()) {
-                    ("", "code") if !is_sealed(case.fields) => assert_eq!(before.get(name), Some(value)),
-                    ("", "data") => around(&before[name], value, "data", case),
-                    ("data", "rows") => inside(&before[name], value, "", case),
-                    _ => panic!("`{name}` left from around the records"),
-                }
+fn check_left(body: &[u8], out: &[u8], case: &Case) {
+    for document in documents(body, case.lines) {
+        assert!(!matches!(parsed(document), Some(Err(()))), "what is accepted is JSON");
+    }
+    for document in documents(out, case.lines) {
+        let left = parsed(document);
+        assert!(!matches!(left, Some(Err(()))), "what leaves is JSON");
+        if is_sealed(case.fields) && !case.fields.is_empty() {
+            let plain = left.and_then(Result::ok).map(|value| value.to_string());
+            assert!(!contains_secret(document), "the secret left");
+            assert!(
+                !plain.is_some_and(|plain| contains_secret(plain.as_bytes())),
+                "the secret left, escaped"
+            );
+        }
+    }
+    let (body, out) = (std::str::from_utf8(body).unwrap(), std::str::from_utf8(out).unwrap());
+    let mut walk = Walk { case, left: out };
+    let mut at = 0;
+    for document in serde_json::Deserializer::from_str(body).into_iter::<&RawValue>() {
+        let document = document.expect("what is accepted is JSON").get();
+        let from = offset(body, document);
+        walk.left(&body[at..from]);
+        walk.value(document, &if case.records { Place::around("") } else { Place::inside("") });
+        at = from + document.len();
+    }
+    walk.left(&body[at..]);
+    assert_eq!(walk.left, "", "more left than there was");
+}
+
+/// Where in `text` its `part` begins.
+fn offset(text: &str, part: &str) -> usize {
+    part.as_ptr().addr() - text.as_ptr().addr()
+}
+
+/// Where in a body a value stands.
+enum Place {
+    /// Everything is copied.
+    Whole,
+    /// Around the records, at this path.
+    Around(String),
+    /// In a record, at this path; empty for the record itself.
+    Inside(String),
+    /// The document in the text at this path.
+    Document(String),
+}
+
+impl Place {
+    fn around(path: &str) -> Self {
+        Self::Around(path.to_owned())
+    }
+
+    fn inside(path: &str) -> Self {
+        Self::Inside(path.to_owned())
+    }
+}
+
+/// A walk over a body, along what left of it.
+struct Walk<'b> {
+    case: &'b Case,
+    /// What has not been compared yet.
+    left: &'b str,
+}
+
+impl Walk<'_> {
+    /// This left as it is.
+    fn left(&mut self, piece: &str) {
+        let rest = self.left.strip_prefix(piece);
+        self.left = rest.unwrap_or_else(|| panic!("`{}` left where `{piece}` should", self.left));
+    }
+
+    fn value(&mut self, raw: &str, place: &Place) {
+        match place {
+            _ if raw == "null" || self.case.fields.is_empty() => self.left(raw),
+            Place::Whole => self.left(raw),
+            _ if raw.starts_with('[') => self.elements(raw, place),
+            Place::Inside(path) if self.is_field(path) => self.field(raw, path),
+            _ if raw.starts_with('{') => self.members(raw, place),
+            Place::Around(_) | Place::Inside(_) | Place::Document(_) => self.left("null"),
+        }
+    }
+
+    fn elements(&mut self, raw: &str, place: &Place) {
+        let mut at = 0;
+        for element in serde_json::from_str::<Vec<&RawValue>>(raw).unwrap() {
+            let from = offset(raw, element.get());
+            self.left(&raw[at..from]);
+            self.value(element.get(), place);
+            at = from + element.get().len();
+        }
+        self.left(&raw[at..]);
+    }
+
+    /// A member that does not leave goes with the separator before it; the first that leaves has none.
+    fn members(&mut self, raw: &str, place: &Place) {
+        let Members(members) = Members::of(raw);
+        self.left("{");
+        let (mut at, mut is_first, mut held) = (1, true, &raw[1..raw.len() - 1]);
+        for (key, value) in members {
+            let (from, to) = (offset(raw, key), offset(raw, value) + value.len());
+            let space = &raw[at..from];
+            let end = to + raw[to..].find([',', '}']).unwrap();
+            at = end + 1;
+            held = &raw[to..end];
+            let name: String = serde_json::from_str(key).unwrap();
+            let Some(place) = self.member(place, &name) else { continue };
+            if !std::mem::replace(&mut is_first, false) {
+                self.left(",");
+            }
+            self.left(space);
+            self.left(&raw[from..to - value.len()]);
+            self.value(value, &place);
+            self.left(std::mem::take(&mut held));
+        }
+        self.left(held);
+        self.left("}");
+    }
+
+    /// Where a member stands, if it leaves.
+    fn member(&self, place: &Place, name: &str) -> Option<Place> {
+        let is = |declared: &str| declared == name || self.case.folds && fold(declared) == fold(name);
+        match place {
+            Place::Whole => Some(Place::Whole),
+            Place::Around(above) => match above.as_str() {
+                "" if is("code") && !is_sealed(self.case.fields) => Some(Place::Whole),
+                "" if is("data") => Some(Place::around("data")),
+                "data" if is("rows") => Some(Place::inside("")),
+                _ => None,
+            },
+            Place::Inside(above) | Place::Document(above) => {
+                let fields = self.case.fields.iter();
+                let below = fields.filter_map(|(field, _, how)| Some((below(field, above)?, *how)));
+                let own = below.filter(|((own, _), _)| is(own));
+                let mut leaving = own.filter(|(_, how)| how.is_some_and(|how| how != "drop"));
+                let ((own, _), _) = leaving.next()?;
+                Some(Place::Inside(if above.is_empty() { own.to_owned() } else { format!("{above}.{own}") }))
             }
         }
-        (Value::Array(before), Value::Array(after)) => {
-            assert_eq!(before.len(), after.len());
-            before.iter().zip(after).for_each(|(before, after)| around(before, after, path, case));
-        }
-        (_, after) => assert!(after.is_null(), "something left from around the records"),
     }
-}
 
-/// In a record each member has a field that leaves, or leads to one.
-fn inside(input: &Value, output: &Value, path: &str, case: &Case) {
-    if let (Value::Array(before), Value::Array(after)) = (input, output) {
-        assert_eq!(before.len(), after.len());
-        return before.iter().zip(after).for_each(|(before, after)| inside(before, after, path, case));
+    fn is_field(&self, path: &str) -> bool {
+        self.case.fields.iter().any(|(field, ..)| *field == path)
     }
-    if let Some((_, kind, how)) = case.fields.iter().find(|(name, ..)| *name == path) {
-        let how = how.filter(|how| *how != "drop").expect("a dropped field left");
+
+    fn field(&mut self, raw: &str, path: &str) {
+        let (_, kind, how) = self.case.fields.iter().find(|(field, ..)| *field == path).unwrap();
         let right = match kind {
-            FieldType::String | FieldType::Date => input.is_string(),
-            FieldType::Number => input.is_number(),
-            FieldType::Boolean => input.is_boolean(),
+            FieldType::String | FieldType::Date => raw.starts_with('"'),
+            FieldType::Number => raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()),
+            FieldType::Boolean => raw == "true" || raw == "false",
+            FieldType::Object if self.case.fields.iter().any(|(other, ..)| mask_below(other, path)) => {
+                return self.document(raw, path);
+            }
+            FieldType::Object if raw.starts_with('{') => {
+                return self.members(raw, &Place::inside(path));
+            }
             FieldType::Object => false,
         };
         match how {
-            "clear" if right => assert_eq!(input, output, "a clear value changed"),
-            "clear" => assert!(output.is_null(), "a value of the wrong type left"),
-            _ if input.is_string() => assert!(output.is_string() || output.is_null()),
-            _ if input.is_null() || input.is_object() => assert!(output.is_null()),
-            _ => assert!(!output.is_object() && !output.is_array()),
+            Some("clear") if right => self.left(raw),
+            Some("clear") => self.left("null"),
+            _ if raw.starts_with('{') => self.left("null"),
+            _ => {
+                let left = self.scalar();
+                assert!(!raw.starts_with('"') || left.starts_with('"') || left == "null", "{left}");
+            }
         }
-        return;
     }
-    let (Value::Object(before), Value::Object(after)) = (input, output) else {
-        return assert!(output.is_null(), "something left that is not an object");
-    };
-    let join = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    let leaves = |path: &str| {
-        case.fields.iter().any(|(name, _, how)| {
-            let below = name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-            below && how.is_some_and(|how| how != "drop")
-        })
-    };
-    for (name, value) in after {
-        assert!(leaves(&join(name)), "`{name}` left");
-        inside(&before[name], value, &join(name), case);
+
+    /// A value that a masker left.
+    fn scalar(&mut self) -> String {
+        let value = serde_json::Deserializer::from_str(self.left).into_iter::<&RawValue>().next();
+        let value = value.expect("a value left").expect("what leaves is JSON").get();
+        assert!(!value.starts_with(['{', '[']), "a masker left a container");
+        self.left(value);
+        value.to_owned()
     }
-    for name in before.keys().filter(|name| !name.contains('.') && leaves(&join(name))) {
-        assert!(after.contains_key(name), "`{name}` did not leave");
+
+    /// A text that holds a document, or should.
+    fn document(&mut self, raw: &str, path: &str) {
+        if !raw.starts_with('"') {
+            return self.left("null");
+        }
+        let left = self.scalar();
+        let text: String = serde_json::from_str(raw).unwrap();
+        if left == "null" {
+            // A document this short is within every bound.
+            let is_short = raw.len() <= self.case.bounds.space;
+            let is_document = matches!(parsed(text.as_bytes()), Some(Ok(_)));
+            return assert!(!is_short || !is_document, "a document did not leave");
+        }
+        let inner: String = serde_json::from_str(&left).unwrap();
+        let document: &RawValue = serde_json::from_str(&text).expect("what is accepted is JSON");
+        let from = offset(&text, document.get());
+        let mut walk = Walk { case: self.case, left: &inner };
+        walk.left(&text[..from]);
+        walk.value(document.get(), &Place::Document(path.to_owned()));
+        walk.left(&text[from + document.get().len()..]);
+        assert_eq!(walk.left, "", "more left than there was");
+    }
+}
+
+/// The name that leads from `above` to `path`, and what is below it.
+fn below<'p>(path: &'p str, above: &str) -> Option<(&'p str, &'p str)> {
+    let rest = if above.is_empty() { path } else { path.strip_prefix(above)?.strip_prefix('.')? };
+    Some(rest.split_once('.').unwrap_or((rest, "")))
+}
+
+fn mask_below(path: &str, above: &str) -> bool {
+    below(path, above).is_some()
+}
+
+/// The members of an object as they are written: doubled ones, and in their order.
+struct Members<'b>(Vec<(&'b str, &'b str)>);
+
+impl<'b> Members<'b> {
+    fn of(raw: &'b str) -> Self {
+        serde_json::Deserializer::from_str(raw).deserialize_map(MembersVisitor).unwrap()
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Vec::new();
+        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            members.push((key.get(), value.get()));
+        }
+        Ok(Members(members))
     }
 }

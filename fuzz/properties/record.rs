@@ -9,8 +9,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use pinegate::audit::{
     Access, Chain, Entry, Kind, Lifecycle, MAX_LINE_BYTES, Outcome, ParsedRecord, SCHEMA_VERSION, Shadow,
-    Tail, judge_tail,
+    Submitted, Tail, judge_tail,
 };
+use pinegate::catalog::Identifier;
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{
     Action, DepartmentId, Digest, FieldPath, GrantId, MaskerName, NodeId, ParameterName, PurposeCode,
@@ -184,6 +185,8 @@ impl Ids {
 fn check_access(parts: &Parts) {
     let ids = Ids::read(parts);
     let counts = ids.counts();
+    let kinds = Identifier::ALL.into_iter().cycle();
+    let found: Vec<_> = counts.iter().zip(kinds).map(|((path, count), kind)| (*path, kind, *count)).collect();
     let outcome = Outcome {
         status: 200,
         bytes_in: u64::MAX,
@@ -191,7 +194,14 @@ fn check_access(parts: &Parts) {
         records: parts.has(3).then_some(1),
         masked: &counts,
         dropped: &counts,
+        egress: &found,
         unclassified: u64::MAX,
+        submitted: parts.has(4).then_some(Submitted {
+            records: u64::MAX,
+            masked: &counts,
+            dropped: &counts,
+            unclassified: u64::MAX,
+        }),
         sent_sha256: parts.has(3).then_some(Digest([255; 32])),
         total_us: 1,
         decide_us: 2,

@@ -7,24 +7,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use rustls::ServerConfig;
 
-use crate::catalog::Catalog;
+use crate::catalog::{BodyFormat, BodyShape, Catalog, Resource};
+use crate::coding;
 use crate::config::{self, Config, ParameterSource};
 use crate::grant::{ReleasedField, Treatment};
 use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
 use crate::identity::{Identities, TokenVerifier};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
-use crate::kernel::id::{DepartmentId, GrantId, MaskerName};
-use crate::kernel::secret::Secret;
-use crate::kernel::time::{Clock, TimeZone};
-use crate::mask::{Masker, Maskers, PlanError};
+use crate::kernel::id::{DepartmentId, GrantId};
+use crate::kernel::time::{Clock, TimeZone, Timestamp};
+use crate::mask::{Masker, Maskers, Plan, PlanError, PlanSpec, PseudonymKeys};
 use crate::parameters::{BodyParameters, BodyPath};
 use crate::policy::calendar::Calendar;
 use crate::policy::model::Model;
 use crate::policy::scope::Item;
 use crate::policy::{Policy, PolicyInput, csv};
-use crate::proxy::{Plans, RequestBounds, Route, RouteParameter, Routes, Shadow, Snapshot};
+use crate::proxy::{Declared, Intake, Plans, RequestBounds, Route, RouteParameter, Routes, Shadow, Snapshot};
 use crate::quota::limiter::Limiter;
 use crate::snapshot::Vocabulary;
 use crate::snapshot::files::PolicyFiles;
@@ -69,8 +70,8 @@ pub(crate) struct PolicyPlace<'p> {
     pub(crate) trust_domain: &'p str,
     /// The zone in which its dates and hours are meant.
     pub(crate) zone: &'p TimeZone,
-    /// The key of keyed pseudonyms, if there is one.
-    pub(crate) pseudonym_key: Option<&'p Secret>,
+    /// The keys of keyed maskers.
+    pub(crate) pseudonym_keys: &'p PseudonymKeys,
 }
 
 impl<'p> From<&'p Config> for PolicyPlace<'p> {
@@ -79,7 +80,7 @@ impl<'p> From<&'p Config> for PolicyPlace<'p> {
             directory: &config.policy.directory,
             trust_domain: &config.identity.trust_domain,
             zone: &config.policy.zone,
-            pseudonym_key: config.policy.pseudonym_key.as_ref(),
+            pseudonym_keys: &config.policy.pseudonym_keys,
         }
     }
 }
@@ -120,10 +121,11 @@ pub(crate) fn load_files(
     let Some(policy) = policy else { return (None, report) };
     let grants: BTreeSet<GrantId> = policy.grants().iter().map(|grant| grant.id().clone()).collect();
     report.merge(vocabulary.check_limit_grants(files.limits(), &grants));
-    if place.pseudonym_key.is_none() {
-        check_pseudonyms(&vocabulary, &policy, files.grants(), &mut report);
+    let (keys, now) = (place.pseudonym_keys, clock.now());
+    if keys.at(now).is_none() {
+        check_keyed(keys, &maskers, &policy, files.grants(), &mut report);
     }
-    check_plans(place.pseudonym_key, &vocabulary, &maskers, files.catalog(), &mut report);
+    check_plans((keys, now), &vocabulary, &maskers, files.catalog(), &mut report);
     let loaded = (!report.has_errors()).then_some(LoadedPolicy { files, vocabulary, maskers, policy });
     (loaded, report)
 }
@@ -179,13 +181,13 @@ fn calendar(vocabulary: &Vocabulary, source: &Source, report: &mut Report) -> Ca
 /// Compiles a plan with every field of every resource, so that no masker or key is found missing when
 /// the first request needs it.
 fn check_plans(
-    pseudonym_key: Option<&Secret>,
+    (keys, now): (&PseudonymKeys, Timestamp),
     vocabulary: &Vocabulary,
     maskers: &Maskers,
     source: &Source,
     report: &mut Report,
 ) {
-    let plans = Plans::new(maskers.clone(), pseudonym_key.cloned());
+    let plans = Plans::new(maskers.clone(), keys.clone());
     for resource in vocabulary.catalog.resources.values() {
         let Some(department) = anyone(&vocabulary.catalog) else { continue };
         let fields: Arc<[ReleasedField]> = resource
@@ -196,40 +198,56 @@ fn check_plans(
                 treatment: field.mask.clone().map_or(Treatment::Clear, Treatment::Masked),
             })
             .collect();
-        match plans.plan(resource, &department, &fields) {
+        match plans.plan(resource, &department, &fields, now) {
             Ok(_) | Err(PlanError::Opaque) => {}
             Err(error) => {
                 let message = format!("the masks of `{}` cannot be built: {error}", resource.id);
                 let place = source.text.find(resource.id.as_str()).unwrap_or(0);
                 let span = place..place + resource.id.as_str().len();
-                report.push(Diagnostic::error("bad-masks", source, span, message));
+                let found = Diagnostic::error("bad-masks", source, span, message);
+                let lacks_key = matches!(error, PlanError::NoKey { .. });
+                report.push(if lacks_key { found.help(lack_of(keys).1) } else { found });
             }
         }
     }
 }
 
-/// Finds the grants that let a field leave as a keyed pseudonym, where there is no key to make it with.
-fn check_pseudonyms(vocabulary: &Vocabulary, policy: &Policy, source: &Source, report: &mut Report) {
-    let keyed: BTreeSet<&MaskerName> = vocabulary
-        .maskers
-        .iter()
-        .filter(|masker| masker.method.value == "pseudonym")
-        .map(|masker| &masker.name.value)
-        .collect();
-    let is_keyed =
-        |item: &Item| matches!(&item.treatment, Some(Treatment::Masked(masker)) if keyed.contains(masker));
+/// Finds the grants that let a field leave through a keyed masker, where there is no key for it.
+fn check_keyed(
+    keys: &PseudonymKeys,
+    maskers: &Maskers,
+    policy: &Policy,
+    source: &Source,
+    report: &mut Report,
+) {
+    let is_keyed = |item: &Item| match &item.treatment {
+        Some(Treatment::Masked(name)) => maskers.get(name).is_some_and(Masker::is_keyed),
+        Some(Treatment::Clear) | None => false,
+    };
     for grant in policy.grants().iter().filter(|grant| grant.scope().items.iter().any(is_keyed)) {
         let before: usize =
             source.text.split_inclusive('\n').take(grant.line().saturating_sub(1)).map(str::len).sum();
         let line = source.text.get(before..).and_then(|rest| rest.lines().next()).unwrap_or("");
-        let message = format!(
-            "`{}` lets a field leave as a pseudonym, but there is no key to make it with",
-            grant.id()
-        );
+        let (why, help) = lack_of(keys);
+        let message = format!("`{}` lets a field leave as a pseudonym or encrypted, but {why}", grant.id());
         report.push(
             Diagnostic::error("pseudonym-key-missing", source, before..before + line.len(), message)
-                .help("set `pseudonym_key` in `[policy]` of the gateway configuration"),
+                .help(help),
         );
+    }
+}
+
+/// Why there is no key at hand, and what to do.
+fn lack_of(keys: &PseudonymKeys) -> (&'static str, &'static str) {
+    match keys.begin() {
+        None => (
+            "there is no key to make it with",
+            "set `pseudonym_key` in `[policy]` of the gateway configuration",
+        ),
+        Some(_) => (
+            "the time of the first key has not begun",
+            "give one `pseudonym_key` of the gateway configuration an earlier `from`, or none",
+        ),
     }
 }
 
@@ -294,11 +312,16 @@ pub(crate) fn assemble_with(
         client_verifier: tls.verifier,
         routes,
         departments,
-        plans: Plans::new(maskers, config.policy.pseudonym_key.clone()),
+        plans: Plans::new(maskers, config.policy.pseudonym_keys.clone()),
         bounds: RequestBounds {
             requests: config.bounds.requests,
             whole_reply: config.bounds.whole_reply.as_usize(),
+            decoded: coding::Bounds {
+                ratio: config.bounds.decoded_ratio,
+                size: config.bounds.decoded_reply.get(),
+            },
             decision_body: config.bounds.decision_body.get(),
+            whole_request: config.bounds.whole_request.as_usize(),
         },
     };
     (Some(Assembled { snapshot, tls: tls.config, dates: tls.dates }), report)
@@ -478,7 +501,7 @@ fn routes(
 ) -> Option<Routes> {
     let mut routes = Vec::new();
     for configured in &config.routes {
-        if let Some(route) = route(configured, &config.source, catalog, upstreams, metrics, report) {
+        if let Some(route) = route(configured, config, catalog, upstreams, metrics, report) {
             routes.push(route);
         }
     }
@@ -498,12 +521,13 @@ fn routes(
 
 fn route(
     configured: &config::Route,
-    source: &Source,
+    config: &Config,
     catalog: &Catalog,
     upstreams: &Upstreams,
     metrics: &Metrics,
     report: &mut Report,
 ) -> Option<Route> {
+    let source = &config.source;
     let mut unknown = |what: &str, name: &str, help: String| {
         let span = place_of(source, &configured.span, name);
         report.push(
@@ -540,7 +564,10 @@ fn route(
             }
         }
     }
+    let intake =
+        configured.request.as_ref().and_then(|rule| intake(rule, resource, &parameters, source, report));
     let provider = catalog.registry.departments.get(&resource.provider)?;
+    check_media_type(configured, source, resource, report);
     Some(Route {
         method: configured.method.as_method().clone(),
         template: configured.path.to_string(),
@@ -548,7 +575,11 @@ fn route(
         action: configured.action.clone(),
         provider: Arc::clone(provider),
         upstream: Arc::clone(upstreams.get(configured.upstream.as_str())?),
+        accept_encoding: accept_encoding(configured, config),
+        declared: Declared::new(resource.body.format, configured.media_type.clone()),
+        compress: configured.compress,
         body: body_parameters(&parameters),
+        intake,
         parameters,
         purpose: configured.purpose,
         denials: configured.denials,
@@ -557,7 +588,80 @@ fn route(
         max_request_body: configured.max_request_body,
         timeout: configured.timeout,
         metrics: metrics.resource(Some(&resource.id)),
+        egress: resource.egress.map(|action| metrics.egress(&resource.id, action)),
     })
+}
+
+/// A resource cannot come as what it is not.
+fn check_media_type(configured: &config::Route, source: &Source, resource: &Resource, report: &mut Report) {
+    let Some(media_type) = &configured.media_type else { return };
+    let format = resource.body.format;
+    let name = format.as_str();
+    let message = if !format.may_be_sent_as(media_type) {
+        format!("the route says `{media_type}`, and no resource of format `{name}` comes as that")
+    } else if !format.may_be_in(media_type.charset().ok().flatten().unwrap_or_default()) {
+        format!("the route says `{media_type}`, and a resource of format `{name}` is always UTF-8")
+    } else {
+        return;
+    };
+    let span = place_of(source, &configured.span, "media_type");
+    let help = match format.media_type() {
+        Some(usual) => format!("leave `media_type` out where the platform sends `{usual}`"),
+        None => "name the one media type that the file has".to_owned(),
+    };
+    report.push(Diagnostic::error("bad-media-type", source, span, message).help(help));
+}
+
+/// What the upstream of a route is asked for (RFC 9110, section 12.5.3).
+fn accept_encoding(configured: &config::Route, config: &Config) -> HeaderValue {
+    let upstream = config.upstreams.iter().find(|upstream| upstream.id == configured.upstream);
+    let codings = upstream.map_or(&[][..], |upstream| &upstream.accept_encoding);
+    let names: Vec<&str> = codings.iter().map(|coding| coding.as_str()).collect();
+    HeaderValue::from_str(&names.join(", "))
+        .ok()
+        .filter(|value| !value.is_empty())
+        .unwrap_or(HeaderValue::from_static("identity"))
+}
+
+/// How the bodies of a route's requests are held against permits, or what keeps them from it.
+fn intake(
+    rule: &config::RequestRule,
+    resource: &Resource,
+    parameters: &[RouteParameter],
+    source: &Source,
+    report: &mut Report,
+) -> Option<Arc<Intake>> {
+    let mut refuse = |message: String, help: &str| {
+        let finding = Diagnostic::error("request-shape", source, rule.span.clone(), message);
+        report.push(finding.help(help));
+        None
+    };
+    if resource.fields.is_empty() {
+        let message = format!("`{}` has no fields that a body could be held against", resource.id);
+        return refuse(message, "declare them in `catalog.toml`, or remove `request`");
+    }
+    let format = rule.format.unwrap_or(resource.body.format);
+    let in_body = |parameter: &RouteParameter| matches!(parameter.source, ParameterSource::Body(_));
+    if format != BodyFormat::Json && parameters.iter().any(in_body) {
+        let message = format!("parameters are in a JSON body, and this one is `{}`", format.as_str());
+        return refuse(message, "write `format = \"json\"`, or take the parameters from elsewhere");
+    }
+    if !matches!(format, BodyFormat::Json | BodyFormat::Xml) && rule.records.is_some() {
+        let message = format!("`records` means nothing where the body is `{}`", format.as_str());
+        return refuse(message, "remove `records` and `envelope`, or write `format = \"json\"`");
+    }
+    let shape = BodyShape {
+        format,
+        records: rule.records.clone(),
+        envelope: rule.envelope.clone(),
+        ..resource.body.clone()
+    };
+    let (maskers, catalogue) = (Maskers::default(), resource.fields.as_slice());
+    let spec = PlanSpec { shape: &shape, fields: &[], catalogue, maskers: &maskers, key: None, egress: None };
+    if let Err(error) = Plan::refusing(&spec) {
+        return refuse(format!("a body cannot be read like this: {error}"), "name each member once");
+    }
+    Some(Arc::new(Intake { fields: rule.fields, shape }))
 }
 
 /// What a route reads of request bodies before the decision, if anything.

@@ -122,6 +122,8 @@ impl Operator {
         let lasting = Bounds {
             requests: old.bounds.requests,
             whole_reply: old.bounds.whole_reply,
+            decoded_reply: old.bounds.decoded_reply,
+            decoded_ratio: old.bounds.decoded_ratio,
             decision_body: old.bounds.decision_body,
             ..new.bounds
         };

@@ -92,7 +92,18 @@ pub struct ParsedRecord {
     #[serde(default)]
     pub dropped: BTreeMap<String, u64>,
     pub dropped_more: Option<u64>,
+    #[serde(default)]
+    pub egress: BTreeMap<String, u64>,
+    pub egress_more: Option<u64>,
     pub unclassified: Option<u64>,
+    pub submitted: Option<u64>,
+    #[serde(default)]
+    pub submitted_masked: BTreeMap<String, u64>,
+    pub submitted_masked_more: Option<u64>,
+    #[serde(default)]
+    pub submitted_dropped: BTreeMap<String, u64>,
+    pub submitted_dropped_more: Option<u64>,
+    pub submitted_unclassified: Option<u64>,
     pub sent_sha256: Option<String>,
     pub total_us: Option<u64>,
     pub decide_us: Option<u64>,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::line::{Line, push_escaped, push_hex, push_u64};
+use crate::catalog::Identifier;
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{
     Action, DepartmentId, Digest, FieldPath, GrantId, ParameterName, PurposeCode, RequestId, ResourceId,
@@ -23,15 +24,23 @@ const ITEM_BYTES: usize = 648;
 const VALUE_BYTES: usize = 256;
 /// How many bytes an actor or one detail of a lifecycle record may take.
 const DETAIL_BYTES: usize = 1024;
-/// How many bytes each list may take. Together with the bounds above and the head they stay below
+/// How many bytes any other list may take. Together with the bounds above and the head they stay below
 /// [`super::MAX_LINE_BYTES`].
 const LIST_BYTES: usize = 1536;
 /// How many bytes the grants that a token names may take.
 const NARROWED_BYTES: usize = 768;
 /// How many bytes the names of withheld parameters may take.
 const WITHHELD_BYTES: usize = 384;
+/// How many bytes the counts of the fields of a reply may take, each.
+const COUNTS_BYTES: usize = 1024;
+/// How many bytes the counts of the fields of the caller's body may take, each.
+const SUBMITTED_BYTES: usize = 512;
+/// How many bytes the grants of a permit may take, and the deny lines of a refusal.
+const GRANTS_BYTES: usize = 1024;
+/// How many bytes may be taken by what was found in fields that leave as they are.
+const EGRESS_BYTES: usize = 768;
 /// How many bytes the released fields may take.
-const RELEASED_BYTES: usize = 3072;
+const RELEASED_BYTES: usize = 2816;
 /// How many bytes the details of a lifecycle record may take.
 const DETAILS_BYTES: usize = 8192;
 
@@ -153,8 +162,13 @@ pub struct Outcome<'a> {
     pub masked: &'a [(&'a FieldPath, u64)],
     /// Fields dropped, and how often each. No path twice.
     pub dropped: &'a [(&'a FieldPath, u64)],
+    /// Unmasked identifiers in fields that leave as they are: the field, what was found, how often. No
+    /// pair twice.
+    pub egress: &'a [(&'a FieldPath, Identifier, u64)],
     /// Members dropped that the catalogue does not know: counted, never named.
     pub unclassified: u64,
+    /// What was found in the caller's body, if it was held against the grants.
+    pub submitted: Option<Submitted<'a>>,
     /// SHA-256 of the body sent.
     pub sent_sha256: Option<Digest>,
     /// The whole request, in microseconds.
@@ -165,6 +179,20 @@ pub struct Outcome<'a> {
     pub upstream_us: u64,
     /// Why the reply ended early, if it did.
     pub aborted: Option<&'static str>,
+}
+
+/// What was done to the body of a request before the platform saw it. Of one that was refused, what it
+/// was refused for.
+#[derive(Debug, Clone)]
+pub struct Submitted<'a> {
+    /// Data records that went on.
+    pub records: u64,
+    /// Fields masked, and how often each. No path twice.
+    pub masked: &'a [(&'a FieldPath, u64)],
+    /// Fields that did not go on, and how often each. No path twice.
+    pub dropped: &'a [(&'a FieldPath, u64)],
+    /// Members that did not go on and that the catalogue does not know: counted, never named.
+    pub unclassified: u64,
 }
 
 /// What happened to the gate itself.
@@ -264,10 +292,21 @@ fn ids(line: &mut Line, key: (&str, &str), ids: &[GrantId], budget: usize) {
     line.bounded(key, ARRAY, ids, budget, |out, _, id| push_quoted(out, id.as_str(), ID_BYTES));
 }
 
-fn counts(line: &mut Line, key: (&str, &str), counts: &[(&FieldPath, u64)]) {
-    line.bounded(key, OBJECT, counts, LIST_BYTES, |out, _, (path, count)| {
+fn counts(line: &mut Line, key: (&str, &str), counts: &[(&FieldPath, u64)], budget: usize) {
+    line.bounded(key, OBJECT, counts, budget, |out, _, (path, count)| {
         push_quoted(out, path.as_str(), ITEM_BYTES);
         out.push(b':');
+        push_u64(out, *count);
+    });
+}
+
+fn egress(line: &mut Line, found: &[(&FieldPath, Identifier, u64)]) {
+    line.bounded(("egress", "egress_more"), OBJECT, found, EGRESS_BYTES, |out, _, (path, kind, count)| {
+        out.push(b'"');
+        push_escaped(out, path.as_str(), ITEM_BYTES - ID_BYTES - 1);
+        out.push(b':');
+        out.extend_from_slice(kind.as_str().as_bytes());
+        out.extend_from_slice(b"\":");
         push_u64(out, *count);
     });
 }
@@ -320,8 +359,8 @@ impl Access<'_> {
         self.encode_request(&mut line);
         line.text("decision", self.decision, WORD_BYTES);
         line.optional("reason", self.reason, WORD_BYTES);
-        ids(&mut line, ("grants", "grants_more"), self.grants, LIST_BYTES);
-        ids(&mut line, ("denied_by", "denied_by_more"), self.denied_by, LIST_BYTES);
+        ids(&mut line, ("grants", "grants_more"), self.grants, GRANTS_BYTES);
+        ids(&mut line, ("denied_by", "denied_by_more"), self.denied_by, GRANTS_BYTES);
         released(&mut line, self.released);
         line.text("policy", self.policy, ID_BYTES);
         line.text("config", self.config, ID_BYTES);
@@ -383,9 +422,13 @@ impl Outcome<'_> {
         if let Some(records) = self.records {
             line.number("records", records);
         }
-        counts(line, ("masked", "masked_more"), self.masked);
-        counts(line, ("dropped", "dropped_more"), self.dropped);
+        counts(line, ("masked", "masked_more"), self.masked, COUNTS_BYTES);
+        counts(line, ("dropped", "dropped_more"), self.dropped, COUNTS_BYTES);
+        egress(line, self.egress);
         line.number("unclassified", self.unclassified);
+        if let Some(submitted) = &self.submitted {
+            submitted.encode(line);
+        }
         if let Some(digest) = &self.sent_sha256 {
             line.hex("sent_sha256", &digest.0);
         }
@@ -393,6 +436,15 @@ impl Outcome<'_> {
         line.number("decide_us", self.decide_us);
         line.number("upstream_us", self.upstream_us);
         line.optional("aborted", self.aborted, WORD_BYTES);
+    }
+}
+
+impl Submitted<'_> {
+    fn encode(&self, line: &mut Line) {
+        line.number("submitted", self.records);
+        counts(line, ("submitted_masked", "submitted_masked_more"), self.masked, SUBMITTED_BYTES);
+        counts(line, ("submitted_dropped", "submitted_dropped_more"), self.dropped, SUBMITTED_BYTES);
+        line.number("submitted_unclassified", self.unclassified);
     }
 }
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::catalog::Identifier;
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::*;
 use crate::kernel::time::Timestamp;
@@ -34,6 +35,12 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
         })
         .collect();
     let counts: Vec<_> = texts.fields.iter().zip(1..).collect();
+    let found: Vec<_> = texts
+        .fields
+        .iter()
+        .zip(Identifier::ALL.into_iter().cycle())
+        .map(|(path, kind)| (path, kind, 1))
+        .collect();
     let digest = Digest::of(b"");
     then(&Access {
         kind: Kind::Access,
@@ -71,7 +78,9 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
             records: Some(10),
             masked: &counts,
             dropped: &counts,
+            egress: &found,
             unclassified: 3,
+            submitted: Some(Submitted { records: 4, masked: &counts, dropped: &counts, unclassified: 5 }),
             sent_sha256: Some(digest),
             total_us: 1234,
             decide_us: 56,
@@ -130,7 +139,10 @@ fn the_bytes_of_a_record_are_fixed() {
             r#""shadow":"extent","shadow_policy":"{0}","#,
             r#""status":200,"bytes_in":0,"bytes_out":18446744073709551615,"records":10,"#,
             r#""masked":{{"name":1,"phone":2,"地址.市":3}},"dropped":{{"name":1,"phone":2,"地址.市":3}},"#,
-            r#""unclassified":3,"sent_sha256":"{0}","total_us":1234,"decide_us":56,"upstream_us":789}}"#
+            r#""egress":{{"name:resident-id":1,"phone:mobile":1,"地址.市:bank-card":1}},"#,
+            r#""unclassified":3,"submitted":4,"submitted_masked":{{"name":1,"phone":2,"地址.市":3}},"#,
+            r#""submitted_dropped":{{"name":1,"phone":2,"地址.市":3}},"submitted_unclassified":5,"#,
+            r#""sent_sha256":"{0}","total_us":1234,"decide_us":56,"upstream_us":789}}"#
         ),
         zeros
     );
@@ -155,23 +167,30 @@ fn what_does_not_fit_is_counted() {
 
 #[test]
 fn a_record_in_which_everything_is_too_long_fits_on_a_line() {
+    // Long items leave room at the end of a list that short ones fill.
+    assert_fits(100, [128, 512], &"\u{202e}".repeat(4000));
+    assert_fits(2000, [1, 1], "x");
+    assert_fits(2000, [20, 20], "value");
+}
+
+fn assert_fits(count: usize, [id, path]: [usize; 2], item: &str) {
     let long = "\u{202e}".repeat(4000);
     let texts = Texts {
         method: long.clone(),
         route: long.clone(),
-        requested: vec![long.clone(); 100],
-        parameters: (0..100)
-            .map(|n| (ParameterName::parse(&format!("{n:0>128}")).unwrap(), long.clone()))
+        requested: vec![item.to_owned(); count],
+        parameters: (0..count)
+            .map(|n| (ParameterName::parse(&format!("{n:0>id$}")).unwrap(), item.to_owned()))
             .collect(),
-        fields: (0..100).map(|n| FieldPath::parse(&format!("{n:0>512}")).unwrap()).collect(),
-        grants: (0..100).map(|n| GrantId::parse(&format!("{n:0>128}")).unwrap()).collect(),
+        fields: (0..count).map(|n| FieldPath::parse(&format!("{n:0>path$}")).unwrap()).collect(),
+        grants: (0..count).map(|n| GrantId::parse(&format!("{n:0>id$}")).unwrap()).collect(),
     };
-    let id = |prefix: &str| format!("{prefix}{}", "x".repeat(128 - prefix.len()));
+    let whole = |prefix: &str| format!("{prefix}{}", "x".repeat(128 - prefix.len()));
     let (system, department) =
-        (SystemId::parse(&id("sys:")).unwrap(), DepartmentId::parse(&id("dept:")).unwrap());
-    let (resource, action) = (ResourceId::parse(&id("r")).unwrap(), Action::parse(&id("a")).unwrap());
-    let (purpose, token) = (PurposeCode::parse(&id("p")).unwrap(), TokenId::parse(&id("t")).unwrap());
-    let node = NodeId::parse(&id("n")).unwrap();
+        (SystemId::parse(&whole("sys:")).unwrap(), DepartmentId::parse(&whole("dept:")).unwrap());
+    let (resource, action) = (ResourceId::parse(&whole("r")).unwrap(), Action::parse(&whole("a")).unwrap());
+    let (purpose, token) = (PurposeCode::parse(&whole("p")).unwrap(), TokenId::parse(&whole("t")).unwrap());
+    let node = NodeId::parse(&whole("n")).unwrap();
     let entry = with_access(&texts, |access| {
         Access {
             trace_id: Some(&long),
@@ -454,6 +473,7 @@ proptest! {
         }
         prop_assert_eq!(record.parameters.len() + more(record.parameters_more), texts.parameters.len());
         prop_assert_eq!(record.masked.len() + more(record.masked_more), texts.fields.len());
+        prop_assert_eq!(record.egress.len() + more(record.egress_more), texts.fields.len());
         prop_assert_eq!(record.released.len() + more(record.released_more), texts.fields.len());
         let grants: Vec<_> = texts.grants.iter().map(GrantId::as_str).collect();
         prop_assert_eq!(&record.grants, &grants[..record.grants.len()]);

@@ -234,7 +234,7 @@ const fn may(name: &'static str, slot: Slot) -> Member {
 const NEEDED: u8 = 8;
 
 /// Every member, in the order of a line.
-const MEMBERS: [Member; 60] = [
+const MEMBERS: [Member; 68] = [
     must("v", Slot::Version),
     must("seq", Slot::Seq),
     must("batch", Slot::Number),
@@ -289,7 +289,15 @@ const MEMBERS: [Member; 60] = [
     may("masked_more", Slot::Number),
     may("dropped", Slot::Numbers),
     may("dropped_more", Slot::Number),
+    may("egress", Slot::Numbers),
+    may("egress_more", Slot::Number),
     may("unclassified", Slot::Number),
+    may("submitted", Slot::Number),
+    may("submitted_masked", Slot::Numbers),
+    may("submitted_masked_more", Slot::Number),
+    may("submitted_dropped", Slot::Numbers),
+    may("submitted_dropped_more", Slot::Number),
+    may("submitted_unclassified", Slot::Number),
     may("sent_sha256", Slot::Text),
     may("total_us", Slot::Number),
     may("decide_us", Slot::Number),

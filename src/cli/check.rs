@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::findings::{self, Finding, To, counted, several};
 use super::screen::Tone;
-use super::source::{PolicyOrigin, SourceArgs, key_for_checks};
+use super::source::{PolicyOrigin, SourceArgs, keys_for_checks};
 use super::table::{Table, plain, shown, toned};
 use super::when::When;
 use super::{CommandError, Exit, Screen};
@@ -280,12 +280,13 @@ pub(super) fn with_config<'p>(path: &'p Path, checking: &Checking<'_>) -> Result
                 socket: None,
             });
         };
-        let key = policy.pseudonym_key.unwrap_or_else(key_for_checks);
+        let keys = policy.pseudonym_keys;
+        let keys = if keys.is_empty() { keys_for_checks() } else { keys };
         let place = PolicyPlace {
             directory: &policy.directory,
             trust_domain: &identity.trust_domain,
             zone: &policy.zone,
-            pseudonym_key: Some(&key),
+            pseudonym_keys: &keys,
         };
         let mut checked = directory_alone(place, checking)?;
         report.merge(checked.report);

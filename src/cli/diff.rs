@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::source::{self, DEFAULT_TRUST_DOMAIN, key_for_checks, or_show};
+use super::source::{self, DEFAULT_TRUST_DOMAIN, keys_for_checks, or_show};
 use super::when::{default_zone, zone};
 use super::{CommandError, Exit, Screen};
 use crate::app::assemble::{LoadedPolicy, PolicyPlace, load_files, load_policy};
@@ -117,7 +117,7 @@ struct Compared<'a> {
 
 pub(super) fn run(args: &DiffArgs, clock: &dyn Clock, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
     let config = args.config.as_deref().map(|path| source::config(path, screen)).transpose()?;
-    let key = key_for_checks();
+    let keys = keys_for_checks();
     let default = default_zone();
     let place = PolicyPlace {
         directory: Path::new("."),
@@ -130,7 +130,7 @@ pub(super) fn run(args: &DiffArgs, clock: &dyn Clock, screen: &mut Screen<'_>) -
             None => args.zone.as_ref().unwrap_or(&default),
         },
         // Nothing is masked here, so that any key does.
-        pseudonym_key: Some(&key),
+        pseudonym_keys: &keys,
     };
     let old = load(args, &args.old, place, clock, screen)?;
     let new = load(args, &args.new, place, clock, screen)?;

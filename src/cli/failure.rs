@@ -8,6 +8,8 @@ use crate::app::run::RunError;
 use crate::identity::certificate::CertificateError;
 use crate::identity::token::MintError;
 use crate::journal::read::ReadError;
+use crate::kernel::id::{GrantId, ResourceId};
+use crate::mask::{MaskError, PlanError};
 use crate::pki::PkiError;
 use crate::policy::enforcer::NotDecided;
 use crate::review::replay::LineError;
@@ -118,6 +120,58 @@ pub(crate) enum CommandError {
         #[source]
         source: LineError,
     },
+    /// A resource whose bodies are files.
+    #[error("the bodies of `{resource}` are files (`format = \"opaque\"`), which have no fields to mask")]
+    NothingToMask {
+        /// Which resource.
+        resource: ResourceId,
+    },
+    /// A grant that does not say what leaves of the resource.
+    #[error("`{grant}` gives nothing of `{resource}`: {why}")]
+    GivesNothing {
+        /// The grant.
+        grant: GrantId,
+        /// The resource.
+        resource: ResourceId,
+        /// Why not.
+        why: &'static str,
+    },
+    /// Fields were asked for that the scope does not give.
+    #[error("the scope does not give {}", fields.join(", "))]
+    ScopeExceeded {
+        /// The fields, as they were given.
+        fields: Vec<String>,
+    },
+    /// A scope that was given cannot be read; the findings have been shown.
+    #[error("the scope does not fit `{resource}`")]
+    ScopeUnfit {
+        /// The resource.
+        resource: ResourceId,
+    },
+    /// The masks cannot be built.
+    #[error("the masks of `{resource}` cannot be built")]
+    Masks {
+        /// Of which resource.
+        resource: ResourceId,
+        /// Why.
+        #[source]
+        source: PlanError,
+    },
+    /// Pseudonyms are made for a department, and it is not known for which.
+    #[error("`{resource}` leaves with pseudonyms, which are made for one department")]
+    NoDepartment {
+        /// The resource.
+        resource: ResourceId,
+    },
+    /// A body cannot be masked.
+    #[error("the body is refused")]
+    BodyRefused {
+        /// How many bytes were written before.
+        written: u64,
+        /// Why.
+        #[source]
+        source: MaskError,
+    },
     /// The development authority refuses.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -158,10 +212,17 @@ impl CommandError {
     /// The exit code of a command that failed so.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Unknown { .. } | Self::Record { .. } | Self::Request { .. } | Self::Revision { .. } => {
-                Exit::Usage
-            }
+            Self::Unknown { .. }
+            | Self::Record { .. }
+            | Self::Request { .. }
+            | Self::Revision { .. }
+            | Self::NothingToMask { .. }
+            | Self::GivesNothing { .. }
+            | Self::ScopeExceeded { .. }
+            | Self::ScopeUnfit { .. }
+            | Self::NoDepartment { .. } => Exit::Usage,
             Self::DoesNotLoad { .. }
+            | Self::Masks { .. }
             | Self::TestsDoNotLoad
             | Self::ModelDoesNotLoad { .. }
             | Self::NotCompared { .. }
@@ -170,6 +231,7 @@ impl CommandError {
             Self::Unreadable { .. }
             | Self::Unfit { .. }
             | Self::Certificate { .. }
+            | Self::BodyRefused { .. }
             | Self::Pki(_)
             | Self::Log(_)
             | Self::Mint(_) => Exit::Refused,
@@ -210,6 +272,24 @@ impl CommandError {
                 "is the gate running, with this configuration, and may you open its `[admin] socket`?"
             }
             Self::Answer { .. } => "is another version running, or another program listening there?",
+            Self::BodyRefused { written: 0, .. } => "nothing was written",
+            Self::BodyRefused { written, .. } => {
+                return Some(format!(
+                    "{written} bytes were written before; the gate refuses a short reply whole and cuts a long one off"
+                ));
+            }
+            Self::NothingToMask { .. } => "a file is granted whole, or not at all: it passes as it is",
+            Self::GivesNothing { .. } => "name another grant, or write the scope with `--scope`",
+            Self::ScopeExceeded { .. } => {
+                "the gate would answer `scope-exceeded`; leave them out of `--fields`"
+            }
+            Self::ScopeUnfit { .. } => {
+                "it is written as in grants.csv: `name|phone:clear|address.*;rows<=100`"
+            }
+            Self::Masks { source: PlanError::NoKey { .. }, .. } => {
+                "give the configuration that names the key: `--config FILE` with `[policy] pseudonym_key`"
+            }
+            Self::NoDepartment { .. } => "say for which: `--department dept:…`",
             Self::Record { .. } => "`pinegate audit verify` says whether the log is damaged",
             Self::Request { .. } => "`pinegate explain --help` shows the form of a request as JSON",
             Self::Output(_)
@@ -217,6 +297,7 @@ impl CommandError {
             | Self::Unwritable { .. }
             | Self::Unfit { .. }
             | Self::Certificate { .. }
+            | Self::Masks { .. }
             | Self::Pki(_)
             | Self::Mint(_)
             | Self::Run(_)

@@ -177,6 +177,13 @@ impl<'w> Screen<'w> {
         self.err.write(format!("{text}\n").as_bytes()).map_err(CommandError::Output)
     }
 
+    /// One JSON object, on one line, beside what was asked for.
+    pub(crate) fn aside_json(&mut self, value: &impl serde::Serialize) -> Result<(), CommandError> {
+        let text =
+            serde_json::to_string(value).map_err(|error| CommandError::Output(io::Error::from(error)))?;
+        self.aside(text)
+    }
+
     /// `text` as it looks on standard output.
     pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
         paint(self.out.coloured, tone, text)

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::kernel::diagnostic::Report;
 use crate::kernel::secret::Secret;
 use crate::kernel::time::{Clock, TimeZone};
+use crate::mask::PseudonymKeys;
 
 /// The configuration that a command reads unless told otherwise.
 pub(super) const DEFAULT_CONFIG: &str = "config/gateway.toml";
@@ -51,15 +52,15 @@ pub(super) struct DirectoryAlone<'a> {
     directory: &'a Path,
     trust_domain: &'a str,
     zone: TimeZone,
-    /// Stands in for the real key: commands that take a directory alone mask no value.
-    pseudonym_key: Secret,
+    /// Stand in for the real keys: commands that take a directory alone mask no value.
+    pseudonym_keys: PseudonymKeys,
 }
 
 impl<'a> DirectoryAlone<'a> {
     /// A directory, read as a configuration with this zone and trust domain would.
     pub(super) fn new(directory: &'a Path, zone: TimeZone, trust_domain: Option<&'a str>) -> Self {
         let trust_domain = trust_domain.unwrap_or(DEFAULT_TRUST_DOMAIN);
-        Self { directory, trust_domain, zone, pseudonym_key: key_for_checks() }
+        Self { directory, trust_domain, zone, pseudonym_keys: keys_for_checks() }
     }
 }
 
@@ -69,14 +70,14 @@ impl DirectoryAlone<'_> {
             directory: self.directory,
             trust_domain: self.trust_domain,
             zone: &self.zone,
-            pseudonym_key: Some(&self.pseudonym_key),
+            pseudonym_keys: &self.pseudonym_keys,
         }
     }
 }
 
 /// A key for checks alone. It masks nothing, so that it need not be secret.
-pub(super) fn key_for_checks() -> Secret {
-    Secret::new([0; 32])
+pub(super) fn keys_for_checks() -> PseudonymKeys {
+    PseudonymKeys::single(Secret::new([0; PseudonymKeys::MIN_SECRET_BYTES])).unwrap_or_default()
 }
 
 impl SourceArgs {
@@ -126,17 +127,26 @@ impl PolicyOrigin<'_> {
         clock: &dyn Clock,
         screen: &mut Screen<'_>,
     ) -> Result<LoadedPolicy, CommandError> {
+        self.policy_and_config(clock, screen).map(|(policy, _)| policy)
+    }
+
+    /// [`PolicyOrigin::policy`] and the configuration, if it is from one.
+    pub(super) fn policy_and_config(
+        &self,
+        clock: &dyn Clock,
+        screen: &mut Screen<'_>,
+    ) -> Result<(LoadedPolicy, Option<Config>), CommandError> {
         match self {
             Self::Config(path) => {
                 let config = config(path, screen)?;
                 let (policy, report) = load_policy((&config).into(), clock);
                 let name = format!("the policy in `{}`", config.policy.directory.display());
-                or_show(policy, &report, name, screen)
+                Ok((or_show(policy, &report, name, screen)?, Some(config)))
             }
             Self::Directory(alone) => {
                 let (policy, report) = load_policy(alone.place(), clock);
                 let name = format!("the policy in `{}`", alone.directory.display());
-                or_show(policy, &report, name, screen)
+                Ok((or_show(policy, &report, name, screen)?, None))
             }
         }
     }

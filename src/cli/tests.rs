@@ -2,6 +2,7 @@ mod enforce;
 mod example;
 mod formatting;
 mod history;
+mod masking;
 mod policy_tests;
 
 use std::ffi::OsStr;
@@ -192,6 +193,10 @@ fn wrong_command_lines_exit_2() {
         "replay --policies a --fail-on nothing",
         "replay --policies a --limit 100001",
         "replay --policies a --zone UTC",
+        "mask --resource a.b",
+        "mask --resource a.b --scope name --grant A-1",
+        "mask --resource a.b --scope name --pieces 0",
+        "mask --resource a.b --scope name --fields a,,b",
         "pki client --system sys:a",
         "pki client --system sys:a --department dept:b --san-dns c.example",
         "audit",
@@ -318,6 +323,32 @@ fn a_pseudonym_without_a_key_is_found_before_the_first_request() {
     fs::write(directory.path().join("config/pseudonym.key"), [7; 32]).unwrap();
     edit(Path::new(&config), "zone =", "pseudonym_key = \"pseudonym.key\"\nzone =");
     assert_eq!(pinegate(&["check", "--config", &config]).exit, 0);
+    // A key whose time has not begun is none yet.
+    let late = "pseudonym_key = [{ label = \"h1\", secret = \"pseudonym.key\", from = \"2099-01-01\" }]";
+    edit(Path::new(&config), "pseudonym_key = \"pseudonym.key\"", late);
+    let ran = pinegate(&["check", "--config", &config]);
+    assert_eq!(ran.exit, 1);
+    assert!(ran.out.contains("the time of the first key has not begun"), "{}", ran.out);
+    let then = pinegate(&["check", "--config", &config, "--at", "2099-01-01"]);
+    assert!(!then.out.contains("has not begun"), "{}", then.out);
+}
+
+#[test]
+fn an_encrypted_field_without_a_key_is_found_before_the_first_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    let masks = directory.path().join("policies/masks.toml");
+    let text = fs::read_to_string(&masks).unwrap();
+    let fpe = "[[masker]]\nname = \"other-phone\"\nmethod = \"fpe\"\nof = \"mobile\"\n";
+    fs::write(&masks, format!("{text}\n{fpe}")).unwrap();
+    edit(&directory.path().join("policies/grants.csv"), "|phone|birth_date", "|phone:other-phone|birth_date");
+    let ran = pinegate(&["check", "--config", &config]);
+    assert_eq!(ran.exit, 1);
+    assert!(ran.out.contains("leave as a pseudonym or encrypted, but there is no key"), "{}", ran.out);
+    edit(&directory.path().join("policies/catalog.toml"), "mask = \"mobile\"", "mask = \"other-phone\"");
+    let ran = pinegate(&["check", "--config", &config]);
+    let found = ran.out.find("which needs a key").map(|at| ran.out.split_at(at).1);
+    assert!(found.is_some_and(|found| found.contains("set `pseudonym_key` in `[policy]`")), "{}", ran.out);
 }
 
 /// A copy of the example policies with a grant that has ended, and one that ends with 2026.
@@ -843,7 +874,9 @@ fn logged(directory: &Path) -> String {
             records: None,
             masked: &[],
             dropped: &[],
+            egress: &[],
             unclassified: 0,
+            submitted: None,
             sent_sha256: None,
             total_us: 1,
             decide_us: 1,

@@ -7,20 +7,22 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::{Date, Time};
+
 use super::{
-    Admin, Audit, Bounds, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES, Metrics,
-    ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
+    Admin, Audit, Bounds, Compress, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES,
+    Metrics, ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
     RouteMethod, StaleCrl, Telemetry, Tls, Upstream,
 };
+use crate::catalog::{MediaType, MediaTypeError};
+use crate::coding::Coding;
 use crate::document::{At, Document, Table};
 use crate::kernel::bound::{BoundError, ByteLimit, parse_duration};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
-use crate::kernel::id::{Action, Digest, NodeId, ParameterName, ResourceId, UpstreamId};
+use crate::kernel::id::{Action, Digest, KeyLabel, NodeId, ParameterName, ResourceId, UpstreamId};
 use crate::kernel::secret::Secret;
-use crate::kernel::time::TimeZone;
-
-/// The shortest key of keyed pseudonyms, in bytes: the output length of its hash (RFC 2104, section 3).
-const MIN_PSEUDONYM_KEY_BYTES: usize = 32;
+use crate::kernel::time::{TimeZone, Timestamp};
+use crate::mask::{DatedSecret, KeysError, PseudonymKeys};
 
 /// The most that clocks of issuer and gate may be apart.
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -310,6 +312,7 @@ impl<'d, 's> Reader<'d, 's> {
             base_url,
         );
         let http2 = table.flag("http2").is_some_and(|at| at.value);
+        let accept_encoding = codings(&table);
         let ca = table.text("ca").and_then(|text| self.file(&table, "ca", &text.map(str::to_owned)));
         let certificate = table
             .text("certificate")
@@ -338,6 +341,7 @@ impl<'d, 's> Reader<'d, 's> {
             id,
             url,
             http2,
+            accept_encoding,
             ca,
             client,
             connect_timeout,
@@ -386,6 +390,7 @@ impl<'d, 's> Reader<'d, 's> {
             ))
         });
         let parameters = Self::parameters(&table, path.as_ref().map(|at| &at.value));
+        let request = super::request::read(&table, method.as_ref().map(|at| &at.value));
         let sources = [("token", PurposeSource::Token), ("declared", PurposeSource::Declared)];
         let purpose = word(&table, "purpose", &sources).unwrap_or(PurposeSource::Token);
         let denials = [("explained", Denials::Explained), ("coarse", Denials::Coarse)];
@@ -401,6 +406,9 @@ impl<'d, 's> Reader<'d, 's> {
             Ok(name)
         });
         let pass_headers = pass_headers.into_iter().map(|name| name.value).collect();
+        let media_type = table.parsed("media_type", media_type).map(|at| at.value);
+        let compress = [("never", Compress::Never), ("coded", Compress::Coded), ("always", Compress::Always)];
+        let compress = word(&table, "compress", &compress).unwrap_or(Compress::Coded);
         let max_request_body = size(&table, "max_request_body", ByteLimit::bytes(1 << 20));
         let timeout = duration(&table, "timeout", Duration::from_secs(30));
         let span = table.span();
@@ -412,10 +420,13 @@ impl<'d, 's> Reader<'d, 's> {
             action: action?.value,
             upstream: upstream?.value,
             parameters,
+            request,
             purpose,
             denials,
             forward_token,
             pass_headers,
+            media_type,
+            compress,
             max_request_body,
             timeout,
             span,
@@ -459,20 +470,55 @@ impl<'d, 's> Reader<'d, 's> {
         let shadow = table.text("shadow").map(|text| self.resolve(text.value));
         let triggers = [("signal", ReloadTrigger::Signal), ("watch", ReloadTrigger::Watch)];
         let reload = word(&table, "reload", &triggers).unwrap_or(ReloadTrigger::Signal);
-        let pseudonym_key =
-            if table.has("pseudonym_key") { self.secret(&table, "pseudonym_key") } else { None };
-        if pseudonym_key.as_ref().is_some_and(|key| key.expose().len() < MIN_PSEUDONYM_KEY_BYTES) {
-            let expected = format!("a key of at least {MIN_PSEUDONYM_KEY_BYTES} bytes");
-            table.bad_value("pseudonym_key", table.span(), &expected);
-        }
+        let pseudonym_keys = self.pseudonym_keys(&table, zone.as_ref().map(|zone| &zone.value));
         table.finish();
         Some(PolicyDirectory {
             directory: self.resolve(&directory?.value),
             zone: zone?.value,
             shadow,
             reload,
-            pseudonym_key,
+            pseudonym_keys,
         })
+    }
+
+    /// One secret, or a list `[[policy.pseudonym_key]]` of secrets with labels and dates.
+    fn pseudonym_keys(&self, policy: &Table<'d, 's>, zone: Option<&TimeZone>) -> PseudonymKeys {
+        const KEY: &str = "pseudonym_key";
+        let mut keys = PseudonymKeys::default();
+        if !policy.is_list(KEY) {
+            if policy.has(KEY)
+                && let Some(secret) = self.secret(policy, KEY)
+            {
+                match PseudonymKeys::single(secret) {
+                    Ok(only) => keys = only,
+                    Err(error) => policy.bad_value(KEY, policy.span_of(KEY), &error),
+                }
+            }
+            return keys;
+        }
+        for table in policy.tables(KEY) {
+            let label =
+                table.required("label", "what stands before its pseudonyms, such as `h2`", KeyLabel::parse);
+            if !table.has("secret") {
+                table.missing("secret", "the file of the key, or `{ env = \"NAME\" }`");
+            }
+            let secret = if table.has("secret") { self.secret(&table, "secret") } else { None };
+            let from = table.parsed("from", |text| beginning(text, zone));
+            let is_from_wrong = table.has("from") && from.is_none();
+            if let (Some(label), Some(secret), false) = (label, secret, is_from_wrong)
+                && let Err(error) =
+                    keys.add(DatedSecret { label: label.value, secret, from: from.map(|from| from.value) })
+            {
+                let at = match error {
+                    KeysError::Short | KeysError::SameSecret => "secret",
+                    KeysError::SameLabel => "label",
+                    KeysError::SameTime => "from",
+                };
+                table.bad_value(at, table.span_of(at), &error);
+            }
+            table.finish();
+        }
+        keys
     }
 
     fn audit(&self, table: Table<'d, 's>) -> Option<Audit> {
@@ -516,9 +562,16 @@ impl<'d, 's> Reader<'d, 's> {
         if bounds.whole_reply.get() > 16 << 20 {
             table.bad_value("whole_reply", table.span(), &"a size of at most `16MiB`");
         }
+        bounds.decoded_reply = size(&table, "decoded_reply", bounds.decoded_reply);
+        let ratio = count(&table, "decoded_ratio", 2..=100_000, 200);
+        bounds.decoded_ratio = u64::try_from(ratio).unwrap_or(bounds.decoded_ratio);
         bounds.decision_body = size(&table, "decision_body", bounds.decision_body);
         if bounds.decision_body.get() > 1 << 20 {
             table.bad_value("decision_body", table.span(), &"a size of at most `1MiB`");
+        }
+        bounds.whole_request = size(&table, "whole_request", bounds.whole_request);
+        if bounds.whole_request.get() > 16 << 20 {
+            table.bad_value("whole_request", table.span(), &"a size of at most `16MiB`");
         }
         bounds.drain = duration(&table, "drain", bounds.drain);
         table.finish();
@@ -554,7 +607,10 @@ impl Default for Bounds {
             header_fields: 100,
             http2_streams: 200,
             whole_reply: ByteLimit::bytes(64 << 10),
+            decoded_reply: ByteLimit::bytes(16 << 30),
+            decoded_ratio: 200,
             decision_body: ByteLimit::bytes(64 << 10),
+            whole_request: ByteLimit::bytes(64 << 10),
             drain: Duration::from_secs(30),
         }
     }
@@ -562,6 +618,18 @@ impl Default for Bounds {
 
 fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "an address and port, such as `127.0.0.1:8443` or `[::]:8443`")
+}
+
+/// The instant at which something begins: with a day of `zone`, or at an instant.
+fn beginning(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, &'static str> {
+    const EXPECTED: &str = "a date such as `2027-01-01`, or an instant such as `2027-01-01T08:00:00+08:00`";
+    // jiff reads more forms of ISO 8601 than people should have to know.
+    if text.len() > "2027-01-01".len() {
+        return text.parse().map_err(|_| EXPECTED);
+    }
+    let date: Date = text.parse().ok().filter(|_| text.contains('-')).ok_or(EXPECTED)?;
+    let midnight = date.to_datetime(Time::midnight());
+    zone.unwrap_or(&TimeZone::UTC.clone()).to_timestamp(midnight).map_err(|_| EXPECTED)
 }
 
 fn visible_ascii(text: &str) -> Result<String, &'static str> {
@@ -579,6 +647,24 @@ fn base_url(text: &str) -> Result<http::Uri, &'static str> {
     let is_bare = url.path_and_query().is_none_or(|rest| rest == "/");
     let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
     if has_base && is_bare && authority.is_some() { Ok(url) } else { Err(EXPECTED) }
+}
+
+/// A media type in a charset that is understood.
+fn media_type(text: &str) -> Result<MediaType, MediaTypeError> {
+    let media_type = MediaType::parse(text)?;
+    media_type.charset().map(|_| media_type)
+}
+
+/// The codings of `accept_encoding`, each once.
+fn codings(table: &Table<'_, '_>) -> Vec<Coding> {
+    let mut codings = Vec::new();
+    for At { value, span } in table.parsed_list("accept_encoding", Coding::parse) {
+        if codings.contains(&value) {
+            table.bad_value("accept_encoding", span, &"each coding once");
+        }
+        codings.push(value);
+    }
+    codings
 }
 
 fn unreadable_value(

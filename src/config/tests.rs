@@ -1,6 +1,8 @@
 use std::fs;
 
 use super::*;
+use crate::coding::Coding;
+use crate::kernel::time::Timestamp;
 
 /// A configuration in a directory of its own, with every file it names.
 struct Files {
@@ -182,6 +184,179 @@ fn parameters_may_be_members_of_the_body() {
     );
     assert_eq!(config.bounds.decision_body, ByteLimit::bytes(64 << 10));
     assert_eq!(config.policy.shadow, Some(files.directory.path().join("../next")));
+}
+
+/// [`RIGHT`] with these keys, and what they come to.
+fn with_keys(keys: &str) -> (Option<Config>, String) {
+    let files = Files::new();
+    for (name, byte, length) in
+        [("h1.key", 1, 32), ("h2.key", 2, 32), ("h3.key", 3, 64), ("short.key", 4, 31)]
+    {
+        fs::write(files.directory.path().join(name), vec![byte; length]).unwrap();
+    }
+    let text = RIGHT.replace("zone = \"Asia/Shanghai\"\n", &format!("zone = \"Asia/Shanghai\"\n{keys}\n"));
+    files.load(&text)
+}
+
+#[test]
+fn one_key_of_pseudonyms_is_used_always() {
+    let (config, report) = with_keys("pseudonym_key = \"h1.key\"");
+    assert_eq!(report, "");
+    let keys = config.unwrap().policy.pseudonym_keys;
+    let (place, key) = keys.at(Timestamp::MIN).unwrap();
+    assert_eq!((place, key.label.as_str(), key.secret.expose()), (0, "h1", &[1; 32][..]));
+    assert!(with_keys("").0.unwrap().policy.pseudonym_keys.is_empty());
+    let (_, report) = with_keys("pseudonym_key = \"short.key\"");
+    assert_eq!(
+        report,
+        "DIR/gateway.toml:19:17: error[bad-value]: `policy.pseudonym_key` has a value that cannot be used; a key of at least 32 bytes\n"
+    );
+}
+
+#[test]
+fn keys_of_pseudonyms_follow_each_other() {
+    let (config, report) = with_keys(
+        r#"
+[[policy.pseudonym_key]]
+label = "h3"
+secret = "h3.key"
+from = "2028-01-01T08:00:00+08:00"
+[[policy.pseudonym_key]]
+label = "h1"
+secret = "h1.key"
+[[policy.pseudonym_key]]
+label = "h2"
+secret = "h2.key"
+from = "2027-01-01"
+"#,
+    );
+    assert_eq!(report, "");
+    let keys = config.unwrap().policy.pseudonym_keys;
+    // A date begins at midnight in the zone of the policy.
+    for (now, place, label) in [
+        ("2026-12-31T15:59:59Z", 0, "h1"),
+        ("2026-12-31T16:00:00Z", 1, "h2"),
+        ("2027-12-31T23:59:59Z", 1, "h2"),
+        ("2028-01-01T00:00:00Z", 2, "h3"),
+    ] {
+        let (at, key) = keys.at(now.parse().unwrap()).unwrap();
+        assert_eq!((at, key.label.as_str()), (place, label), "{now}");
+    }
+}
+
+#[test]
+fn keys_of_pseudonyms_are_checked() {
+    let (config, report) = with_keys(
+        r#"
+[[policy.pseudonym_key]]
+label = "h1"
+secret = "h1.key"
+[[policy.pseudonym_key]]
+label = "h1"
+secret = "h2.key"
+from = "2027-01-01"
+[[policy.pseudonym_key]]
+label = "h3"
+secret = "h1.key"
+from = "2027-01-01"
+[[policy.pseudonym_key]]
+label = "h4"
+secret = "h3.key"
+[[policy.pseudonym_key]]
+label = "h:5"
+secret = "short.key"
+from = "next year"
+until = "2028-01-01"
+[[policy.pseudonym_key]]
+label = "h6"
+secret = "short.key"
+from = "20280101"
+[[policy.pseudonym_key]]
+label = "h7"
+secret = "short.key"
+from = "2028-01-01"
+[[policy.pseudonym_key]]
+from = 2029-01-01
+"#,
+    );
+    assert!(config.is_none());
+    insta::assert_snapshot!(report, @r#"
+    DIR/gateway.toml:24:9: error[bad-value]: `policy.pseudonym_key[1].label` has a value that cannot be used; a label of its own: pseudonyms of two keys could not be told apart
+    DIR/gateway.toml:29:10: error[bad-value]: `policy.pseudonym_key[2].secret` has a value that cannot be used; a key that is not another one's, or nothing would change with it
+    DIR/gateway.toml:31:1: error[bad-value]: `policy.pseudonym_key[3].from` has a value that cannot be used; a time of its own from which it is used; one key may have none, and is the first
+    DIR/gateway.toml:35:9: error[bad-value]: `policy.pseudonym_key[4].label` has a value that cannot be used; a key label must be 1 to 16 letters and digits, such as `h2`
+    DIR/gateway.toml:37:8: error[bad-value]: `policy.pseudonym_key[4].from` has a value that cannot be used; a date such as `2027-01-01`, or an instant such as `2027-01-01T08:00:00+08:00`
+    DIR/gateway.toml:38:1: error[unknown-key]: unknown key `policy.pseudonym_key[4].until`; known here: from, label, secret
+    DIR/gateway.toml:42:8: error[bad-value]: `policy.pseudonym_key[5].from` has a value that cannot be used; a date such as `2027-01-01`, or an instant such as `2027-01-01T08:00:00+08:00`
+    DIR/gateway.toml:45:10: error[bad-value]: `policy.pseudonym_key[6].secret` has a value that cannot be used; a key of at least 32 bytes
+    DIR/gateway.toml:47:1: error[missing-key]: `policy.pseudonym_key[7].label` is missing; add `label = …`: what stands before its pseudonyms, such as `h2`
+    DIR/gateway.toml:47:1: error[missing-key]: `policy.pseudonym_key[7].secret` is missing; add `secret = …`: the file of the key, or `{ env = "NAME" }`
+    DIR/gateway.toml:48:8: error[wrong-type]: `policy.pseudonym_key[7].from` is of the wrong type (found datetime); write a text in quotes
+    "#);
+}
+
+#[test]
+fn what_answers_come_as_is_said_by_route_and_upstream() {
+    let files = Files::new();
+    let (config, report) = files.load(RIGHT);
+    assert_eq!(report, "");
+    let plain = config.unwrap();
+    assert_eq!((&plain.routes[0].media_type, plain.routes[0].compress), (&None, Compress::Coded));
+    assert_eq!(plain.upstreams[0].accept_encoding, []);
+    assert_eq!((plain.bounds.decoded_ratio, plain.bounds.decoded_reply.get()), (200, 16 << 30));
+    let more = "media_type = \"text/csv; charset=GB2312\"\ncompress = \"always\"\n[bounds]\n\
+                decoded_ratio = 50\ndecoded_reply = \"1GiB\"\n";
+    let to = "url = \"http://127.0.0.1:9000\"\naccept_encoding = [\"zstd\", \"BR\", \"x-gzip\"]";
+    let text = RIGHT.replace("url = \"http://127.0.0.1:9000\"", to) + more;
+    let (config, report) = files.load(&text);
+    assert_eq!(report, "");
+    let config = config.unwrap();
+    let media_type = config.routes[0].media_type.as_ref().unwrap();
+    assert_eq!(media_type.to_string(), "text/csv; charset=gbk");
+    assert_eq!(config.routes[0].compress, Compress::Always);
+    assert_eq!(config.upstreams[0].accept_encoding, [Coding::Zstd, Coding::Brotli, Coding::Gzip]);
+    assert_eq!((config.bounds.decoded_ratio, config.bounds.decoded_reply.get()), (50, 1 << 30));
+    let wrong = "media_type = \"text/csv; charset=utf-16\"\ncompress = true\n[[route]]\nmethod = \"GET\"\n\
+                 path = \"/b\"\nresource = \"a.b\"\naction = \"query\"\nupstream = \"platform\"\n\
+                 media_type = \"csv\"\ncompress = \"yes\"\n[bounds]\ndecoded_ratio = 1\n";
+    let to = "url = \"http://127.0.0.1:9000\"\naccept_encoding = [\"gzip\", \"deflate\", \"gzip\"]";
+    let (config, report) = files.load(&(RIGHT.replace("url = \"http://127.0.0.1:9000\"", to) + wrong));
+    assert!(config.is_none());
+    insta::assert_snapshot!(report, @r#"
+    DIR/gateway.toml:29:28: error[bad-value]: `upstream[0].accept_encoding` has a value that cannot be used; expected one of `zstd`, `br` and `gzip`
+    DIR/gateway.toml:29:39: error[bad-value]: `upstream[0].accept_encoding` has a value that cannot be used; each coding once
+    DIR/gateway.toml:37:14: error[bad-value]: `route[0].media_type` has a value that cannot be used; expected charset `utf-8`, `gbk`, `gb2312` or `gb18030`
+    DIR/gateway.toml:38:12: error[wrong-type]: `route[0].compress` is of the wrong type (found boolean); write a text in quotes
+    DIR/gateway.toml:45:14: error[bad-value]: `route[1].media_type` has a value that cannot be used; expected a media type such as `text/csv` or `text/csv; charset=gb18030`
+    DIR/gateway.toml:46:12: error[bad-value]: `route[1].compress` has a value that cannot be used; `"never"` or `"coded"` or `"always"`
+    DIR/gateway.toml:48:17: error[bad-value]: `bounds.decoded_ratio` has a value that cannot be used; a whole number from 2 to 100000
+    "#);
+}
+
+#[test]
+fn a_route_says_what_becomes_of_the_fields_in_a_body() {
+    let files = Files::new();
+    let rule = |request: &str| {
+        let (config, report) = files.load(&format!("{}{request}\n", RIGHT.replace("\"GET\"", "\"POST\"")));
+        assert_eq!(report, "", "{request}");
+        config.unwrap().routes.into_iter().next_back().unwrap().request
+    };
+    assert_eq!(rule(""), None);
+    assert_eq!(rule("request = { fields = \"pass\" }"), None);
+    let restricted = rule("request = { fields = \"restrict\" }").unwrap();
+    assert_eq!((restricted.fields, restricted.format), (RequestFields::Restrict, None));
+    assert_eq!((restricted.records, restricted.envelope.len()), (None, 0));
+    let table = "[route.request]\nfields = \"mask\"\nformat = \"xml\"\nrecords = \"a.b\"\nenvelope = [\"c\"]";
+    let masked = rule(table).unwrap();
+    assert_eq!((masked.fields, masked.format), (RequestFields::Mask, Some(crate::catalog::BodyFormat::Xml)));
+    assert_eq!(masked.records.unwrap().as_str(), "a.b");
+    assert_eq!(masked.envelope.first().unwrap().as_str(), "c");
+    let (config, report) = files.load(&format!("{RIGHT}request = {{ fields = \"mask\", field = 1 }}\n"));
+    assert!(config.is_none());
+    assert!(
+        report.contains("a `GET` has no body") && report.contains("unknown key `route[0].request.field`"),
+        "{report}"
+    );
 }
 
 #[test]

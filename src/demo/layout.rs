@@ -280,12 +280,17 @@ url = "http://{platform}"               # the invented exchange platform
         if !parameters.is_empty() {
             text.push_str(&format!("parameters = {{ {parameters} }}\n"));
         }
+        if action == "submit" {
+            text.push_str(
+                "request = { fields = \"restrict\" }        # a body holds what is granted and nothing else\n",
+            );
+        }
     }
     text
 }
 
 /// Method, path, resource, action, parameters.
-const ROUTES: [(&str, &str, &str, &str, &str); 8] = [
+const ROUTES: [(&str, &str, &str, &str, &str); 9] = [
     (
         "GET",
         "/population/residents",
@@ -301,6 +306,7 @@ const ROUTES: [(&str, &str, &str, &str, &str); 8] = [
         r#"id_card = "path:id_card", area = "query:area""#,
     ),
     ("POST", "/population/verify", "population.resident", "verify", ""),
+    ("POST", "/aid/leads", "aid.lead", "submit", r#"area = "body:area", kind = "body:kind""#),
     ("GET", "/population/adoptions", "population.adoption", "query", ""),
     ("GET", "/legal/enterprises", "legal.enterprise", "query", r#"area = "query:area""#),
     (

@@ -1,7 +1,7 @@
 //! An invented exchange platform (数据共享交换平台): what stands behind the gate in the
 //! demonstration, in tests and in load runs.
 //!
-//! It answers the routes of the four resources from [`Data`], speaks HTTP/1.1 and HTTP/2 (by ALPN
+//! It answers the routes of the four resources from [`Data`], takes leads, speaks HTTP/1.1 and HTTP/2 (by ALPN
 //! under TLS, by prior knowledge without), and under `/_test/` it can be slow, stall, break off or
 //! send nonsense. It checks nobody's right to anything: that is the gate's work.
 
@@ -9,6 +9,7 @@ mod affordances;
 mod body;
 mod envelope;
 mod gzip;
+mod leads;
 mod opening;
 mod query;
 mod received;

@@ -82,6 +82,8 @@ struct Case {
     token: (&'static str, &'static str),
     path: &'static str,
     scope: Option<&'static str>,
+    /// The JSON that is sent with `POST`; a `GET` has none.
+    body: Option<&'static str>,
     /// How often it is sent; the last result counts.
     times: usize,
     expected: Expected,
@@ -98,13 +100,14 @@ enum Expected {
 }
 
 /// The requests, in order.
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     Case {
         title: "allowed: names, phones and birth dates masked, the rest dropped",
         certificate: Some("minzheng-aid"),
         token: ("minzheng-aid", "social-aid.eligibility"),
         path: "/population/residents?area=3410&size=2",
         scope: None,
+        body: None,
         times: 1,
         expected: Expected::Data {
             present: &["\"id_card\"", "\"phone\"", "****", "\"district\""],
@@ -117,6 +120,7 @@ const CASES: [Case; 9] = [
         token: ("shichang-credit", "enterprise.credit"),
         path: "/spatial/parcels?size=1",
         scope: None,
+        body: None,
         times: 1,
         expected: Expected::Data {
             present: &["\"parcel_id\"", "\"centroid\""],
@@ -129,6 +133,7 @@ const CASES: [Case; 9] = [
         token: ("minzheng-aid", "planning.survey"),
         path: "/population/residents?area=3410",
         scope: None,
+        body: None,
         times: 1,
         expected: Expected::Refusal { status: StatusCode::FORBIDDEN, code: "purpose-not-granted" },
     },
@@ -138,6 +143,32 @@ const CASES: [Case; 9] = [
         token: ("minzheng-aid", "social-aid.eligibility"),
         path: "/population/residents?area=3410",
         scope: Some("name|email"),
+        body: None,
+        times: 1,
+        expected: Expected::Refusal { status: StatusCode::FORBIDDEN, code: "scope-exceeded" },
+    },
+    Case {
+        title: "allowed: a lead that holds the fields it may hold; the answer is a receipt",
+        certificate: Some("minzheng-aid"),
+        token: ("minzheng-aid", "low-income.monitoring"),
+        path: "/aid/leads",
+        scope: None,
+        body: Some(r#"{"name":"王云","id_card":"11010519491231002X","area":"341002","kind":"medical"}"#),
+        times: 1,
+        expected: Expected::Data {
+            present: &["\"receipt\"", "\"accepted\""],
+            absent: &["\"handler\"", "internal_note", "11010519491231002X"],
+        },
+    },
+    Case {
+        title: "refused: a lead that also tells a diagnosis, which the platform never sees",
+        certificate: Some("minzheng-aid"),
+        token: ("minzheng-aid", "low-income.monitoring"),
+        path: "/aid/leads",
+        scope: None,
+        body: Some(
+            r#"{"name":"王云","id_card":"11010519491231002X","area":"341002","kind":"medical","diagnosis":"…"}"#,
+        ),
         times: 1,
         expected: Expected::Refusal { status: StatusCode::FORBIDDEN, code: "scope-exceeded" },
     },
@@ -147,6 +178,7 @@ const CASES: [Case; 9] = [
         token: ("minzheng-aid", "social-aid.eligibility"),
         path: "/population/residents?area=3101",
         scope: None,
+        body: None,
         times: 1,
         expected: Expected::Refusal { status: StatusCode::FORBIDDEN, code: "scope-parameter" },
     },
@@ -156,6 +188,7 @@ const CASES: [Case; 9] = [
         token: ("minzheng-aid", "licence.review"),
         path: "/licences",
         scope: Some("holder.name"),
+        body: None,
         times: 1,
         expected: Expected::Refusal { status: StatusCode::FORBIDDEN, code: "grant-expired" },
     },
@@ -165,6 +198,7 @@ const CASES: [Case; 9] = [
         token: ("water-billing", "utility.account"),
         path: "/spatial/parcels?size=1",
         scope: None,
+        body: None,
         times: 4,
         expected: Expected::Refusal { status: StatusCode::TOO_MANY_REQUESTS, code: "rate-exceeded" },
     },
@@ -174,6 +208,7 @@ const CASES: [Case; 9] = [
         token: ("minzheng-aid", "social-aid.eligibility"),
         path: "/population/residents?area=3410",
         scope: None,
+        body: None,
         times: 1,
         expected: Expected::Alert,
     },
@@ -183,6 +218,7 @@ const CASES: [Case; 9] = [
         token: ("minzheng-aid", "social-aid.eligibility"),
         path: "/population/residents?area=3410",
         scope: None,
+        body: None,
         times: 1,
         expected: Expected::Refusal { status: StatusCode::UNAUTHORIZED, code: "token-binding" },
     },
@@ -315,6 +351,9 @@ fn curl(layout: &Layout, case: &Case, port: u16) -> String {
     if let Some(scope) = case.scope {
         lines.push(format!("-H 'Data-Scope: {scope}'"));
     }
+    if let Some(body) = case.body {
+        lines.push(format!("--json '{body}'"));
+    }
     lines.push(format!("'https://localhost:{port}{}'", case.path));
     format!("   {}", lines.join(" \\\n     "))
 }
@@ -364,12 +403,16 @@ fn client(tls: Arc<ClientConfig>, port: u16) -> Result<Client, DemoError> {
 }
 
 async fn send(client: &Client, case: &Case, token: &str) -> Came {
-    let mut request = Request::get(case.path).header("authorization", format!("Bearer {token}"));
+    let request = if case.body.is_some() { Request::post(case.path) } else { Request::get(case.path) };
+    let mut request = request.header("authorization", format!("Bearer {token}"));
     request = request.header("accept-language", "en");
+    if case.body.is_some() {
+        request = request.header("content-type", "application/json");
+    }
     if let Some(scope) = case.scope {
         request = request.header("data-scope", scope);
     }
-    let Ok(request) = request.body(Full::new(Bytes::new())) else {
+    let Ok(request) = request.body(Full::from(case.body.unwrap_or_default())) else {
         return Came::Failed("the request is not one".to_owned());
     };
     match client.send(request).await {

@@ -59,6 +59,10 @@ fn is_token_id(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }
 
+fn is_key_label(text: &str) -> bool {
+    text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident, $kind:literal, $check:path, $expected:literal;)*) => {$(
         $(#[$doc])*
@@ -127,6 +131,8 @@ ids! {
     GrantId, "a grant id", is_grant, "letters, digits, `-`, `_` or `.`, such as `HS-2026-0117`";
     /// The name of a masker (脱敏规则).
     MaskerName, "a masker name", is_name, "one lower-case word, such as `mobile`";
+    /// The label of a key of pseudonyms, as it stands before each of them.
+    KeyLabel, "a key label", is_key_label, "1 to 16 letters and digits, such as `h2`";
     /// A field group of a resource, without its `@`.
     GroupName, "a field group", is_name, "one lower-case word, such as `basic`";
     /// A request parameter that grants may constrain.
@@ -139,6 +145,13 @@ ids! {
     LimitName, "a limit name", is_name, "one lower-case word, such as `default`";
     /// A token's `jti`.
     TokenId, "a token id", is_token_id, "visible ASCII without quotes or backslashes";
+}
+
+impl Default for KeyLabel {
+    /// The label of a key that has no other beside it, `h1`.
+    fn default() -> Self {
+        Self(Arc::from("h1"))
+    }
 }
 
 impl DepartmentId {

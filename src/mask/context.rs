@@ -1,20 +1,23 @@
 //! What every format works with: [`Context`], and what becomes of one value: [`Mould`].
 
 use super::automaton::Rule;
+use super::detect::{Detector, Found};
 use super::error::MaskError;
 use super::json;
-use super::masker::{Masker, Value};
+use super::masker::{FittedKey, Masker, Value};
 use super::notation::Notation;
 use super::plan::Plan;
-use super::pseudonym::FittedPseudonym;
 use super::tally::Tally;
 use super::transform::Bounds;
+use crate::catalog::Charset;
 
 /// What a reader of one format works with while it walks one piece of a body.
 #[derive(Debug)]
 pub(super) struct Context<'c> {
     pub(super) plan: &'c Plan,
     pub(super) bounds: &'c Bounds,
+    /// How the body was sent. Readers are given UTF-8 whatever it is, and what leaves is UTF-8.
+    pub(super) charset: Charset,
     pub(super) tally: &'c mut Tally,
     /// Where in the body the piece begins, in bytes.
     pub(super) base: u64,
@@ -47,9 +50,11 @@ pub(super) trait Reader {
 #[derive(Debug)]
 pub(super) enum Mould {
     /// A masker, with what it needs for its field.
-    Masker { masker: Masker, pseudonym: Option<Box<FittedPseudonym>> },
+    Masker { masker: Masker, key: Option<FittedKey> },
     /// It is a text that holds a JSON document, of which this rule says what leaves.
     Nested(Rule),
+    /// Nothing: it leaves as it is, and is searched for identifiers.
+    Search,
 }
 
 impl Context<'_> {
@@ -67,10 +72,15 @@ impl Context<'_> {
     /// longer than its bound: `value` then shows its kind and nothing else.
     pub(super) fn mould<N: Notation>(&mut self, rule: Rule, value: Value<'_>, whole: bool) {
         match self.plan.moulds.get(usize::from(rule.index)) {
-            Some(Mould::Masker { masker, pseudonym }) if whole => {
-                masker.write::<N>(value, pseudonym.as_deref(), self.out);
+            Some(Mould::Masker { masker, key }) if whole => {
+                masker.write::<N>(value, key.as_ref(), self.out);
             }
             Some(Mould::Masker { masker, .. }) => masker.hide::<N>(value, self.out),
+            Some(Mould::Search) if whole => {
+                self.search(rule, value);
+                N::value(value, self.out);
+                return;
+            }
             Some(Mould::Nested(inner)) => {
                 if let (Value::Text(text), true) = (value, whole)
                     && let Some(left) = self.nested(*inner, text)
@@ -82,19 +92,47 @@ impl Context<'_> {
                 }
                 N::null(self.out);
             }
-            None => N::null(self.out),
+            // Of a value that is too long only its kind is known here: what was not searched does not leave.
+            Some(Mould::Search) | None => N::null(self.out),
         }
         self.tally.mask(rule.slot);
+    }
+
+    /// Whether values whose rule has a mould only pass through it: they leave as they came, byte for
+    /// byte, and a reader that has their bytes writes those and calls [`Context::search`].
+    #[inline]
+    pub(super) fn searches(&self, rule: Rule) -> bool {
+        rule.mask != 0 && self.plan.search == Some(rule.index)
+    }
+
+    /// Searches a value that leaves as it is.
+    pub(super) fn search(&mut self, rule: Rule, value: Value<'_>) {
+        let found = match value {
+            Value::Text(text) => Detector::find(text),
+            Value::Number(number) => Detector::find_in_number(number),
+            Value::Boolean(_) | Value::Null => return,
+        };
+        self.note(rule, &found);
+    }
+
+    /// Counts what was found in a value that leaves as it is. Where the resource blocks it the body is
+    /// refused, once the reader is through with the piece at hand.
+    pub(super) fn note(&mut self, rule: Rule, found: &Found) {
+        let Some(kind) = found.first() else { return };
+        let refusal = self.plan.blocks().then_some(MaskError::Egress { kind });
+        self.tally.find(rule.slot, found, refusal);
     }
 
     /// What leaves of a JSON document inside a text; nothing if it is none.
     fn nested(&mut self, rule: Rule, text: &str) -> Option<String> {
         let mut left = Vec::with_capacity(text.len());
         let mut tally = self.tally.clone();
-        let mut reader = json::Reader::nested(self.plan, rule);
-        let Self { plan, bounds, .. } = *self;
-        reader.read(text, Context { plan, bounds, tally: &mut tally, base: 0, out: &mut left }).ok()?;
-        reader.finish(Context { plan, bounds, tally: &mut tally, base: 0, out: &mut left }).ok()?;
+        let mut reader = json::Reader::nested(rule);
+        let Self { plan, bounds, charset, .. } = *self;
+        reader
+            .read(text, Context { plan, bounds, charset, tally: &mut tally, base: 0, out: &mut left })
+            .ok()?;
+        reader.finish(Context { plan, bounds, charset, tally: &mut tally, base: 0, out: &mut left }).ok()?;
         let left = String::from_utf8(left).ok()?;
         *self.tally = tally;
         Some(left)

@@ -245,8 +245,8 @@ impl Reader {
             return Ok(());
         }
         let start = context.out.len();
-        let Context { plan, bounds, tally, out, .. } = &mut *context;
-        data.read(part, Context { plan, bounds, tally, base: at, out })?;
+        let Context { plan, bounds, charset, tally, out, .. } = &mut *context;
+        data.read(part, Context { plan, bounds, charset: *charset, tally, base: at, out })?;
         let Some(found) = out.get(start..).and_then(|written| memchr::memchr(b'\n', written)) else {
             return Ok(());
         };
@@ -312,12 +312,13 @@ impl Reader {
         let syntax = |expected| MaskError::Syntax { at, expected };
         match self.data.take() {
             Some(mut data) => {
-                let Context { plan, bounds, tally, out, .. } = &mut *context;
-                let ended = data.finish(Context { plan, bounds, tally, base: at, out });
-                if let Err(MaskError::Truncated { .. }) = ended {
-                    return Err(syntax("a whole document as the data of the event"));
-                }
-                ended?;
+                let Context { plan, bounds, charset, tally, out, .. } = &mut *context;
+                data.finish(Context { plan, bounds, charset: *charset, tally, base: at, out }).map_err(
+                    |error| match error {
+                        MaskError::Truncated { .. } => syntax("a whole document as the data of the event"),
+                        other => other,
+                    },
+                )?;
                 out.extend_from_slice(self.line_end.as_bytes());
                 out.append(&mut self.later);
                 self.left_return = out.last() == Some(&b'\r');

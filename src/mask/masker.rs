@@ -5,22 +5,24 @@
 //! cut by character, never by byte.
 
 mod address;
+mod cipher;
 mod name;
 mod parameters;
 mod write;
 
 use std::collections::BTreeMap;
 
-use crate::kernel::id::MaskerName;
+use crate::kernel::id::{FieldPath, MaskerName};
 
 use super::notation::{Json, Notation};
-use super::pseudonym::FittedPseudonym;
+use super::pseudonym::{FittedPseudonym, PseudonymKey};
 use super::recognise;
+use cipher::{FittedCipher, Form};
 pub use parameters::MaskerError;
 use parameters::Parameters;
 use write::{
-    Ends, HIDDEN, Months, write_cut, write_date, write_email, write_ends, write_mobile, write_plain_ends,
-    write_text,
+    Ends, HIDDEN, Months, write_coordinates, write_cut, write_date, write_email, write_ends, write_mobile,
+    write_network, write_phone, write_plain_ends, write_text,
 };
 
 /// A scalar value of JSON.
@@ -39,6 +41,9 @@ pub enum Value<'v> {
 /// A technique of GB/T 37964-2019, annex A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Technique {
+    /// A valid value of the same form stands for the value; who has the key can turn it back
+    /// (保留格式加密, A.2).
+    FormatPreservingEncryption,
     /// Parts of the value are hidden (屏蔽, A.3).
     Masking,
     /// The value is removed (局部抑制, A.3).
@@ -47,8 +52,10 @@ pub enum Technique {
     Pseudonym,
     /// The value is made coarser (泛化, A.5).
     Generalisation,
-    /// Numbers are rounded to bands, open at both ends (取整, 顶层与底层编码, A.5).
+    /// Numbers are put into bands, open at both ends (取整, 顶层与底层编码, A.5).
     Banding,
+    /// Numbers are cut after a few decimals (取整, A.5).
+    Rounding,
 }
 
 impl Technique {
@@ -56,11 +63,13 @@ impl Technique {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
+            Self::FormatPreservingEncryption => "保留格式加密",
             Self::Masking => "屏蔽",
             Self::Suppression => "局部抑制",
             Self::Pseudonym => "基于密码技术的标识符派生假名",
             Self::Generalisation => "泛化",
             Self::Banding => "取整、顶层与底层编码",
+            Self::Rounding => "取整",
         }
     }
 }
@@ -73,6 +82,7 @@ pub struct Masker(Method);
 enum Method {
     ResidentId(Ends),
     Mobile(Ends),
+    Phone { last: usize },
     Name,
     Address(address::Cut),
     BankCard { last: usize },
@@ -80,6 +90,9 @@ enum Method {
     Email { first: usize },
     Plate(Ends),
     LicenceNo(Ends),
+    Passport(Ends),
+    Ip { bits: u32 },
+    Coordinate { decimals: usize },
     Date { months: Months },
     Bucket(Bands),
     KeepFirst(usize),
@@ -88,6 +101,17 @@ enum Method {
     Null,
     Drop,
     Pseudonym { join: Option<String> },
+    Fpe { form: Form, join: Option<String> },
+}
+
+/// What a keyed masker works with: made for one field of one department.
+#[derive(Debug)]
+pub struct FittedKey(Fitted);
+
+#[derive(Debug)]
+enum Fitted {
+    Pseudonym(Box<FittedPseudonym>),
+    Cipher(Box<FittedCipher>),
 }
 
 /// Edges in ascending order, and the name of each band: one more than there are edges.
@@ -101,9 +125,10 @@ impl Eq for Bands {}
 
 impl Masker {
     /// Every method, as `masks.toml` names it.
-    pub const METHODS: [&str; 17] = [
+    pub const METHODS: [&str; 22] = [
         "resident-id",
         "mobile",
+        "phone",
         "name",
         "address",
         "bank-card",
@@ -111,6 +136,9 @@ impl Masker {
         "email",
         "plate",
         "licence-no",
+        "passport",
+        "ip",
+        "coordinate",
         "date-year",
         "bucket",
         "keep-first",
@@ -119,6 +147,7 @@ impl Masker {
         "null",
         "drop",
         "pseudonym",
+        "fpe",
     ];
 
     /// A masker from its method and parameters.
@@ -127,6 +156,7 @@ impl Masker {
     /// |---|---|---|---|
     /// | `resident-id` | [`recognise::resident_id`] | first 1, last 1 | `first` 0–6, `last` 0–4 |
     /// | `mobile` | [`recognise::mobile`] | country code, first 3, last 4 | `first` 0–3, `last` 0–4 |
+    /// | `phone` | [`recognise::phone`] | country code, first 3 or area code, last 2 | `last` 0–4 |
     /// | `name` | 2 to 20 Chinese characters | surname and `**` | |
     /// | `address` | an address from province or city on | up to the district, and `***` | `keep` = `province`, `city`, `district` |
     /// | `bank-card` | [`recognise::bank_card`] | last 4 | `last` 0–4 |
@@ -134,6 +164,9 @@ impl Masker {
     /// | `email` | [`recognise::email`] | first 1 of a longer local part, domain | `first` 0–3 |
     /// | `plate` | [`recognise::plate`] | first 2, last 1 | `first` 0–2, `last` 0–2 |
     /// | `licence-no` | 8 to 64 letters, digits, brackets, `-`, `.`, `/` | first 2, last 2 | `first` 0–4, `last` 0–4 |
+    /// | `passport` | [`recognise::passport`] | first 1, last 2 | `first` 0–2, `last` 0–4 |
+    /// | `ip` | addresses of IPv4 and IPv6 | the network: `10.1.0.0/16`, `2001:db8::/32` | `keep` = `16`, `24` |
+    /// | `coordinate` | one or two decimal numbers up to 180 | two decimals | `decimals` 0–4 |
     /// | `date-year` | dates, also as numbers of 8 digits | the year | `keep` = `year`, `month` |
     /// | `bucket` | numbers, also as text | a band: `<100`, `100-200`, `>=200` | `edges` = `100,200` (required) |
     /// | `keep-first` | longer text, whole numbers | that many and `***` | `count` 1–64 (required) |
@@ -142,6 +175,7 @@ impl Masker {
     /// | `null` | | `null` | |
     /// | `drop` | | nothing, not even its name | |
     /// | `pseudonym` | text, numbers | a keyed pseudonym, `h1:…` | `join`: a name; fields with the same name get the same pseudonyms |
+    /// | `fpe` | what `of` says | another valid value of the same form | `of` = `resident-id`, `mobile`, `bank-card`, `credit-code`, `digits` (required); `keep` = `region`, `province` of a `resident-id`; `join` |
     ///
     /// # Errors
     /// When there is no such method, or a parameter is unknown, doubled, missing or out of range.
@@ -150,6 +184,7 @@ impl Masker {
         let method = match method {
             "resident-id" => Method::ResidentId(given.ends((1, 6), (1, 4))?),
             "mobile" => Method::Mobile(given.ends((3, 3), (4, 4))?),
+            "phone" => Method::Phone { last: given.count("last", Some(2), 0, 4)? },
             "name" => Method::Name,
             "address" => {
                 Method::Address(match given.word("keep", "district", &["province", "city", "district"])? {
@@ -163,6 +198,14 @@ impl Masker {
             "email" => Method::Email { first: given.count("first", Some(1), 0, 3)? },
             "plate" => Method::Plate(given.ends((2, 2), (1, 2))?),
             "licence-no" => Method::LicenceNo(given.ends((2, 4), (2, 4))?),
+            "passport" => Method::Passport(given.ends((1, 2), (2, 4))?),
+            "ip" => Method::Ip {
+                bits: match given.word("keep", "16", &["16", "24"])? {
+                    "24" => 24,
+                    _ => 16,
+                },
+            },
+            "coordinate" => Method::Coordinate { decimals: given.count("decimals", Some(2), 0, 4)? },
             "date-year" => Method::Date {
                 months: match given.word("keep", "year", &["year", "month"])? {
                     "month" => Months::Kept,
@@ -179,6 +222,7 @@ impl Masker {
             "null" => Method::Null,
             "drop" => Method::Drop,
             "pseudonym" => Method::Pseudonym { join: given.join()? },
+            "fpe" => Method::Fpe { form: given.form()?, join: given.join()? },
             unknown => return Err(MaskerError::unknown_method(unknown)),
         };
         given.finish()?;
@@ -191,19 +235,23 @@ impl Masker {
         match self.0 {
             Method::ResidentId(_)
             | Method::Mobile(_)
+            | Method::Phone { .. }
             | Method::Name
             | Method::BankCard { .. }
             | Method::CreditCode(_)
             | Method::Email { .. }
             | Method::Plate(_)
             | Method::LicenceNo(_)
+            | Method::Passport(_)
             | Method::KeepFirst(_)
             | Method::KeepLast(_)
             | Method::Full => Technique::Masking,
-            Method::Address(_) | Method::Date { .. } => Technique::Generalisation,
+            Method::Address(_) | Method::Ip { .. } | Method::Date { .. } => Technique::Generalisation,
+            Method::Coordinate { .. } => Technique::Rounding,
             Method::Bucket(_) => Technique::Banding,
             Method::Null | Method::Drop => Technique::Suppression,
             Method::Pseudonym { .. } => Technique::Pseudonym,
+            Method::Fpe { .. } => Technique::FormatPreservingEncryption,
         }
     }
 
@@ -213,26 +261,35 @@ impl Masker {
         matches!(self.0, Method::Drop)
     }
 
-    /// For a masker that makes pseudonyms, the name that fields are joined by, if they are.
-    pub(super) fn pseudonym_join(&self) -> Option<Option<&str>> {
-        if let Method::Pseudonym { join } = &self.0 { Some(join.as_deref()) } else { None }
+    /// Whether it works with a secret.
+    #[must_use]
+    pub const fn is_keyed(&self) -> bool {
+        matches!(self.0, Method::Pseudonym { .. } | Method::Fpe { .. })
+    }
+
+    /// What the masker works with at `field`; nothing if it is not keyed.
+    #[must_use]
+    pub fn fit(&self, key: &PseudonymKey<'_>, field: &FieldPath) -> Option<FittedKey> {
+        if let Method::Pseudonym { join } = &self.0 {
+            return Some(FittedKey(Fitted::Pseudonym(Box::new(key.fit(field, join.as_deref())))));
+        }
+        if let Method::Fpe { form, join } = &self.0 {
+            let key = key.cipher_key(form.name(), field, join.as_deref());
+            return FittedCipher::new(&key, *form).map(|cipher| FittedKey(Fitted::Cipher(Box::new(cipher))));
+        }
+        None
     }
 
     /// Writes what is left of `value` as one JSON value.
     ///
-    /// `pseudonym` makes the pseudonyms of this field; without it they are masked fully, as is a
-    /// value of a masker that drops.
-    pub fn apply(&self, value: Value<'_>, pseudonym: Option<&FittedPseudonym>, out: &mut Vec<u8>) {
-        self.write::<Json>(value, pseudonym, out);
+    /// `key` is what a keyed masker works with; without it its values are masked fully, as are those of
+    /// a masker that drops.
+    pub fn apply(&self, value: Value<'_>, key: Option<&FittedKey>, out: &mut Vec<u8>) {
+        self.write::<Json>(value, key, out);
     }
 
     /// [`Masker::apply`] in the notation of any format.
-    pub(super) fn write<N: Notation>(
-        &self,
-        value: Value<'_>,
-        pseudonym: Option<&FittedPseudonym>,
-        out: &mut Vec<u8>,
-    ) {
+    pub(super) fn write<N: Notation>(&self, value: Value<'_>, key: Option<&FittedKey>, out: &mut Vec<u8>) {
         let start = out.len();
         let left = match value {
             Value::Null => return N::null(out),
@@ -241,7 +298,7 @@ impl Masker {
             Value::Number(text) if self.keeps_ends() && !text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 None
             }
-            Value::Text(text) | Value::Number(text) => self.leave::<N>(text, pseudonym, out),
+            Value::Text(text) | Value::Number(text) => self.leave::<N>(text, key, out),
         };
         if left.is_none() {
             out.truncate(start);
@@ -263,18 +320,14 @@ impl Masker {
     }
 
     /// Writes what is left of `text`; nothing if it is not recognised.
-    fn leave<N: Notation>(
-        &self,
-        text: &str,
-        pseudonym: Option<&FittedPseudonym>,
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
+    fn leave<N: Notation>(&self, text: &str, key: Option<&FittedKey>, out: &mut Vec<u8>) -> Option<()> {
         match &self.0 {
             Method::ResidentId(ends) => {
                 recognise::resident_id(text).then_some(())?;
                 write_plain_ends::<N>(text, *ends, "****************", out)
             }
             Method::Mobile(ends) => write_mobile::<N>(text, *ends, out),
+            Method::Phone { last } => write_phone::<N>(text, *last, out),
             Method::Name => write_cut::<N>(name::surname(text)?, "**", out),
             Method::Address(cut) => write_cut::<N>(address::cut(text, *cut)?, HIDDEN, out),
             Method::BankCard { last } => {
@@ -294,14 +347,23 @@ impl Masker {
                 is_licence_no(text).then_some(())?;
                 write_ends::<N>(text, *ends, HIDDEN, out)
             }
+            Method::Passport(ends) => {
+                recognise::passport(text).then_some(())?;
+                write_plain_ends::<N>(text, *ends, "******", out)
+            }
+            Method::Ip { bits } => write_network::<N>(text, *bits, out),
+            Method::Coordinate { decimals } => write_coordinates::<N>(text, *decimals, out),
             Method::Date { months } => write_date::<N>(text, *months, out),
             Method::Bucket(bands) => bands.write::<N>(text, out),
             Method::KeepFirst(count) => write_ends::<N>(text, Ends { first: *count, last: 0 }, HIDDEN, out),
             Method::KeepLast(count) => write_ends::<N>(text, Ends { first: 0, last: *count }, HIDDEN, out),
-            Method::Pseudonym { .. } => {
-                pseudonym?.write::<N>(text.as_bytes(), out);
-                Some(())
-            }
+            Method::Pseudonym { .. } | Method::Fpe { .. } => match &key?.0 {
+                Fitted::Pseudonym(pseudonym) => {
+                    pseudonym.write::<N>(text.as_bytes(), out);
+                    Some(())
+                }
+                Fitted::Cipher(cipher) => cipher.write::<N>(text, out),
+            },
             Method::Full | Method::Null | Method::Drop => None,
         }
     }

@@ -1,6 +1,7 @@
 //! How the formats write text: what a masker leaves is the same, its quoting is not.
 
 use super::json::text::write_inside;
+use super::masker::Value;
 
 /// How one format writes what is left of a value.
 ///
@@ -19,6 +20,20 @@ pub(super) trait Notation {
     fn close(out: &mut Vec<u8>);
     /// The absence of a value.
     fn null(out: &mut Vec<u8>);
+    /// A value as it is, where its own bytes are not at hand.
+    fn value(value: Value<'_>, out: &mut Vec<u8>) {
+        match value {
+            Value::Text(text) => {
+                Self::open(out);
+                Self::text(text, out);
+                Self::close(out);
+            }
+            Value::Number(number) => Self::plain(number.as_bytes(), out),
+            Value::Boolean(true) => Self::plain(b"true", out),
+            Value::Boolean(false) => Self::plain(b"false", out),
+            Value::Null => Self::null(out),
+        }
+    }
 }
 
 /// JSON: strings in quotes, and `null`.

@@ -4,8 +4,9 @@
 //! catalogue does not name has no rule, and a member without a rule is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Delimiter, Egress, Field, FieldType, NameMatching, XmlName};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{FieldPath, MaskerName};
 
@@ -13,6 +14,8 @@ use super::automaton::{AddError, Automaton, Kind, NAMELESS, Rule, class};
 use super::context::Mould;
 use super::masker::Maskers;
 use super::pseudonym::PseudonymKey;
+use super::tally::Place;
+use super::xml::key;
 
 /// What a plan is compiled from.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +28,10 @@ pub struct PlanSpec<'a> {
     pub catalogue: &'a [Field],
     /// The maskers that fields may name.
     pub maskers: &'a Maskers,
-    /// What pseudonyms are made from; needed only if a masker makes them.
+    /// What pseudonyms and the keys of ciphers are made from; needed only by keyed maskers.
     pub key: Option<PseudonymKey<'a>>,
+    /// Whether values that are called harmless are searched for identifiers, and what follows then.
+    pub egress: Option<Egress>,
 }
 
 /// Why a plan cannot be compiled. Then nothing of a body may leave.
@@ -55,8 +60,8 @@ pub enum PlanError {
         /// The masker.
         masker: MaskerName,
     },
-    /// A pseudonym is asked for, but there is no usable secret to make it from.
-    #[error("`{path}` leaves as a pseudonym, which needs a secret of at least 16 bytes and its label")]
+    /// A masker is keyed, but there is no usable secret for it.
+    #[error("`{path}` leaves as a pseudonym or encrypted, which needs a key")]
     NoKey {
         /// The field.
         path: FieldPath,
@@ -64,6 +69,12 @@ pub enum PlanError {
     /// Two members of one object whose names differ in case only, where case does not count.
     #[error("`{name}` is declared twice: with `names = \"fold\"` upper and lower case are the same")]
     Alike {
+        /// The second name.
+        name: String,
+    },
+    /// Two names that stand for the same thing in an XML document.
+    #[error("`{name}` stands for the same element or attribute as another name beside it")]
+    SameName {
         /// The second name.
         name: String,
     },
@@ -91,6 +102,13 @@ pub struct Plan {
     /// The fields of an event that leave beside its data.
     pub(super) beside: Beside,
     pub(super) moulds: Vec<Mould>,
+    /// Whether a body is refused of which anything would be masked or dropped.
+    pub(super) refuses: bool,
+    /// The mould that searches, if there is one.
+    pub(super) search: Option<u16>,
+    egress: Option<Egress>,
+    /// The namespaces that names of XML may be in, by their number in [`key`].
+    pub(super) namespaces: Vec<Arc<str>>,
     /// The path of each counter after [`NAMELESS`].
     pub(super) paths: Vec<FieldPath>,
     masked: Vec<FieldPath>,
@@ -115,6 +133,10 @@ impl Plan {
             delimiter: Delimiter::Comma,
             beside: Beside::default(),
             moulds: Vec::new(),
+            refuses: false,
+            search: None,
+            egress: None,
+            namespaces: Vec::new(),
             paths: Vec::new(),
             masked: Vec::new(),
             dropped: Vec::new(),
@@ -131,6 +153,23 @@ impl Plan {
     /// When shape, catalogue and released fields contradict each other, or a masker or the secret
     /// it needs is missing.
     pub fn compile(spec: &PlanSpec<'_>) -> Result<Self, PlanError> {
+        Self::build(spec, false)
+    }
+
+    /// Compiles a plan for bodies that may hold what `spec` releases and nothing else.
+    ///
+    /// Such a body passes as it is: no masker applies. One with a member that would be dropped
+    /// ([`MaskError::Outside`](super::MaskError::Outside)), or a value that would be replaced
+    /// ([`MaskError::WrongType`](super::MaskError::WrongType)), is refused. A field whose masker drops it
+    /// is not released here either.
+    ///
+    /// # Errors
+    /// As for [`Plan::compile`], but no secret is needed.
+    pub fn refusing(spec: &PlanSpec<'_>) -> Result<Self, PlanError> {
+        Self::build(spec, true)
+    }
+
+    fn build(spec: &PlanSpec<'_>, refuses: bool) -> Result<Self, PlanError> {
         let format = spec.shape.format;
         if format == BodyFormat::Opaque {
             return Err(PlanError::Opaque);
@@ -143,6 +182,7 @@ impl Plan {
         for released in spec.fields {
             record.release(released)?;
         }
+        let names = Names::of(spec.shape)?;
         let mut body = Tree::default();
         let around = if spec.shape.records.is_some() { &mut body } else { &mut record };
         // The envelope of an event is no member of its data.
@@ -158,8 +198,13 @@ impl Plan {
                 delimiter: spec.shape.delimiter,
                 beside: Beside::of(spec.shape),
                 automaton,
+                refuses,
+                egress: spec.egress,
+                namespaces: names.namespaces.clone(),
                 ..Self::identity()
             },
+            names,
+            is_nested: false,
             named: true,
             masked: BTreeSet::new(),
             dropped: BTreeSet::new(),
@@ -183,6 +228,17 @@ impl Plan {
     #[must_use]
     pub fn is_identity(&self) -> bool {
         self.root == Rule::WHOLE
+    }
+
+    /// The catalogue field that a place in a body is about, if it has a name there.
+    #[must_use]
+    pub fn path(&self, place: Place) -> Option<&FieldPath> {
+        self.paths.get(place.slot()?.checked_sub(1)?)
+    }
+
+    /// Whether a body is refused for what is found in it.
+    pub(super) fn blocks(&self) -> bool {
+        self.egress == Some(Egress::Block)
     }
 
     /// The catalogue fields that leave masked, in catalogue order.
@@ -281,10 +337,61 @@ enum Above<'a> {
     Masked(&'a MaskerName),
 }
 
+/// What names stand for in the automaton: in XML a name alone does not say what it is about.
+#[derive(Debug)]
+struct Names<'a> {
+    shape: &'a BodyShape,
+    namespaces: Vec<Arc<str>>,
+}
+
+impl<'a> Names<'a> {
+    fn of(shape: &'a BodyShape) -> Result<Self, PlanError> {
+        let written = shape.xml.records.iter().chain(shape.xml.fields.values());
+        let all = written.filter_map(XmlName::namespace).chain(&shape.xml.default);
+        let namespaces: Vec<Arc<str>> = all.cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        if namespaces.len() > key::NAMESPACES_MAX {
+            return Err(PlanError::TooLarge);
+        }
+        Ok(Self { shape, namespaces })
+    }
+
+    /// The key of the last name of the path of a field.
+    fn of_field(&self, path: &str, name: &str) -> String {
+        self.key(self.shape.xml.fields.get(path), name)
+    }
+
+    /// The key of the last name of the path of a place around the records.
+    fn of_place(&self, path: &str, name: &str) -> String {
+        let above = path.split('.').count();
+        let is_above = |records: &FieldPath| records.names().take(above).eq(path.split('.'));
+        let listed = self.shape.records.as_ref().filter(|records| is_above(records));
+        self.key(listed.and_then(|_| self.shape.xml.records.get(above.checked_sub(1)?)), name)
+    }
+
+    fn key(&self, listed: Option<&XmlName>, name: &str) -> String {
+        let (kind, local, namespace) = match listed {
+            None => (key::Kind::Element, name, &self.shape.xml.default),
+            Some(XmlName::Element { namespace, local }) => (key::Kind::Element, &**local, namespace),
+            Some(XmlName::Attribute { namespace, local }) => (key::Kind::Attribute, &**local, namespace),
+            Some(XmlName::Text) => (key::Kind::Element, key::TEXT, &None),
+        };
+        let number = namespace.as_ref().and_then(|namespace| {
+            let at = self.namespaces.iter().position(|other| other == namespace)?;
+            u8::try_from(at).ok()
+        });
+        let mut key = String::new();
+        key::write(kind, local, number, &mut key);
+        key
+    }
+}
+
 #[derive(Debug)]
 struct Compiler<'p, 'a> {
     spec: &'p PlanSpec<'a>,
     plan: Plan,
+    names: Names<'a>,
+    /// Whether the places that are compiled now are inside of a text that holds a JSON document.
+    is_nested: bool,
     /// Whether the places that are compiled now get counters of their own: those in records do.
     named: bool,
     masked: BTreeSet<FieldPath>,
@@ -299,17 +406,30 @@ impl<'a> Compiler<'_, 'a> {
         path: &str,
         above: Option<Above<'a>>,
     ) -> Result<(u16, bool), PlanError> {
-        let mut members = Vec::with_capacity(tree.members.len());
+        let mut members: Vec<(String, Rule)> = Vec::with_capacity(tree.members.len());
         for (name, member) in &tree.members {
-            members.push((*name, self.rule(member, &format!("{path}{name}"), above)?));
+            let path = format!("{path}{name}");
+            let rule = self.rule(member, &path, above)?;
+            let key = if self.plan.format != BodyFormat::Xml || self.is_nested {
+                (*name).to_owned()
+            } else if self.named {
+                self.names.of_field(&path, name)
+            } else {
+                self.names.of_place(&path, name)
+            };
+            if members.iter().any(|(other, _)| *other == key) {
+                return Err(PlanError::SameName { name: (*name).to_owned() });
+            }
+            members.push((key, rule));
         }
         let leaves = members.iter().any(|(_, rule)| rule.kind != Kind::Drop);
+        let members: Vec<(&str, Rule)> = members.iter().map(|(key, rule)| (&**key, *rule)).collect();
         Ok((self.plan.automaton.add(&members)?, leaves))
     }
 
     fn rule(&mut self, tree: &Tree<'a>, path: &str, above: Option<Above<'a>>) -> Result<Rule, PlanError> {
         let field = match &tree.content {
-            Some(Content::Envelope) => return Ok(Rule::WHOLE),
+            Some(Content::Envelope) => return self.around(path),
             Some(Content::Records(rule)) => return Ok(*rule),
             Some(Content::Field(field)) => Some(*field),
             None => None,
@@ -332,10 +452,21 @@ impl<'a> Compiler<'_, 'a> {
         }
     }
 
-    fn slot(&mut self, path: &FieldPath) -> Result<u16, PlanError> {
-        if !self.named {
-            return Ok(NAMELESS);
+    /// The rule of an envelope member: all of it leaves, texts and numbers after they were searched.
+    fn around(&mut self, path: &str) -> Result<Rule, PlanError> {
+        if self.spec.egress.is_none() {
+            return Ok(Rule::WHOLE);
         }
+        let path = FieldPath::parse(path).map_err(|_| PlanError::TooLarge)?;
+        let slot = self.counter(&path)?;
+        Ok(Rule::searched(class::ANY, class::TEXT | class::NUMBER, self.search()?, slot))
+    }
+
+    fn slot(&mut self, path: &FieldPath) -> Result<u16, PlanError> {
+        if self.named { self.counter(path) } else { Ok(NAMELESS) }
+    }
+
+    fn counter(&mut self, path: &FieldPath) -> Result<u16, PlanError> {
         self.plan.paths.push(path.clone());
         u16::try_from(self.plan.paths.len()).map_err(|_| PlanError::TooLarge)
     }
@@ -354,9 +485,37 @@ impl<'a> Compiler<'_, 'a> {
             (None, None) => return Ok(self.drop(&field.path, slot)),
         };
         let Some(masker) = masker else {
-            return Ok(Rule::clear(clear_classes(field.kind), slot));
+            return self.clear(field, slot);
         };
-        self.masked(&field.path, masker, slot)
+        self.masked(&field.path, masker, Rule::clear(clear_classes(field.kind), slot))
+    }
+
+    /// The rule of a field that leaves as it is. One that the catalogue masks, or an object above it,
+    /// is not searched: a grant that clears it means it.
+    fn clear(&mut self, field: &Field, slot: u16) -> Result<Rule, PlanError> {
+        let classes = clear_classes(field.kind);
+        let is_harmless = || {
+            let mut fields = self.spec.catalogue.iter();
+            !fields.any(|other| other.mask.is_some() && other.path.covers(&field.path))
+        };
+        match classes & (class::TEXT | class::NUMBER) {
+            searched @ 1.. if self.spec.egress.is_some() && is_harmless() => {
+                Ok(Rule::searched(classes, searched, self.search()?, slot))
+            }
+            _ => Ok(Rule::clear(classes, slot)),
+        }
+    }
+
+    /// The mould that searches; all searched values share it.
+    fn search(&mut self) -> Result<u16, PlanError> {
+        match self.plan.search {
+            Some(index) => Ok(index),
+            None => {
+                let index = self.mould(Mould::Search)?;
+                self.plan.search = Some(index);
+                Ok(index)
+            }
+        }
     }
 
     fn object(
@@ -371,16 +530,21 @@ impl<'a> Compiler<'_, 'a> {
             return match own {
                 None => Ok(self.drop(path, slot)),
                 Some(Above::Released(None)) => Ok(Rule::node(self.plan.automaton.add(&[])?, slot)),
-                // There is nothing inside that the masker could be applied to.
                 Some(Above::Masked(masker) | Above::Released(Some(masker))) => {
-                    match self.masked(path, masker, slot)? {
-                        rule if rule.kind == Kind::Drop => Ok(rule),
-                        _ => Ok(Rule::clear(0, slot)),
+                    let empty = Rule::node(self.plan.automaton.add(&[])?, slot);
+                    match self.masked(path, masker, empty)? {
+                        // There is nothing inside that the masker could be applied to.
+                        rule if rule.mask != 0 => Ok(Rule::clear(0, slot)),
+                        rule => Ok(rule),
                     }
                 }
             };
         }
-        match self.node(tree, &format!("{path}."), own)? {
+        let inside = self.is_nested || is_nested;
+        let around = std::mem::replace(&mut self.is_nested, inside);
+        let node = self.node(tree, &format!("{path}."), own);
+        self.is_nested = around;
+        match node? {
             (node, true) if is_nested => {
                 let inner = Rule::node(node, slot);
                 Ok(Rule::nested(self.mould(Mould::Nested(inner))?, slot))
@@ -390,7 +554,9 @@ impl<'a> Compiler<'_, 'a> {
         }
     }
 
-    fn masked(&mut self, path: &FieldPath, name: &MaskerName, slot: u16) -> Result<Rule, PlanError> {
+    /// The rule of a field under a masker; `clear` is its rule without one.
+    fn masked(&mut self, path: &FieldPath, name: &MaskerName, clear: Rule) -> Result<Rule, PlanError> {
+        let slot = clear.slot;
         let masker = self
             .spec
             .maskers
@@ -399,16 +565,18 @@ impl<'a> Compiler<'_, 'a> {
         if masker.drops() {
             return Ok(self.drop(path, slot));
         }
+        if self.plan.refuses {
+            return Ok(clear);
+        }
         self.masked.insert(path.clone());
-        let pseudonym = match masker.pseudonym_join() {
-            None => None,
-            Some(join) => {
-                let key = self.spec.key.filter(PseudonymKey::is_fit);
-                let key = key.ok_or_else(|| PlanError::NoKey { path: path.clone() })?;
-                Some(Box::new(key.fit(path, join)))
-            }
+        let key = if masker.is_keyed() {
+            let key = self.spec.key.filter(PseudonymKey::is_fit);
+            let fitted = key.and_then(|key| masker.fit(&key, path));
+            Some(fitted.ok_or_else(|| PlanError::NoKey { path: path.clone() })?)
+        } else {
+            None
         };
-        Ok(Rule::masked(self.mould(Mould::Masker { masker: masker.clone(), pseudonym })?, slot))
+        Ok(Rule::masked(self.mould(Mould::Masker { masker: masker.clone(), key })?, slot))
     }
 
     fn mould(&mut self, mould: Mould) -> Result<u16, PlanError> {

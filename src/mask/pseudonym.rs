@@ -44,37 +44,54 @@ impl PseudonymKey<'_> {
             && self.label.bytes().all(|byte| byte.is_ascii_alphanumeric())
     }
 
-    /// The key for one field, or for all fields of this department that share the name `join`.
-    ///
-    /// Each part is preceded by its length, so that no two choices of parts give one input.
-    #[must_use]
-    pub fn fit(&self, field: &FieldPath, join: Option<&str>) -> FittedPseudonym {
-        let parts = match join {
-            Some(join) => ["pinegate pseudonym 1 joined", self.department.as_str(), join, ""],
-            None => [
+    /// The key for the pseudonyms of one field, or for those of all fields of this department that share
+    /// the name `join`.
+    pub(super) fn fit(&self, field: &FieldPath, join: Option<&str>) -> FittedPseudonym {
+        let derived = match join {
+            Some(join) => self.derive(["pinegate pseudonym 1 joined", self.department.as_str(), join, ""]),
+            None => self.derive([
                 "pinegate pseudonym 1 field",
                 self.department.as_str(),
                 self.resource.as_str(),
                 field.as_str(),
-            ],
+            ]),
         };
+        FittedPseudonym { key: hmac::Key::new(hmac::HMAC_SHA256, &derived), label: self.label.to_owned() }
+    }
+
+    /// The same for format-preserving encryption of the form that is called `form`.
+    pub(super) fn cipher_key(&self, form: &str, field: &FieldPath, join: Option<&str>) -> [u8; 32] {
+        let department = self.department.as_str();
+        match join {
+            Some(join) => self.derive(["pinegate cipher 1 joined", form, department, join]),
+            None => self.derive([
+                "pinegate cipher 1 field",
+                form,
+                department,
+                self.resource.as_str(),
+                field.as_str(),
+            ]),
+        }
+    }
+
+    /// HMAC of the parts under the secret. Each part is preceded by its length, so that no two choices
+    /// of parts give one input.
+    fn derive<const PARTS: usize>(&self, parts: [&str; PARTS]) -> [u8; 32] {
         let mut input = Vec::new();
         for part in parts {
             input.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             input.extend_from_slice(part.as_bytes());
         }
         let root = hmac::Key::new(hmac::HMAC_SHA256, self.secret.expose());
-        let derived = hmac::sign(&root, &input);
-        FittedPseudonym {
-            key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
-            label: self.label.to_owned(),
-        }
+        let mut derived = [0; 32];
+        derived.copy_from_slice(hmac::sign(&root, &input).as_ref());
+        derived
     }
 }
 
 /// Makes the pseudonyms of one field for one department.
-#[derive(Debug, Clone)]
-pub struct FittedPseudonym {
+#[derive(Debug)]
+pub(super) struct FittedPseudonym {
     key: hmac::Key,
     label: String,
 }
@@ -89,7 +106,7 @@ impl FittedPseudonym {
         shown.make_ascii_lowercase();
         N::open(out);
         N::plain(self.label.as_bytes(), out);
-        N::plain(b":", out);
+        N::text(":", out);
         N::plain(&shown, out);
         N::close(out);
     }

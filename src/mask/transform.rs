@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::catalog::BodyFormat;
+use crate::catalog::{BodyFormat, Charset, Identifier};
 use crate::kernel::id::FieldPath;
 
+use super::charset::Transcoder;
 use super::context::{Context, Reader as _};
 use super::error::MaskError;
+use super::json::Lanes;
 use super::plan::Plan;
-use super::tally::Tally;
+use super::tally::{Place, Tally};
 use super::{csv, events, form, json, xml};
 
 /// What a body may not exceed. Only values that are masked and names that are compared are held in
@@ -45,9 +47,11 @@ enum Reader {
 
 impl Reader {
     /// A body has begun. An opaque one has no plan ([`super::PlanError::Opaque`]).
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, lanes: Lanes) -> Self {
         match plan.format {
-            BodyFormat::Json | BodyFormat::NdJson | BodyFormat::Opaque => Self::Json(json::Reader::new(plan)),
+            BodyFormat::Json | BodyFormat::NdJson | BodyFormat::Opaque => {
+                Self::Json(json::Reader::with_lanes(plan, lanes))
+            }
             BodyFormat::EventStream => Self::Events(events::Reader::new(plan)),
             BodyFormat::Csv => Self::Csv(csv::Reader::new(plan)),
             BodyFormat::Xml => Self::Xml(xml::Reader::new(plan)),
@@ -93,6 +97,9 @@ impl Reader {
 pub struct Transform {
     plan: Arc<Plan>,
     bounds: Bounds,
+    charset: Charset,
+    /// What stands before the reader unless the body is UTF-8.
+    transcoder: Option<Transcoder>,
     reader: Reader,
     tally: Tally,
     /// The bytes that the reader has seen.
@@ -105,11 +112,36 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// A body has begun.
+    /// A body has begun, in UTF-8.
     #[must_use]
     pub fn new(plan: Arc<Plan>, bounds: Bounds) -> Self {
-        let (reader, tally) = (Reader::new(&plan), Tally::new(plan.paths.len()));
-        Self { plan, bounds, reader, tally, offset: 0, bytes_out: 0, character: [0; 4], cut: 0, failed: None }
+        Self::with_charset(plan, bounds, Charset::Utf8)
+    }
+
+    /// A body has begun, in `charset`. What leaves of it is UTF-8, and errors tell places in the UTF-8 that it
+    /// stands for.
+    #[must_use]
+    pub fn with_charset(plan: Arc<Plan>, bounds: Bounds, charset: Charset) -> Self {
+        Self {
+            charset,
+            transcoder: Transcoder::new(charset),
+            reader: Reader::new(&plan, Lanes::best()),
+            tally: Tally::new(plan.paths.len(), plan.refuses),
+            plan,
+            bounds,
+            offset: 0,
+            bytes_out: 0,
+            character: [0; 4],
+            cut: 0,
+            failed: None,
+        }
+    }
+
+    /// The same on other vectors, to hold them against each other: they change nothing but the time it
+    /// takes. To be called before the first piece.
+    #[must_use]
+    pub fn on(self, lanes: Lanes) -> Self {
+        Self { reader: Reader::new(&self.plan, lanes), ..self }
     }
 
     /// Takes the next piece of the body, of any size, and appends to `out` what may leave of it.
@@ -118,7 +150,7 @@ impl Transform {
     /// When the body is not acceptable. Nothing is appended then, and every later call returns the
     /// same error: the body must be cut off, never ended.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
-        let before = out.len();
+        let before = (out.len(), self.tally.records);
         let result = match self.failed {
             Some(error) => Err(error),
             None => self.take(input, out),
@@ -131,10 +163,10 @@ impl Transform {
     /// # Errors
     /// When it ends inside a document, or has failed before.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Summary, MaskError> {
-        let before = out.len();
+        let before = (out.len(), self.tally.records);
         let result = match (self.failed, self.cut) {
             (Some(error), _) => Err(error),
-            (None, 0) => self.scan_end(out),
+            (None, 0) => self.end(out),
             (None, _) => Err(MaskError::Utf8 { at: self.offset }),
         };
         self.settle(result, before, out)?;
@@ -147,12 +179,21 @@ impl Transform {
         self.tally.records
     }
 
+    /// The catalogue field that a place in this body is about, if it has a name there.
+    #[must_use]
+    pub fn path(&self, place: Place) -> Option<&FieldPath> {
+        self.plan.path(place)
+    }
+
     /// What has happened so far, also after a failure.
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary {
             plan: Arc::clone(&self.plan),
-            bytes_in: self.offset.saturating_add(u64::try_from(self.cut).unwrap_or_default()),
+            bytes_in: match &self.transcoder {
+                Some(transcoder) => transcoder.taken(),
+                None => self.offset.saturating_add(u64::try_from(self.cut).unwrap_or_default()),
+            },
             bytes_out: self.bytes_out,
             tally: self.tally.clone(),
         }
@@ -161,22 +202,25 @@ impl Transform {
     /// The memory that is held between pieces, in bytes.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
-        size_of::<Self>() + self.reader.footprint() + self.tally.footprint()
+        let transcoder = self.transcoder.as_ref().map_or(0, Transcoder::footprint);
+        size_of::<Self>() + transcoder + self.reader.footprint() + self.tally.footprint()
     }
 
     fn settle(
         &mut self,
         result: Result<(), MaskError>,
-        before: usize,
+        (length, records): (usize, u64),
         out: &mut Vec<u8>,
     ) -> Result<(), MaskError> {
         match result {
             Ok(()) => {
-                let written = out.len().saturating_sub(before);
+                let written = out.len().saturating_sub(length);
                 self.bytes_out = self.bytes_out.saturating_add(u64::try_from(written).unwrap_or_default());
             }
             Err(error) => {
-                out.truncate(before);
+                out.truncate(length);
+                // The records of what is held back have not left.
+                self.tally.records = records;
                 self.failed = Some(error);
             }
         }
@@ -185,6 +229,9 @@ impl Transform {
 
     /// The reader sees whole characters only, and sees them before an error behind them is told.
     fn take(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
+        if self.transcoder.is_some() {
+            return self.transcode(input, false, out);
+        }
         while self.cut > 0 {
             let Some((&byte, rest)) = input.split_first() else { return Ok(()) };
             input = rest;
@@ -233,15 +280,28 @@ impl Transform {
         if piece.is_empty() {
             return Ok(());
         }
-        let Self { plan, bounds, reader, tally, offset: base, .. } = self;
-        reader.read(piece, Context { plan, bounds, tally, base: *base, out })?;
+        let Self { plan, bounds, charset, reader, tally, offset: base, .. } = self;
+        let read = reader.read(piece, Context { plan, bounds, charset: *charset, tally, base: *base, out });
+        // What is refused in a piece came before what the reader could not read in it.
+        tally.verdict()?;
+        read?;
         self.offset = self.offset.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
         Ok(())
     }
 
-    fn scan_end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
-        let Self { plan, bounds, reader, tally, offset: base, .. } = self;
-        reader.finish(Context { plan, bounds, tally, base: *base, out })
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
+        self.transcode(&[], true, out)?;
+        let Self { plan, bounds, charset, reader, tally, offset: base, .. } = self;
+        let finished = reader.finish(Context { plan, bounds, charset: *charset, tally, base: *base, out });
+        tally.verdict()?;
+        finished
+    }
+
+    fn transcode(&mut self, input: &[u8], last: bool, out: &mut Vec<u8>) -> Result<(), MaskError> {
+        let Some(mut transcoder) = self.transcoder.take() else { return Ok(()) };
+        let result = transcoder.take(input, last, |piece| self.scan(piece, out));
+        self.transcoder = Some(transcoder);
+        result
     }
 }
 
@@ -268,11 +328,38 @@ pub struct FieldCount<'s> {
     pub dropped: u64,
 }
 
+/// How often one kind of identifier was found in one field that left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindingCount<'s> {
+    /// The field, or the member of the envelope.
+    pub path: &'s FieldPath,
+    /// What was found.
+    pub kind: Identifier,
+    /// How often.
+    pub count: u64,
+}
+
 impl Summary {
+    /// What was found in fields that leave as they are. The names come from the catalogue, never from
+    /// the body.
+    pub fn findings(&self) -> impl Iterator<Item = FindingCount<'_>> {
+        let fields = self.tally.found.iter().skip(1).zip(&self.plan.paths);
+        fields.flat_map(|(found, path)| {
+            found.iter().map(move |(kind, count)| FindingCount { path, kind, count })
+        })
+    }
+
     /// Records that left.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.tally.records
+    }
+
+    /// The same of a body of which only so many records left in the end.
+    #[must_use]
+    pub fn with_records(mut self, records: u64) -> Self {
+        self.tally.records = records;
+        self
     }
 
     /// The fields of which something was masked or dropped. Their names come from the catalogue,

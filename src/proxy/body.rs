@@ -3,8 +3,8 @@
 //! Both stream; neither is ever held whole beyond a named bound.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::normalize::is_trailer;
+use super::sieve::Sieve;
+use crate::kernel::id::FieldPath;
+use crate::mask::MaskError;
 
 /// Why a body broke off. The transfer is cut, never ended as if it were whole.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +34,13 @@ pub(crate) enum BodyError {
     Stalled,
     /// The body cannot be masked.
     #[error("the body cannot be masked")]
-    Mask(#[source] crate::mask::MaskError),
+    Mask(#[source] MaskError),
+    /// The body cannot be decoded, or encoded again.
+    #[error("the body's content coding failed")]
+    Coding(#[source] crate::coding::CodingError),
+    /// The body holds what may not go to the platform, or cannot be read for it.
+    #[error("the request body may not go on")]
+    Refused(#[source] MaskError),
     /// The day's records are used up.
     #[error("the day's records are used up")]
     Quota(Box<Failure>),
@@ -44,7 +53,8 @@ impl BodyError {
             Self::Broken(_) => "upstream-broken",
             Self::TooLarge { .. } => "request-too-large",
             Self::Stalled => "upstream-stalled",
-            Self::Mask(error) => error.reason(),
+            Self::Mask(error) | Self::Refused(error) => error.reason(),
+            Self::Coding(error) => error.reason(),
             Self::Quota(_) => "rows-exhausted",
         }
     }
@@ -54,14 +64,22 @@ impl BodyError {
 #[derive(Debug, Default)]
 pub(crate) struct UploadState {
     bytes: AtomicU64,
-    fault: AtomicU8,
+    fault: OnceLock<UploadFault>,
 }
 
 /// What was wrong with an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum UploadFault {
     Broken,
-    TooLarge,
+    TooLarge {
+        limit: u64,
+    },
+    /// It holds what may not go to the platform, or cannot be read for it.
+    Refused {
+        error: MaskError,
+        /// The catalogue field it is about, if it has a name there.
+        field: Option<FieldPath>,
+    },
 }
 
 impl UploadState {
@@ -71,20 +89,13 @@ impl UploadState {
     }
 
     /// What was wrong with it, if anything.
-    pub(crate) fn fault(&self) -> Option<UploadFault> {
-        match self.fault.load(Ordering::Acquire) {
-            1 => Some(UploadFault::Broken),
-            2 => Some(UploadFault::TooLarge),
-            _ => None,
-        }
+    pub(crate) fn fault(&self) -> Option<&UploadFault> {
+        self.fault.get()
     }
 
-    fn fail(&self, fault: UploadFault) {
-        let number = match fault {
-            UploadFault::Broken => 1,
-            UploadFault::TooLarge => 2,
-        };
-        self.fault.store(number, Ordering::Release);
+    /// Notes what is wrong with it; what was wrong first stands.
+    pub(super) fn fail(&self, fault: UploadFault) {
+        self.fault.get_or_init(|| fault);
     }
 }
 
@@ -95,6 +106,8 @@ pub(crate) enum RequestBody {
     Coming(Incoming),
     /// It was read, because the decision needed it, and counted.
     Read { bytes: Bytes, trailers: Option<HeaderMap>, state: Arc<UploadState> },
+    /// It is still to be read, and only what may go to the platform comes out.
+    Sifting(Box<Sieve>),
 }
 
 impl Default for RequestBody {
@@ -117,6 +130,8 @@ enum Parts {
     Coming(Incoming),
     /// In hand, counted and filtered.
     Read(Bytes, Option<HeaderMap>),
+    /// Bounded and counted on its way into the sieve.
+    Sifting(Box<Sieve>),
 }
 
 impl Upload {
@@ -124,6 +139,10 @@ impl Upload {
         let (inner, state) = match body {
             RequestBody::Coming(inner) => (Parts::Coming(inner), Arc::default()),
             RequestBody::Read { bytes, trailers, state } => (Parts::Read(bytes, trailers), state),
+            RequestBody::Sifting(sieve) => {
+                let state = Arc::clone(sieve.state());
+                (Parts::Sifting(sieve), state)
+            }
         };
         (Self { inner, limit, state: Arc::clone(&state) }, state)
     }
@@ -145,6 +164,7 @@ impl Body for Upload {
                 let data = (!bytes.is_empty()).then(|| Frame::data(bytes));
                 return Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok));
             }
+            Parts::Sifting(sieve) => return sieve.poll_sifted(cx),
         };
         let frame = match ready!(Pin::new(inner).poll_frame(cx)) {
             None => return Poll::Ready(None),
@@ -159,7 +179,7 @@ impl Body for Upload {
                 let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
                 let bytes = this.state.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
                 if bytes > this.limit {
-                    this.state.fail(UploadFault::TooLarge);
+                    this.state.fail(UploadFault::TooLarge { limit: this.limit });
                     return Poll::Ready(Some(Err(BodyError::TooLarge { limit: this.limit })));
                 }
                 Frame::data(data)
@@ -176,6 +196,7 @@ impl Body for Upload {
         match &self.inner {
             Parts::Coming(inner) => inner.is_end_stream(),
             Parts::Read(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
+            Parts::Sifting(_) => false,
         }
     }
 
@@ -192,6 +213,8 @@ impl Body for Upload {
                 }
                 hint
             }
+            // How much comes out is known at its end.
+            Parts::Sifting(_) => SizeHint::new(),
         }
     }
 }

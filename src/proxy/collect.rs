@@ -68,7 +68,7 @@ async fn read(mut identified: Identified) -> Result<Identified, Failure> {
         return Err(RequestFailure::TooLarge { limit }.into());
     }
     if !upload.is_end_stream() {
-        check_form(&exchange.parts.headers)?;
+        check_form(&exchange.parts.headers, BodyFormat::Json)?;
     }
     let (bytes, trailers) = whole(upload).await.map_err(|error| failure_of(&error))?;
     if !bytes.is_empty() {
@@ -78,15 +78,17 @@ async fn read(mut identified: Identified) -> Result<Identified, Failure> {
     Ok(identified)
 }
 
-/// The body must be JSON by its own word, once and without a coding.
-fn check_form(headers: &HeaderMap) -> Result<(), Failure> {
+/// The body must be of `format` by its own word, said once, in UTF-8 and without a coding.
+pub(super) fn check_form(headers: &HeaderMap, format: BodyFormat) -> Result<(), Failure> {
     let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
         return Err(Unreadable::Coding.into());
     }
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_json = media_type.is_some_and(|text| super::reply::is_of_format(BodyFormat::Json, text));
-    if is_json { Ok(()) } else { Err(Unreadable::MediaType.into()) }
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let media_type = types.next().and_then(|value| value.to_str().ok());
+    let is_declared =
+        types.next().is_none() && media_type.is_some_and(|text| super::media::is_of_format(format, text));
+    if is_declared { Ok(()) } else { Err(Unreadable::MediaType(format).into()) }
 }
 
 /// Everything of a body, which keeps its bound itself. One that comes in one part is not copied.
@@ -112,6 +114,10 @@ fn failure_of(error: &BodyError) -> Failure {
     match error {
         BodyError::TooLarge { limit } => RequestFailure::TooLarge { limit: *limit }.into(),
         BodyError::Broken(_) => RequestFailure::Body.into(),
-        BodyError::Stalled | BodyError::Mask(_) | BodyError::Quota(_) => Failure::Gate,
+        BodyError::Stalled
+        | BodyError::Mask(_)
+        | BodyError::Coding(_)
+        | BodyError::Quota(_)
+        | BodyError::Refused(_) => Failure::Gate,
     }
 }

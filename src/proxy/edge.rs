@@ -13,7 +13,6 @@ use pin_project_lite::pin_project;
 use tokio::time::Timeout;
 use tower::{Layer, Service};
 
-use super::authorize::Metered;
 use super::body::ReplyBody;
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure};
@@ -23,6 +22,7 @@ use super::record::{Recorder, SealOnDrop};
 use super::reply::oblige;
 use super::rescue::refuse;
 use super::resolve::Routed;
+use super::sift::Sifted;
 use super::snapshot::Snapshot;
 use crate::telemetry::{IntCounter, Metrics, Outcome, ResourceMetrics, Stage, StageMetrics};
 
@@ -145,6 +145,9 @@ impl Drop for Watch {
             resource.dropped.inc_by(summary.dropped());
             resource.unclassified.inc_by(summary.unclassified());
             resource.records.inc_by(summary.records());
+            if let Some(egress) = draft.route.get().and_then(|route| route.egress.as_ref()) {
+                summary.findings().for_each(|finding| egress.count(finding.kind, finding.count));
+            }
         }
         match draft.caller.get().and_then(|caller| snapshot.departments.get(&caller.department.id)) {
             Some(department) => department.count(outcome),
@@ -374,7 +377,7 @@ pub(crate) struct Oblige {
     pub(crate) recorder: Arc<Recorder>,
 }
 
-impl Service<Metered> for Oblige {
+impl Service<Sifted> for Oblige {
     type Response = Response<ReplyBody>;
     type Error = Failure;
     type Future = Answer<Failure>;
@@ -383,7 +386,7 @@ impl Service<Metered> for Oblige {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, metered: Metered) -> Self::Future {
-        Box::pin(oblige(Arc::clone(&self.recorder), metered))
+    fn call(&mut self, sifted: Sifted) -> Self::Future {
+        Box::pin(oblige(Arc::clone(&self.recorder), sifted))
     }
 }

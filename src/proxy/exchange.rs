@@ -125,6 +125,8 @@ pub(crate) struct Draft {
     pub(crate) admitted: OnceLock<()>,
     pub(crate) refusal: OnceLock<Code>,
     pub(crate) upload: OnceLock<Arc<UploadState>>,
+    /// What was done to the request's body on its way to the platform.
+    pub(crate) submitted: OnceLock<Summary>,
     /// Set once an intent record is on its way to the disk: the record that follows is an outcome.
     pub(crate) intent: OnceLock<()>,
     /// Set once the last record of a reply in hand is on its way to the disk.
@@ -157,6 +159,7 @@ impl Draft {
             admitted: OnceLock::new(),
             refusal: OnceLock::new(),
             upload: OnceLock::new(),
+            submitted: OnceLock::new(),
             intent: OnceLock::new(),
             recorded: OnceLock::new(),
             aborted: OnceLock::new(),

@@ -7,9 +7,11 @@
 use http::Method;
 
 use super::problem::{Code, Language, Particulars, Words, words};
+use crate::catalog::BodyFormat;
 use crate::grant::{Clause, Denial, DenyReason};
 use crate::identity::{IdentityError, TokenError};
-use crate::kernel::id::GrantId;
+use crate::kernel::id::{FieldPath, GrantId};
+use crate::mask::MaskError;
 use crate::parameters::{BodyFault, MAX_VALUES};
 use crate::quota::{Bound, Exceeded};
 use crate::upstream::UpstreamError;
@@ -33,42 +35,67 @@ pub(crate) enum RequestFailure {
     TooLarge { limit: u64 },
     /// Its body broke off or was malformed.
     Body,
-    /// Its body has parameters that the policy reads, and cannot be read in one way.
+    /// Its body is read here, and cannot be read in one way.
     Unreadable(Unreadable),
     /// It took longer than the route allows.
     Timeout,
 }
 
-/// Why the parameters in a body are not read.
+/// Why a body that the gate reads is not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// It does not say that it is JSON.
-    MediaType,
+    /// It does not say that it is of this format.
+    MediaType(BodyFormat),
     /// It has a content coding.
     Coding,
     /// It is JSON with more than one reading, or none.
     Parameters(BodyFault),
+    /// It is not of the format.
+    Format(MaskError),
+    /// A value is of another type than the catalogue declares.
+    WrongType { record: Option<u64>, field: Option<FieldPath> },
 }
 
 impl Unreadable {
     fn why(&self, language: Language) -> String {
-        let (en, zh) = match self {
-            Self::MediaType => (
-                "on this route it must be `application/json`, in UTF-8",
-                "该路由的请求体须为 UTF-8 编码的 `application/json`",
-            ),
-            Self::Coding => {
-                ("on this route it must have no content coding", "该路由的请求体不得使用内容编码")
+        match (self, language) {
+            (Self::MediaType(format), _) => {
+                let media_type = format.media_type().unwrap_or("application/octet-stream");
+                match language {
+                    Language::En => format!("on this route it must be `{media_type}`, in UTF-8"),
+                    Language::Zh => format!("该路由的请求体须为 UTF-8 编码的 `{media_type}`"),
+                }
             }
-            Self::Parameters(fault) => {
-                return match language {
-                    Language::En => fault.to_string(),
-                    Language::Zh => fault_in_chinese(fault),
-                };
+            (Self::Coding, Language::En) => "on this route it must have no content coding".to_owned(),
+            (Self::Coding, Language::Zh) => "该路由的请求体不得使用内容编码".to_owned(),
+            (Self::Parameters(fault), Language::En) => fault.to_string(),
+            (Self::Parameters(fault), Language::Zh) => fault_in_chinese(fault),
+            (Self::Format(error), Language::En) => error.to_string(),
+            (Self::Format(error), Language::Zh) => format!("不符合该路由的格式（{error}）"),
+            (Self::WrongType { record, field }, Language::En) => {
+                let place = place_in_english(*record);
+                match field {
+                    Some(field) => format!("{place} has `{field}` of another type than declared"),
+                    None => format!("{place} has another value where an object must be"),
+                }
             }
-        };
-        words(en, zh).to(language).to_owned()
+            (Self::WrongType { record, field }, Language::Zh) => {
+                let place = place_in_chinese(*record);
+                match field {
+                    Some(field) => format!("{place}中 `{field}` 的类型与目录声明不符"),
+                    None => format!("{place}中应为对象之处不是对象"),
+                }
+            }
+        }
     }
+}
+
+fn place_in_english(record: Option<u64>) -> String {
+    record.map_or_else(|| "the body".to_owned(), |record| format!("record {record}"))
+}
+
+fn place_in_chinese(record: Option<u64>) -> String {
+    record.map_or_else(|| "请求体".to_owned(), |record| format!("第 {record} 条记录"))
 }
 
 fn fault_in_chinese(fault: &BodyFault) -> String {
@@ -101,11 +128,14 @@ pub(crate) enum UpstreamFailure {
 #[derive(Debug)]
 pub(crate) enum MaskFailure {
     /// It is not of the declared type.
-    MediaType { declared: &'static str },
-    /// It has a content coding.
+    MediaType { declared: String },
+    /// It has a content coding that is not known, or more than one.
     Coding,
     /// It is not what the masks can read.
     Body { reason: &'static str },
+    /// It has an identifier in a field that leaves as it is. Which and where is nothing for the client:
+    /// it would help to find what is hidden.
+    Egress,
     /// The masks could not be built.
     Plan,
 }
@@ -134,6 +164,8 @@ pub(crate) enum Failure {
     Purpose(PurposeFailure),
     ResourceUnknown,
     Denied(Box<Denied>),
+    /// The body of the request holds what its grants do not give.
+    Outside(Box<Outside>),
     Limited(Box<Exceeded>),
     /// The reply has more records than the grant allows.
     Rows {
@@ -153,6 +185,22 @@ pub(crate) enum Failure {
 pub(crate) struct Denied {
     pub(crate) denial: Denial,
     pub(crate) contact: Option<String>,
+    /// Whether the route tells nothing but the code.
+    pub(crate) coarse: bool,
+}
+
+/// A member of a request's body that no grant of the permit gives.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    /// In which record, from 1; none if it is beside the records.
+    pub(crate) record: Option<u64>,
+    /// The catalogue field that it is. A name that the catalogue does not have is not repeated: it may
+    /// be anything.
+    pub(crate) field: Option<FieldPath>,
+    /// The first grant that the permit rests on, and which fields it gives.
+    pub(crate) grant: Option<(GrantId, String)>,
+    /// Whom to ask.
+    pub(crate) contact: String,
     /// Whether the route tells nothing but the code.
     pub(crate) coarse: bool,
 }
@@ -355,6 +403,29 @@ fn clause(reason: DenyReason) -> Option<&'static str> {
     }
 }
 
+impl MaskFailure {
+    /// What the client is told beyond the title of its code.
+    fn detail(&self, language: Language) -> Option<String> {
+        Some(match (self, language) {
+            (Self::MediaType { declared }, Language::En) => format!("the platform must send `{declared}`"),
+            (Self::MediaType { declared }, Language::Zh) => format!("交换平台应返回 `{declared}`"),
+            (Self::Coding, _) => words(
+                "the platform must send no content coding, or one of `gzip`, `br` and `zstd`",
+                "交换平台应不使用内容编码，或只使用 `gzip`、`br`、`zstd` 之一",
+            )
+            .to(language)
+            .to_owned(),
+            (Self::Body { reason }, Language::En) => {
+                format!("the answer is not what the catalogue declares ({reason}); nothing of it left")
+            }
+            (Self::Body { reason }, Language::Zh) => {
+                format!("应答内容与目录声明不符（{reason}），未予放行")
+            }
+            (Self::Egress | Self::Plan, _) => return None,
+        })
+    }
+}
+
 impl Failure {
     /// Its code.
     pub(crate) fn code(&self) -> Code {
@@ -369,6 +440,7 @@ impl Failure {
             Self::Purpose(PurposeFailure::Scope { .. }) => Code::ScopeMalformed,
             Self::ResourceUnknown => Code::ResourceUnknown,
             Self::Denied(denied) => denial_code(denied.denial.reason),
+            Self::Outside(_) => Code::ScopeExceeded,
             Self::Limited(exceeded) => match exceeded.bound {
                 Bound::Rate => Code::RateExceeded,
                 Bound::Concurrency => Code::RateConcurrency,
@@ -385,6 +457,7 @@ impl Failure {
             },
             Self::Mask(MaskFailure::MediaType { .. } | MaskFailure::Coding) => Code::MaskMediaType,
             Self::Mask(MaskFailure::Body { .. }) => Code::MaskBody,
+            Self::Mask(MaskFailure::Egress) => Code::MaskEgress,
             Self::Mask(MaskFailure::Plan) => Code::MaskUnavailable,
             Self::Audit => Code::AuditUnavailable,
             Self::Overloaded => Code::Overloaded,
@@ -413,6 +486,7 @@ impl Failure {
                 format!("范围 `{item}`：{}", why.to(language))
             }
             (Self::Denied(denied), _) if !denied.coarse => denied.detail(language),
+            (Self::Outside(outside), _) if !outside.coarse => outside.detail(language),
             (Self::Limited(exceeded), Language::En) => format!(
                 "limit `{}` ({}) allows {}; try again in {} s",
                 exceeded.name,
@@ -441,23 +515,14 @@ impl Failure {
             ) => {
                 format!("交换平台返回状态码 {status}")
             }
-            (Self::Mask(MaskFailure::Body { reason }), Language::En) => {
-                format!("the answer is not what the catalogue declares ({reason}); nothing of it left")
-            }
-            (Self::Mask(MaskFailure::Body { reason }), Language::Zh) => {
-                format!("应答内容与目录声明不符（{reason}），未予放行")
-            }
             (Self::Upstream(UpstreamFailure::Invalid { why }), Language::En) => {
                 format!("{}: {}", self.code().title(language), why.to(language))
             }
             (Self::Upstream(UpstreamFailure::Invalid { why }), Language::Zh) => {
                 format!("{}（{}）", self.code().title(language), why.to(language))
             }
-            (Self::Mask(MaskFailure::MediaType { declared }), Language::En) => {
-                format!("the catalogue declares {declared}")
-            }
-            (Self::Mask(MaskFailure::MediaType { declared }), Language::Zh) => {
-                format!("目录声明的格式为 {declared}")
+            (Self::Mask(failure), _) => {
+                failure.detail(language).unwrap_or_else(|| self.code().title(language).to_owned())
             }
             _ => self.code().title(language).to_owned(),
         }
@@ -470,6 +535,11 @@ impl Failure {
         {
             return denied.particulars();
         }
+        if let Self::Outside(outside) = self
+            && !outside.coarse
+        {
+            return outside.particulars();
+        }
         Particulars::default()
     }
 
@@ -480,6 +550,42 @@ impl Failure {
         }
         let may_pass = matches!(self, Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan));
         may_pass.then_some(1)
+    }
+}
+
+impl Outside {
+    fn particulars(&self) -> Particulars {
+        Particulars {
+            clause: clause(DenyReason::ScopeExceeded),
+            failing: self.field.iter().map(FieldPath::to_string).collect(),
+            nearest_grant: self.grant.as_ref().map(|(id, _)| id.to_string()),
+            contact: Some(self.contact.clone()),
+        }
+    }
+
+    /// Where in the body what is, which grant was looked at, and whom to ask.
+    fn detail(&self, language: Language) -> String {
+        let mut detail = Code::ScopeExceeded.title(language).to_owned();
+        detail.push_str(&match (language, &self.field) {
+            (Language::En, Some(field)) => format!("; {} has `{field}`", place_in_english(self.record)),
+            (Language::En, None) => {
+                format!("; {} has a member that the catalogue does not know", place_in_english(self.record))
+            }
+            (Language::Zh, Some(field)) => format!("；{}含有 `{field}`", place_in_chinese(self.record)),
+            (Language::Zh, None) => format!("；{}含有目录未列的成员", place_in_chinese(self.record)),
+        });
+        if let Some((grant, fields)) = &self.grant {
+            detail.push_str(&match language {
+                Language::En => format!("; grant {grant} has fields `{fields}`"),
+                Language::Zh => format!("；授权 {grant} 的字段范围为 `{fields}`"),
+            });
+        }
+        let contact = &self.contact;
+        detail.push_str(&match language {
+            Language::En => format!("; ask {contact}"),
+            Language::Zh => format!("；请联系 {contact}"),
+        });
+        detail
     }
 }
 

@@ -7,11 +7,12 @@ use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::authorize::Cleared;
-use super::body::{Upload, UploadFault};
+use super::body::Upload;
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure, UpstreamFailure};
 use super::problem::words;
 use super::routes::Route;
+use super::sift::failure_of;
 use crate::config::ParameterSource;
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::GrantId;
@@ -27,7 +28,7 @@ pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-
 /// Sends what is cleared, and waits for the head of the platform's answer.
 pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc<Draft>), Failure> {
     let Cleared { exchange, head, route, caller, purpose, permit, .. } = cleared;
-    let Exchange { mut parts, body, peer, draft, .. } = *exchange;
+    let Exchange { mut parts, body, peer, draft, snapshot, .. } = *exchange;
     let limit = route.max_request_body.get();
     if declared_length(&parts.headers).is_some_and(|length| length > limit) {
         return Err(RequestFailure::TooLarge { limit }.into());
@@ -43,7 +44,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     set(headers, &PINEGATE_GRANT, &joined(&permit.grants))?;
     set(headers, &header::FORWARDED, &forwarded(peer.remote, headers.get(header::HOST)))?;
     set(headers, &X_REQUEST_ID, draft.request_id.encode(&mut [0; 36]))?;
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(header::ACCEPT_ENCODING, route.accept_encoding.clone());
 
     let mut target = head.path.raw;
     if let Some(query) = &head.query.raw {
@@ -60,9 +61,8 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     match sent {
         Ok(response) => Ok((response, draft)),
         Err(error) => Err(match state.fault() {
-            // The platform saw a request break off because the client's did: the client is told so.
-            Some(UploadFault::TooLarge) => RequestFailure::TooLarge { limit }.into(),
-            Some(UploadFault::Broken) => RequestFailure::Body.into(),
+            // The platform saw a request break off because of what the client sent: the client is told so.
+            Some(fault) => failure_of(fault, &route, &permit, &snapshot.policy),
             None => {
                 tracing::warn!(request_id = %draft.request_id, error = %chain(&error), "forwarding failed");
                 UpstreamFailure::None(error).into()
@@ -112,7 +112,8 @@ pub(crate) fn is_unsafe(method: &Method) -> bool {
     !method.is_safe()
 }
 
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
+/// What a request says is the length of its body.
+pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 
 use super::failure::{Failure, RequestFailure};
 use super::problem::words;
+use crate::coding::Accepted;
 
 /// The longest path and query, in bytes.
 pub(crate) const MAX_TARGET_BYTES: usize = 8 << 10;
@@ -43,6 +44,8 @@ pub(crate) struct Query {
 pub(crate) struct NormalHead {
     pub(crate) path: NormalPath,
     pub(crate) query: Query,
+    /// The content codings that the client accepts, which is between it and the gate.
+    pub(crate) accepted: Accepted,
 }
 
 /// Header fields that mean one connection only (RFC 9110, section 7.6.1) and their legacy kin.
@@ -122,8 +125,15 @@ pub(crate) fn normalize(parts: &mut Parts) -> Result<NormalHead, Failure> {
     check_fields(&parts.headers)?;
     let path = path(parts.uri.path())?;
     let query = query(parts.uri.query())?;
+    let accepted = accepted(&parts.headers);
     strip(&mut parts.headers);
-    Ok(NormalHead { path, query })
+    Ok(NormalHead { path, query, accepted })
+}
+
+fn accepted(headers: &HeaderMap) -> Accepted {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    // What is no text is malformed, and then nothing is accepted.
+    Accepted::of(values.map(|value| value.to_str().unwrap_or("?;")))
 }
 
 fn check_method(method: &Method) -> Result<(), Failure> {

@@ -156,7 +156,7 @@ codes! {
     GrantNotYetValid = "grant-not-yet-valid", FORBIDDEN, Denied, "The grant has not begun", "授权尚未生效";
     GrantOutsideWindow = "grant-outside-window", FORBIDDEN, Denied, "The grant does not cover this day or hour", "当前不在授权的时间窗口内";
     GrantDenied = "grant-denied", FORBIDDEN, Denied, "A rule forbids this access", "存在禁止性规定";
-    ScopeExceeded = "scope-exceeded", FORBIDDEN, Denied, "Fields were asked for that no grant gives", "请求的字段超出授权范围";
+    ScopeExceeded = "scope-exceeded", FORBIDDEN, Denied, "The request has fields that no grant gives", "请求的字段超出授权范围";
     ScopeParameter = "scope-parameter", FORBIDDEN, Denied, "A request parameter lies outside the grant", "请求参数超出授权范围";
     ScopeMalformed = "scope-malformed", BAD_REQUEST, Invalid, "The requested scope cannot be read", "请求的范围格式不正确";
     RateExceeded = "rate-exceeded", TOO_MANY_REQUESTS, Limited, "Too many requests", "请求过于频繁";
@@ -181,6 +181,7 @@ codes! {
     UpstreamNotFound = "upstream-not-found", NOT_FOUND, Upstream, "The platform has no such record", "交换平台没有该记录";
     MaskMediaType = "mask-media-type", BAD_GATEWAY, Mask, "The platform's answer is not of the declared type", "应答的媒体类型与目录不符";
     MaskBody = "mask-body", BAD_GATEWAY, Mask, "The platform's answer cannot be masked", "应答内容无法脱敏，未予放行";
+    MaskEgress = "mask-egress", BAD_GATEWAY, Mask, "The platform's answer holds an unmasked identifier where there must be none", "应答的非敏感字段中含有未脱敏的号码，未予放行";
     MaskUnavailable = "mask-unavailable", SERVICE_UNAVAILABLE, Mask, "The masks for this answer cannot be built", "脱敏规则不可用";
     AuditUnavailable = "audit-unavailable", SERVICE_UNAVAILABLE, Audit, "The access cannot be recorded, so no data leaves", "审计记录不可用，暂停提供数据";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, Overloaded, "The gate is too busy", "网关繁忙";
@@ -300,6 +301,6 @@ mod tests {
         let id: RequestId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
         let particulars = Particulars { clause: Some("fields"), ..Particulars::default() };
         let response = render(Code::ScopeExceeded, Language::En, "asked for `id_card`", &particulars, id);
-        insta::assert_snapshot!(String::from_utf8(response.into_body()).unwrap(), @r#"{"type":"urn:pinegate:problem:scope-exceeded","title":"Fields were asked for that no grant gives","status":403,"detail":"asked for `id_card`","instance":"urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057","code":"scope-exceeded","request_id":"01890a5d-ac96-774b-bcce-b302099a8057","clause":"fields"}"#);
+        insta::assert_snapshot!(String::from_utf8(response.into_body()).unwrap(), @r#"{"type":"urn:pinegate:problem:scope-exceeded","title":"The request has fields that no grant gives","status":403,"detail":"asked for `id_card`","instance":"urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057","code":"scope-exceeded","request_id":"01890a5d-ac96-774b-bcce-b302099a8057","clause":"fields"}"#);
     }
 }

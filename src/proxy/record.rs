@@ -22,10 +22,12 @@ use super::exchange::{Draft, NotedParameters, PurposeOrigin};
 use super::failure::Failure;
 use super::problem::Code;
 use super::snapshot::Snapshot;
-use crate::audit::{Access, Entry, Kind, Outcome, Shadow};
+use crate::audit::{Access, Entry, Kind, Outcome, Shadow, Submitted};
+use crate::catalog::Identifier;
 use crate::identity::Peer;
 use crate::journal::Journal;
 use crate::kernel::id::{Digest, FieldPath};
+use crate::mask::{FindingCount, Summary};
 use crate::telemetry::{Stage, StageMetrics};
 
 /// Writes the records of requests.
@@ -198,41 +200,69 @@ impl Circumstances {
     }
 
     fn counts(&self) -> Counts<'_> {
-        let mut counts = Counts::default();
-        if let Some(summary) = self.draft.masked.get() {
-            counts.records = Some(summary.records());
-            counts.unclassified = summary.unclassified();
-            for field in summary.fields() {
-                if field.masked > 0 {
-                    counts.masked.push((field.path, field.masked));
-                }
-                if field.dropped > 0 {
-                    counts.dropped.push((field.path, field.dropped));
-                }
-            }
+        Counts {
+            replied: self.draft.masked.get().map(Count::of),
+            submitted: self.draft.submitted.get().map(Count::of),
         }
-        counts
     }
 }
 
-#[derive(Default)]
+/// What was counted of the bodies of both directions.
 struct Counts<'d> {
-    records: Option<u64>,
+    replied: Option<Count<'d>>,
+    submitted: Option<Count<'d>>,
+}
+
+/// What was counted of one body.
+struct Count<'d> {
+    records: u64,
     masked: Vec<(&'d FieldPath, u64)>,
     dropped: Vec<(&'d FieldPath, u64)>,
+    egress: Vec<(&'d FieldPath, Identifier, u64)>,
     unclassified: u64,
+}
+
+impl<'d> Count<'d> {
+    fn of(summary: &'d Summary) -> Self {
+        let (mut masked, mut dropped) = (Vec::new(), Vec::new());
+        for field in summary.fields() {
+            if field.masked > 0 {
+                masked.push((field.path, field.masked));
+            }
+            if field.dropped > 0 {
+                dropped.push((field.path, field.dropped));
+            }
+        }
+        let mut egress: Vec<(&FieldPath, Identifier, u64)> = Vec::new();
+        for FindingCount { path, kind, count } in summary.findings() {
+            // A member of the envelope may be called as a field is.
+            match egress.iter_mut().find(|(known, other, _)| *known == path && *other == kind) {
+                Some((_, _, sum)) => *sum += count,
+                None => egress.push((path, kind, count)),
+            }
+        }
+        Self { records: summary.records(), masked, dropped, egress, unclassified: summary.unclassified() }
+    }
 }
 
 impl Counts<'_> {
     fn outcome(&self, draft: &Draft, ending: &Ending) -> Outcome<'_> {
+        let replied = self.replied.as_ref();
         Outcome {
             status: ending.status.as_u16(),
             bytes_in: draft.upload.get().map_or(0, |upload| upload.bytes()),
             bytes_out: ending.bytes,
-            records: self.records,
-            masked: &self.masked,
-            dropped: &self.dropped,
-            unclassified: self.unclassified,
+            records: replied.map(|count| count.records),
+            masked: replied.map_or(&[], |count| &count.masked),
+            dropped: replied.map_or(&[], |count| &count.dropped),
+            egress: replied.map_or(&[], |count| &count.egress),
+            unclassified: replied.map_or(0, |count| count.unclassified),
+            submitted: self.submitted.as_ref().map(|count| Submitted {
+                records: count.records,
+                masked: &count.masked,
+                dropped: &count.dropped,
+                unclassified: count.unclassified,
+            }),
             sent_sha256: ending.digest,
             total_us: draft.total_us(),
             decide_us: draft.decided_us(),

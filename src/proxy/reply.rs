@@ -4,32 +4,37 @@
 //! ends within a bound is masked whole, so that its failure is a clean refusal; what is longer is
 //! masked as it streams and cut off, never tidily ended, when something is wrong.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+mod flow;
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
-use http_body::{Body, Frame};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
-use super::authorize::{Cleared, Metered, limited};
+use self::flow::{Masked, Meter, Passed, Plain, Unpacked};
+use super::authorize::Cleared;
 use super::body::{BodyError, ReplyBody};
 use super::exchange::Draft;
 use super::failure::{Failure, MaskFailure, UpstreamFailure};
 use super::forward::{PINEGATE_GRANT, forward, is_unsafe, joined};
+use super::media::Form;
 use super::problem::words;
 use super::record::Recorder;
 use super::routes::Route;
+use super::sift::Sifted;
 use super::snapshot::{AnnouncedPlan, Snapshot};
 use crate::catalog::BodyFormat;
+use crate::coding::{Accepted, Coding, CodingError, Decoder, Encoder};
+use crate::config::Compress;
 use crate::grant::{Permit, Treatment};
-use crate::kernel::id::SystemId;
+use crate::kernel::diagnostic::chain;
+use crate::kernel::id::{RequestId, SystemId};
 use crate::mask::{Bounds, Transform};
+
+/// A reply shorter than this is not worth a coding, in bytes.
+const MIN_CODED: usize = 1 << 10;
 
 static PINEGATE_MASKED: HeaderName = HeaderName::from_static("pinegate-masked");
 /// How much is left of the tightest limit.
@@ -38,13 +43,10 @@ pub(crate) static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Turns a cleared request into the reply that may leave.
-pub(crate) async fn oblige(
-    recorder: Arc<Recorder>,
-    metered: Metered,
-) -> Result<Response<ReplyBody>, Failure> {
-    let cleared = metered.clear();
+pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Response<ReplyBody>, Failure> {
+    let cleared = sifted.clear();
     let duties = Duties::of(&cleared)?;
-    let method = cleared.exchange.parts.method.clone();
+    let (method, accepted) = (cleared.exchange.parts.method.clone(), cleared.head.accepted.clone());
     if is_unsafe(&method) {
         recorder.intend(&cleared.exchange.circumstances()).await?;
     }
@@ -55,24 +57,71 @@ pub(crate) async fn oblige(
     let (response, draft) = forward(cleared).await?;
     let (parts, body) = response.into_parts();
     judge(parts.status)?;
-    let mut headers = duties.headers(&route, &parts.headers)?;
+    let mut headers = duties.headers()?;
     if let Some(usage) = &usage {
         insert(&mut headers, &RATE_LIMIT, &usage.rate_limit());
         insert(&mut headers, &RATE_LIMIT_POLICY, usage.rate_limit_policy());
     }
-    let has_body = method != Method::HEAD && parts.status != StatusCode::NO_CONTENT;
-    let mut reply = if !has_body {
-        headers.remove(header::CONTENT_TYPE);
+    let mut reply = if method == Method::HEAD || parts.status == StatusCode::NO_CONTENT {
         ReplyBody::empty()
     } else {
-        check_media_type(route.resource.body.format, &parts.headers)?;
-        duties.apply(&route, body, draft).await?
+        let form = route.declared.check(&parts.headers)?;
+        describe(&mut headers, &route, &parts.headers);
+        let sought = Sought::of(&route, form, &accepted);
+        let (reply, coding) = duties.apply(&route, form, sought, body, draft).await?;
+        if let Some(coding) = coding {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
+        }
+        if sought.is_negotiable {
+            headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        }
+        reply
     };
     reply.guard(in_flight);
     let mut response = Response::new(reply);
     *response.status_mut() = parts.status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// Which coding a reply should leave in.
+#[derive(Debug, Clone, Copy)]
+struct Sought {
+    coding: Option<Coding>,
+    /// Whether what the client accepts makes a difference (RFC 9110, section 12.5.5).
+    is_negotiable: bool,
+}
+
+impl Sought {
+    fn of(route: &Route, form: Form, accepted: &Accepted) -> Self {
+        let is_file = route.resource.body.format == BodyFormat::Opaque;
+        let is_negotiable = match route.compress {
+            Compress::Never => false,
+            Compress::Always if !is_file => true,
+            Compress::Coded | Compress::Always => form.coding.is_some(),
+        };
+        let coding = if is_file {
+            // A file leaves in the coding it came in, or in none.
+            form.coding.filter(|coding| accepted.accepts(*coding))
+        } else {
+            accepted.best()
+        };
+        Self { coding: coding.filter(|_| is_negotiable), is_negotiable }
+    }
+}
+
+/// Header fields that say what the body is: a short list.
+fn describe(headers: &mut HeaderMap, route: &Route, from: &HeaderMap) {
+    if let Some(media_type) = route.declared.leaves_as(from) {
+        headers.insert(header::CONTENT_TYPE, media_type);
+    }
+    let is_file = route.resource.body.format == BodyFormat::Opaque;
+    let kept = [(header::CONTENT_LANGUAGE, true), (header::CONTENT_DISPOSITION, is_file)];
+    for (name, _) in kept.into_iter().filter(|(_, is_kept)| *is_kept) {
+        if let Some(value) = from.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
 }
 
 /// What the permit asks of the answer.
@@ -98,7 +147,12 @@ impl Duties {
             | BodyFormat::Xml
             | BodyFormat::Form => {
                 let department = &cleared.caller.department.id;
-                let plan = snapshot.plans.plan(resource, department, &cleared.permit.fields);
+                let plan = snapshot.plans.plan(
+                    resource,
+                    department,
+                    &cleared.permit.fields,
+                    cleared.exchange.draft.received,
+                );
                 Some(plan.map_err(|error| {
                     tracing::error!(resource = %resource.id, %error, "the masks of a permit cannot be built");
                     Failure::from(MaskFailure::Plan)
@@ -113,24 +167,9 @@ impl Duties {
         })
     }
 
-    /// The header fields that leave: a short list of the platform's, and the gate's own.
-    fn headers(&self, route: &Route, from: &HeaderMap) -> Result<HeaderMap, Failure> {
+    /// What the gate itself says to the client.
+    fn headers(&self) -> Result<HeaderMap, Failure> {
         let mut headers = HeaderMap::with_capacity(12);
-        match route.resource.body.format.media_type() {
-            Some(media_type) => {
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-            }
-            None => {
-                for name in [header::CONTENT_TYPE, header::CONTENT_DISPOSITION] {
-                    if let Some(value) = from.get(&name) {
-                        headers.insert(name, value.clone());
-                    }
-                }
-            }
-        }
-        if let Some(language) = from.get(header::CONTENT_LANGUAGE) {
-            headers.insert(header::CONTENT_LANGUAGE, language.clone());
-        }
         let grants = HeaderValue::from_str(&joined(&self.permit.grants)).map_err(|_| Failure::Gate)?;
         headers.insert(PINEGATE_GRANT.clone(), grants);
         if let Some(plan) = &self.plan {
@@ -139,30 +178,58 @@ impl Duties {
         Ok(headers)
     }
 
-    async fn apply(self, route: &Route, body: Incoming, draft: Arc<Draft>) -> Result<ReplyBody, Failure> {
+    /// The body that leaves, and the coding that it is in.
+    async fn apply(
+        self,
+        route: &Route,
+        form: Form,
+        sought: Sought,
+        body: Incoming,
+        draft: Arc<Draft>,
+    ) -> Result<(ReplyBody, Option<Coding>), Failure> {
         let idle = route.upstream.response_timeout();
-        let Some(plan) = &self.plan else {
-            return Ok(ReplyBody::stream(Box::pin(Passed::new(body, idle))));
+        let bounds = self.snapshot.bounds;
+        let decoder = |coding| Decoder::new(coding, bounds.decoded);
+        let Some(plan) = self.plan else {
+            let body = match form.coding.filter(|coding| sought.coding != Some(*coding)) {
+                None => ReplyBody::stream(Box::pin(Passed::new(body, idle))),
+                Some(coding) => {
+                    let plain = Plain::new(body, idle, Some(decoder(coding)));
+                    ReplyBody::stream(Box::pin(Unpacked::new(plain)))
+                }
+            };
+            return Ok((body, sought.coding));
         };
-        let bounds = Bounds { records: self.permit.rows_per_reply, ..Bounds::default() };
-        let transform = Transform::new(Arc::clone(&plan.plan), bounds);
-        let meter = Meter { duties: self, charged: 0, draft };
-        let mut masked =
-            Masked { inner: body, transform, meter, idle: Idle::new(idle), out: Vec::new(), over: false };
-        let bound = masked.meter.duties.snapshot.bounds.whole_reply;
-        let is_long = masked.inner.size_hint().lower() > u64::try_from(bound).unwrap_or(u64::MAX);
-        let is_live = matches!(route.resource.body.format, BodyFormat::NdJson | BodyFormat::EventStream);
-        let streams_at_once = is_long || is_live;
+        let within = Bounds { records: self.permit.rows_per_reply, ..Bounds::default() };
+        let transform = Transform::with_charset(Arc::clone(&plan.plan), within, form.charset);
+        let plain = Plain::new(body, idle, form.coding.map(decoder));
+        let format = route.resource.body.format;
+        let streams_at_once = plain.at_least() > u64::try_from(bounds.whole_reply).unwrap_or(u64::MAX)
+            || matches!(format, BodyFormat::NdJson | BodyFormat::EventStream);
+        let meter = Meter::new(self.snapshot, self.permit, self.system, Arc::clone(&draft));
+        let mut masked = Masked::new(plain, transform, meter);
         let started = Instant::now();
-        let is_whole = !streams_at_once
-            && masked.gather(bound).await.map_err(|error| failure_of(error, &masked.meter))?;
-        masked.meter.draft.note_masking(started.elapsed());
-        if is_whole {
-            masked.meter.draft.note_masked(masked.transform.summary());
-            return Ok(ReplyBody::whole(std::mem::take(&mut masked.out)));
+        let refuse = |error| failure_of(error, draft.request_id);
+        let is_whole = !streams_at_once && masked.gather(bounds.whole_reply).await.map_err(refuse)?;
+        // Nothing has left yet: what is refused whole costs nobody a record.
+        masked.charge().map_err(refuse)?;
+        if !is_whole {
+            draft.note_masking(started.elapsed());
+            return Ok((ReplyBody::stream(Box::pin(masked.coded(sought.coding))), sought.coding));
         }
-        Ok(ReplyBody::stream(Box::pin(masked)))
+        let (bytes, coding) = coded(masked.into_whole(), sought.coding).map_err(refuse)?;
+        draft.note_masking(started.elapsed());
+        Ok((ReplyBody::whole(bytes), coding))
     }
+}
+
+/// A whole reply in its coding, where that saves anything.
+fn coded(bytes: Vec<u8>, coding: Option<Coding>) -> Result<(Vec<u8>, Option<Coding>), BodyError> {
+    let Some(coding) = coding.filter(|_| bytes.len() >= MIN_CODED) else { return Ok((bytes, None)) };
+    let (mut encoder, mut out) = (Encoder::new(coding), Vec::new());
+    encoder.push(&bytes, &mut out).map_err(BodyError::Coding)?;
+    encoder.finish(&mut out).map_err(BodyError::Coding)?;
+    Ok(if out.len() < bytes.len() { (out, Some(coding)) } else { (bytes, None) })
 }
 
 /// A file leaves whole or not at all: a grant that asks for masks or caps records cannot be kept there.
@@ -209,304 +276,34 @@ fn judge(status: StatusCode) -> Result<(), Failure> {
     Err(failure.into())
 }
 
-/// The media type is what the catalogue declares, said once, without a coding.
-fn check_media_type(format: BodyFormat, headers: &HeaderMap) -> Result<(), Failure> {
-    let Some(declared) = format.media_type() else { return Ok(()) };
-    if headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        return Err(MaskFailure::Coding.into());
-    }
-    if headers.contains_key(header::CONTENT_RANGE) {
-        return Err(UpstreamFailure::Invalid {
-            why: words("a part of something was not asked for", "返回了未请求的部分内容"),
-        }
-        .into());
-    }
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let media_type = types.next().and_then(|value| value.to_str().ok());
-    let is_declared = types.next().is_none() && media_type.is_some_and(|text| is_of_format(format, text));
-    if is_declared { Ok(()) } else { Err(MaskFailure::MediaType { declared }.into()) }
-}
-
-/// Whether a media type is that of `format`, in UTF-8.
-pub(super) fn is_of_format(format: BodyFormat, media_type: &str) -> bool {
-    let mut parts = media_type.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or("").to_ascii_lowercase();
-    let is_right = match format {
-        BodyFormat::Json => {
-            essence == "application/json"
-                || essence
-                    .strip_prefix("application/")
-                    .and_then(|subtype| subtype.strip_suffix("+json"))
-                    .is_some_and(is_plain_name)
-        }
-        BodyFormat::NdJson => {
-            matches!(essence.as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl")
-        }
-        BodyFormat::Xml => matches!(essence.as_str(), "application/xml" | "text/xml"),
-        BodyFormat::EventStream | BodyFormat::Csv | BodyFormat::Form => {
-            format.media_type() == Some(essence.as_str())
-        }
-        BodyFormat::Opaque => true,
-    };
-    is_right
-        && parts.all(|parameter| match parameter.split_once('=') {
-            // Also `charset =` and `charset*=`, which lenient programs know.
-            Some((name, value)) if name.to_ascii_lowercase().starts_with("charset") => {
-                name.trim_end().eq_ignore_ascii_case("charset")
-                    && value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-            }
-            _ => true,
-        })
-}
-
-/// Whether a part of a media type is one name, and no list of media types (RFC 6838, section 4.2).
-fn is_plain_name(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
-}
-
-fn failure_of(error: BodyError, meter: &Meter) -> Failure {
-    let request_id = meter.draft.request_id;
+fn failure_of(error: BodyError, request_id: RequestId) -> Failure {
     match error {
         BodyError::Mask(crate::mask::MaskError::TooManyRecords { max }) => Failure::Rows { limit: max },
+        // What was found is told where the masks end.
+        BodyError::Mask(crate::mask::MaskError::Egress { .. }) => MaskFailure::Egress.into(),
         BodyError::Mask(error) => {
             tracing::warn!(%request_id, %error, "an answer cannot be masked");
+            MaskFailure::Body { reason: error.reason() }.into()
+        }
+        BodyError::Coding(CodingError::Encoder { .. }) => Failure::Gate,
+        BodyError::Coding(error) => {
+            tracing::warn!(%request_id, error = %chain(&error), "an answer cannot be decoded");
             MaskFailure::Body { reason: error.reason() }.into()
         }
         BodyError::Stalled => {
             UpstreamFailure::Invalid { why: words("the answer stalled", "应答中途停滞") }.into()
         }
         BodyError::Quota(failure) => *failure,
-        error @ (BodyError::Broken(_) | BodyError::TooLarge { .. }) => {
-            tracing::warn!(%request_id, error = %crate::kernel::diagnostic::chain(&error), "an answer broke off");
+        error @ (BodyError::Broken(_) | BodyError::TooLarge { .. } | BodyError::Refused(_)) => {
+            tracing::warn!(%request_id, error = %chain(&error), "an answer broke off");
             UpstreamFailure::Invalid { why: words("the answer broke off", "应答中途断开") }.into()
         }
-    }
-}
-
-/// Counts the records of an answer against the day's rows before they leave.
-struct Meter {
-    duties: Duties,
-    charged: u64,
-    draft: Arc<Draft>,
-}
-
-impl Meter {
-    fn charge(&mut self, records: u64) -> Result<(), BodyError> {
-        let more = records.saturating_sub(self.charged);
-        if more == 0 {
-            return Ok(());
-        }
-        let Duties { snapshot, permit, system, .. } = &self.duties;
-        snapshot
-            .limiter
-            .charge_rows(self.draft.now(), system, &permit.grants, more)
-            .map_err(|error| BodyError::Quota(Box::new(limited(error))))?;
-        self.charged = records;
-        Ok(())
-    }
-}
-
-/// A clock that runs out when nothing comes.
-struct Idle {
-    sleep: Pin<Box<Sleep>>,
-    within: Duration,
-    /// Whether the platform is being waited for: time in which nobody asked does not count.
-    is_waiting: bool,
-}
-
-impl Idle {
-    fn new(within: Duration) -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep(within)), within, is_waiting: false }
-    }
-
-    /// Something came.
-    fn wind(&mut self) {
-        self.is_waiting = false;
-    }
-
-    fn poll_run_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.is_waiting {
-            self.is_waiting = true;
-            self.sleep.as_mut().reset(Instant::now() + self.within);
-        }
-        self.sleep.as_mut().poll(cx)
-    }
-}
-
-/// The next part of the platform's body; `None` at its end.
-fn poll_part(
-    inner: &mut Incoming,
-    idle: &mut Idle,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    match Pin::new(inner).poll_frame(cx) {
-        Poll::Ready(part) => {
-            idle.wind();
-            Poll::Ready(part.map(|part| part.map_err(BodyError::Broken)))
-        }
-        Poll::Pending => {
-            ready!(idle.poll_run_out(cx));
-            Poll::Ready(Some(Err(BodyError::Stalled)))
-        }
-    }
-}
-
-/// A body on its way through the masks.
-struct Masked {
-    inner: Incoming,
-    transform: Transform,
-    meter: Meter,
-    idle: Idle,
-    out: Vec<u8>,
-    over: bool,
-}
-
-impl Masked {
-    /// Masks up to the end, or until more than `bound` bytes are in hand; whether it came to the end.
-    async fn gather(&mut self, bound: usize) -> Result<bool, BodyError> {
-        while self.out.len() <= bound {
-            let within = self.idle.within;
-            let part =
-                tokio::time::timeout(within, self.inner.frame()).await.map_err(|_| BodyError::Stalled)?;
-            match part {
-                Some(part) => self.take(&part.map_err(BodyError::Broken)?)?,
-                None => {
-                    self.end()?;
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    /// Trailers are dropped: they may tell what the masks hide (RFC 9530 digests, signatures).
-    fn take(&mut self, part: &Frame<Bytes>) -> Result<(), BodyError> {
-        let Some(data) = part.data_ref() else { return Ok(()) };
-        self.transform.push(data, &mut self.out).map_err(BodyError::Mask)?;
-        self.meter.charge(self.transform.records())
-    }
-
-    fn end(&mut self) -> Result<(), BodyError> {
-        let summary = self.transform.finish(&mut self.out).map_err(BodyError::Mask)?;
-        self.over = true;
-        self.meter.charge(summary.records())
-    }
-
-    fn poll_masked(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        loop {
-            if !self.out.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.out).into()))));
-            }
-            if self.over {
-                return Poll::Ready(None);
-            }
-            let step = match ready!(poll_part(&mut self.inner, &mut self.idle, cx)) {
-                Some(Ok(part)) => self.take(&part),
-                Some(Err(error)) => Err(error),
-                None => self.end(),
-            };
-            if let Err(error) = step {
-                // What the failing part would have let out is held back with it.
-                self.out.clear();
-                self.over = true;
-                return Poll::Ready(Some(Err(error)));
-            }
-        }
-    }
-}
-
-impl Body for Masked {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.poll_masked(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.over && self.out.is_empty()
-    }
-}
-
-impl Drop for Masked {
-    fn drop(&mut self) {
-        self.meter.draft.note_masked(self.transform.summary());
-    }
-}
-
-/// A body that is granted whole.
-struct Passed {
-    inner: Incoming,
-    idle: Idle,
-}
-
-impl Passed {
-    fn new(inner: Incoming, idle: Duration) -> Self {
-        Self { inner, idle: Idle::new(idle) }
-    }
-}
-
-impl Body for Passed {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
-        match ready!(poll_part(&mut this.inner, &mut this.idle, cx)) {
-            Some(Ok(part)) => match part.into_trailers() {
-                Ok(trailers) => Poll::Ready(Some(Ok(Frame::trailers(super::body::filtered(trailers))))),
-                Err(part) => Poll::Ready(Some(Ok(part))),
-            },
-            other => Poll::Ready(other),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.inner.size_hint()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_declared_type_is_masked() {
-        for (format, text, expected) in [
-            (BodyFormat::Json, "application/json", true),
-            (BodyFormat::Json, "Application/JSON; charset=UTF-8", true),
-            (BodyFormat::Json, "application/json;charset=\"utf-8\"", true),
-            (BodyFormat::Json, "application/hal+json", true),
-            (BodyFormat::Json, "application/json; charset = utf-8", true),
-            (BodyFormat::Json, "application/json; charset=gbk", false),
-            (BodyFormat::Json, "application/json; charset =gbk", false),
-            (BodyFormat::Json, "application/json; charset*=gbk", false),
-            (BodyFormat::Json, "application/xml, application/x+json", false),
-            (BodyFormat::Json, "text/json", false),
-            (BodyFormat::Json, "text/html", false),
-            (BodyFormat::Json, "application/x-ndjson", false),
-            (BodyFormat::Json, "multipart/byteranges", false),
-            (BodyFormat::Json, "", false),
-            (BodyFormat::NdJson, "application/x-ndjson", true),
-            (BodyFormat::NdJson, "application/json", false),
-        ] {
-            assert_eq!(is_of_format(format, text), expected, "{format:?} {text}");
-        }
-    }
 
     #[test]
     fn statuses_mean_one_thing_each() {

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use super::body::Upload;
 use super::failure::{Failure, RequestFailure};
-use crate::catalog::{Department, Resource, Sharing};
-use crate::config::{Denials, ParameterSource, PurposeSource};
+use super::media::Declared;
+use crate::catalog::{BodyShape, Department, Resource, Sharing};
+use crate::config::{Compress, Denials, ParameterSource, PurposeSource, RequestFields};
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::id::{Action, ParameterName};
 use crate::parameters::BodyParameters;
-use crate::telemetry::ResourceMetrics;
+use crate::telemetry::{EgressMetrics, ResourceMetrics};
 use crate::upstream::Upstream;
 
 /// One route with everything a request on it needs, looked up beforehand.
@@ -31,10 +32,18 @@ pub(crate) struct Route {
     pub(crate) provider: Arc<Department>,
     /// Where it is forwarded to.
     pub(crate) upstream: Arc<Upstream<Upload>>,
+    /// The content codings that the platform is asked for.
+    pub(crate) accept_encoding: HeaderValue,
+    /// What the platform must send.
+    pub(crate) declared: Declared,
+    /// When its replies leave in a content coding.
+    pub(crate) compress: Compress,
     /// Where the parameters that grants may constrain are found.
     pub(crate) parameters: Vec<RouteParameter>,
     /// What is read of a request's body before the decision; most routes need nothing of it.
     pub(crate) body: Option<BodyParameters>,
+    /// What a request's body is held against the permit by; most routes let it pass as it is.
+    pub(crate) intake: Option<Arc<Intake>>,
     /// How it learns the purpose.
     pub(crate) purpose: PurposeSource,
     /// How much its refusals tell.
@@ -49,6 +58,17 @@ pub(crate) struct Route {
     pub(crate) timeout: Duration,
     /// The counters of its resource.
     pub(crate) metrics: ResourceMetrics,
+    /// The counters of what is found in its replies, if they are searched.
+    pub(crate) egress: Option<EgressMetrics>,
+}
+
+/// How the fields in a request's body are held against the permit.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    /// What becomes of those that are not released.
+    pub(crate) fields: RequestFields,
+    /// Where in the body they are.
+    pub(crate) shape: BodyShape,
 }
 
 /// One parameter of a route that grants may constrain.

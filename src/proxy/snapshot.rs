@@ -7,14 +7,16 @@ use std::sync::Arc;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::routes::Routes;
+use super::routes::{Intake, Routes};
 use super::shadow::Shadow;
 use crate::catalog::{Catalog, Resource};
+use crate::coding;
+use crate::config::RequestFields;
 use crate::grant::ReleasedField;
 use crate::identity::{Identities, TokenVerifier};
 use crate::kernel::id::{DepartmentId, Digest, FieldPath, ResourceId};
-use crate::kernel::secret::Secret;
-use crate::mask::{Maskers, Plan, PlanError, PlanSpec, PseudonymKey};
+use crate::kernel::time::Timestamp;
+use crate::mask::{Maskers, Plan, PlanError, PlanSpec, PseudonymKey, PseudonymKeys};
 use crate::policy::Policy;
 use crate::quota::limiter::Limiter;
 use crate::telemetry::DepartmentMetrics;
@@ -25,9 +27,6 @@ const MAX_PLANS: usize = 4_096;
 
 /// The most bytes of field names that one list of `Pinegate-Masked` shows.
 const MAX_ANNOUNCED_BYTES: usize = 2 << 10;
-
-/// The label of the pseudonym key, which stands before every pseudonym.
-const PSEUDONYM_LABEL: &str = "h1";
 
 /// Policy, routes, limits and trust at one revision: immutable, swapped whole. Each request is judged by
 /// exactly one, and its record names the digests.
@@ -76,8 +75,13 @@ pub(crate) struct RequestBounds {
     pub(crate) requests: usize,
     /// A reply up to this size is masked whole before its first byte leaves, in bytes.
     pub(crate) whole_reply: usize,
+    /// What a coded answer may decode to.
+    pub(crate) decoded: coding::Bounds,
     /// The largest request body that is read before the decision, in bytes.
     pub(crate) decision_body: u64,
+    /// A request body up to this size is held against the permit whole before its first byte goes on,
+    /// in bytes.
+    pub(crate) whole_request: usize,
 }
 
 /// What a plan was compiled from. Equal permits share one list of fields, so its address names it;
@@ -87,13 +91,24 @@ struct PlanKey {
     resource: ResourceId,
     department: DepartmentId,
     fields: Arc<[ReleasedField]>,
+    /// The bodies of which requests it is for, by address; of replies if of none.
+    intake: Option<Arc<Intake>>,
+    /// The place of the secret: when another one's time begins, plans are compiled anew.
+    secret: Option<usize>,
 }
 
 impl PartialEq for PlanKey {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.fields, &other.fields)
+        let is_same_way = match (&self.intake, &other.intake) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same_way
+            && Arc::ptr_eq(&self.fields, &other.fields)
             && self.department == other.department
             && self.resource == other.resource
+            && self.secret == other.secret
     }
 }
 
@@ -103,6 +118,7 @@ impl Hash for PlanKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.fields.as_ptr().hash(state);
         self.department.hash(state);
+        self.secret.hash(state);
     }
 }
 
@@ -119,18 +135,18 @@ pub(crate) struct AnnouncedPlan {
 #[derive(Debug)]
 pub(crate) struct Plans {
     maskers: Maskers,
-    key: Option<Secret>,
+    keys: PseudonymKeys,
     compiled: quick_cache::sync::Cache<PlanKey, Arc<AnnouncedPlan>>,
 }
 
 impl Plans {
     /// No plans yet.
     #[must_use]
-    pub(crate) fn new(maskers: Maskers, key: Option<Secret>) -> Self {
-        Self { maskers, key, compiled: quick_cache::sync::Cache::new(MAX_PLANS) }
+    pub(crate) fn new(maskers: Maskers, keys: PseudonymKeys) -> Self {
+        Self { maskers, keys, compiled: quick_cache::sync::Cache::new(MAX_PLANS) }
     }
 
-    /// The plan that lets `fields` of `resource` out to `department`.
+    /// The plan that lets `fields` of `resource` out to `department`, under the secret of `now`.
     ///
     /// # Errors
     /// When the fields cannot be masked as the permit says; then nothing may leave.
@@ -139,28 +155,65 @@ impl Plans {
         resource: &Resource,
         department: &DepartmentId,
         fields: &Arc<[ReleasedField]>,
+        now: Timestamp,
     ) -> Result<Arc<AnnouncedPlan>, PlanError> {
+        self.compiled(resource, department, fields, None, now)
+    }
+
+    /// The plan that `fields` of `resource` go by on their way from `department` to the platform.
+    ///
+    /// # Errors
+    /// As for [`Plans::plan`]; then nothing may go on.
+    pub(crate) fn plan_of_request(
+        &self,
+        resource: &Resource,
+        department: &DepartmentId,
+        fields: &Arc<[ReleasedField]>,
+        intake: &Arc<Intake>,
+        now: Timestamp,
+    ) -> Result<Arc<Plan>, PlanError> {
+        let announced = self.compiled(resource, department, fields, Some(intake), now)?;
+        Ok(Arc::clone(&announced.plan))
+    }
+
+    fn compiled(
+        &self,
+        resource: &Resource,
+        department: &DepartmentId,
+        fields: &Arc<[ReleasedField]>,
+        intake: Option<&Arc<Intake>>,
+        now: Timestamp,
+    ) -> Result<Arc<AnnouncedPlan>, PlanError> {
+        let secret = self.keys.at(now);
         let key = PlanKey {
             resource: resource.id.clone(),
             department: department.clone(),
             fields: Arc::clone(fields),
+            intake: intake.cloned(),
+            secret: secret.map(|(place, _)| place),
         };
         if let Some(known) = self.compiled.get(&key) {
             return Ok(known);
         }
-        let pseudonyms = self.key.as_ref().map(|secret| PseudonymKey {
-            secret,
-            label: PSEUDONYM_LABEL,
+        let pseudonyms = secret.map(|(_, dated)| PseudonymKey {
+            secret: &dated.secret,
+            label: dated.label.as_str(),
             department,
             resource: &resource.id,
         });
-        let plan = Plan::compile(&PlanSpec {
-            shape: &resource.body,
+        let spec = PlanSpec {
+            shape: intake.map_or(&resource.body, |intake| &intake.shape),
             fields,
             catalogue: &resource.fields,
             maskers: &self.maskers,
             key: pseudonyms,
-        })?;
+            // What is submitted does not leave the city's platform; what is answered does.
+            egress: resource.egress.filter(|_| intake.is_none()),
+        };
+        let plan = match intake.map(|intake| intake.fields) {
+            None | Some(RequestFields::Mask) => Plan::compile(&spec)?,
+            Some(RequestFields::Restrict) => Plan::refusing(&spec)?,
+        };
         let compiled = Arc::new(AnnouncedPlan { header: announcement(&plan), plan: Arc::new(plan) });
         self.compiled.insert(key, Arc::clone(&compiled));
         Ok(compiled)
@@ -184,3 +237,6 @@ fn announcement(plan: &Plan) -> HeaderValue {
 
 /// Everything but visible ASCII, and what a string of structured fields escapes.
 const UNSAFE_IN_STRING: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\').add(b'%');
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use super::own::Own;
 use super::record::Recorder;
 use super::rescue::Rescue;
 use super::resolve::{Normalize, Resolve};
+use super::sift::Sift;
 use super::stage::{Stage, WaitStage};
 
 /// The stages, outermost first. Those named in `Stage(…)` and `WaitStage(…)` change the type of the request: leaving one
@@ -48,6 +49,8 @@ pub(crate) fn stack(
         .layer(WaitStage(Collect))
         .layer(Stage(Authorize))
         .layer(Stage(Quota))
+        // What of the body may go to the platform, on routes that hold it against the permit.
+        .layer(WaitStage(Sift))
         // Masks and row duties around forwarding.
         .service(Oblige { recorder })
 }

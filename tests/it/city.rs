@@ -29,7 +29,7 @@ pub(crate) use wire::{Body, Client, Connection, Http, in_parts, nothing, trailer
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often something that changes by itself is looked at.
-const GLANCE: Duration = Duration::from_millis(10);
+pub(crate) const GLANCE: Duration = Duration::from_millis(10);
 
 /// Localhost, and whichever port is free.
 pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -10,6 +10,9 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
+use proptest::test_runner::{TestError, TestRunner};
+
 #[path = "../../fuzz/properties/certificate.rs"]
 mod certificate;
 #[path = "../../fuzz/properties/documents.rs"]
@@ -20,6 +23,8 @@ mod format;
 mod grants;
 #[path = "../../fuzz/properties/jwks.rs"]
 mod jwks;
+#[path = "../../fuzz/properties/mask.rs"]
+mod mask;
 #[path = "../../fuzz/properties/mask_json.rs"]
 mod mask_json;
 #[path = "../../fuzz/properties/record.rs"]
@@ -46,7 +51,10 @@ macro_rules! targets {
 
 targets! { certificate documents format grants jwks mask_json record token }
 
-fn replay(target: &str, check: fn(&[u8])) {
+/// A property of an input.
+type Check = fn(&[u8]);
+
+fn replay(target: &str, check: Check) {
     let inputs = inputs(target);
     assert!(inputs.len() >= 3, "`{target}` has no seeds");
     for (name, input) in inputs {
@@ -54,6 +62,55 @@ fn replay(target: &str, check: fn(&[u8])) {
         println!("{name}");
         check(&input);
     }
+}
+
+/// Bytes that mean something to some format.
+const LIKELY: &[u8] = b"\"\\{}[]:,.<>/=&;%+!?-#' \t\r\n0e1~ntu\x00\xe5\xed\x80\xff";
+
+/// A seed with some of its bytes changed, and its end perhaps that of another.
+fn mutated(target: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    let seeds: Vec<Vec<u8>> = inputs(target).into_iter().map(|(_, input)| input).collect();
+    let seed = proptest::sample::select(seeds);
+    let change = (any::<usize>(), any::<u8>(), 0..4_u8);
+    let changes = proptest::collection::vec(change, 0..4);
+    (seed.clone(), seed, any::<(usize, usize)>(), changes).prop_map(|(seed, other, (cut, from), changes)| {
+        let mut input = seed;
+        if from % 2 == 0 {
+            input.truncate(cut % (input.len() + 1));
+            input.extend_from_slice(&other[(from / 2) % (other.len() + 1)..]);
+        }
+        for (at, byte, how) in changes {
+            let at = at % (input.len() + 1);
+            let byte = if byte < 224 { LIKELY[usize::from(byte) % LIKELY.len()] } else { byte };
+            match how {
+                0 => input.insert(at, byte),
+                1 if at < input.len() => input[at] = byte,
+                2 if at < input.len() => drop(input.remove(at)),
+                _ => input.truncate(input.len().max(at + 1) - usize::from(how == 3)),
+            }
+        }
+        input
+    })
+}
+
+/// Looks for more, a little, on every run; `PROPTEST_CASES` can ask for as much as one likes.
+fn explore(target: &'static str, check: Check) {
+    let config = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { config.cases } else { 400 };
+    let mut runner = TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..config });
+    let result = runner.run(&mutated(target), |input| {
+        check(&input);
+        Ok(())
+    });
+    if let Err(TestError::Fail(reason, input)) = result {
+        panic!("`{target}`: {reason}: {:?}", String::from_utf8_lossy(&input));
+    }
+}
+
+#[test]
+fn what_is_like_a_seed_holds_too() {
+    let targets: &[(&str, Check)] = &[("mask_json", mask_json::check)];
+    targets.iter().for_each(|(target, check)| explore(target, *check));
 }
 
 fn corpus() -> std::path::PathBuf {

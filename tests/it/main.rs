@@ -13,14 +13,18 @@
 
 mod city;
 
+mod answers;
 mod audit;
 mod bodies;
 mod conformance;
 mod corpus;
 mod demo;
+mod egress;
 mod happy;
+mod large;
 mod live;
 mod refusals;
 mod shadow;
+mod submissions;
 mod tidy;
 mod tls;

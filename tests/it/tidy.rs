@@ -40,11 +40,22 @@ const fn owned(name: &'static str, owners: &'static [&'static str], reason: &'st
 }
 
 const OWNED: &[Owned] = &[
+    owned(
+        "aes",
+        &["mask"],
+        "a second AES beside the crypto provider's, for format-preserving encryption alone",
+    ),
     owned("annotate_snippets", &["cli"], "only people at a terminal see snippets"),
     owned("casbin", &["policy"], "it can be switched off and answers true then: kept private"),
     owned("clap", &["cli"], "the command line is one module's"),
     owned("clap_complete", &["cli"], "the command line is one module's"),
-    owned("encoding_rs", &["policy"], "files are UTF-8: only who repairs them reads another encoding"),
+    owned("compression_codecs", &["coding"], "what is decoded is bounded in one place"),
+    owned(
+        "encoding_rs",
+        &["mask", "policy"],
+        "texts are UTF-8: another encoding is read by who repairs files, and where a body is declared in it",
+    ),
+    owned("fpe", &["mask"], "one masker encrypts, and says what its values are"),
     owned("governor", &["quota"], "limits count in one place"),
     owned("hyper_rustls", &["upstream"], "only the client towards the platform"),
     owned("indicatif", &["cli"], "progress is shown to people alone"),
@@ -52,7 +63,7 @@ const OWNED: &[Owned] = &[
     owned("matchit", &["proxy"], "routes are matched at the edge"),
     owned("notify", &["app"], "files are watched only by who reloads"),
     owned("prometheus", &["telemetry"], "names and labels of metrics are a closed list"),
-    owned("quick_xml", &["cli"], "only a test report is XML"),
+    owned("quick_xml", &["mask", "cli"], "bodies are read, and test reports written"),
     owned("rcgen", &["pki"], "only the development CA issues"),
     owned("rustls", &["tls", "upstream", "proxy", "admin"], "listeners and clients take what `tls` made"),
     owned(

@@ -3,7 +3,7 @@
 use super::*;
 use crate::app::assemble::{LoadedPolicy, PolicyPlace, load_policy};
 use crate::audit::{Access, Kind, Lifecycle};
-use crate::cli::source::key_for_checks;
+use crate::cli::source::keys_for_checks;
 use crate::grant::{Decision, Request};
 use crate::kernel::id::{
     Action, Digest, GrantId, ParameterName, PurposeCode, RequestId, ResourceId, SystemId,
@@ -33,7 +33,7 @@ fn loaded(directory: &Path) -> LoadedPolicy {
         directory,
         trust_domain: "city.example",
         zone: &zone,
-        pseudonym_key: Some(&key_for_checks()),
+        pseudonym_keys: &keys_for_checks(),
     };
     let (policy, report) = load_policy(place, &ManualClock::new(now()));
     policy.unwrap_or_else(|| panic!("{report}"))

@@ -10,11 +10,11 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::affordances;
 use super::body::{ReplyBody, sized, whole};
 use super::envelope::{Page, ShelfOf, refusal, single};
 use super::query::{Query, QueryError, decoded};
 use super::received::Ticket;
+use super::{affordances, leads};
 use crate::demo::people::{Data, Record};
 use crate::kernel::id::Digest;
 
@@ -66,6 +66,9 @@ impl Exchange {
         }
         if segments.as_slice() == ["population", "verify"] {
             return self.verify(request, ticket).await;
+        }
+        if segments.as_slice() == ["aid", "leads"] {
+            return leads::take(self, request, ticket).await;
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(method_not_allowed("GET, HEAD"));

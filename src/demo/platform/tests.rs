@@ -172,6 +172,24 @@ async fn single_records_by_key_and_verify() {
 }
 
 #[tokio::test]
+async fn leads_get_a_receipt() {
+    let platform = Running::start().await;
+    let resident = platform.data.residents.records().first().unwrap();
+    for (name, is_accepted) in [(resident.name.as_str(), true), ("无此人", false)] {
+        let lead = serde_json::json!({ "name": name, "id_card": resident.id_card, "kind": "medical" });
+        let answer = platform.call(Protocol::Http1, post("/aid/leads", lead.to_string())).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.json()["accepted"], is_accepted);
+        assert!(answer.json()["receipt"].as_str().unwrap().starts_with("XS-"));
+    }
+    for (body, status) in [("{", 400), ("{\"name\":\"x\"}", 400), (&*" ".repeat(70_000), 413)] {
+        let answer = platform.call(Protocol::Http1, post("/aid/leads", body.to_owned())).await.unwrap();
+        assert_eq!(answer.status, status);
+    }
+    assert_eq!(platform.get("/aid/leads").await.headers[ALLOW], "POST");
+}
+
+#[tokio::test]
 async fn filters_and_pages_agree_with_the_data() {
     let platform = Running::start().await;
     let wanted: Vec<&str> = platform

@@ -1,7 +1,7 @@
 //! What the machine carries between the pieces of a body.
 
 use super::super::automaton::Rule;
-use super::super::plan::Plan;
+use super::search::Search;
 
 /// What may come next, or what the machine is inside of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,12 +125,12 @@ pub(super) struct State {
     /// Where in the piece that value begins.
     pub(super) value_from: usize,
     pub(super) decoded: String,
-    /// The entry that came after each position the last time; records repeat their order.
-    pub(super) next: Vec<u16>,
+    /// The value at hand, once one was searched.
+    pub(super) search: Option<Box<Search>>,
 }
 
 impl State {
-    pub(super) fn new(plan: &Plan, root: Rule, lines: bool) -> Self {
+    pub(super) fn new(root: Rule, lines: bool) -> Self {
         let top = Frame { rule: root, shape: Shape::Root, after: After::Nothing, kept: false, position: 0 };
         Self {
             lines,
@@ -149,7 +149,7 @@ impl State {
             value: Vec::new(),
             value_from: 0,
             decoded: String::new(),
-            next: vec![u16::MAX; plan.automaton.positions()],
+            search: None,
         }
     }
 
@@ -160,6 +160,6 @@ impl State {
             + self.held.capacity()
             + self.value.capacity()
             + self.decoded.capacity()
-            + self.next.capacity() * 2
+            + self.search.as_ref().map_or(0, |search| search.footprint())
     }
 }

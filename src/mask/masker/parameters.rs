@@ -3,6 +3,7 @@
 use crate::kernel::id::MaskerName;
 
 use super::Masker;
+use super::cipher::{FORMS, Form};
 use super::write::Ends;
 
 /// Why a masker cannot be made.
@@ -141,7 +142,23 @@ impl<'a> Parameters<'a> {
             .ok_or_else(|| self.bad(parameter, text, format!("one of `{}`", words.join("`, `"))))
     }
 
-    /// The name that joins pseudonyms.
+    /// The form that is encrypted, and what of it stays.
+    pub(super) fn form(&mut self) -> Result<Form, MaskerError> {
+        let expected = format!("one of `{}`", FORMS.join("`, `"));
+        let Some(text) = self.take("of") else { return Err(self.missing("of", expected)) };
+        Ok(match text {
+            "resident-id" => Form::ResidentId {
+                is_region_kept: self.word("keep", "region", &["region", "province"])? == "region",
+            },
+            "mobile" => Form::Mobile,
+            "bank-card" => Form::BankCard,
+            "credit-code" => Form::CreditCode,
+            "digits" => Form::Digits,
+            _ => return Err(self.bad("of", text, expected)),
+        })
+    }
+
+    /// The name that fields are joined by.
     pub(super) fn join(&mut self) -> Result<Option<String>, MaskerError> {
         let Some(text) = self.take("join") else { return Ok(None) };
         match MaskerName::parse(text) {

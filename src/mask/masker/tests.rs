@@ -66,6 +66,60 @@ fn mobiles_keep_their_separators() {
 }
 
 #[test]
+fn phones_keep_their_area() {
+    check(
+        "phone",
+        &[
+            ("13800138000", "138******00"),
+            ("+86 138-0013-8000", "+86 138-****-**00"),
+            ("0559-2512345", "0559-*****45"),
+            ("(0551) 6360-5678", "(0551) ****-**78"),
+            ("010-88886666", "010-******66"),
+            ("+86-551-63605678", "+86-551-******78"),
+            ("0551-63605678-8012", "0551-******78-****"),
+            ("0551-63605678转801", "0551-******78转***"),
+            ("400-123-4567", "400-***-**67"),
+            ("12345", "***"),
+            ("2512345", "***"),
+            ("０559-2512345", "***"),
+        ],
+    );
+    check("phone last=0", &[("0559-2512345", "0559-*******"), ("13800138000", "138********")]);
+}
+
+#[test]
+fn networks_and_places() {
+    check(
+        "ip",
+        &[
+            ("203.0.113.77", "203.0.0.0/16"),
+            ("2001:db8:1234:5678::1", "2001:db8::/32"),
+            ("::ffff:203.0.113.77", "203.0.0.0/16"),
+            ("203.0.113.77:443", "***"),
+            ("203.0.113.077", "***"),
+            ("203.0.113", "***"),
+            ("", "***"),
+        ],
+    );
+    check("ip keep=24", &[("203.0.113.77", "203.0.113.0/24"), ("2001:db8:1:2::1", "2001:db8:1::/48")]);
+    check(
+        "coordinate",
+        &[
+            ("118.337481", "118.33"),
+            ("118.337481,29.714656", "118.33,29.71"),
+            ("118.337481, 29.714656", "118.33,29.71"),
+            ("-0.129", "-0.12"),
+            ("29.7", "29.7"),
+            ("29.71;118.33", "***"),
+            ("1,2,3", "***"),
+            ("181.00001", "***"),
+        ],
+    );
+    check("coordinate decimals=0", &[("118.337481", "118")]);
+    check("passport", &[("E12345678", "E******78"), ("EA1234567", "E******67"), ("e12345678", "***")]);
+}
+
+#[test]
 fn names_keep_their_surname() {
     check(
         "name",
@@ -155,6 +209,7 @@ fn other_text() {
     check("keep-last count=2", &[("黄山市屯溪区", "***溪区"), ("ab", "***"), ("a\\\n", "***\\\n")]);
     check("full", &[("anything", "***"), ("", "***")]);
     check("pseudonym", &[("without a key", "***")]);
+    check("fpe of=mobile", &[("13800138000", "***")]);
     check("drop", &[("anything", "***")]);
     assert_eq!(apply(&masker("null"), Value::Text("anything")), "null");
 }
@@ -242,6 +297,13 @@ fn definitions_are_checked() {
         assert!(error("bucket", &[("edges", edges)]).starts_with("`edges` of `bucket` is"), "{edges}");
     }
     assert!(error("pseudonym", &[("join", "Not A Name")]).starts_with("`join` of `pseudonym` is"));
+    assert_eq!(
+        error("fpe", &[]),
+        "`fpe` needs the parameter `of`: one of `resident-id`, `mobile`, `bank-card`, `credit-code`, `digits`"
+    );
+    assert!(error("fpe", &[("of", "name")]).starts_with("`of` of `fpe` is `name`; expected one of"));
+    assert!(error("fpe", &[("of", "mobile"), ("keep", "region")]).starts_with("`keep` is not a parameter"));
+    assert!(Masker::parse("fpe", &[("of", "resident-id"), ("keep", "province"), ("join", "id")]).is_ok());
     let mut maskers = Maskers::builtin();
     let name = MaskerName::parse("mobile").unwrap();
     assert_eq!(
@@ -249,7 +311,7 @@ fn definitions_are_checked() {
         "a masker named `mobile` exists already; a built-in masker cannot be redefined"
     );
     assert_eq!(maskers.get(&name), Some(&masker("mobile")));
-    assert_eq!(maskers.iter().count(), Masker::METHODS.len() - 3, "all but those that need a parameter");
+    assert_eq!(maskers.iter().count(), Masker::METHODS.len() - 4, "all but those that need a parameter");
 }
 
 proptest! {
@@ -265,6 +327,139 @@ proptest! {
             let left: serde_json::Value = serde_json::from_str(&left).unwrap();
             let shown = left.as_str().unwrap_or_default();
             prop_assert!(text.chars().count() < 4 || !shown.contains(&text), "{definition} of {text} shows {shown}");
+        }
+    }
+}
+
+/// What a masker may leave of a text that it recognises: `***` is right for all of them.
+type Allowed = fn(&str, &str) -> bool;
+
+fn digits(text: &str) -> usize {
+    text.chars().filter(char::is_ascii_digit).count()
+}
+
+/// How many characters are not hidden.
+fn shown(left: &str) -> usize {
+    left.chars().filter(|c| *c != '*').count()
+}
+
+const LIMITS: [(&str, Allowed); 20] = [
+    ("resident-id", |_, left| shown(left) <= 2),
+    // The country code is four digits at most.
+    ("mobile", |_, left| digits(left) <= 7 + 4),
+    ("phone", |_, left| digits(left) <= 4 + 2 + 4),
+    ("name", |text, left| shown(left) <= 2 && text.starts_with(left.trim_end_matches('*'))),
+    ("address", |text, left| {
+        left.strip_suffix("***").is_some_and(|front| front.len() < text.len() && text.starts_with(front))
+    }),
+    ("bank-card", |_, left| shown(left) <= 4),
+    ("credit-code", |_, left| shown(left) <= 6),
+    ("email", |_, left| left.split('@').next().is_some_and(|local| shown(local) <= 1)),
+    ("plate", |_, left| shown(left) <= 3),
+    ("licence-no", |_, left| shown(left) <= 4),
+    ("passport", |_, left| shown(left) <= 3),
+    ("ip", |_, left| left.ends_with(".0.0/16") || left.ends_with("/32")),
+    ("coordinate", |_, left| {
+        left.split(',').all(|it| it.split_once('.').is_none_or(|(_, decimals)| decimals.len() <= 2))
+    }),
+    ("date-year", |_, left| left.len() == 4 && digits(left) == 4),
+    ("keep-first count=3", |text, left| {
+        left.strip_suffix("***").is_some_and(|front| front.chars().count() == 3 && text.starts_with(front))
+    }),
+    ("keep-last count=3", |text, left| {
+        left.strip_prefix("***").is_some_and(|back| back.chars().count() == 3 && text.ends_with(back))
+    }),
+    ("bucket edges=1,5", |_, left| ["<1", "1-5", ">=5"].contains(&left)),
+    ("full", |_, _| false),
+    ("drop", |_, _| false),
+    ("pseudonym", |_, _| false),
+];
+
+/// Texts of every kind, as they come and with something about them changed.
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{0,40}",
+        "[0-9]{8,19}",
+        "(\\+86|0086|86)?[ -]?1[3-9][0-9]-?[0-9]{4} ?[0-9]{4}",
+        "(\\+86-)?(\\(0551\\)|0559|010)[ -]?[2-8][0-9]{6,7}(-[0-9]{1,4}|转[0-9]{1,4})?",
+        "[a-z0-9.]{1,9}@[a-z]{1,5}\\.cn",
+        "[EGHC][0-9A-Z][0-9]{7}",
+        "[皖京粤]A·?[0-9A-Z]{5,6}",
+        "(安徽省|北京市)?黄山市(屯溪区|歙县)?[一-龟]{0,8}[0-9]{0,3}号?",
+        "[一-龟]{1,5}(·[一-龟]{1,5})?",
+        "[12][0-9]{3}[-/.][01]?[0-9][-/.][0-3]?[0-9]",
+        "[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}",
+        "[0-9a-f]{1,4}:[0-9a-f]{1,4}::[0-9a-f]{1,4}",
+        "-?[0-9]{1,3}\\.[0-9]{0,8}(, ?[0-9]{1,3}\\.[0-9]{1,8})?",
+        Just("11010519491231002X".to_owned()),
+        Just("91350100M000100Y43".to_owned()),
+        Just("4111 1111 1111 1111".to_owned()),
+    ]
+}
+
+#[test]
+fn every_method_has_a_limit() {
+    let limited =
+        |method: &&str| LIMITS.iter().any(|(definition, _)| definition.split(' ').next() == Some(*method));
+    let others: Vec<&str> = Masker::METHODS.into_iter().filter(|method| !limited(method)).collect();
+    // What `fpe` leaves is proved where it is made; `null` leaves nothing to look at.
+    assert_eq!(others, ["null", "fpe"]);
+}
+
+proptest! {
+    /// What a masker leaves shows no more of a text than its method says, or nothing of it.
+    #[test]
+    fn no_masker_shows_more_than_it_says(text in texts()) {
+        // A star that stays cannot be told from one that hides.
+        let text = text.replace('*', "x");
+        for (definition, allowed) in LIMITS {
+            for value in [Value::Text(&text), Value::Number(&text)] {
+                let left = apply(&masker(definition), value);
+                let Ok(left) = serde_json::from_str::<String>(&left) else {
+                    prop_assert_eq!(&left, "null");
+                    continue;
+                };
+                prop_assert!(left == "***" || allowed(&text, &left), "{} of {} leaves {}", definition, text, left);
+            }
+        }
+    }
+}
+
+/// The rows of the table of methods in `docs/masking.md`, by column.
+fn documented() -> Vec<Vec<String>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/masking.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let table = text.split_once("## Methods").unwrap().1.split_once("\n###").unwrap().0;
+    let row = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect();
+    table.lines().filter(|line| line.starts_with("| `")).map(row).collect()
+}
+
+#[test]
+fn the_documentation_lists_every_method_its_keys_and_technique() {
+    let rows = documented();
+    let methods: Vec<&str> = rows.iter().map(|row| row[1].trim_matches('`')).collect();
+    assert_eq!(methods, Masker::METHODS);
+    for row in &rows {
+        let [_, method, .., keys, technique, _] = &row[..] else { panic!("{row:?}") };
+        let method = method.trim_matches('`');
+        let needed = match method {
+            "bucket" => vec![("edges", "1")],
+            "keep-first" | "keep-last" => vec![("count", "1")],
+            "fpe" => vec![("of", "resident-id")],
+            _ => Vec::new(),
+        };
+        assert_eq!(*technique, Masker::parse(method, &needed).unwrap().technique().label(), "{method}");
+        // Of each key only a good value is taken; of all others, none.
+        let keys: Vec<&str> = keys.split(';').filter_map(|key| key.split('`').nth(1)).collect();
+        for key in ["first", "last", "count", "keep", "decimals", "edges", "of", "join", "other"] {
+            let others = needed.iter().copied().filter(|(needed, _)| *needed != key);
+            let given: Vec<_> = others.chain([(key, "?")]).collect();
+            let error = Masker::parse(method, &given).unwrap_err();
+            let is_known = matches!(error, MaskerError::BadParameter { parameter, .. } if parameter == key);
+            assert_eq!(is_known, keys.contains(&key), "`{key}` of `{method}`: {error}");
+        }
+        for (key, _) in needed {
+            assert!(row[4].contains(&format!("`{key}`")) && row[4].contains("required"), "{method}");
         }
     }
 }

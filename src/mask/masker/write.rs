@@ -2,6 +2,8 @@
 //!
 //! Each function writes nothing that is whole if it returns nothing: the caller undoes it.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::super::notation::Notation;
 use super::super::recognise;
 
@@ -77,19 +79,116 @@ pub(super) fn write_plain_ends<N: Notation>(
     Some(())
 }
 
+/// Writes letters and digits.
+pub(super) fn write_run<N: Notation>(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    N::open(out);
+    N::plain(text, out);
+    N::close(out);
+    Some(())
+}
+
+/// A piece of a text: `text` with each digit replaced by the next of `digits`, of which there must be as
+/// many. What stands between them stays where it is.
+pub(super) fn write_over<N: Notation>(text: &str, digits: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let (mut rest, mut digits) = (text, digits);
+    while !rest.is_empty() {
+        let run = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (new, left) = digits.split_at_checked(run)?;
+        N::plain(new, out);
+        digits = left;
+        rest = rest.get(run..)?;
+        let between = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        if between > 0 {
+            N::text(rest.get(..between)?, out);
+            rest = rest.get(between..)?;
+        }
+    }
+    digits.is_empty().then_some(())
+}
+
 /// Country code and separators stay where they are.
 pub(super) fn write_mobile<N: Notation>(text: &str, ends: Ends, out: &mut Vec<u8>) -> Option<()> {
-    const DIGITS: usize = 11;
     let number = recognise::mobile_number(text)?;
+    let mut digits = [b'*'; recognise::MOBILE_DIGITS];
+    let given = number.bytes().filter(u8::is_ascii_digit);
+    for (place, (digit, given)) in digits.iter_mut().zip(given).enumerate() {
+        if place < ends.first || place + ends.last >= recognise::MOBILE_DIGITS {
+            *digit = given;
+        }
+    }
     N::open(out);
-    N::plain(text.strip_suffix(number)?.as_bytes(), out);
-    let mut place = 0;
-    for byte in number.bytes() {
-        let hidden = byte.is_ascii_digit() && {
-            place += 1;
-            place > ends.first && place <= DIGITS - ends.last
-        };
-        N::plain(&[if hidden { b'*' } else { byte }], out);
+    let code = text.strip_suffix(number)?;
+    if !code.is_empty() {
+        N::text(code, out);
+    }
+    if number.len() == digits.len() {
+        N::plain(&digits, out);
+    } else {
+        write_over::<N>(number, &digits, out)?;
+    }
+    N::close(out);
+    Some(())
+}
+
+/// A mobile number with its first 3 and `last` digits, or country and area code and the `last` digits of
+/// a fixed line. Of an extension only its length is left.
+pub(super) fn write_phone<N: Notation>(text: &str, last: usize, out: &mut Vec<u8>) -> Option<()> {
+    const HIDDEN_DIGITS: [u8; 8] = [b'*'; 8];
+    if recognise::mobile(text) {
+        return write_mobile::<N>(text, Ends { first: 3, last }, out);
+    }
+    let [front, local, extension] = recognise::landline_parts(text)?;
+    let mut digits = HIDDEN_DIGITS;
+    let given = local.bytes().filter(u8::is_ascii_digit);
+    let count = given.clone().count();
+    for (place, (digit, given)) in digits.iter_mut().zip(given).enumerate() {
+        if place + last >= count {
+            *digit = given;
+        }
+    }
+    N::open(out);
+    N::text(front, out);
+    write_over::<N>(local, digits.get(..count)?, out)?;
+    let hidden = extension.bytes().filter(u8::is_ascii_digit).count();
+    write_over::<N>(extension, HIDDEN_DIGITS.get(..hidden)?, out)?;
+    N::close(out);
+    Some(())
+}
+
+/// The network that an address is in: of `bits` bits of IPv4, of twice as many of IPv6.
+pub(super) fn write_network<N: Notation>(text: &str, bits: u32, out: &mut Vec<u8>) -> Option<()> {
+    use std::io::Write;
+    /// The longest network, `ffff:ffff:ffff::/48`, and to spare.
+    const MAX_BYTES: usize = 64;
+    let mut network = [0; MAX_BYTES];
+    let mut free = network.as_mut_slice();
+    match text.parse::<IpAddr>().ok()?.to_canonical() {
+        IpAddr::V4(address) => {
+            let kept = address & Ipv4Addr::from_bits(u32::MAX.checked_shl(32 - bits)?);
+            write!(free, "{kept}/{bits}").ok()?;
+        }
+        IpAddr::V6(address) => {
+            let bits = 2 * bits;
+            let kept = address & Ipv6Addr::from_bits(u128::MAX.checked_shl(128 - bits)?);
+            write!(free, "{kept}/{bits}").ok()?;
+        }
+    }
+    let left = free.len();
+    write_text::<N>(std::str::from_utf8(network.get(..MAX_BYTES - left)?).ok()?, out);
+    Some(())
+}
+
+/// One or two coordinates, each cut after so many decimals.
+pub(super) fn write_coordinates<N: Notation>(text: &str, decimals: usize, out: &mut Vec<u8>) -> Option<()> {
+    let (one, other) = match text.split_once(',') {
+        Some((one, other)) => (one, Some(other.strip_prefix(' ').unwrap_or(other))),
+        None => (text, None),
+    };
+    N::open(out);
+    N::text(recognise::coordinate(one, decimals)?, out);
+    if let Some(other) = other {
+        N::text(",", out);
+        N::text(recognise::coordinate(other, decimals)?, out);
     }
     N::close(out);
     Some(())
@@ -105,21 +204,27 @@ pub(super) fn write_email<N: Notation>(text: &str, first: usize, out: &mut Vec<u
     N::open(out);
     N::text(kept, out);
     N::plain(HIDDEN.as_bytes(), out);
-    N::plain(b"@", out);
+    N::text("@", out);
     N::text(domain, out);
     N::close(out);
     Some(())
 }
 
+/// The year, or year and month.
 pub(super) fn write_date<N: Notation>(text: &str, months: Months, out: &mut Vec<u8>) -> Option<()> {
-    use std::io::Write;
     let date = recognise::date(text)?;
     N::open(out);
-    match months {
-        Months::Kept => write!(out, "{:04}-{:02}", date.year, date.month),
-        Months::Dropped => write!(out, "{:04}", date.year),
+    N::plain(&decimal(date.year), out);
+    if months == Months::Kept {
+        N::text("-", out);
+        let [_, _, month @ ..] = decimal(date.month.into());
+        N::plain(&month, out);
     }
-    .ok()?;
     N::close(out);
     Some(())
+}
+
+/// A number as four digits.
+fn decimal(number: u16) -> [u8; 4] {
+    [1000, 100, 10, 1].map(|unit| b'0' + u8::try_from(number / unit % 10).unwrap_or_default())
 }

@@ -1,8 +1,11 @@
 //! Bodies made to slip something through.
 
+mod matrix;
+
 use super::*;
 
 const SECRET: &str = "13800138000";
+const RESIDENT: &str = "11010519491231002";
 
 fn plan() -> Arc<Plan> {
     let fields = catalogue("name:string phone:string:mobile note:string size:number");
@@ -12,11 +15,20 @@ fn plan() -> Arc<Plan> {
 /// The body becomes `Ok` or is refused for a reason; in neither case does the secret leave.
 #[track_caller]
 fn check(body: &[u8], expected: Result<&str, &str>) {
-    let result = run_all(&plan(), Bounds::default(), body).map(|(out, _)| out);
+    check_under(&plan(), body, expected);
+}
+
+#[track_caller]
+fn check_under(plan: &Arc<Plan>, body: &[u8], expected: Result<&str, &str>) {
+    let result = run_all(plan, Bounds::default(), body).map(|(out, _)| out);
     let shown = String::from_utf8_lossy(body);
     if let Ok(out) = &result {
-        let value: serde_json::Value = serde_json::from_str(out).unwrap();
-        assert!(!value.to_string().contains(SECRET), "{shown} leaks: {out}");
+        // Without its escapes, where the other parser goes as deep and its numbers are as wide.
+        let value = serde_json::from_str::<serde_json::Value>(out);
+        let plain = value.map_or_else(|_| out.clone(), |value| value.to_string());
+        for secret in [SECRET, RESIDENT] {
+            assert!(!plain.contains(secret), "{shown} leaks: {out}");
+        }
     }
     assert_eq!(result.as_deref().map_err(MaskError::reason), expected, "{shown}");
 }

@@ -234,7 +234,14 @@ fn plans_that_contradict_themselves_are_refused() {
     assert_eq!(try_compile(shape(None, "a"), "", "a:string"), conflict("a"));
     let maskers = maskers();
     let (shape, fields, known) = (list(), released("a:pseudonym"), catalogue("a:string"));
-    let spec = PlanSpec { shape: &shape, fields: &fields, catalogue: &known, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &shape,
+        fields: &fields,
+        catalogue: &known,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     assert_eq!(Plan::compile(&spec).map(|_| ()), Err(PlanError::NoKey { path: path("a") }));
 }
 
@@ -267,6 +274,7 @@ fn pseudonyms_differ_by_department_field_and_secret() {
             catalogue: &fields,
             maskers: &maskers,
             key: Some(key),
+            egress: None,
         };
         let plan = Arc::new(Plan::compile(&spec).unwrap());
         let out = run(&plan, r#"{"a":"张三","b":"\u5f20三"}"#).unwrap();
@@ -293,12 +301,60 @@ fn pseudonyms_differ_by_department_field_and_secret() {
 }
 
 #[test]
+fn encryption_differs_by_department_field_and_secret() {
+    let mut maskers = maskers();
+    for (name, join) in [("own", None), ("person", Some("person"))] {
+        let parameters: Vec<_> =
+            [("of", "mobile")].into_iter().chain(join.map(|join| ("join", join))).collect();
+        let masker = Masker::parse("fpe", &parameters).unwrap();
+        maskers.insert(MaskerName::parse(name).unwrap(), masker).unwrap();
+    }
+    let make = |secret: &[u8], department: &str, resource: &str, masker: &str| {
+        let (secret, department) = (Secret::new(secret), DepartmentId::parse(department).unwrap());
+        let resource = ResourceId::parse(resource).unwrap();
+        let key = PseudonymKey { secret: &secret, label: "h1", department: &department, resource: &resource };
+        let (shape, fields) = (shape(None, ""), catalogue("a:string b:number"));
+        let released = released(&format!("a:{masker} b:{masker}"));
+        let (fields, maskers, key) = (&released[..], &maskers, (fields, Some(key)));
+        let spec = PlanSpec { shape: &shape, fields, catalogue: &key.0, maskers, key: key.1, egress: None };
+        let plan = Arc::new(Plan::compile(&spec).unwrap());
+        let out = run(&plan, r#"{"a":"+86 138-0013-8000","b":13800138000}"#).unwrap();
+        let out: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let (a, b) = (out["a"].as_str().unwrap(), out["b"].as_str().unwrap());
+        assert!(a.starts_with("+86 1") && a.len() == 17 && b.len() == 11, "{a} {b}");
+        (a.replace("+86 ", "").replace('-', ""), b.to_owned())
+    };
+    let secret: &[u8] = b"0123456789abcdef";
+    let own = make(secret, "dept:a", "r", "own");
+    assert_ne!(own.0, own.1);
+    assert_eq!(own, make(secret, "dept:a", "r", "own"));
+    for other in [
+        make(secret, "dept:b", "r", "own"),
+        make(secret, "dept:a", "s", "own"),
+        make(b"0123456789abcdeg", "dept:a", "r", "own"),
+    ] {
+        assert_ne!(own.0, other.0);
+    }
+    let joined = make(secret, "dept:a", "r", "person");
+    assert_eq!(joined.0, joined.1, "however a number is written");
+    assert_eq!(joined, make(secret, "dept:a", "s", "person"));
+    assert_ne!(joined, make(secret, "dept:b", "r", "person"));
+}
+
+#[test]
 fn names_match_whatever_their_case_where_the_catalogue_says_so() {
     let fold = BodyShape { names: NameMatching::Fold, ..shape(None, "") };
     let fields = catalogue("phone:string idCard:string remark:string");
     let free = released("phone:mobile idCard:full");
     let maskers = Maskers::builtin();
-    let spec = PlanSpec { shape: &fold, fields: &free, catalogue: &fields, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &fold,
+        fields: &free,
+        catalogue: &fields,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     let plan = Arc::new(Plan::compile(&spec).unwrap());
     let body = r#"{"Phone":"13800138000","ＰＨＯＮＥ":"13800138000","IDCARD":"x","Remark":"y","other":1}"#;
     let (out, summary) = run_all(&plan, Bounds::default(), body.as_bytes()).unwrap();
@@ -313,7 +369,14 @@ fn a_document_inside_a_text_is_masked_like_any_other() {
     let free = released("detail.phone:mobile");
     let maskers = Maskers::builtin();
     let shape = shape(None, "");
-    let spec = PlanSpec { shape: &shape, fields: &free, catalogue: &fields, maskers: &maskers, key: None };
+    let spec = PlanSpec {
+        shape: &shape,
+        fields: &free,
+        catalogue: &fields,
+        maskers: &maskers,
+        key: None,
+        egress: None,
+    };
     let plan = Arc::new(Plan::compile(&spec).unwrap());
     for (body, expected) in [
         (

@@ -65,6 +65,14 @@ impl Page {
     }
 }
 
+/// Memory that a process has in hand, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) now: u64,
+    /// The most since [`Gate::forget_peak`].
+    pub(crate) peak: u64,
+}
+
 /// A gate that runs.
 pub(crate) struct Gate {
     child: Child,
@@ -127,6 +135,25 @@ impl Gate {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// What the kernel says of its memory.
+    pub(crate) fn memory(&self) -> Memory {
+        let status = std::fs::read_to_string(self.proc("status")).unwrap();
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+        };
+        Memory { now: bytes("VmRSS:"), peak: bytes("VmHWM:") }
+    }
+
+    /// Its peak of memory begins anew.
+    pub(crate) fn forget_peak(&self) {
+        std::fs::write(self.proc("clear_refs"), "5").unwrap();
+    }
+
+    fn proc(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.child.id())
     }
 
     /// SIGKILL, and waits for the end.

@@ -9,7 +9,7 @@ use super::check;
 use crate::city::{ANY_PORT, Call, Plan};
 
 /// Answers every connection with `bytes`, then closes it.
-async fn platform(bytes: Vec<u8>) -> SocketAddr {
+pub(super) async fn platform(bytes: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind(ANY_PORT).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -1,0 +1,370 @@
+//! Bodies of answers on their way: decoded, masked, counted, coded again.
+//!
+//! What is held of a body is one part as it came, one piece of it decoded, and what that piece became. A
+//! part that decodes to very much is worked off piece by piece, as fast as the client takes what comes of it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use super::super::authorize::limited;
+use super::super::body::{BodyError, filtered};
+use super::super::exchange::Draft;
+use super::super::snapshot::Snapshot;
+use crate::catalog::Egress;
+use crate::coding::{Coding, Decoder, Encoder};
+use crate::grant::Permit;
+use crate::kernel::id::SystemId;
+use crate::mask::{Summary, Transform};
+
+/// Counts the records of an answer against the day's rows before they leave.
+pub(super) struct Meter {
+    snapshot: Arc<Snapshot>,
+    permit: Arc<Permit>,
+    system: SystemId,
+    draft: Arc<Draft>,
+    charged: u64,
+}
+
+impl Meter {
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        permit: Arc<Permit>,
+        system: SystemId,
+        draft: Arc<Draft>,
+    ) -> Self {
+        Self { snapshot, permit, system, draft, charged: 0 }
+    }
+
+    fn charge(&mut self, records: u64) -> Result<(), BodyError> {
+        let more = records.saturating_sub(self.charged);
+        if more == 0 {
+            return Ok(());
+        }
+        self.snapshot
+            .limiter
+            .charge_rows(self.draft.now(), &self.system, &self.permit.grants, more)
+            .map_err(|error| BodyError::Quota(Box::new(limited(error))))?;
+        self.charged = records;
+        Ok(())
+    }
+
+    /// Logs the first of what was found in fields that leave as they are, once a reply.
+    fn tell(&self, summary: &Summary) {
+        let Some(first) = summary.findings().next() else { return };
+        let route = self.draft.route.get();
+        tracing::warn!(
+            request_id = %self.draft.request_id,
+            resource = route.map(|route| route.resource.id.as_str()),
+            field = %first.path,
+            kind = first.kind.as_str(),
+            findings = summary.findings().map(|finding| finding.count).sum::<u64>(),
+            action = route.and_then(|route| route.resource.egress).map(Egress::as_str),
+            "an unmasked identifier stands in a field that leaves as it is"
+        );
+    }
+}
+
+/// A clock that runs out when nothing comes.
+struct Idle {
+    sleep: Pin<Box<Sleep>>,
+    within: Duration,
+    /// Whether the platform is being waited for: time in which nobody asked does not count.
+    is_waiting: bool,
+}
+
+impl Idle {
+    fn new(within: Duration) -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep(within)), within, is_waiting: false }
+    }
+
+    /// Something came.
+    fn wind(&mut self) {
+        self.is_waiting = false;
+    }
+
+    fn poll_run_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_waiting {
+            self.is_waiting = true;
+            self.sleep.as_mut().reset(Instant::now() + self.within);
+        }
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
+/// The next part of the platform's body; `None` at its end.
+fn poll_part(
+    inner: &mut Incoming,
+    idle: &mut Idle,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    match Pin::new(inner).poll_frame(cx) {
+        Poll::Ready(part) => {
+            idle.wind();
+            Poll::Ready(part.map(|part| part.map_err(BodyError::Broken)))
+        }
+        Poll::Pending => {
+            ready!(idle.poll_run_out(cx));
+            Poll::Ready(Some(Err(BodyError::Stalled)))
+        }
+    }
+}
+
+/// The platform's body without its content coding.
+pub(super) struct Plain {
+    inner: Incoming,
+    idle: Idle,
+    decoder: Option<Decoder>,
+    /// What is still to be decoded of the part in hand.
+    part: Bytes,
+}
+
+impl Plain {
+    pub(super) fn new(inner: Incoming, idle: Duration, decoder: Option<Decoder>) -> Self {
+        Self { inner, idle: Idle::new(idle), decoder, part: Bytes::new() }
+    }
+
+    /// The fewest bytes that the platform will yet send.
+    pub(super) fn at_least(&self) -> u64 {
+        self.inner.size_hint().lower()
+    }
+
+    /// Gives the next piece to `take`; whether there was one. Trailers are dropped: they may tell what the
+    /// masks hide (digests of RFC 9530, signatures).
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> Result<(), BodyError>,
+    ) -> Poll<Result<bool, BodyError>> {
+        loop {
+            if let Some(decoder) = &mut self.decoder {
+                let mut rest = self.part.as_ref();
+                let piece = decoder.decode(&mut rest).map_err(BodyError::Coding)?;
+                let taken = self.part.len() - rest.len();
+                if !piece.is_empty() {
+                    take(piece)?;
+                    self.part.advance(taken);
+                    return Poll::Ready(Ok(true));
+                }
+                self.part.advance(taken);
+            }
+            let Some(part) = ready!(poll_part(&mut self.inner, &mut self.idle, cx)) else {
+                let end = self.decoder.as_ref().map_or(Ok(()), Decoder::finish);
+                return Poll::Ready(end.map(|()| false).map_err(BodyError::Coding));
+            };
+            let Ok(data) = part?.into_data() else { continue };
+            if self.decoder.is_none() {
+                take(&data)?;
+                return Poll::Ready(Ok(true));
+            }
+            self.part = data;
+        }
+    }
+}
+
+/// A body on its way through the masks.
+pub(super) struct Masked {
+    plain: Plain,
+    transform: Transform,
+    meter: Meter,
+    /// What the masks let out.
+    masked: Vec<u8>,
+    /// Codes it again; gone once it has ended.
+    encoder: Option<Encoder>,
+    /// The same, coded.
+    coded: Vec<u8>,
+    over: bool,
+}
+
+impl Masked {
+    pub(super) fn new(plain: Plain, transform: Transform, meter: Meter) -> Self {
+        Self { plain, transform, meter, masked: Vec::new(), encoder: None, coded: Vec::new(), over: false }
+    }
+
+    /// Masks up to the end, or until more than `bound` bytes are in hand; whether it came to the end.
+    pub(super) async fn gather(&mut self, bound: usize) -> Result<bool, BodyError> {
+        while !self.over && self.masked.len() <= bound {
+            poll_fn(|cx| self.poll_step(cx)).await?;
+        }
+        Ok(self.over)
+    }
+
+    /// What was gathered.
+    pub(super) fn into_whole(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.masked)
+    }
+
+    /// Counts the records in hand against the day's rows.
+    pub(super) fn charge(&mut self) -> Result<(), BodyError> {
+        self.meter.charge(self.transform.records())
+    }
+
+    /// The rest leaves as it comes, in a content coding.
+    pub(super) fn coded(mut self, coding: Option<Coding>) -> Self {
+        self.encoder = coding.map(Encoder::new);
+        self
+    }
+
+    /// Masks one piece more, or ends.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        let Self { plain, transform, masked, .. } = self;
+        let goes_on =
+            ready!(plain.poll_piece(cx, |piece| transform.push(piece, masked).map_err(BodyError::Mask)))?;
+        if !goes_on {
+            transform.finish(masked).map_err(BodyError::Mask)?;
+            self.over = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What can be sent by now of what was masked.
+    fn ready(&mut self, is_waiting: bool) -> Result<Bytes, BodyError> {
+        let Some(encoder) = &mut self.encoder else { return Ok(std::mem::take(&mut self.masked).into()) };
+        encoder.push(&self.masked, &mut self.coded).map_err(BodyError::Coding)?;
+        self.masked.clear();
+        if self.over {
+            encoder.finish(&mut self.coded).map_err(BodyError::Coding)?;
+            self.encoder = None;
+        } else if is_waiting && encoder.is_holding() {
+            // Nobody knows when there will be more: what is here goes now.
+            encoder.flush(&mut self.coded).map_err(BodyError::Coding)?;
+        }
+        Ok(std::mem::take(&mut self.coded).into())
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        let mut is_waiting = false;
+        loop {
+            let bytes = self.ready(is_waiting)?;
+            if !bytes.is_empty() {
+                return Poll::Ready(Ok(Some(bytes)));
+            }
+            if self.over {
+                return Poll::Ready(Ok(None));
+            }
+            if is_waiting {
+                return Poll::Pending;
+            }
+            match self.poll_step(cx) {
+                Poll::Ready(step) => step.and_then(|()| self.charge())?,
+                Poll::Pending => is_waiting = true,
+            }
+        }
+    }
+}
+
+impl Body for Masked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let ready = ready!(self.poll_ready(cx));
+        if ready.is_err() {
+            // What the failing piece would have let out is held back with it.
+            self.masked.clear();
+            self.coded.clear();
+            self.encoder = None;
+            self.over = true;
+        }
+        Poll::Ready(ready.map(|bytes| bytes.map(Frame::data)).transpose())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over && self.masked.is_empty() && self.coded.is_empty() && self.encoder.is_none()
+    }
+}
+
+impl Drop for Masked {
+    fn drop(&mut self) {
+        let summary = self.transform.summary();
+        self.meter.tell(&summary);
+        // Records that were not charged have not left.
+        self.meter.draft.note_masked(summary.with_records(self.meter.charged));
+    }
+}
+
+/// A body that is granted whole, as it came.
+pub(super) struct Passed {
+    inner: Incoming,
+    idle: Idle,
+}
+
+impl Passed {
+    pub(super) fn new(inner: Incoming, idle: Duration) -> Self {
+        Self { inner, idle: Idle::new(idle) }
+    }
+}
+
+impl Body for Passed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        match ready!(poll_part(&mut this.inner, &mut this.idle, cx)) {
+            Some(Ok(part)) => match part.into_trailers() {
+                Ok(trailers) => Poll::Ready(Some(Ok(Frame::trailers(filtered(trailers))))),
+                Err(part) => Poll::Ready(Some(Ok(part))),
+            },
+            other => Poll::Ready(other),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// A body that is granted whole, in a coding that the client does not accept.
+pub(super) struct Unpacked {
+    plain: Plain,
+    over: bool,
+}
+
+impl Unpacked {
+    pub(super) fn new(plain: Plain) -> Self {
+        Self { plain, over: false }
+    }
+}
+
+impl Body for Unpacked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let mut bytes = Bytes::new();
+        let step = ready!(self.plain.poll_piece(cx, |piece| {
+            bytes = Bytes::copy_from_slice(piece);
+            Ok(())
+        }));
+        self.over = !matches!(step, Ok(true));
+        Poll::Ready(step.map(|goes_on| goes_on.then(|| Frame::data(bytes))).transpose())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over
+    }
+}
