@@ -7,7 +7,6 @@ use tokio::sync::Notify;
 
 use super::scripted::{chunk, last_chunk};
 use super::*;
-use crate::city::soon;
 use crate::happy::sha256;
 
 fn coded(coding: Coding, body: &str) -> Vec<Step> {
@@ -151,7 +150,7 @@ async fn lines_do_not_wait_in_an_encoder() {
     let city = city(&scripted).await;
     for http in BOTH {
         for coding in Coding::ALL {
-            let connection = city.client(crate::city::SURVEYOR).connect(http).await.unwrap();
+            let connection = city.client(SURVEYOR).connect(http).await.unwrap();
             let call = Call::survey("/_lines/lines").header("accept-encoding", coding.as_str());
             let request = call.request(city.files());
             let response = soon("the head of a reply", connection.send(request)).await.unwrap();
