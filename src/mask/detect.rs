@@ -14,6 +14,7 @@ mod tests;
 
 use crate::catalog::Identifier;
 
+use super::recognise;
 use identify::{Groups, LONGEST_RUN, WORD};
 
 /// How often each kind of identifier was found.
@@ -275,7 +276,7 @@ impl Detector {
             self.within.count(Identifier::ResidentId);
         } else if self.run.behind == Some(b'X') && self.word.length == self.run.length + 1 {
             return self.end_group("X");
-        } else if self.word.whole().is_some_and(identify::lettered_credit_code) {
+        } else if self.word.whole().is_some_and(recognise::credit_code) {
             self.within = Found::default();
             self.within.count(Identifier::CreditCode);
         } else {

@@ -33,7 +33,7 @@ fn digits_value(text: &[u8]) -> Option<u32> {
 }
 
 /// Whether two digits begin the code of a division of the first level (GB/T 2260).
-pub(super) fn is_province(two: &[u8]) -> bool {
+fn is_province(two: &[u8]) -> bool {
     digits_value(two).is_some_and(
         |code| matches!(code, 11..=15 | 21..=23 | 31..=37 | 41..=46 | 50..=54 | 61..=65 | 71 | 81 | 82),
     )

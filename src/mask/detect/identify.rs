@@ -141,7 +141,7 @@ pub(super) fn run(digits: &str) -> Option<Identifier> {
 pub(super) fn digits(digits: &str) -> Option<Identifier> {
     if recognise::resident_id(digits) {
         Some(Identifier::ResidentId)
-    } else if is_numeric_credit_code(digits) {
+    } else if recognise::credit_code(digits) {
         Some(Identifier::CreditCode)
     } else {
         run(digits)
@@ -151,38 +151,6 @@ pub(super) fn digits(digits: &str) -> Option<Identifier> {
 /// Whether `parts` together are a resident identity number.
 pub(super) fn resident_id(parts: &[&str]) -> bool {
     joined(parts, &mut [0; LONGEST_RUN]).is_some_and(recognise::resident_id)
-}
-
-/// Whether `word` is a credit code that has letters, beyond its check character: who registers, and a
-/// division of digits (GB 32100-2015, 5.2 and 5.4).
-pub(super) fn lettered_credit_code(word: &str) -> bool {
-    word.starts_with(|c: char| matches!(c, '1'..='9' | 'A' | 'N' | 'Y'))
-        && word.get(2..8).is_some_and(|division| division.bytes().all(|byte| byte.is_ascii_digit()))
-        && recognise::credit_code(word)
-}
-
-/// Whether `digits` are a credit code, right in every part: who registers and what (GB 32100-2015,
-/// table 1), a province or the nation (GB/T 2260), the organisation code's own check digit (GB 11714).
-fn is_numeric_credit_code(digits: &str) -> bool {
-    const KINDS: [&str; 27] = [
-        "11", "12", "13", "19", "29", "31", "32", "33", "34", "35", "39", "41", "49", "51", "52", "53", "59",
-        "61", "69", "71", "72", "79", "81", "89", "91", "92", "93",
-    ];
-    let province = |code: &str| code == "10" || recognise::is_province(code.as_bytes());
-    digits.len() == 18
-        && digits.get(..2).is_some_and(|kind| KINDS.contains(&kind))
-        && digits.get(2..4).is_some_and(province)
-        && digits.get(8..17).is_some_and(is_organisation_code)
-        && recognise::credit_code(digits)
-}
-
-/// Whether nine digits are an organisation code (GB 11714-1997).
-fn is_organisation_code(digits: &str) -> bool {
-    const WEIGHTS: [u32; 8] = [3, 7, 9, 10, 5, 8, 4, 2];
-    let mut values = digits.chars().filter_map(|digit| digit.to_digit(10));
-    let sum: u32 = WEIGHTS.iter().zip(values.by_ref()).map(|(weight, value)| weight * value).sum();
-    // A check value of 10 is written as a letter.
-    values.next() == Some((11 - sum % 11) % 11)
 }
 
 /// Whether `digits` are a bank card: beginning and length are those of an issuer that is in use

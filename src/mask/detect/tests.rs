@@ -187,7 +187,9 @@ fn planted(kind: Identifier, seed: u64) -> String {
             format!("{payload}{check}")
         }
         CreditCode => {
-            let first17 = format!("9134{}MA{}", digits(4, 4), digits(7, 5));
+            let organisation = format!("MA{}", digits(6, 5));
+            let own_check = recognise::organisation_code_check(&organisation).unwrap();
+            let first17 = format!("9134{}{organisation}{own_check}", digits(4, 4));
             let check = recognise::credit_code_check(&first17).unwrap();
             format!("{first17}{check}")
         }
