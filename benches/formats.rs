@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
-use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{FieldPath, MaskerName};
 use pinegate::mask::{Bounds, Maskers, Plan, PlanSpec, Transform};
@@ -67,6 +67,7 @@ fn plan(format: BodyFormat) -> Arc<Plan> {
     let shape = BodyShape {
         format,
         delimiter: Delimiter::Comma,
+        xml: XmlNames::default(),
         names: NameMatching::Exact,
         records: None,
         envelope: Vec::new(),

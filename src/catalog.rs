@@ -321,6 +321,50 @@ impl Delimiter {
     }
 }
 
+/// What a name in a path stands for in an XML document.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum XmlName {
+    /// An element of this local name, in this namespace or in none.
+    Element {
+        /// The namespace.
+        namespace: Option<Arc<str>>,
+        /// The name without its prefix.
+        local: Arc<str>,
+    },
+    /// An attribute of the element above.
+    Attribute {
+        /// The namespace.
+        namespace: Option<Arc<str>>,
+        /// The name without its prefix.
+        local: Arc<str>,
+    },
+    /// The text of the element above, which has attributes too.
+    Text,
+}
+
+impl XmlName {
+    /// The namespace it is in.
+    #[must_use]
+    pub const fn namespace(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Element { namespace, .. } | Self::Attribute { namespace, .. } => namespace.as_ref(),
+            Self::Text => None,
+        }
+    }
+}
+
+/// What the names of a resource stand for in its XML documents. A name that is not listed is an element
+/// called so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct XmlNames {
+    /// The namespace of the elements that are not listed.
+    pub default: Option<Arc<str>>,
+    /// The names on the path of the records, from the document element down; empty if none is listed.
+    pub records: Vec<XmlName>,
+    /// The last names of fields.
+    pub fields: BTreeMap<FieldPath, XmlName>,
+}
+
 /// Where in a body the records lie, and what may stand around them.
 #[derive(Debug, Clone)]
 pub struct BodyShape {
@@ -335,6 +379,8 @@ pub struct BodyShape {
     /// Members around the records that leave as they are (`code`, `message`, `total`). All others are
     /// dropped. In an event stream they are the fields `event` and `id`.
     pub envelope: Vec<FieldPath>,
+    /// What names stand for, if the body is XML.
+    pub xml: XmlNames,
 }
 
 /// An entry of the resource catalogue (政务数据资源目录).

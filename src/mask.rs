@@ -32,7 +32,9 @@
 //! | object | object | its released members | its released members |
 //! | object | scalar | `null` | `null` |
 //!
-//! The place of the records itself is declared as an object.
+//! The place of the records itself is declared as an object. What elements and attributes of XML become
+//! is said in `docs/masking.md`. Where a plan searches, a text or number that leaves clear leaves as it
+//! is all the same, and what is found in it is counted, or refuses the body.
 
 mod automaton;
 mod charset;
@@ -56,12 +58,14 @@ mod untyped;
 mod xml;
 
 pub use error::MaskError;
+pub use json::Lanes;
 pub use keys::{DatedSecret, KeysError, PseudonymKeys};
 pub use masker::{FittedKey, Masker, MaskerError, Maskers, Technique, Value};
 pub use plan::{Plan, PlanError, PlanSpec};
 pub use pseudonym::PseudonymKey;
 pub use tally::Place;
 pub use transform::{Bounds, FieldCount, FindingCount, Summary, Transform};
+pub use xml::{XML_NAMESPACE, is_name as is_xml_name};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{FieldPath, MaskerName};
 use pinegate::mask::{Maskers, Plan, PlanSpec};
@@ -92,6 +92,7 @@ pub(crate) fn plan(format: BodyFormat) -> Arc<Plan> {
     let shape = BodyShape {
         format,
         delimiter: Delimiter::Comma,
+        xml: XmlNames::default(),
         names: NameMatching::Exact,
         records: in_envelope.then(|| path("data")),
         envelope: if in_envelope { ["code", "message", "total"].map(path).into() } else { Vec::new() },

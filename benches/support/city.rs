@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use pinegate::catalog::{
     BodyFormat, BodyShape, Catalog, Delimiter, Department, DepartmentKind, Field, FieldType, Level,
-    NameMatching, Parameter, Purpose, Resource, Sharing, System,
+    NameMatching, Parameter, Purpose, Resource, Sharing, System, XmlNames,
 };
 use pinegate::grant::{DenyReason, Permit, Query};
 use pinegate::kernel::diagnostic::Source;
@@ -121,6 +121,7 @@ fn described(index: usize) -> Resource {
             names: NameMatching::Exact,
             records: None,
             envelope: vec![],
+            xml: XmlNames::default(),
         },
         egress: None,
         fields: fields.collect(),

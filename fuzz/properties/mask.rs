@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{FieldPath, MaskerName};
-use pinegate::mask::{Bounds, MaskError, Maskers, Plan, PlanSpec, Transform};
+use pinegate::mask::{Bounds, Lanes, MaskError, Maskers, Plan, PlanSpec, Transform};
 
 /// What must not leave but through a text that is released clear.
 pub(crate) const SECRET: &str = "CANARY";
@@ -17,9 +17,6 @@ pub(crate) const SECRET: &str = "CANARY";
 /// Fields and their types, and how each leaves: `clear`, by a masker, or not at all. An object with
 /// members below it is a text that holds a JSON document.
 pub(crate) type Fields = &'static [(&'static str, FieldType, Option<&'static str>)];
-
-/// Every reader of bodies there is. What one makes of a body, all make of it.
-const READERS: &[fn(Arc<Plan>, Bounds) -> Transform] = &[Transform::new];
 
 /// One input, or a body that was made from one.
 pub(crate) struct Input {
@@ -41,6 +38,11 @@ impl Input {
         let mut cuts = [first, second, third].map(|cut| usize::from(*cut) * (planted.len() + 1) / 256);
         cuts.sort_unstable();
         Some(Self { choice: usize::from(*choice), cuts, body: planted })
+    }
+
+    /// A body that is not cut but at every byte.
+    pub(crate) fn whole(body: Vec<u8>) -> Self {
+        Self { choice: 0, cuts: [0; 3], body }
     }
 }
 
@@ -66,6 +68,7 @@ pub(crate) fn shape(format: BodyFormat) -> BodyShape {
     BodyShape {
         format,
         delimiter: Delimiter::Comma,
+        xml: XmlNames::default(),
         names: NameMatching::Exact,
         records: None,
         envelope: Vec::new(),
@@ -127,18 +130,19 @@ pub(crate) fn is_clear(fields: Fields) -> bool {
     fields.iter().all(|(.., how)| matches!(how, None | Some("clear" | "drop")))
 }
 
-/// What becomes of a body under a plan: the same by every reader, however it is cut.
+/// What becomes of a body under a plan: the same on whatever vectors it is walked with, however it is cut.
 pub(crate) fn outcome(plan: &Arc<Plan>, bounds: Bounds, input: &Input) -> Result<Outcome, MaskError> {
     let body = &*input.body;
-    let whole = run(READERS[0], plan, bounds, [body]);
+    let whole = run(plan, bounds, Lanes::WORDS, [body]);
     let (head, rest) = body.split_at(input.cuts[0]);
     let (second, rest) = rest.split_at(input.cuts[1] - input.cuts[0]);
     let (third, tail) = rest.split_at(input.cuts[2] - input.cuts[1]);
-    for (number, reader) in READERS.iter().enumerate() {
-        assert_eq!(run(*reader, plan, bounds, [body]), whole, "reader {number}, whole");
+    for lanes in Lanes::available() {
+        let name = lanes.name();
+        assert_eq!(run(plan, bounds, lanes, [body]), whole, "{name}, whole");
         let pieces = [head, second, third, tail];
-        assert_eq!(run(*reader, plan, bounds, pieces), whole, "reader {number}, cut at {:?}", input.cuts);
-        assert_eq!(run(*reader, plan, bounds, body.chunks(1)), whole, "reader {number}, byte by byte");
+        assert_eq!(run(plan, bounds, lanes, pieces), whole, "{name}, cut at {:?}", input.cuts);
+        assert_eq!(run(plan, bounds, lanes, body.chunks(1)), whole, "{name}, byte by byte");
     }
     if let Ok(whole) = &whole {
         assert!(bounds.records.is_none_or(|max| whole.records <= max), "too many records left");
@@ -148,7 +152,7 @@ pub(crate) fn outcome(plan: &Arc<Plan>, bounds: Bounds, input: &Input) -> Result
 
 /// What left of a body whose fields all leave clear, or not at all, leaves as it is.
 pub(crate) fn check_again(plan: &Arc<Plan>, bounds: Bounds, once: &Outcome) {
-    let twice = run(READERS[0], plan, bounds, [&*once.out]);
+    let twice = run(plan, bounds, Lanes::best(), [&*once.out]);
     let same =
         Outcome { out: once.out.clone(), records: once.records, masked: 0, dropped: 0, unclassified: 0 };
     assert_eq!(twice, Ok(same), "what left does not leave again as it is");
@@ -169,12 +173,12 @@ pub(crate) fn fold(name: &str) -> String {
 }
 
 fn run<'b>(
-    reader: fn(Arc<Plan>, Bounds) -> Transform,
     plan: &Arc<Plan>,
     bounds: Bounds,
+    lanes: Lanes,
     pieces: impl IntoIterator<Item = &'b [u8]>,
 ) -> Result<Outcome, MaskError> {
-    let mut transform = reader(Arc::clone(plan), bounds);
+    let mut transform = Transform::new(Arc::clone(plan), bounds).on(lanes);
     let mut out = Vec::new();
     for piece in pieces {
         let before = out.len();

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use pinegate::catalog::{BodyFormat, BodyShape, FieldType, NameMatching};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, FieldType, NameMatching};
 use pinegate::mask::{Bounds, MaskError, Plan};
 
 use super::mask::{self, Fields, Input, check_again, contains_secret, is_clear, is_sealed, outcome};
@@ -45,13 +45,22 @@ struct Case {
     delimiter: char,
 }
 
-static CASES: LazyLock<[Case; 4]> =
-    LazyLock::new(|| [case(OPEN, false), case(SEALED, false), case(SEALED, true), case(ONE, false)]);
+static CASES: LazyLock<[Case; 7]> = LazyLock::new(|| {
+    [
+        case(OPEN, false, Delimiter::Comma),
+        case(SEALED, false, Delimiter::Comma),
+        case(SEALED, true, Delimiter::Comma),
+        case(ONE, false, Delimiter::Comma),
+        case(OPEN, false, Delimiter::Semicolon),
+        case(SEALED, false, Delimiter::Tab),
+        case(SEALED, false, Delimiter::Bar),
+    ]
+});
 
-fn case(fields: Fields, folds: bool) -> Case {
+fn case(fields: Fields, folds: bool, delimiter: Delimiter) -> Case {
     let names = if folds { NameMatching::Fold } else { NameMatching::Exact };
-    let shape = BodyShape { names, ..mask::shape(BodyFormat::Csv) };
-    Case { plan: mask::plan(&shape, fields), fields, folds, delimiter: ',' }
+    let shape = BodyShape { names, delimiter, ..mask::shape(BodyFormat::Csv) };
+    Case { plan: mask::plan(&shape, fields), fields, folds, delimiter: char::from(delimiter.as_byte()) }
 }
 
 pub(crate) fn check(data: &[u8]) {
@@ -117,7 +126,7 @@ fn check_left(body: &[u8], out: &[u8], records: u64, case: &Case) {
 fn check_refusal(body: &[u8], error: MaskError, delimiter: char) {
     let is_bound = matches!(error, MaskError::KeyTooLong { .. } | MaskError::TooManyRecords { .. });
     let Ok(text) = std::str::from_utf8(body) else { return };
-    let is_plain = !text.contains(|c: char| c == '"' || c == '\u{feff}' || c < ' ' && c != '\n');
+    let is_plain = !text.contains(|c: char| c == '"' || c == '\u{feff}' || c < ' ' && c != '\n' && c != '\t');
     let is_whole = text.trim_end_matches('\n').len() + 1 >= text.len();
     if is_bound || !is_plain || !is_whole || text.contains("\n\n") || text.starts_with('\n') {
         return;

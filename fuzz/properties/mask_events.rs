@@ -108,7 +108,8 @@ fn events(body: &str) -> Option<Vec<Event>> {
         }
     }
     let last = events.pop().unwrap();
-    let is_open = |event: &Event| event.data.is_some() || event.others.iter().any(|(name, _)| name == "event");
+    let is_open =
+        |event: &Event| event.data.is_some() || event.others.iter().any(|(name, _)| name == "event");
     let is_nothing = |event: &Event| event.data.is_none() && is_open(event);
     (!is_open(&last) && !events.iter().any(is_nothing)).then_some(events)
 }

@@ -69,10 +69,9 @@ fn case(fields: Fields, records: bool, spaces: bool) -> Case {
         (path("note.by"), XmlName::Attribute { namespace: other(), local: "by".into() }),
         (path("note.text"), XmlName::Text),
     ]);
-    let names =
-        XmlNames { default: spaces.then(|| DEFAULT.into()), records: Vec::new(), fields: named };
+    let names = XmlNames { default: spaces.then(|| DEFAULT.into()), records: Vec::new(), fields: named };
     let shape = BodyShape {
-        records: records.then(|| path("list.row")),
+        records: Some(path(if records { "list.row" } else { "row" })),
         envelope: if records && !is_sealed(fields) { vec![path("list.code")] } else { Vec::new() },
         xml: names.clone(),
         ..mask::shape(BodyFormat::Xml)
@@ -219,7 +218,11 @@ impl Case {
         let leaving = self.fields.iter().filter(|(_, _, how)| how.is_some_and(|how| how != "drop"));
         let mut members: Vec<(String, Kind)> = Vec::new();
         for (field, ..) in leaving {
-            let rest = if above.is_empty() { Some(*field) } else { field.strip_prefix(above).and_then(|rest| rest.strip_prefix('.')) };
+            let rest = if above.is_empty() {
+                Some(*field)
+            } else {
+                field.strip_prefix(above).and_then(|rest| rest.strip_prefix('.'))
+            };
             let Some(rest) = rest else { continue };
             let name = rest.split('.').next().unwrap();
             let path = if above.is_empty() { name.to_owned() } else { format!("{above}.{name}") };
@@ -242,7 +245,8 @@ impl Case {
             },
             Place::Inside(above) => {
                 let members = self.members(above).into_iter();
-                let mut own = members.filter(|(_, kind)| matches!(kind, Kind::Element(other) if other == name));
+                let mut own =
+                    members.filter(|(_, kind)| matches!(kind, Kind::Element(other) if other == name));
                 own.next().map(|(path, _)| Place::Inside(path))
             }
         }
@@ -283,11 +287,8 @@ fn element(before: &Node, after: &Node, place: &Place, case: &Case) {
     if let Some((path, _)) = members.iter().find(|(_, kind)| matches!(kind, Kind::Text)) {
         return value(&before.text, before.children.is_empty(), &after.text, after, field(path));
     }
-    let children: Vec<_> = before
-        .children
-        .iter()
-        .filter_map(|child| Some((child, case.element(place, &child.name)?)))
-        .collect();
+    let children: Vec<_> =
+        before.children.iter().filter_map(|child| Some((child, case.element(place, &child.name)?))).collect();
     assert_eq!(children.len(), after.children.len(), "other elements left");
     assert!(after.text.trim().is_empty(), "text left beside elements");
     for ((child, place), left) in children.into_iter().zip(&after.children) {

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::findings::{self, To};
 use super::source::SourceArgs;
@@ -39,27 +39,29 @@ const PIECE_BYTES: NonZeroUsize = NonZeroUsize::new(64 << 10).unwrap();
 /// What leaves is said by grants of grants.csv, taken together in the order of the file, or by a scope
 /// as it would stand there. Windows, purposes and parameters are not asked.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("basis").args(["grants", "scope"]).required(true))]
 #[command(after_help = "\
 Examples:
   pinegate mask --resource population.resident --grant HS-2026-0117 reply.json
-  curl -s https://platform/… | pinegate mask --resource population.resident --grant HS-2026-0117 | jq .
+  curl -s https://platform/… | pinegate mask --resource … --grant … | jq .
   … --scope 'name|id_card:clear|address.*;rows<=100'   a scope instead of a grant
   … --fields name,phone                                only these fields are asked for
   … --policies policies                                a policy directory alone
-  … --pieces 1                                         cut into pieces of one byte: the result is the same
+  … --pieces 1                                         cut at every byte: the same leaves
   … --json 2>summary.json >masked.json                 the summary for machines
 
-Exit codes: 0 the body leaves, masked; 1 it is refused, and the output is cut off; 2 the command line, the
-grant or the scope is not right; 64 the configuration or policy does not load, or the masks cannot be built.")]
+Exit codes: 0 the body leaves, masked; 1 it is refused, and the output is cut off; 2 the command
+line, the grant or the scope is not right; 64 the configuration or policy does not load, or the
+masks cannot be built.")]
 pub(super) struct MaskArgs {
     /// The resource that the body is of
     #[arg(long, value_parser = ResourceId::parse)]
     resource: ResourceId,
     /// The grant that says what leaves; may be given several times
-    #[arg(long = "grant", value_name = "GRANT", value_parser = GrantId::parse, required_unless_present = "scope")]
+    #[arg(long = "grant", value_name = "GRANT", value_parser = GrantId::parse)]
     grants: Vec<GrantId>,
     /// The scope that says what leaves, as in grants.csv
-    #[arg(long, conflicts_with = "grants")]
+    #[arg(long)]
     scope: Option<String>,
     /// The fields that are asked for, as in a scope [default: all that is granted]
     #[arg(long, value_name = "FIELD,FIELD", value_parser = fields)]

@@ -334,6 +334,32 @@ fn what_answers_come_as_is_said_by_route_and_upstream() {
 }
 
 #[test]
+fn a_route_says_what_becomes_of_the_fields_in_a_body() {
+    let files = Files::new();
+    let rule = |request: &str| {
+        let (config, report) = files.load(&format!("{}{request}\n", RIGHT.replace("\"GET\"", "\"POST\"")));
+        assert_eq!(report, "", "{request}");
+        config.unwrap().routes.into_iter().next_back().unwrap().request
+    };
+    assert_eq!(rule(""), None);
+    assert_eq!(rule("request = { fields = \"pass\" }"), None);
+    let restricted = rule("request = { fields = \"restrict\" }").unwrap();
+    assert_eq!((restricted.fields, restricted.format), (RequestFields::Restrict, None));
+    assert_eq!((restricted.records, restricted.envelope.len()), (None, 0));
+    let table = "[route.request]\nfields = \"mask\"\nformat = \"xml\"\nrecords = \"a.b\"\nenvelope = [\"c\"]";
+    let masked = rule(table).unwrap();
+    assert_eq!((masked.fields, masked.format), (RequestFields::Mask, Some(crate::catalog::BodyFormat::Xml)));
+    assert_eq!(masked.records.unwrap().as_str(), "a.b");
+    assert_eq!(masked.envelope.first().unwrap().as_str(), "c");
+    let (config, report) = files.load(&format!("{RIGHT}request = {{ fields = \"mask\", field = 1 }}\n"));
+    assert!(config.is_none());
+    assert!(
+        report.contains("a `GET` has no body") && report.contains("unknown key `route[0].request.field`"),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there_says_so() {
     let (config, report) = Config::load(Path::new("/nonexistent/gateway.toml"));
     assert!(config.is_none());

@@ -4,8 +4,9 @@
 //! by its name.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use super::json::text::prefix;
+use super::json::text::{WIDTH, plain_run, prefix};
 
 /// What kind of value a first byte begins, one bit each.
 pub(super) mod class {
@@ -17,6 +18,7 @@ pub(super) mod class {
     pub(in crate::mask) const ARRAY: u8 = 32;
     pub(in crate::mask) const ANY: u8 = 63;
     pub(in crate::mask) const SCALAR: u8 = TEXT | NUMBER | BOOLEAN;
+    pub(in crate::mask) const SCALAR_OR_NULL: u8 = SCALAR | NULL;
 
     const TABLE: [u8; 256] = table();
 
@@ -125,23 +127,64 @@ impl Rule {
 struct Node {
     /// Entry indices by hash, [`FREE`] where there is none; at least half of them free.
     buckets: Box<[u16]>,
+    /// The position before its first member.
+    start: u16,
 }
 
 /// One member of one node.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
+    /// What a name of up to [`WIDTH`] bytes looks like in most bodies: in quotes, a colon after them.
+    pub(super) spelled: [u8; WIDTH],
+    /// Which bytes of it count.
+    pub(super) places: [u8; WIDTH],
+    /// How many bytes count; none if the name is too long, or is not written as it is.
+    pub(super) length: usize,
+    pub(super) rule: Rule,
+    /// The position after it.
+    pub(super) position: u16,
     prefix: u64,
     name: Box<[u8]>,
-    rule: Rule,
+}
+
+impl Entry {
+    fn new(name: &[u8], rule: Rule, position: u16) -> Self {
+        let mut entry = Self {
+            spelled: [0; WIDTH],
+            places: [0; WIDTH],
+            length: 0,
+            rule,
+            position,
+            prefix: prefix(name),
+            name: name.into(),
+        };
+        let spelled = [b"\"", name, b"\":"].concat();
+        if spelled.len() > WIDTH || plain_run(name) != name.len() {
+            // No member begins with the byte 0.
+            entry.places = [u8::MAX; WIDTH];
+        } else {
+            entry.length = spelled.len();
+            for ((to, place), byte) in entry.spelled.iter_mut().zip(&mut entry.places).zip(spelled) {
+                (*to, *place) = (byte, u8::MAX);
+            }
+        }
+        entry
+    }
 }
 
 const FREE: u16 = u16::MAX;
 
 /// All nodes of a plan.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Automaton {
     nodes: Vec<Node>,
     entries: Vec<Entry>,
+    /// What members without an entry go by.
+    nameless: Entry,
+    /// The entry that came after each position the last time, in whatever body: records repeat their
+    /// order, and so do replies. It is a guess of where to look first and nothing else: who takes it
+    /// compares the name. So a body may overwrite what another one sees, in any order.
+    next: Vec<AtomicU16>,
     /// Entries by node and folded name, if names are compared folded.
     folded: Option<HashMap<(u16, String), u16>>,
 }
@@ -155,13 +198,25 @@ pub(super) enum AddError {
     Alike(String),
 }
 
+impl Default for Automaton {
+    fn default() -> Self {
+        Self::new(false)
+    }
+}
+
 impl Automaton {
     /// The most entries: their numbers and those of the nodes must fit 16 bits together.
     const MAX_ENTRIES: usize = 1 << 15;
 
     /// No nodes yet; names are compared folded, or letter for letter.
     pub(super) fn new(folds: bool) -> Self {
-        Self { folded: folds.then(HashMap::new), ..Self::default() }
+        Self {
+            nodes: Vec::new(),
+            entries: Vec::new(),
+            nameless: Entry::new(b"", Rule::drop(NAMELESS), 0),
+            next: Vec::new(),
+            folded: folds.then(HashMap::new),
+        }
     }
 
     /// Adds a node with these members, whose names differ.
@@ -169,6 +224,7 @@ impl Automaton {
         let size = (members.len() * 2).next_power_of_two();
         let mut buckets = vec![FREE; size].into_boxed_slice();
         let node = u16::try_from(self.nodes.len()).map_err(|_| AddError::TooLarge)?;
+        let start = self.position()?;
         for (text, rule) in members {
             let entry = u16::try_from(self.entries.len()).map_err(|_| AddError::TooLarge)?;
             let name = text.as_bytes();
@@ -182,22 +238,39 @@ impl Automaton {
             {
                 return Err(AddError::Alike((*text).to_owned()));
             }
-            self.entries.push(Entry { prefix: prefix(name), name: name.into(), rule: *rule });
+            let position = self.position()?;
+            self.entries.push(Entry::new(name, *rule, position));
         }
-        self.nodes.push(Node { buckets });
+        self.nodes.push(Node { buckets, start });
         let numbers = self.entries.len() + self.nodes.len();
         if numbers > Self::MAX_ENTRIES { Err(AddError::TooLarge) } else { Ok(node) }
     }
 
-    /// How many positions a body can be at: one before each node's first member, one after each entry.
-    pub(super) fn positions(&self) -> usize {
-        self.entries.len() + self.nodes.len()
+    /// Adds a position, after which nothing has come yet.
+    fn position(&mut self) -> Result<u16, AddError> {
+        let position = u16::try_from(self.next.len()).map_err(|_| AddError::TooLarge)?;
+        self.next.push(AtomicU16::new(FREE));
+        Ok(position)
     }
 
     /// The position before the first member of `node`.
     #[inline(always)]
     pub(super) fn start(&self, node: u16) -> u16 {
-        u16::try_from(self.entries.len()).unwrap_or(FREE).wrapping_add(node)
+        self.nodes.get(usize::from(node)).map_or(FREE, |node| node.start)
+    }
+
+    /// The entry that came after `position` the last time.
+    #[inline(always)]
+    pub(super) fn expected(&self, position: u16) -> Option<&Entry> {
+        let number = self.next.get(usize::from(position))?.load(Ordering::Relaxed);
+        self.entries.get(usize::from(number))
+    }
+
+    /// After `position` came the entry `number`.
+    pub(super) fn expect(&self, position: u16, number: u16) {
+        if let Some(next) = self.next.get(usize::from(position)) {
+            next.store(number, Ordering::Relaxed);
+        }
     }
 
     /// The entry of `node` for a member name. `prefix` is the name's [`prefix`].
@@ -217,15 +290,26 @@ impl Automaton {
         folded.get(&(node, fold(std::str::from_utf8(name).ok()?))).copied()
     }
 
-    /// The rule of `entry`.
+    /// The entry of that number.
+    #[inline(always)]
+    pub(super) fn entry(&self, entry: u16) -> Option<&Entry> {
+        self.entries.get(usize::from(entry))
+    }
+
+    /// The rule of that entry.
     #[inline(always)]
     pub(super) fn rule(&self, entry: u16) -> Option<Rule> {
-        self.entries.get(usize::from(entry)).map(|entry| entry.rule)
+        self.entry(entry).map(|entry| entry.rule)
+    }
+
+    /// What a member goes by that has no entry.
+    #[inline(always)]
+    pub(super) fn nameless(&self) -> &Entry {
+        &self.nameless
     }
 
     /// The rule of `entry`, if that is what `name` names.
-    #[inline(always)]
-    pub(super) fn rule_if(&self, entry: u16, name: &[u8], prefix: u64) -> Option<Rule> {
+    fn rule_if(&self, entry: u16, name: &[u8], prefix: u64) -> Option<Rule> {
         let entry = self.entries.get(usize::from(entry))?;
         let same = entry.prefix == prefix
             && entry.name.len() == name.len()

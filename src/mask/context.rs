@@ -127,7 +127,7 @@ impl Context<'_> {
     fn nested(&mut self, rule: Rule, text: &str) -> Option<String> {
         let mut left = Vec::with_capacity(text.len());
         let mut tally = self.tally.clone();
-        let mut reader = json::Reader::nested(self.plan, rule);
+        let mut reader = json::Reader::nested(rule);
         let Self { plan, bounds, charset, .. } = *self;
         reader
             .read(text, Context { plan, bounds, charset, tally: &mut tally, base: 0, out: &mut left })

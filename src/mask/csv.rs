@@ -164,7 +164,7 @@ impl<'s> Scan<'s> {
                 self.next = at.wrapping_add(1);
                 Ok(())
             }
-            _ => self.unusual(at, byte),
+            Place::Bare | Place::Quoted | Place::Closed | Place::Return => self.unusual(at, byte),
         }
     }
 
@@ -254,7 +254,7 @@ impl<'s> Scan<'s> {
         match self.state.fate {
             Fate::Clear if self.state.leaving > 1 => {}
             Fate::Dropped => self.drop_field(),
-            _ => self.take(at),
+            Fate::Clear | Fate::Number | Fate::Boolean | Fate::Masked | Fate::Emptied => self.take(at),
         }
     }
 

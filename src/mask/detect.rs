@@ -14,7 +14,7 @@ mod tests;
 
 use crate::catalog::Identifier;
 
-use identify::{Group, LONGEST_RUN, MOST_GROUPS, WORD};
+use identify::{Groups, LONGEST_RUN, WORD};
 
 /// How often each kind of identifier was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,6 +87,12 @@ struct Word {
 }
 
 impl Word {
+    fn clear(&mut self) {
+        self.length = 0;
+        self.has_letters = false;
+        self.has_others_than_hex = false;
+    }
+
     fn push(&mut self, byte: u8) {
         if let Some(place) = self.front.get_mut(self.length) {
             *place = byte;
@@ -119,6 +125,11 @@ struct Run {
 }
 
 impl Run {
+    fn clear(&mut self) {
+        self.length = 0;
+        self.behind = None;
+    }
+
     fn push(&mut self, digit: u8) {
         if let Some(place) = self.digits.get_mut(self.length) {
             *place = digit;
@@ -141,18 +152,17 @@ pub(super) struct Detector {
     /// What the digits within the word at hand are, if the word turns out to be nothing else.
     within: Found,
     /// The words of digits before it, each one gap from the next.
-    groups: [Group; MOST_GROUPS],
-    grouped: usize,
+    groups: Groups,
     found: Found,
 }
 
 impl Detector {
     /// The fewest bytes that an identifier has.
-    const SHORTEST: usize = 11;
+    pub(super) const SHORTEST: usize = 11;
 
     /// What is found in a text that is all there.
     pub(super) fn find(text: &str) -> Found {
-        if text.len() < Self::SHORTEST {
+        if text.len() < Self::SHORTEST || next_digit(text.as_bytes()) == text.len() {
             return Found::default();
         }
         let mut detector = Self::default();
@@ -207,12 +217,12 @@ impl Detector {
                 self.word.push(letter);
             }
             Symbol::Gap if self.word.length > 0 => self.end_word(),
-            Symbol::Gap => self.grouped = 0,
+            Symbol::Gap => self.groups.clear(),
             Symbol::Other => {
                 if self.word.length > 0 {
                     self.end_word();
                 }
-                self.grouped = 0;
+                self.groups.clear();
             }
         }
     }
@@ -230,7 +240,7 @@ impl Detector {
 
     /// Whether nothing before the next character matters any more.
     fn is_idle(&self) -> bool {
-        self.word.length == 0 && self.grouped == 0
+        self.word.length == 0 && self.groups.is_empty()
     }
 
     /// The digits that letters stand behind are what they are.
@@ -238,21 +248,20 @@ impl Detector {
         if let Some(kind) = identify::run(self.run.text()) {
             self.within.count(kind);
         }
-        self.run = Run::default();
+        self.run.clear();
     }
 
     fn end_word(&mut self) {
         if self.word.has_letters {
             self.end_mixed_word();
+        } else if let Some(kind) = identify::digits(self.run.text()) {
+            self.found.count(kind);
+            self.groups.clear();
         } else {
-            let digits = self.run.text();
-            let kind = identify::digits(digits);
-            let group = Group::new(digits, "");
-            self.end_group(kind, group);
+            self.end_group("");
         }
-        self.word = Word::default();
-        self.run = Run::default();
-        self.within = Found::default();
+        self.word.clear();
+        self.run.clear();
     }
 
     fn end_mixed_word(&mut self) {
@@ -265,40 +274,26 @@ impl Detector {
         if is_resident_id {
             self.within.count(Identifier::ResidentId);
         } else if self.run.behind == Some(b'X') && self.word.length == self.run.length + 1 {
-            let group = Group::new(digits, "X");
-            return self.end_group(None, group);
+            return self.end_group("X");
         } else if self.word.whole().is_some_and(identify::lettered_credit_code) {
             self.within = Found::default();
             self.within.count(Identifier::CreditCode);
         } else {
             self.settle();
         }
+        let within = std::mem::take(&mut self.within);
         if !self.word.is_digest() {
-            self.found.add(&self.within);
+            self.found.add(&within);
         }
-        self.grouped = 0;
+        self.groups.clear();
     }
 
-    /// A word that can be a group ends here, and is `kind` by itself.
-    fn end_group(&mut self, kind: Option<Identifier>, group: Option<Group>) {
-        let Some(group) = group.filter(|_| kind.is_none()) else {
-            if let Some(kind) = kind {
-                self.found.count(kind);
-            }
-            self.grouped = 0;
-            return;
-        };
-        if self.grouped == MOST_GROUPS {
-            self.groups.rotate_left(1);
-            self.grouped -= 1;
-        }
-        if let Some(place) = self.groups.get_mut(self.grouped) {
-            *place = group;
-            self.grouped += 1;
-        }
-        if let Some(kind) = identify::groups(self.groups.get(..self.grouped).unwrap_or_default()) {
+    /// A word of digits and `end` is none by itself: it may be a group.
+    fn end_group(&mut self, end: &str) {
+        self.groups.push(self.run.text(), end);
+        if let Some(kind) = self.groups.completed() {
             self.found.count(kind);
-            self.grouped = 0;
+            self.groups.clear();
         }
     }
 }
@@ -313,29 +308,29 @@ fn next_word(text: &str) -> usize {
 
 /// Where the first digit is, in either width; the length if there is none.
 fn next_digit(text: &[u8]) -> usize {
-    /// The first byte of full-width forms, and of other characters.
-    const WIDE: u8 = 0xEF;
     const BLOCK: usize = 32;
-    let may_begin = |byte: u8| byte.wrapping_sub(b'0') < 10 || byte == WIDE;
+    /// The bytes of a full-width digit.
+    const WIDE: usize = 3;
+    let is_digit = |byte: u8| byte.wrapping_sub(b'0') < 10;
+    let is_wide = |a: u8, b: u8, c: u8| (a == 0xEF) & (b == 0xBC) & (c.wrapping_sub(0x90) < 10);
     let mut rest = text;
-    while !rest.is_empty() {
-        if let Some((block, after)) = rest.split_first_chunk::<BLOCK>()
-            // All at once, which compilers turn into vectors.
-            && !block.iter().fold(false, |any, byte| any | may_begin(*byte))
-        {
-            rest = after;
-            continue;
+    // All of a block at once, which compilers turn into vectors.
+    while let (Some((block, after)), Some(second), Some(third)) = (
+        rest.split_first_chunk::<BLOCK>(),
+        rest.get(1..).and_then(<[u8]>::first_chunk::<BLOCK>),
+        rest.get(2..).and_then(<[u8]>::first_chunk::<BLOCK>),
+    ) {
+        let places = block.iter().zip(second).zip(third);
+        if places.fold(false, |any, ((a, b), c)| any | is_digit(*a) | is_wide(*a, *b, *c)) {
+            break;
         }
-        let (block, _) = rest.split_at_checked(BLOCK).unwrap_or((rest, &[]));
-        for (at, byte) in block.iter().enumerate().filter(|(_, byte)| may_begin(**byte)) {
-            let wide = || matches!(rest.get(at + 1..at + 3), Some([0xBC, 0x90..=0x99]));
-            if *byte != WIDE || wide() {
-                return text.len() - rest.len() + at;
-            }
-        }
-        rest = rest.get(block.len()..).unwrap_or_default();
+        rest = after;
     }
-    text.len()
+    let first = rest.iter().enumerate().find(|(at, byte)| {
+        is_digit(**byte)
+            || **byte == 0xEF && matches!(rest.get(*at..at + WIDE), Some([a, b, c]) if is_wide(*a, *b, *c))
+    });
+    first.map_or(text.len(), |(at, _)| text.len() - rest.len() + at)
 }
 
 /// The digits of a number that is whole, without zeros before them.

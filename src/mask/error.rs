@@ -109,6 +109,59 @@ pub enum MaskError {
         /// What it is.
         kind: Identifier,
     },
+    /// Something other than XML 1.0 allows here, without a document type.
+    #[error("not XML at byte {at}: expected {expected}")]
+    Xml {
+        /// Where.
+        at: u64,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A character that no XML document may hold (XML 1.0 section 2.2).
+    #[error("a character that XML does not allow at byte {at}")]
+    Character {
+        /// Where.
+        at: u64,
+    },
+    /// A document type: what it declares could mean anything.
+    #[error("a document type at byte {at}; documents with one are not read")]
+    DocumentType {
+        /// Where.
+        at: u64,
+    },
+    /// A prefix without a meaning, or a declaration that Namespaces in XML 1.0 does not allow.
+    #[error("bad use of namespaces at byte {at}: expected {expected}")]
+    Namespace {
+        /// Where.
+        at: u64,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// An XML declaration that says something else than what the body is.
+    #[error("the XML declaration says another encoding than UTF-8")]
+    DeclaredEncoding,
+    /// The document element is not the one that the catalogue names.
+    #[error("the document element at byte {at} is not the first name of `records`")]
+    DocumentElement {
+        /// Where.
+        at: u64,
+    },
+    /// A tag too long to be held.
+    #[error("tag or processing instruction longer than {max} bytes at byte {at}")]
+    TagTooLong {
+        /// Where it exceeds the bound.
+        at: u64,
+        /// The bound.
+        max: usize,
+    },
+    /// More attributes than are compared with each other.
+    #[error("more than {max} attributes at byte {at}")]
+    TooManyAttributes {
+        /// Where the attribute too many begins.
+        at: u64,
+        /// The bound.
+        max: usize,
+    },
     /// More records than the reply may hold.
     #[error("more than {max} records")]
     TooManyRecords {
@@ -140,7 +193,7 @@ impl MaskError {
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Syntax { .. } => "syntax",
+            Self::Syntax { .. } | Self::Xml { .. } => "syntax",
             Self::Utf8 { .. } => "utf8",
             Self::Charset { .. } => "charset",
             Self::ByteOrderMark => "byte-order-mark",
@@ -155,6 +208,13 @@ impl MaskError {
             Self::Trailing { .. } => "trailing",
             Self::Truncated { .. } => "truncated",
             Self::Egress { .. } => "egress",
+            Self::Character { .. } => "character",
+            Self::DocumentType { .. } => "document-type",
+            Self::Namespace { .. } => "namespace",
+            Self::DeclaredEncoding => "declared-encoding",
+            Self::DocumentElement { .. } => "document-element",
+            Self::TagTooLong { .. } => "tag-too-long",
+            Self::TooManyAttributes { .. } => "too-many-attributes",
             Self::TooManyRecords { .. } => "too-many-records",
             Self::Outside { .. } => "outside",
             Self::WrongType { .. } => "wrong-type",

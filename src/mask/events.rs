@@ -289,7 +289,7 @@ impl Reader {
         let (name, may_leave) = match self.field {
             Field::Event => ("event", self.beside.event && is_token(&self.token)),
             Field::Id => ("id", self.beside.id && is_token(&self.token)),
-            _ => ("retry", is_delay(&self.token)),
+            Field::Retry | Field::Data | Field::Other | Field::Comment => ("retry", is_delay(&self.token)),
         };
         let has_data = self.data.is_some();
         if !may_leave || self.later.len() > MAX_LATER_BYTES {
@@ -313,12 +313,11 @@ impl Reader {
         match self.data.take() {
             Some(mut data) => {
                 let Context { plan, bounds, charset, tally, out, .. } = &mut *context;
-                data.finish(Context { plan, bounds, charset: *charset, tally, base: at, out }).map_err(
-                    |error| match error {
-                        MaskError::Truncated { .. } => syntax("a whole document as the data of the event"),
-                        other => other,
-                    },
-                )?;
+                let ended = data.finish(Context { plan, bounds, charset: *charset, tally, base: at, out });
+                if let Err(MaskError::Truncated { .. }) = ended {
+                    return Err(syntax("a whole document as the data of the event"));
+                }
+                ended?;
                 out.extend_from_slice(self.line_end.as_bytes());
                 out.append(&mut self.later);
                 self.left_return = out.last() == Some(&b'\r');

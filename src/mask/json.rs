@@ -11,6 +11,7 @@
 //! INVARIANT: `copying` is off from the first byte of a value that does not leave to its last, and
 //! inside it every rule is [`Rule::WHOLE`].
 
+mod lanes;
 mod members;
 mod scalars;
 mod search;
@@ -23,39 +24,49 @@ use super::automaton::{Kind, Rule, class};
 use super::context::Context;
 use super::error::MaskError;
 use super::plan::Plan;
+pub use lanes::Lanes;
+use lanes::{Vector, Walk};
 use scalars::keep_up_to;
 use state::State;
 use state::{After, Expect, Frame, Number, Shape};
-use text::{is_space, space_run};
+use text::is_space;
 
 /// One body of JSON, or of JSON lines.
 #[derive(Debug)]
-pub(super) struct Reader(State);
+pub(super) struct Reader {
+    state: State,
+    lanes: Lanes,
+}
 
 impl Reader {
     /// A body has begun.
+    pub(super) fn with_lanes(plan: &Plan, lanes: Lanes) -> Self {
+        Self { state: State::new(plan.root, plan.format == BodyFormat::NdJson), lanes }
+    }
+
+    /// The same, on the best lanes that there are.
     pub(super) fn new(plan: &Plan) -> Self {
-        Self(State::new(plan, plan.root, plan.format == BodyFormat::NdJson))
+        Self::with_lanes(plan, Lanes::best())
     }
 
     /// A document inside a text has begun, whose value goes by `rule`.
-    pub(super) fn nested(plan: &Plan, rule: Rule) -> Self {
-        Self(State::new(plan, rule, false))
+    pub(super) fn nested(rule: Rule) -> Self {
+        Self { state: State::new(rule, false), lanes: Lanes::best() }
     }
 }
 
 impl super::context::Reader for Reader {
     fn read(&mut self, piece: &str, context: Context<'_>) -> Result<(), MaskError> {
-        Scan::new(context, &mut self.0, piece).run()
+        self.lanes.walk(Scan::new(context, &mut self.state, piece, self.lanes))
     }
 
     fn finish(&mut self, context: Context<'_>) -> Result<(), MaskError> {
-        Scan::new(context, &mut self.0, "").finish()
+        Scan::new(context, &mut self.state, "", self.lanes).finish()
     }
 
     #[cfg(test)]
     fn footprint(&self) -> usize {
-        self.0.footprint()
+        self.state.footprint()
     }
 }
 
@@ -64,6 +75,7 @@ impl super::context::Reader for Reader {
 struct Scan<'s> {
     context: Context<'s>,
     state: &'s mut State,
+    lanes: Lanes,
     text: &'s str,
     /// The bytes of `text`.
     piece: &'s [u8],
@@ -72,22 +84,37 @@ struct Scan<'s> {
     mark: usize,
     /// While holding: where the held bytes of this piece begin.
     hold: usize,
+    /// The longest spelling of a name that is not too long.
+    longest_spelled: usize,
+}
+
+impl Walk for Scan<'_> {
+    type Output = Result<(), MaskError>;
+
+    #[inline(always)]
+    fn walk<V: Vector>(self, vector: &mut V) -> Self::Output {
+        self.run(vector)
+    }
 }
 
 impl<'s> Scan<'s> {
-    fn new(context: Context<'s>, state: &'s mut State, text: &'s str) -> Self {
+    fn new(context: Context<'s>, state: &'s mut State, text: &'s str, lanes: Lanes) -> Self {
         state.value_from = 0;
-        Self { context, state, text, piece: text.as_bytes(), at: 0, mark: 0, hold: 0 }
+        // Quotes and a colon are not the name.
+        let longest_spelled = context.bounds.key.saturating_add(3);
+        Self { context, state, lanes, text, piece: text.as_bytes(), at: 0, mark: 0, hold: 0, longest_spelled }
     }
 
     /// Walks the whole piece.
-    fn run(mut self) -> Result<(), MaskError> {
+    #[inline(always)]
+    fn run<V: Vector>(mut self, vector: &mut V) -> Result<(), MaskError> {
+        self.context.out.reserve(self.piece.len());
         while self.at < self.piece.len() {
             match self.state.expect {
-                Expect::SeparatorOrEnd => self.separator()?,
-                Expect::Key | Expect::KeyOrEnd => self.members()?,
-                Expect::Colon => self.colon()?,
-                Expect::Value | Expect::ElementOrEnd => self.value()?,
+                Expect::SeparatorOrEnd => self.separator(vector)?,
+                Expect::Key | Expect::KeyOrEnd => self.members(vector)?,
+                Expect::Colon => self.colon(vector)?,
+                Expect::Value | Expect::ElementOrEnd => self.value(vector)?,
                 Expect::InText | Expect::InKey => self.string()?,
                 Expect::InNumber(number) => self.number(number)?,
                 Expect::InLiteral(rest) => self.literal(rest)?,
@@ -119,16 +146,16 @@ impl<'s> Scan<'s> {
 
     /// The next byte that is not white space.
     #[inline(always)]
-    fn token(&mut self) -> Result<Option<u8>, MaskError> {
+    fn token<V: Vector>(&mut self, vector: &mut V) -> Result<Option<u8>, MaskError> {
         match self.peek() {
             Some(byte) if !is_space(byte) => Ok(Some(byte)),
-            _ => self.token_after_space(),
+            _ => self.token_after_space(vector),
         }
     }
 
-    fn token_after_space(&mut self) -> Result<Option<u8>, MaskError> {
+    fn token_after_space<V: Vector>(&mut self, vector: &mut V) -> Result<Option<u8>, MaskError> {
         let rest = self.piece.get(self.at..).unwrap_or_default();
-        let run = space_run(rest);
+        let run = vector.space_run(rest);
         if self.state.lines
             && self.state.top.shape != Shape::Root
             && let Some(newline) = rest.iter().take(run).position(|byte| *byte == b'\n')
@@ -161,8 +188,8 @@ impl<'s> Scan<'s> {
     }
 
     #[inline(always)]
-    fn separator(&mut self) -> Result<(), MaskError> {
-        let Some(byte) = self.token()? else { return Ok(()) };
+    fn separator<V: Vector>(&mut self, vector: &mut V) -> Result<(), MaskError> {
+        let Some(byte) = self.token(vector)? else { return Ok(()) };
         let in_object = matches!(self.state.top.shape, Shape::Members | Shape::Whole);
         match byte {
             b',' if in_object => {
@@ -200,8 +227,8 @@ impl<'s> Scan<'s> {
     }
 
     #[inline(always)]
-    fn colon(&mut self) -> Result<(), MaskError> {
-        match self.token()? {
+    fn colon<V: Vector>(&mut self, vector: &mut V) -> Result<(), MaskError> {
+        match self.token(vector)? {
             None => Ok(()),
             Some(b':') => {
                 self.at += 1;
@@ -213,8 +240,8 @@ impl<'s> Scan<'s> {
     }
 
     #[inline(always)]
-    fn value(&mut self) -> Result<(), MaskError> {
-        let Some(byte) = self.token()? else { return Ok(()) };
+    fn value<V: Vector>(&mut self, vector: &mut V) -> Result<(), MaskError> {
+        let Some(byte) = self.token(vector)? else { return Ok(()) };
         let class = class::of(byte);
         let rule = self.state.rule;
         if rule.copy & class == 0 {
@@ -231,7 +258,7 @@ impl<'s> Scan<'s> {
             }
         }
         match byte {
-            b'"' => self.text(),
+            b'"' => self.text(vector),
             b'{' => self.open(self.object_shape()),
             b'[' => self.open(Shape::Array),
             b't' => self.literal(b"true"),

@@ -4,8 +4,9 @@
 //! catalogue does not name has no rule, and a member without a rule is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::catalog::{BodyFormat, BodyShape, Delimiter, Egress, Field, FieldType, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Delimiter, Egress, Field, FieldType, NameMatching, XmlName};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{FieldPath, MaskerName};
 
@@ -14,6 +15,7 @@ use super::context::Mould;
 use super::masker::Maskers;
 use super::pseudonym::PseudonymKey;
 use super::tally::Place;
+use super::xml::key;
 
 /// What a plan is compiled from.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +72,12 @@ pub enum PlanError {
         /// The second name.
         name: String,
     },
+    /// Two names that stand for the same thing in an XML document.
+    #[error("`{name}` stands for the same element or attribute as another name beside it")]
+    SameName {
+        /// The second name.
+        name: String,
+    },
     /// More fields than a plan can hold.
     #[error("the resource has too many fields for one plan")]
     TooLarge,
@@ -99,6 +107,8 @@ pub struct Plan {
     /// The mould that searches, if there is one.
     pub(super) search: Option<u16>,
     egress: Option<Egress>,
+    /// The namespaces that names of XML may be in, by their number in [`key`].
+    pub(super) namespaces: Vec<Arc<str>>,
     /// The path of each counter after [`NAMELESS`].
     pub(super) paths: Vec<FieldPath>,
     masked: Vec<FieldPath>,
@@ -126,6 +136,7 @@ impl Plan {
             refuses: false,
             search: None,
             egress: None,
+            namespaces: Vec::new(),
             paths: Vec::new(),
             masked: Vec::new(),
             dropped: Vec::new(),
@@ -171,6 +182,7 @@ impl Plan {
         for released in spec.fields {
             record.release(released)?;
         }
+        let names = Names::of(spec.shape)?;
         let mut body = Tree::default();
         let around = if spec.shape.records.is_some() { &mut body } else { &mut record };
         // The envelope of an event is no member of its data.
@@ -188,8 +200,11 @@ impl Plan {
                 automaton,
                 refuses,
                 egress: spec.egress,
+                namespaces: names.namespaces.clone(),
                 ..Self::identity()
             },
+            names,
+            is_nested: false,
             named: true,
             masked: BTreeSet::new(),
             dropped: BTreeSet::new(),
@@ -322,10 +337,61 @@ enum Above<'a> {
     Masked(&'a MaskerName),
 }
 
+/// What names stand for in the automaton: in XML a name alone does not say what it is about.
+#[derive(Debug)]
+struct Names<'a> {
+    shape: &'a BodyShape,
+    namespaces: Vec<Arc<str>>,
+}
+
+impl<'a> Names<'a> {
+    fn of(shape: &'a BodyShape) -> Result<Self, PlanError> {
+        let written = shape.xml.records.iter().chain(shape.xml.fields.values());
+        let all = written.filter_map(XmlName::namespace).chain(&shape.xml.default);
+        let namespaces: Vec<Arc<str>> = all.cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        if namespaces.len() > key::NAMESPACES_MAX {
+            return Err(PlanError::TooLarge);
+        }
+        Ok(Self { shape, namespaces })
+    }
+
+    /// The key of the last name of the path of a field.
+    fn of_field(&self, path: &str, name: &str) -> String {
+        self.key(self.shape.xml.fields.get(path), name)
+    }
+
+    /// The key of the last name of the path of a place around the records.
+    fn of_place(&self, path: &str, name: &str) -> String {
+        let above = path.split('.').count();
+        let is_above = |records: &FieldPath| records.names().take(above).eq(path.split('.'));
+        let listed = self.shape.records.as_ref().filter(|records| is_above(records));
+        self.key(listed.and_then(|_| self.shape.xml.records.get(above.checked_sub(1)?)), name)
+    }
+
+    fn key(&self, listed: Option<&XmlName>, name: &str) -> String {
+        let (kind, local, namespace) = match listed {
+            None => (key::Kind::Element, name, &self.shape.xml.default),
+            Some(XmlName::Element { namespace, local }) => (key::Kind::Element, &**local, namespace),
+            Some(XmlName::Attribute { namespace, local }) => (key::Kind::Attribute, &**local, namespace),
+            Some(XmlName::Text) => (key::Kind::Element, key::TEXT, &None),
+        };
+        let number = namespace.as_ref().and_then(|namespace| {
+            let at = self.namespaces.iter().position(|other| other == namespace)?;
+            u8::try_from(at).ok()
+        });
+        let mut key = String::new();
+        key::write(kind, local, number, &mut key);
+        key
+    }
+}
+
 #[derive(Debug)]
 struct Compiler<'p, 'a> {
     spec: &'p PlanSpec<'a>,
     plan: Plan,
+    names: Names<'a>,
+    /// Whether the places that are compiled now are inside of a text that holds a JSON document.
+    is_nested: bool,
     /// Whether the places that are compiled now get counters of their own: those in records do.
     named: bool,
     masked: BTreeSet<FieldPath>,
@@ -340,11 +406,24 @@ impl<'a> Compiler<'_, 'a> {
         path: &str,
         above: Option<Above<'a>>,
     ) -> Result<(u16, bool), PlanError> {
-        let mut members = Vec::with_capacity(tree.members.len());
+        let mut members: Vec<(String, Rule)> = Vec::with_capacity(tree.members.len());
         for (name, member) in &tree.members {
-            members.push((*name, self.rule(member, &format!("{path}{name}"), above)?));
+            let path = format!("{path}{name}");
+            let rule = self.rule(member, &path, above)?;
+            let key = if self.plan.format != BodyFormat::Xml || self.is_nested {
+                (*name).to_owned()
+            } else if self.named {
+                self.names.of_field(&path, name)
+            } else {
+                self.names.of_place(&path, name)
+            };
+            if members.iter().any(|(other, _)| *other == key) {
+                return Err(PlanError::SameName { name: (*name).to_owned() });
+            }
+            members.push((key, rule));
         }
         let leaves = members.iter().any(|(_, rule)| rule.kind != Kind::Drop);
+        let members: Vec<(&str, Rule)> = members.iter().map(|(key, rule)| (&**key, *rule)).collect();
         Ok((self.plan.automaton.add(&members)?, leaves))
     }
 
@@ -461,7 +540,11 @@ impl<'a> Compiler<'_, 'a> {
                 }
             };
         }
-        match self.node(tree, &format!("{path}."), own)? {
+        let inside = self.is_nested || is_nested;
+        let around = std::mem::replace(&mut self.is_nested, inside);
+        let node = self.node(tree, &format!("{path}."), own);
+        self.is_nested = around;
+        match node? {
             (node, true) if is_nested => {
                 let inner = Rule::node(node, slot);
                 Ok(Rule::nested(self.mould(Mould::Nested(inner))?, slot))

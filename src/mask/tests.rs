@@ -9,16 +9,17 @@ mod plans;
 mod reference;
 mod refusing;
 mod suite;
+mod xml;
 
 use std::sync::Arc;
 
-use crate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
 use crate::kernel::secret::Secret;
 
 use super::{
-    Bounds, MaskError, Masker, Maskers, Plan, PlanError, PlanSpec, PseudonymKey, Summary, Transform,
+    Bounds, Lanes, MaskError, Masker, Maskers, Plan, PlanError, PlanSpec, PseudonymKey, Summary, Transform,
 };
 
 pub(super) fn path(text: &str) -> FieldPath {
@@ -33,6 +34,7 @@ pub(super) fn shape(records: Option<&str>, envelope: &str) -> BodyShape {
         names: NameMatching::Exact,
         records: records.map(path),
         envelope: envelope.split_whitespace().map(path).collect(),
+        xml: XmlNames::default(),
     }
 }
 
@@ -101,13 +103,39 @@ pub(super) fn compile(
         .map(Arc::new)
 }
 
-/// What a body in these pieces becomes.
+/// What a body in these pieces becomes, the same on all vectors of this processor.
 pub(super) fn run_pieces<'b>(
     plan: &Arc<Plan>,
     bounds: Bounds,
     pieces: impl IntoIterator<Item = &'b [u8]>,
 ) -> Result<(Vec<u8>, Summary), MaskError> {
-    let mut transform = Transform::new(Arc::clone(plan), bounds);
+    let pieces: Vec<&[u8]> = pieces.into_iter().collect();
+    let run = |lanes| run_on(lanes, plan, bounds, &pieces);
+    let told = |result: &Result<(Vec<u8>, Summary), MaskError>| match result {
+        Ok((out, summary)) => Ok((String::from_utf8_lossy(out).into_owned(), counts(summary))),
+        Err(error) => Err(*error),
+    };
+    let words = run(Lanes::WORDS);
+    for lanes in Lanes::available() {
+        assert_eq!(told(&run(lanes)), told(&words), "on {}", lanes.name());
+    }
+    words
+}
+
+/// All that a summary counts, in words.
+fn counts(summary: &Summary) -> String {
+    let fields: Vec<_> = summary.fields().collect();
+    let Summary { bytes_in, bytes_out, .. } = summary;
+    format!("{bytes_in} {bytes_out} {} {} {fields:?}", summary.records(), summary.unclassified())
+}
+
+fn run_on(
+    lanes: Lanes,
+    plan: &Arc<Plan>,
+    bounds: Bounds,
+    pieces: &[&[u8]],
+) -> Result<(Vec<u8>, Summary), MaskError> {
+    let mut transform = Transform::new(Arc::clone(plan), bounds).on(lanes);
     let mut out = Vec::new();
     for piece in pieces {
         if let Err(error) = transform.push(piece, &mut out) {
@@ -127,16 +155,7 @@ pub(super) fn run_pieces<'b>(
 pub(super) fn run_all(plan: &Arc<Plan>, bounds: Bounds, body: &[u8]) -> Result<(String, Summary), MaskError> {
     let whole = run_pieces(plan, bounds, [body]);
     let told = |result: &Result<(Vec<u8>, Summary), MaskError>| match result {
-        Ok((out, summary)) => Ok((
-            String::from_utf8_lossy(out).into_owned(),
-            (
-                summary.bytes_in,
-                summary.records(),
-                summary.masked(),
-                summary.dropped(),
-                summary.unclassified(),
-            ),
-        )),
+        Ok((out, summary)) => Ok((String::from_utf8_lossy(out).into_owned(), counts(summary))),
         Err(error) => Err(*error),
     };
     let shown = String::from_utf8_lossy(body);

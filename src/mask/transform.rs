@@ -8,6 +8,7 @@ use crate::kernel::id::FieldPath;
 use super::charset::Transcoder;
 use super::context::{Context, Reader as _};
 use super::error::MaskError;
+use super::json::Lanes;
 use super::plan::Plan;
 use super::tally::{Place, Tally};
 use super::{csv, events, form, json, xml};
@@ -46,9 +47,11 @@ enum Reader {
 
 impl Reader {
     /// A body has begun. An opaque one has no plan ([`super::PlanError::Opaque`]).
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, lanes: Lanes) -> Self {
         match plan.format {
-            BodyFormat::Json | BodyFormat::NdJson | BodyFormat::Opaque => Self::Json(json::Reader::new(plan)),
+            BodyFormat::Json | BodyFormat::NdJson | BodyFormat::Opaque => {
+                Self::Json(json::Reader::with_lanes(plan, lanes))
+            }
             BodyFormat::EventStream => Self::Events(events::Reader::new(plan)),
             BodyFormat::Csv => Self::Csv(csv::Reader::new(plan)),
             BodyFormat::Xml => Self::Xml(xml::Reader::new(plan)),
@@ -122,7 +125,7 @@ impl Transform {
         Self {
             charset,
             transcoder: Transcoder::new(charset),
-            reader: Reader::new(&plan),
+            reader: Reader::new(&plan, Lanes::best()),
             tally: Tally::new(plan.paths.len(), plan.refuses),
             plan,
             bounds,
@@ -132,6 +135,13 @@ impl Transform {
             cut: 0,
             failed: None,
         }
+    }
+
+    /// The same on other vectors, to hold them against each other: they change nothing but the time it
+    /// takes. To be called before the first piece.
+    #[must_use]
+    pub fn on(self, lanes: Lanes) -> Self {
+        Self { reader: Reader::new(&self.plan, lanes), ..self }
     }
 
     /// Takes the next piece of the body, of any size, and appends to `out` what may leave of it.

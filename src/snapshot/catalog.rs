@@ -1,5 +1,7 @@
 //! `catalog.toml`: the resource catalogue (政务数据资源目录).
 
+mod xml;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use super::reference::{Declared, head};
 use crate::catalog::{
     BodyFormat, BodyShape, Delimiter, Egress, Field, FieldType, Level, NameMatching, Parameter, Resource,
-    Sharing,
+    Sharing, XmlNames,
 };
 use crate::document::{At, Document, Table};
 use crate::kernel::diagnostic::{Report, Source};
@@ -56,10 +58,10 @@ fn read_resource(
     let update_within = table.text("update_within").map(|text| text.value.to_owned());
     let requirements = table.text("requirements").map_or_else(String::new, |text| text.value.to_owned());
     let actions = read_actions(table);
-    let (fields, paths) = read_fields(table, names);
+    let (fields, paths, spelled) = read_fields(table, names);
     let groups = read_groups(table, &paths);
     let parameters = read_parameters(table);
-    let body = read_body(table, fields.is_empty());
+    let body = read_body(table, fields.is_empty(), &spelled);
     let egress = read_egress(table, body.as_ref());
     let provider = provider.filter(|provider| names.departments.check(document, provider));
     let id = id?;
@@ -106,12 +108,16 @@ fn read_actions(table: &Table<'_, '_>) -> Vec<Action> {
     actions.into_iter().filter(|action| first_time(action)).map(|action| action.value).collect()
 }
 
-/// The fields, and every path that was declared, right or wrong in other ways.
-fn read_fields(table: &Table<'_, '_>, names: Names<'_>) -> (Vec<Field>, Declared<FieldPath>) {
+/// The fields, and every path that was declared, right or wrong in other ways, with what it stands for
+/// in XML.
+fn read_fields<'d>(
+    table: &Table<'d, '_>,
+    names: Names<'_>,
+) -> (Vec<Field>, Declared<FieldPath>, Vec<xml::Spelled<'d>>) {
     let document = table.document();
     let mut declared = Declared::new("a field of this resource");
     let mut fields = Vec::new();
-    let mut placed: Vec<(At<FieldPath>, FieldType)> = Vec::new();
+    let mut placed: Vec<xml::Spelled<'d>> = Vec::new();
     for table in table.tables("fields") {
         let name = table.required("name", "its path in a record, such as `address.city`", FieldPath::parse);
         let label = table.required_text("label", "its name for people");
@@ -123,6 +129,7 @@ fn read_fields(table: &Table<'_, '_>, names: Names<'_>) -> (Vec<Field>, Declared
         let nested = table.parsed("nested", parse_nested);
         let mask = table.parsed("mask", MaskerName::parse);
         let source = table.parsed("source", DepartmentId::parse);
+        let xml = table.text("xml");
         table.finish();
         if let Some(nested) = &nested
             && kind != FieldType::Object
@@ -137,7 +144,7 @@ fn read_fields(table: &Table<'_, '_>, names: Names<'_>) -> (Vec<Field>, Declared
         if !declared.declare(document, &name) {
             continue;
         }
-        placed.push((name.clone(), kind));
+        placed.push(xml::Spelled { path: name.clone(), kind, xml });
         let level = level.and_then(|level| Level::new(u8::try_from(level.value).ok()?));
         if let (Some(label), Some(level)) = (label, level) {
             fields.push(Field {
@@ -152,7 +159,7 @@ fn read_fields(table: &Table<'_, '_>, names: Names<'_>) -> (Vec<Field>, Declared
         }
     }
     check_nesting(document, &placed);
-    (fields, declared)
+    (fields, declared, placed)
 }
 
 /// What a text can hold that has fields of its own.
@@ -173,10 +180,10 @@ fn parse_type(word: &str) -> Result<FieldType, &'static str> {
 
 /// A field that has fields below it must say that it is an object: otherwise a grant on it, and the
 /// masker it gets, would be about something that is not there.
-fn check_nesting(document: &Document<'_>, fields: &[(At<FieldPath>, FieldType)]) {
+fn check_nesting(document: &Document<'_>, fields: &[xml::Spelled<'_>]) {
     let sorted: BTreeMap<&str, (&Range<usize>, FieldType)> =
-        fields.iter().map(|(path, kind)| (path.value.as_str(), (&path.span, *kind))).collect();
-    for (path, _) in fields {
+        fields.iter().map(|field| (field.path.value.as_str(), (&field.path.span, field.kind))).collect();
+    for xml::Spelled { path, .. } in fields {
         let text = path.value.as_str();
         let parents = text.match_indices('.').filter_map(|(dot, _)| text.get(..dot));
         for parent in parents {
@@ -248,7 +255,7 @@ fn read_parameters(table: &Table<'_, '_>) -> Vec<Parameter> {
     parameters
 }
 
-fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
+fn read_body(table: &Table<'_, '_>, has_no_fields: bool, spelled: &[xml::Spelled<'_>]) -> Option<BodyShape> {
     let document = table.document();
     let format = match table.parsed("format", parse_format) {
         Some(format) => format.value,
@@ -264,13 +271,13 @@ fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
     let names = table.parsed("names", parse_names).map_or(NameMatching::Exact, |names| names.value);
     let records = table.parsed("records", FieldPath::parse);
     let envelope = table.parsed_list("envelope", FieldPath::parse);
+    let keys = xml::Keys::read(table);
     let only_json = |span: Range<usize>, key: &str| {
         let message = format!("`{key}` is about JSON documents, not this format");
         document.error("body-shape", span, message, "remove it, or write `format = \"json\"`");
     };
     match format {
-        BodyFormat::Json => check_envelope(document, records.as_ref(), &envelope),
-        BodyFormat::Xml => {}
+        BodyFormat::Json | BodyFormat::Xml => check_envelope(document, records.as_ref(), &envelope),
         BodyFormat::EventStream => {
             if let Some(records) = &records {
                 only_json(records.span.clone(), "records");
@@ -286,6 +293,12 @@ fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
             }
         }
     }
+    let xml = if format == BodyFormat::Xml {
+        keys.names(table, records.as_ref(), &envelope, spelled)
+    } else {
+        keys.refuse(document, spelled);
+        XmlNames::default()
+    };
     if format == BodyFormat::Opaque && !has_no_fields {
         let help = "remove `fields`: a file is granted whole or not at all";
         document.error("body-shape", head(table), "an opaque body has no fields to mask or drop", help);
@@ -299,6 +312,7 @@ fn read_body(table: &Table<'_, '_>, has_no_fields: bool) -> Option<BodyShape> {
         names,
         records: records.map(|path| path.value),
         envelope: envelope.into_iter().map(|path| path.value).collect(),
+        xml,
     })
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use governor::clock::FakeRelativeClock;
 
 use super::*;
+use crate::catalog::{BodyFormat, Delimiter, Egress, XmlName};
 use crate::kernel::id::{Digest, LimitName, ResourceId};
 use crate::kernel::time::TimeZone;
 use crate::quota::QuotaError;
@@ -322,6 +323,114 @@ year = 2026
     "#);
 }
 
+/// What is said of the example with one resource more, which looks like this.
+fn of_a_body(body: &str) -> (Option<Vocabulary>, Vec<String>) {
+    let example = example();
+    let known = example.catalog().text.lines().count();
+    let more = format!(
+        "{}\n[[resource]]\nid = \"population.more\"\nname = \"n\"\nprovider = \"dept:gongan\"\nclass = \"c\"\n\
+         sharing = \"none\"\nmode = [\"query\"]\nfields = [{{ name = \"a\", label = \"a\", level = 1 }}]\n{body}\n",
+        example.catalog().text,
+    );
+    let (vocabulary, report) = load(&example_with(&[("catalog.toml", &more)]));
+    let said = report.to_string();
+    let within = |line: &&str| {
+        let place = line.split(':').nth(1).and_then(|number| number.parse::<usize>().ok());
+        place.is_none_or(|place| place > known)
+    };
+    assert_eq!(said.lines().filter(within).count(), said.lines().count(), "{said}");
+    (vocabulary, said.lines().filter_map(|line| Some(line.split_once("]: ")?.1.to_owned())).collect())
+}
+
+#[test]
+fn formats_say_what_belongs_to_them() {
+    let shape = |body: &str| {
+        let (vocabulary, said) = of_a_body(body);
+        assert_eq!(said, [""; 0]);
+        vocabulary.unwrap().catalog.resources["population.more"].body.clone()
+    };
+    for (written, delimiter) in [
+        ("", Delimiter::Comma),
+        ("delimiter = \",\"", Delimiter::Comma),
+        ("delimiter = \";\"", Delimiter::Semicolon),
+        ("delimiter = \"\\t\"", Delimiter::Tab),
+        ("delimiter = \"|\"", Delimiter::Bar),
+    ] {
+        let body = shape(&format!("format = \"csv\"\n{written}"));
+        assert_eq!((body.format, body.delimiter), (BodyFormat::Csv, delimiter));
+    }
+    let body = shape("format = \"event-stream\"\nenvelope = [\"id\", \"event\"]");
+    assert_eq!(body.envelope.iter().map(|path| path.as_str()).collect::<Vec<_>>(), ["id", "event"]);
+    let help = "remove it, or write `format = \"json\"`";
+    for (written, said) in [
+        (
+            "format = \"csv\"\ndelimiter = \"tab\"",
+            "`resource[30].delimiter` has a value that cannot be used; write `,`, `;`, `\\t` or `|`"
+                .to_owned(),
+        ),
+        (
+            "format = \"csv\"\ndelimiter = \":\"",
+            "`resource[30].delimiter` has a value that cannot be used; write `,`, `;`, `\\t` or `|`"
+                .to_owned(),
+        ),
+        (
+            "delimiter = \",\"",
+            "only CSV has a `delimiter`; remove it, or write `format = \"csv\"`".to_owned(),
+        ),
+        (
+            "format = \"csv\"\nrecords = \"data\"",
+            format!("`records` is about JSON documents, not this format; {help}"),
+        ),
+        (
+            "format = \"form\"\nenvelope = [\"code\"]",
+            format!("`envelope` is about JSON documents, not this format; {help}"),
+        ),
+        (
+            "format = \"event-stream\"\nrecords = \"data\"",
+            format!("`records` is about JSON documents, not this format; {help}"),
+        ),
+        (
+            "format = \"event-stream\"\nenvelope = [\"retry\"]",
+            "`retry` is no field that an event has beside its data; write `event`, `id` or both".to_owned(),
+        ),
+        (
+            "format = \"event-stream\"\nenvelope = [\"id\", \"id\"]",
+            "`id` names a field of the events twice".to_owned(),
+        ),
+    ] {
+        let found = of_a_body(written).1;
+        assert_eq!(found.len(), 1, "{written}: {found:?}");
+        assert!(found[0].starts_with(&said), "{written}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_searched_is_said_by_resource() {
+    let with = |from: &str, egress: &str| {
+        let text = example().catalog().text.replacen(from, &format!("egress = \"{egress}\"\n{from}"), 1);
+        load(&example_with(&[("catalog.toml", &text)]))
+    };
+    let requirements = "requirements = \"仅用于申请时注明的事项";
+    for egress in Egress::ALL {
+        let (vocabulary, report) = with(requirements, egress.as_str());
+        assert_eq!(report.to_string(), "");
+        let resources = vocabulary.unwrap().catalog.resources;
+        assert_eq!(resources["population.resident"].egress, Some(egress));
+        assert_eq!(resources["legal.enterprise"].egress, None);
+    }
+    let (vocabulary, report) = with(requirements, "blocked");
+    assert!(vocabulary.is_none());
+    assert!(
+        report
+            .to_string()
+            .ends_with("write `report`, or `block` to refuse bodies with unmasked identifiers\n")
+    );
+    let (vocabulary, report) = with("format = \"opaque\"", "report");
+    assert!(vocabulary.is_none());
+    let expected = "an opaque body is not searched; remove `egress`: a file is granted whole, and nobody looks into it\n";
+    assert!(report.to_string().ends_with(expected), "{report}");
+}
+
 #[test]
 fn a_notice_may_begin_in_december() {
     let text = "[[year]]\nyear = 2023\nsource = \"notice\"\nworkdays = [\"2022-12-25\"]\n[year.holidays]\n\"元旦\" = \"2022-12-31/2023-01-02\"\n";
@@ -447,4 +556,114 @@ fn the_digest_is_as_documented() {
     assert_ne!(PolicyFiles::from_texts(other).unwrap().digest(), Digest::of(&bytes));
     let missing = PolicyFiles::from_texts([("masks.toml", ""), ("other.toml", "")]).unwrap_err();
     assert_eq!(missing.count(crate::kernel::diagnostic::Severity::Error), 8);
+}
+
+/// The example with resources in XML: what was read of the first of them, and what is wrong.
+fn load_xml(keys: &str, fields: &str) -> (Option<Vocabulary>, String) {
+    let added = format!(
+        "[[resource]]\nid = \"x.y\"\nname = \"乙\"\nprovider = \"dept:gongan\"\nclass = \"丙\"\n\
+         sharing = \"conditional\"\nmode = [\"query\"]\nformat = \"xml\"\n{keys}\nfields = [{fields}]\n"
+    );
+    let catalog = format!("{}\n{added}", example().catalog().text);
+    let (vocabulary, report) = load(&example_with(&[("catalog.toml", &catalog)]));
+    let findings = report.to_string();
+    let places = findings.lines().map(|line| line.split_once("error").map_or(line, |(_, rest)| rest));
+    (vocabulary, places.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn names_of_xml_stand_for_what_they_say() {
+    let (vocabulary, findings) = load_xml(
+        "namespaces = { \"\" = \"urn:p\", soap = \"urn:s\" }\nrecords = \"Envelope.rows.row\"\n\
+         xml = \"soap:Envelope/rows/row\"\nenvelope = [\"Envelope.code\"]",
+        "{ name = \"id\", label = \"甲\", level = 1, xml = \"@id\" },\n\
+         { name = \"lang\", label = \"甲\", level = 1, xml = \"@xml:lang\" },\n\
+         { name = \"mail\", label = \"甲\", level = 1, type = \"object\" },\n\
+         { name = \"mail.text\", label = \"甲\", level = 1, xml = \".\" },\n\
+         { name = \"mail.kind\", label = \"甲\", level = 1, xml = \"@soap:kind\" },\n\
+         { name = \"full name\", label = \"甲\", level = 1, xml = \"soap:Name\" }",
+    );
+    assert_eq!(findings, "");
+    let vocabulary = vocabulary.unwrap();
+    let names = &vocabulary.catalog.resources["x.y"].body.xml;
+    let (p, s) = (|| Some("urn:p".into()), || Some("urn:s".into()));
+    assert_eq!(names.default, p());
+    let element = |namespace, local: &str| XmlName::Element { namespace, local: local.into() };
+    let attribute = |namespace, local: &str| XmlName::Attribute { namespace, local: local.into() };
+    assert_eq!(names.records, [element(s(), "Envelope"), element(p(), "rows"), element(p(), "row")]);
+    let fields: Vec<(&str, &XmlName)> =
+        names.fields.iter().map(|(path, name)| (path.as_str(), name)).collect();
+    let xml = Some("http://www.w3.org/XML/1998/namespace".into());
+    assert_eq!(
+        fields,
+        [
+            ("full name", &element(s(), "Name")),
+            ("id", &attribute(None, "id")),
+            ("lang", &attribute(xml, "lang")),
+            ("mail.kind", &attribute(s(), "kind")),
+            ("mail.text", &XmlName::Text),
+        ]
+    );
+}
+
+#[test]
+fn names_that_stand_for_nothing_are_refused() {
+    let field = |keys: &str| format!("{{ label = \"甲\", level = 1, {keys} }}");
+    let findings = |keys: &str, fields: &[&str]| {
+        load_xml(keys, &fields.iter().map(|keys| field(keys)).collect::<Vec<_>>().join(",\n")).1
+    };
+    assert_eq!(
+        findings("", &["name = \"a\""]),
+        "[body-shape]: a resource in XML needs `records`; name the elements from the document element to the \
+         records, such as `records = \"response.data.resident\"`"
+    );
+    assert_eq!(
+        findings(
+            "records = \"a.b c.d\"\nenvelope = [\"a.1\"]\nnamespaces = { xmlns = \"urn:x\", \"a b\" = \"urn:x\", p = \"\" }",
+            &[
+                "name = \"x y\"",
+                "name = \"o\", type = \"object\", xml = \"@o\"",
+                "name = \"q\", xml = \"q:q\""
+            ]
+        ),
+        "[body-shape]: `b c` cannot be the name of an element; say what it stands for, such as `xml = \"name\"`, or choose another name\n\
+         [body-shape]: `1` cannot be the name of an element; say what it stands for, such as `xml = \"name\"`, or choose another name\n\
+         [bad-value]: `xmlns` is not a prefix; write a name that does not begin with `xml`, or `\"\"` for names without a prefix\n\
+         [bad-value]: `a b` is not a prefix; write a name that does not begin with `xml`, or `\"\"` for names without a prefix\n\
+         [bad-value]: a namespace needs its URI; write the URI that documents declare, letter for letter\n\
+         [body-shape]: `x y` cannot be the name of an element; say what it stands for, such as `xml = \"name\"`, or choose another name\n\
+         [body-shape]: only an element can be an object; an attribute and a text have no members; give the field another type\n\
+         [bad-value]: `q:q` names nothing in an XML document; declare the prefix: `namespaces = { q = \"…\" }`"
+    );
+    assert_eq!(
+        findings(
+            "records = \"a.b\"\nxml = \"a/@b/c\"",
+            &[
+                "name = \"t\", xml = \".\"",
+                "name = \"u.v\"",
+                "name = \"w\", xml = \"u\"",
+                "name = \"z\", xml = \"@xmlns\""
+            ]
+        ),
+        "[bad-value]: `a/@b/c` names nothing in an XML document; write elements only, from the document element down\n\
+         [body-shape]: `a/@b/c` has 3 names, `a.b` has 2; write one element for each name of `records`, with `/` between them\n\
+         [body-shape]: `u` is an element beside the text `t`; beside a field with `xml = \".\"` there can be attributes only\n\
+         [body-shape]: `w` is an element beside the text `t`; beside a field with `xml = \".\"` there can be attributes only\n\
+         [body-shape]: `w` and `u` stand for the same part of a document; give one of them another `xml`, or remove it\n\
+         [bad-value]: `@xmlns` names nothing in an XML document; declarations of namespaces are no attributes; list them in `namespaces`"
+    );
+}
+
+#[test]
+fn keys_of_xml_are_about_xml() {
+    let catalog = example().catalog().text.replacen(
+        "fields = [",
+        "xml = \"a\"\nnamespaces = { a = \"urn:a\" }\nfields = [",
+        1,
+    );
+    let (_, report) = load(&example_with(&[("catalog.toml", &catalog)]));
+    let report = report.to_string();
+    for key in ["namespaces", "xml"] {
+        assert!(report.contains(&format!("`{key}` is about XML documents, not this format")), "{report}");
+    }
 }

@@ -25,12 +25,22 @@ mod grants;
 mod jwks;
 #[path = "../../fuzz/properties/mask.rs"]
 mod mask;
+#[path = "../../fuzz/properties/mask_csv.rs"]
+mod mask_csv;
+#[path = "../../fuzz/properties/mask_events.rs"]
+mod mask_events;
+#[path = "../../fuzz/properties/mask_form.rs"]
+mod mask_form;
 #[path = "../../fuzz/properties/mask_json.rs"]
 mod mask_json;
+#[path = "../../fuzz/properties/mask_xml.rs"]
+mod mask_xml;
 #[path = "../../fuzz/properties/record.rs"]
 mod record;
 #[path = "../../fuzz/properties/token.rs"]
 mod token;
+#[path = "../../fuzz/properties/untyped.rs"]
+mod untyped;
 
 /// The most that all inputs may take together, in bytes: they are seeds, not a collection.
 const MAX_BYTES: usize = 200 << 10;
@@ -49,7 +59,7 @@ macro_rules! targets {
     };
 }
 
-targets! { certificate documents format grants jwks mask_json record token }
+targets! { certificate documents format grants jwks mask_csv mask_events mask_form mask_json mask_xml record token }
 
 /// A property of an input.
 type Check = fn(&[u8]);
@@ -109,7 +119,13 @@ fn explore(target: &'static str, check: Check) {
 
 #[test]
 fn what_is_like_a_seed_holds_too() {
-    let targets: &[(&str, Check)] = &[("mask_json", mask_json::check)];
+    let targets: &[(&str, Check)] = &[
+        ("mask_csv", mask_csv::check),
+        ("mask_events", mask_events::check),
+        ("mask_form", mask_form::check),
+        ("mask_json", mask_json::check),
+        ("mask_xml", mask_xml::check),
+    ];
     targets.iter().for_each(|(target, check)| explore(target, *check));
 }
 

@@ -63,7 +63,7 @@ const OWNED: &[Owned] = &[
     owned("matchit", &["proxy"], "routes are matched at the edge"),
     owned("notify", &["app"], "files are watched only by who reloads"),
     owned("prometheus", &["telemetry"], "names and labels of metrics are a closed list"),
-    owned("quick_xml", &["cli"], "only a test report is XML"),
+    owned("quick_xml", &["mask", "cli"], "bodies are read, and test reports written"),
     owned("rcgen", &["pki"], "only the development CA issues"),
     owned("rustls", &["tls", "upstream", "proxy", "admin"], "listeners and clients take what `tls` made"),
     owned(

@@ -57,7 +57,10 @@ fn main() -> ExitCode {
 
 /// Whether both leave the same, as values.
 fn compare(one: &mut dyn Mask, pinegate: &mut Pinegate, bodies: &[Vec<u8>]) -> Result<(), String> {
-    for body in bodies.iter().filter(|_| one.is_compared()) {
+    if !one.is_compared() {
+        return Ok(());
+    }
+    for body in bodies {
         let left = |mask: &mut dyn Mask| {
             let mut out = Vec::new();
             mask.mask(body, &mut out);

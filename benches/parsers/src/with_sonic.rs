@@ -1,6 +1,6 @@
 //! sonic-rs: raw values that are joined anew, and its tree.
 
-use sonic_rs::{JsonContainerTrait as _, JsonValueMutTrait as _, JsonValueTrait as _, Value};
+use sonic_rs::{JsonValueMutTrait as _, JsonValueTrait as _, Value};
 
 use crate::contestant::{Fate, Mask, ends, fate};
 

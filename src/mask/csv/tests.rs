@@ -46,21 +46,22 @@ fn check(body: &str, expected: &str) {
 fn refuse(body: &str, reason: &str, at: u64) {
     for plan in [plan(), identity(), plan_of(&csv_shape(), ""), plan_of(&csv_shape(), "phone:mobile")] {
         let error = run_by(&plan, body).map(|(out, _)| out).unwrap_err();
-        assert_eq!((error.reason(), place(error)), (reason, at), "{body:?}: {error}");
+        assert_eq!((error.reason(), place(error)), (reason, Some(at)), "{body:?}: {error}");
     }
 }
 
-fn place(error: MaskError) -> u64 {
-    match error {
-        MaskError::Syntax { at, .. }
-        | MaskError::Utf8 { at }
-        | MaskError::Control { at }
-        | MaskError::KeyTooLong { at, .. }
-        | MaskError::HeaderTooLong { at, .. }
-        | MaskError::TooManyColumns { at, .. }
-        | MaskError::Truncated { at } => at,
-        other => panic!("{other}"),
+fn place(error: MaskError) -> Option<u64> {
+    if let MaskError::Syntax { at, .. }
+    | MaskError::Utf8 { at }
+    | MaskError::Control { at }
+    | MaskError::KeyTooLong { at, .. }
+    | MaskError::HeaderTooLong { at, .. }
+    | MaskError::TooManyColumns { at, .. }
+    | MaskError::Truncated { at } = error
+    {
+        return Some(at);
     }
+    None
 }
 
 #[test]

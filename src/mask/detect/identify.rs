@@ -9,85 +9,118 @@ use crate::mask::recognise;
 
 /// The longest word that is an identifier by itself.
 pub(super) const WORD: usize = 18;
-/// The most digits of an identifier.
+/// The most digits of an identifier, a country code included.
 pub(super) const LONGEST_RUN: usize = 19;
 /// The most groups of an identifier.
-pub(super) const MOST_GROUPS: usize = 5;
+const MOST_GROUPS: usize = 5;
 /// The longest group.
 const LONGEST_GROUP: usize = 13;
-/// What stands before a mobile number.
-const COUNTRY_CODES: [&str; 2] = ["86", "0086"];
 
-/// A word of digits, or of digits and an `X`, that may be a part of an identifier.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Group {
-    bytes: [u8; LONGEST_GROUP],
-    length: usize,
+/// A word of digits, or of digits and an `X`.
+type Group = [u8; LONGEST_GROUP];
+
+/// The last words of digits, each one gap from the next.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Groups {
+    /// The last one last.
+    groups: [Group; MOST_GROUPS],
+    /// Their lengths, four bits each, the last in the lowest; zero where there is none.
+    lengths: u32,
 }
 
-impl Group {
-    /// `digits` and `end`, if that is not too much.
-    pub(super) fn new(digits: &str, end: &str) -> Option<Self> {
-        let mut group = Self::default();
-        let length = joined(&[digits, end], &mut group.bytes)?.len();
-        (length > 0).then_some(Self { length, ..group })
-    }
-
-    fn text(&self) -> &str {
-        std::str::from_utf8(self.bytes.get(..self.length).unwrap_or_default()).unwrap_or_default()
-    }
-}
-
-/// How people write identifiers in groups; the longer first where one begins as another does.
-const SHAPES: &[(Identifier, &[usize])] = &[
-    (Identifier::ResidentId, &[6, 8, 4]),
-    (Identifier::ResidentId, &[6, 4, 4, 4]),
-    (Identifier::BankCard, &[4, 4, 4, 4, 1]),
-    (Identifier::BankCard, &[4, 4, 4, 4, 2]),
-    (Identifier::BankCard, &[4, 4, 4, 4, 3]),
-    (Identifier::BankCard, &[4, 4, 4, 4]),
-    (Identifier::BankCard, &[4, 6, 5]),
-    (Identifier::BankCard, &[4, 6, 4]),
-    (Identifier::BankCard, &[6, 10]),
-    (Identifier::BankCard, &[6, 11]),
-    (Identifier::BankCard, &[6, 12]),
-    (Identifier::BankCard, &[6, 13]),
-    (Identifier::Mobile, &[3, 4, 4]),
-    (Identifier::Mobile, &[3, 3, 5]),
-    (Identifier::Mobile, &[4, 3, 4]),
-    (Identifier::Mobile, &[3, 8]),
+/// How people write identifiers in groups, the first of a mobile number with or without its country
+/// code.
+const SHAPES: [(Identifier, Shape); 24] = [
+    (Identifier::ResidentId, Shape::of(&[6, 8, 4])),
+    (Identifier::ResidentId, Shape::of(&[6, 4, 4, 4])),
+    (Identifier::BankCard, Shape::of(&[4, 4, 4, 4])),
+    (Identifier::BankCard, Shape::of(&[4, 4, 4, 4, 1])),
+    (Identifier::BankCard, Shape::of(&[4, 4, 4, 4, 2])),
+    (Identifier::BankCard, Shape::of(&[4, 4, 4, 4, 3])),
+    (Identifier::BankCard, Shape::of(&[4, 6, 5])),
+    (Identifier::BankCard, Shape::of(&[4, 6, 4])),
+    (Identifier::BankCard, Shape::of(&[6, 10])),
+    (Identifier::BankCard, Shape::of(&[6, 11])),
+    (Identifier::BankCard, Shape::of(&[6, 12])),
+    (Identifier::BankCard, Shape::of(&[6, 13])),
+    (Identifier::Mobile, Shape::of(&[3, 4, 4])),
+    (Identifier::Mobile, Shape::of(&[5, 4, 4])),
+    (Identifier::Mobile, Shape::of(&[7, 4, 4])),
+    (Identifier::Mobile, Shape::of(&[3, 3, 5])),
+    (Identifier::Mobile, Shape::of(&[5, 3, 5])),
+    (Identifier::Mobile, Shape::of(&[7, 3, 5])),
+    (Identifier::Mobile, Shape::of(&[4, 3, 4])),
+    (Identifier::Mobile, Shape::of(&[6, 3, 4])),
+    (Identifier::Mobile, Shape::of(&[8, 3, 4])),
+    (Identifier::Mobile, Shape::of(&[3, 8])),
+    (Identifier::Mobile, Shape::of(&[5, 8])),
+    (Identifier::Mobile, Shape::of(&[7, 8])),
 ];
 
-/// What the last of `groups` complete.
-pub(super) fn groups(groups: &[Group]) -> Option<Identifier> {
-    SHAPES.iter().find(|(kind, shape)| fits(*kind, shape, groups)).map(|(kind, _)| *kind)
+/// The lengths of groups, as [`Groups`] holds them.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    lengths: u32,
+    mask: u32,
 }
 
-fn fits(kind: Identifier, shape: &[usize], groups: &[Group]) -> bool {
-    let Some((_, last)) = groups.len().checked_sub(shape.len()).and_then(|at| groups.split_at_checked(at))
-    else {
-        return false;
-    };
-    let mut parts = [""; MOST_GROUPS];
-    for (part, group) in parts.iter_mut().zip(last) {
-        *part = group.text();
+impl Shape {
+    const fn of(mut lengths: &[u32]) -> Self {
+        let mut shape = Self { lengths: 0, mask: 0 };
+        while let [first, rest @ ..] = lengths {
+            shape = Self { lengths: shape.lengths << 4 | *first, mask: shape.mask << 4 | 0xF };
+            lengths = rest;
+        }
+        shape
     }
-    if kind == Identifier::Mobile
-        && let Some(first) = parts.first_mut()
-    {
-        *first = without_country_code(first, shape.first().copied().unwrap_or_default());
+}
+
+impl Groups {
+    pub(super) fn is_empty(&self) -> bool {
+        self.lengths == 0
     }
-    if !parts.iter().zip(shape).all(|(part, length)| part.len() == *length) {
-        return false;
+
+    pub(super) fn clear(&mut self) {
+        self.lengths = 0;
     }
-    let mut buffer = [0; LONGEST_RUN];
-    let Some(text) = joined(&parts, &mut buffer) else { return false };
-    match kind {
-        // Three digits and a day are a number and a date more often than a mobile number.
-        Identifier::Mobile => recognise::mobile(text) && !matches!(parts, [_, day, "", ..] if is_day(day)),
-        Identifier::ResidentId => recognise::resident_id(text),
-        Identifier::BankCard => is_card(text),
-        Identifier::CreditCode => false,
+
+    /// The next word, `digits` and `end`. None are left if it is too long to be a group.
+    pub(super) fn push(&mut self, digits: &str, end: &str) {
+        let mut group = Group::default();
+        let length = joined(&[digits, end], &mut group).map_or(0, str::len);
+        let Some(length) = u32::try_from(length).ok().filter(|length| *length > 0) else {
+            return self.clear();
+        };
+        self.groups.rotate_left(1);
+        if let Some(last) = self.groups.last_mut() {
+            *last = group;
+        }
+        self.lengths = (self.lengths << 4 | length) & 0xF_FFFF;
+    }
+
+    /// What the last of them complete.
+    pub(super) fn completed(&self) -> Option<Identifier> {
+        let alike = SHAPES.iter().filter(|(_, shape)| self.lengths & shape.mask == shape.lengths);
+        alike.filter(|(kind, shape)| self.are(*kind, *shape)).map(|(kind, _)| *kind).next()
+    }
+
+    fn are(&self, kind: Identifier, shape: Shape) -> bool {
+        let mut parts = [""; MOST_GROUPS];
+        let mut lengths = shape.lengths;
+        for (part, group) in parts.iter_mut().rev().zip(self.groups.iter().rev()) {
+            let length = usize::try_from(lengths & 0xF).unwrap_or_default();
+            *part = std::str::from_utf8(group.get(..length).unwrap_or_default()).unwrap_or_default();
+            lengths >>= 4;
+        }
+        let mut buffer = [0; LONGEST_RUN];
+        let Some(text) = joined(&parts, &mut buffer) else { return false };
+        match kind {
+            // Three digits and a day are a number and a date more often than a mobile number.
+            Identifier::Mobile => recognise::mobile(text) && !parts.last().is_some_and(|last| is_day(last)),
+            Identifier::ResidentId => recognise::resident_id(text),
+            Identifier::BankCard => is_card(text),
+            Identifier::CreditCode => false,
+        }
     }
 }
 
@@ -95,19 +128,13 @@ fn is_day(digits: &str) -> bool {
     recognise::date_digits(digits).is_some_and(|date| (1900..2100).contains(&date.year))
 }
 
-/// What comes after a country code, if `length` digits do; otherwise all of it.
-fn without_country_code(digits: &str, length: usize) -> &str {
-    let after = COUNTRY_CODES.iter().find_map(|code| digits.strip_prefix(code));
-    after.filter(|after| after.len() == length).unwrap_or(digits)
-}
-
 /// What digits are that have letters before or behind them.
 pub(super) fn run(digits: &str) -> Option<Identifier> {
-    if recognise::mobile(without_country_code(digits, 11)) {
-        Some(Identifier::Mobile)
-    } else {
-        is_card(digits).then_some(Identifier::BankCard)
+    // With a country code or without.
+    if matches!(digits.len(), 11 | 13 | 15) && recognise::mobile(digits) {
+        return Some(Identifier::Mobile);
     }
+    is_card(digits).then_some(Identifier::BankCard)
 }
 
 /// What digits are that have no letter before or behind them.

@@ -2,71 +2,320 @@
 
 use std::ops::Range;
 
-use super::super::automaton::{Automaton, Kind, NAMELESS, Rule, class};
+use super::super::automaton::{Automaton, Entry, Kind, Rule, class};
 use super::super::error::MaskError;
+use super::lanes::Vector;
 use super::state::{After, Expect, Frame, Shape};
-use super::text::{decode, plain_run, prefix, prefix_in};
+use super::text::{decode, literal_run, number_run, plain_run, prefix, prefix_in};
 use super::{Scan, as_u64};
 
-impl Scan<'_> {
-    /// Takes members one after another, as long as each has a short name, a scalar value and nothing
-    /// unusual: most do, and then nothing has to ask what comes next. The position stays in `at`
-    /// until something else must know it.
+impl<'s> Scan<'s> {
+    /// Takes members one after another.
     #[inline(always)]
-    pub(super) fn members(&mut self) -> Result<(), MaskError> {
-        let Some(byte) = self.token()? else { return Ok(()) };
+    pub(super) fn members<V: Vector>(&mut self, vector: &mut V) -> Result<(), MaskError> {
+        let Some(byte) = self.token(vector)? else { return Ok(()) };
         if byte != b'"' {
             return self.no_key(byte);
         }
+        if self.state.top.shape != Shape::Members {
+            return self.members_of_whole(vector);
+        }
+        if self.state.held.is_empty() {
+            return self.members_by_name(vector);
+        }
+        let start = self.at.wrapping_add(1);
+        self.unusual_key(start, start)
+    }
+
+    /// Members whose rules depend on their names, as long as each has a scalar value and nothing
+    /// unusual: most do, and then nothing has to ask what comes next.
+    ///
+    /// Position and hold stay in `at` and `hold` until something else must know them.
+    #[inline(always)]
+    fn members_by_name<V: Vector>(&mut self, vector: &mut V) -> Result<(), MaskError> {
+        let (mut at, mut hold) = (self.at, self.hold);
+        loop {
+            let entry = match self.expected(vector, at) {
+                Some(entry) => {
+                    vector.skip_text();
+                    at = at.wrapping_add(entry.length);
+                    entry
+                }
+                None => {
+                    self.hold_from(hold, at);
+                    let Some(entry) = self.unexpected()? else { return Ok(()) };
+                    vector.skip_text();
+                    at = self.at;
+                    entry
+                }
+            };
+            let rule = &entry.rule;
+            let dropped = rule.kind == Kind::Drop;
+            if dropped {
+                self.leave_out(hold, rule.slot);
+            } else {
+                self.take_in(hold);
+            }
+            match self.plain_value(vector, at, rule) {
+                Some(end) => at = end,
+                None => {
+                    self.state.holding = false;
+                    self.state.after = if dropped { After::Hold } else { After::Nothing };
+                    self.state.rule = if dropped { Rule::WHOLE } else { *rule };
+                    if !self.other_value(vector, at)? {
+                        return Ok(());
+                    }
+                    at = self.at;
+                }
+            }
+            hold = at;
+            if let Some(next) = self.next_name(vector, at) {
+                at = next;
+                continue;
+            }
+            self.at = at;
+            self.state.expect = Expect::SeparatorOrEnd;
+            self.state.holding = dropped;
+            self.hold = hold;
+            if !self.next_object(vector)? {
+                return Ok(());
+            }
+            (at, hold) = (self.at, self.hold);
+        }
+    }
+
+    /// Members of an object that is copied or dropped as a whole: all go by its own rule.
+    #[inline(always)]
+    fn members_of_whole<V: Vector>(&mut self, vector: &mut V) -> Result<(), MaskError> {
         let piece = self.piece;
-        let looked_up = self.state.top.shape == Shape::Members;
+        let rule = self.state.top.rule;
         let mut at = self.at;
         loop {
-            let start = at.wrapping_add(1);
-            let rest = piece.get(start..).unwrap_or_default();
-            let length = plain_run(rest);
-            let end = start.wrapping_add(length);
-            if piece.get(end) != Some(&b'"') {
-                return self.unusual_key(start, end);
-            }
+            let Some(end) = vector.text_end(piece, at) else {
+                let start = at.wrapping_add(1);
+                return self.unusual_key(start, start);
+            };
             at = end.wrapping_add(1);
-            if looked_up {
-                self.at = at;
-                self.plain_key(rest, length)?;
-            }
             if piece.get(at) != Some(&b':') {
                 self.at = at;
                 self.state.expect = Expect::Colon;
                 return Ok(());
             }
             at = at.wrapping_add(1);
-            match self.plain_text(at) {
+            match self.plain_value(vector, at, &rule) {
                 Some(end) => at = end,
                 None => {
-                    self.at = at;
-                    self.state.expect = Expect::Value;
-                    self.value()?;
-                    at = self.at;
-                    if self.state.expect != Expect::SeparatorOrEnd {
+                    self.state.rule = rule;
+                    if !self.other_value(vector, at)? {
                         return Ok(());
                     }
+                    at = self.at;
                 }
             }
+            if let Some(next) = self.next_name(vector, at) {
+                at = next;
+                continue;
+            }
             self.at = at;
-            if piece.get(at) != Some(&b',') {
-                self.state.expect = Expect::SeparatorOrEnd;
+            self.state.expect = Expect::SeparatorOrEnd;
+            if !self.next_object(vector)? {
                 return Ok(());
             }
-            if looked_up {
-                self.start_hold();
-            }
-            at = at.wrapping_add(1);
-            if piece.get(at) != Some(&b'"') {
-                self.at = at;
-                self.state.expect = Expect::Key;
-                return Ok(());
-            }
+            at = self.at;
         }
+    }
+
+    /// Where the next name begins, if nothing but a separator and white space comes before it.
+    #[inline(always)]
+    fn next_name<V: Vector>(&self, vector: &mut V, at: usize) -> Option<usize> {
+        let rest = self.piece.get(at..)?;
+        match rest.first_chunk::<2>()? {
+            b",\"" => Some(at.wrapping_add(1)),
+            [b',', _] => self.name_after_space(vector, at.wrapping_add(1)),
+            _ => None,
+        }
+    }
+
+    /// Where the name begins that comes after the white space at `at`.
+    #[inline(always)]
+    fn name_after_space<V: Vector>(&self, vector: &mut V, at: usize) -> Option<usize> {
+        let run = vector.space_run(self.piece.get(at..)?);
+        let name = at.wrapping_add(run);
+        // What may be too long, or on another line, is left to who can tell.
+        let is_short = run < self.context.bounds.space && !self.state.lines;
+        if !is_short || self.piece.get(name) != Some(&b'"') {
+            return None;
+        }
+        vector.skip_space(name);
+        Some(name)
+    }
+
+    /// Goes on to the first name of the next object, if the object at hand ends here as an element of
+    /// an array and the next one begins: it goes by the same rule.
+    #[inline(always)]
+    fn next_object<V: Vector>(&mut self, vector: &mut V) -> Result<bool, MaskError> {
+        let Some(opened) = self.next_opened(vector) else { return Ok(false) };
+        let name = match self.piece.get(opened) {
+            Some(b'"') => opened,
+            _ => match self.name_after_space(vector, opened) {
+                Some(name) => name,
+                None => return Ok(false),
+            },
+        };
+        let is_element = self.state.stack.last().is_some_and(|parent| parent.shape == Shape::Array);
+        if !is_element || self.state.top.after != After::Nothing {
+            return Ok(false);
+        }
+        if self.state.top.shape == Shape::Members {
+            if !self.state.copying {
+                self.mark = self.at;
+                self.state.copying = true;
+            }
+            self.hold = opened;
+            self.state.holding = true;
+        }
+        let rule = self.state.top.rule;
+        self.state.top.kept = false;
+        self.state.top.position = self.context.plan.automaton.start(rule.index);
+        self.state.expect = Expect::KeyOrEnd;
+        self.at = name;
+        if rule.kind == Kind::Record {
+            self.context.record()?;
+        }
+        Ok(true)
+    }
+
+    /// Where the inside of the next object begins, if there is one behind the end of that at hand.
+    #[inline(always)]
+    fn next_opened<V: Vector>(&self, vector: &V) -> Option<usize> {
+        let rest = self.piece.get(self.at..)?;
+        if rest.first_chunk::<3>() == Some(b"},{") {
+            return Some(self.at.wrapping_add(3));
+        }
+        let end = vector.space_run(rest);
+        if end > self.context.bounds.space || self.state.lines {
+            return None;
+        }
+        let rest = rest.get(end..)?.strip_prefix(b"},")?;
+        let begin = vector.space_run(rest);
+        let inside = rest.get(begin..)?.strip_prefix(b"{")?;
+        Some(self.piece.len().wrapping_sub(inside.len()))
+    }
+
+    /// The entry that came next the last time, if its name is what stands at `at`.
+    #[inline(always)]
+    fn expected<V: Vector>(&mut self, vector: &mut V, at: usize) -> Option<&'s Entry> {
+        let entry = self.context.plan.automaton.expected(self.state.top.position)?;
+        let found = self.piece.get(at..)?.first_chunk()?;
+        if !vector.agree(found, &entry.spelled, &entry.places) || entry.length > self.longest_spelled {
+            return None;
+        }
+        self.state.top.position = entry.position;
+        Some(entry)
+    }
+
+    /// The entry for the name that begins at `at`, which is moved behind its colon. If the name is no
+    /// plain one, or does not lie in the piece with its colon, the state says what comes next.
+    #[inline(never)]
+    fn unexpected(&mut self) -> Result<Option<&'s Entry>, MaskError> {
+        let start = self.at.wrapping_add(1);
+        let rest = self.piece.get(start..).unwrap_or_default();
+        let length = plain_run(rest);
+        let end = start.wrapping_add(length);
+        if self.piece.get(end) != Some(&b'"') {
+            self.unusual_key(start, end)?;
+            return Ok(None);
+        }
+        if length > self.context.bounds.key {
+            return Err(self.key_too_long(start));
+        }
+        let name = rest.get(..length).unwrap_or_default();
+        let entry = step(&self.context.plan.automaton, &mut self.state.top, name, prefix_in(rest, length));
+        self.at = end.wrapping_add(1);
+        if self.peek() == Some(b':') {
+            self.at = self.at.wrapping_add(1);
+            return Ok(Some(entry));
+        }
+        self.decide(entry.rule);
+        self.state.expect = Expect::Colon;
+        Ok(None)
+    }
+
+    /// What is held begins at `hold`, and the position is `at`.
+    #[inline(always)]
+    fn hold_from(&mut self, hold: usize, at: usize) {
+        self.state.holding = true;
+        self.hold = hold;
+        self.at = at;
+    }
+
+    /// A member leaves, with what is held from `hold` on.
+    #[inline(always)]
+    fn take_in(&mut self, hold: usize) {
+        if !self.state.copying {
+            self.mark = hold.wrapping_add(usize::from(!self.state.top.kept));
+            self.state.copying = true;
+        }
+        self.state.top.kept = true;
+    }
+
+    /// A member does not leave, nor what is held from `hold` on.
+    #[inline(always)]
+    fn leave_out(&mut self, hold: usize, slot: u16) {
+        if self.state.copying {
+            self.flush(hold);
+            self.state.copying = false;
+        }
+        self.context.tally.drop(slot);
+    }
+
+    /// Takes the value that begins at or after `at` by the rule of the state, and tells whether it is
+    /// all there and a scalar; if not, the state says what comes next.
+    #[inline(always)]
+    fn other_value<V: Vector>(&mut self, vector: &mut V, at: usize) -> Result<bool, MaskError> {
+        self.at = at;
+        self.state.expect = Expect::Value;
+        self.value(vector)?;
+        Ok(self.state.expect == Expect::SeparatorOrEnd)
+    }
+
+    /// Where the scalar that begins at `at`, or after a space, ends, if it goes by `rule` as it is or is
+    /// a text that is taken, and nothing about it is unusual.
+    #[inline(always)]
+    pub(super) fn plain_value<V: Vector>(&mut self, vector: &mut V, at: usize, rule: &Rule) -> Option<usize> {
+        let mut at = at;
+        let mut byte = *self.piece.get(at)?;
+        if byte == b' ' {
+            at = at.wrapping_add(1);
+            byte = *self.piece.get(at)?;
+        }
+        if byte == b'"' {
+            let after = vector.text_end(self.piece, at)?.wrapping_add(1);
+            if rule.copy & class::TEXT == 0 {
+                if rule.mask & class::TEXT == 0 {
+                    return None;
+                }
+                self.plain_mask(at, after, *rule);
+            }
+            return Some(after);
+        }
+        if rule.copy & class::of(byte) & class::SCALAR_OR_NULL == 0 {
+            return None;
+        }
+        let rest = self.piece.get(at..)?;
+        let length = if byte <= b'9' { number_run(rest) } else { literal_run(rest) };
+        Some(at.wrapping_add(length?))
+    }
+
+    /// The text from `at` to `after`, which has no escapes, is taken for its masker.
+    #[inline(never)]
+    fn plain_mask(&mut self, at: usize, after: usize, rule: Rule) {
+        self.flush(at);
+        self.state.value_from = at;
+        self.state.escaped = false;
+        self.state.rule = rule;
+        self.at = after;
+        self.mask_value();
     }
 
     /// The name from `start` has something at `end` that a plain name has not, or goes on in the
@@ -79,41 +328,6 @@ impl Scan<'_> {
         self.state.expect = Expect::InKey;
         self.at = end;
         self.string()
-    }
-
-    /// A name without escapes lies whole in the piece: the first `length` bytes of `rest`.
-    #[inline(always)]
-    fn plain_key(&mut self, rest: &[u8], length: usize) -> Result<(), MaskError> {
-        if length > self.context.bounds.key {
-            let start = self.at.saturating_sub(length).saturating_sub(1);
-            return Err(self.key_too_long(start));
-        }
-        let name = rest.get(..length).unwrap_or_default();
-        let prefix = prefix_in(rest, length);
-        match step(&self.context.plan.automaton, &mut self.state.top, &mut self.state.next, name, prefix) {
-            Some(rule) if rule.kind != Kind::Drop => self.keep(rule),
-            dropped => self.drop(dropped.map_or(NAMELESS, |rule| rule.slot)),
-        }
-        Ok(())
-    }
-
-    /// Where a text that begins at `at` ends, if it is copied or dropped and has no escapes.
-    #[inline(always)]
-    fn plain_text(&mut self, at: usize) -> Option<usize> {
-        if self.state.rule.copy & class::TEXT == 0 || self.piece.get(at) != Some(&b'"') {
-            return None;
-        }
-        let start = at.wrapping_add(1);
-        let end = start.wrapping_add(plain_run(self.piece.get(start..).unwrap_or_default()));
-        if self.piece.get(end) != Some(&b'"') {
-            return None;
-        }
-        let after = end.wrapping_add(1);
-        if self.state.after != After::Nothing {
-            self.at = after;
-            self.end_value();
-        }
-        Some(after)
     }
 
     fn no_key(&mut self, byte: u8) -> Result<(), MaskError> {
@@ -181,14 +395,20 @@ impl Scan<'_> {
             }
             self.hold = end;
         }
-        match self.look_up(self.state.key..end) {
-            Some(rule) if rule.kind != Kind::Drop => self.keep(rule),
-            dropped => self.drop(dropped.map_or(NAMELESS, |rule| rule.slot)),
-        }
+        let rule = self.look_up(self.state.key..end);
+        self.decide(rule);
         Ok(())
     }
 
-    #[inline(always)]
+    /// A member goes by `rule`.
+    fn decide(&mut self, rule: Rule) {
+        if rule.kind == Kind::Drop {
+            self.drop(rule.slot);
+        } else {
+            self.keep(rule);
+        }
+    }
+
     fn keep(&mut self, rule: Rule) {
         if !self.state.copying {
             self.release(usize::from(!self.state.top.kept));
@@ -202,20 +422,16 @@ impl Scan<'_> {
         self.state.rule = rule;
     }
 
-    pub(super) fn drop(&mut self, slot: u16) {
-        if self.state.copying {
-            self.flush(self.hold);
-            self.state.copying = false;
-        }
+    fn drop(&mut self, slot: u16) {
+        self.leave_out(self.hold, slot);
         self.state.held.clear();
         self.state.holding = false;
         self.state.after = After::Hold;
         self.state.rule = Rule::WHOLE;
-        self.context.tally.drop(slot);
     }
 
     /// The rule of the name at `range` of the piece, or in `held` if that has its beginning.
-    fn look_up(&mut self, range: Range<usize>) -> Option<Rule> {
+    fn look_up(&mut self, range: Range<usize>) -> Rule {
         let state = &mut *self.state;
         let raw = match state.key_is_held {
             true => state.held.get(range.start..).unwrap_or_default(),
@@ -228,7 +444,7 @@ impl Scan<'_> {
         } else {
             raw
         };
-        step(&self.context.plan.automaton, &mut state.top, &mut state.next, name, prefix(name))
+        step(&self.context.plan.automaton, &mut state.top, name, prefix(name)).rule
     }
 
     /// Whether the name at hand, of which the bytes up to `end` are scanned, is short enough.
@@ -258,16 +474,13 @@ impl Scan<'_> {
     }
 }
 
-/// Follows the member `name` in the automaton: first where the last record went from here.
-#[inline(always)]
-fn step(automaton: &Automaton, top: &mut Frame, next: &mut [u16], name: &[u8], prefix: u64) -> Option<Rule> {
-    let expected = next.get_mut(usize::from(top.position))?;
-    if let Some(rule) = automaton.rule_if(*expected, name, prefix) {
-        top.position = *expected;
-        return Some(rule);
-    }
-    let entry = automaton.find(top.rule.index, name, prefix)?;
-    *expected = entry;
-    top.position = entry;
-    automaton.rule(entry)
+/// Follows the member `name` in the automaton.
+fn step<'a>(automaton: &'a Automaton, top: &mut Frame, name: &[u8], prefix: u64) -> &'a Entry {
+    let found = automaton.find(top.rule.index, name, prefix);
+    let Some((number, entry)) = found.and_then(|number| Some((number, automaton.entry(number)?))) else {
+        return automaton.nameless();
+    };
+    automaton.expect(top.position, number);
+    top.position = entry.position;
+    entry
 }

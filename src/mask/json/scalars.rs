@@ -4,8 +4,9 @@ use super::super::error::MaskError;
 use super::super::masker::Value;
 use super::super::notation::Json;
 use super::Scan;
+use super::lanes::Vector;
 use super::state::{Escape, Expect, Half, Number, Shape};
-use super::text::{decode, escape_run, plain_run};
+use super::text::{decode, escape_run, unicode_run};
 
 impl Scan<'_> {
     /// The error of a string, unless it lies in a name that is too long already.
@@ -20,15 +21,16 @@ impl Scan<'_> {
 
     /// The quote that begins a text is at hand.
     #[inline(always)]
-    pub(super) fn text(&mut self) -> Result<(), MaskError> {
+    pub(super) fn text<V: Vector>(&mut self, vector: &mut V) -> Result<(), MaskError> {
         self.state.escaped = false;
-        self.at += 1;
-        self.at += plain_run(self.piece.get(self.at..).unwrap_or_default());
-        if self.peek() != Some(b'"') {
-            self.state.expect = Expect::InText;
-            return self.string();
+        match vector.text_end(self.piece, self.at) {
+            Some(end) => self.at = end.wrapping_add(1),
+            None => {
+                self.at += 1;
+                self.state.expect = Expect::InText;
+                return self.string();
+            }
         }
-        self.at += 1;
         self.end_value();
         Ok(())
     }
@@ -45,7 +47,9 @@ impl Scan<'_> {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     self.state.escaped = true;
-                    match escape_run(self.piece.get(self.at..).unwrap_or_default()) {
+                    let rest = self.piece.get(self.at..).unwrap_or_default();
+                    let run = unicode_run(rest);
+                    match if run > 0 { Some(run) } else { escape_run(rest) } {
                         Some(length) => self.at += length,
                         None => {
                             self.at += 1;
@@ -57,7 +61,7 @@ impl Scan<'_> {
                 Some(0..0x20) => {
                     return Err(self.string_error(MaskError::Control { at: self.offset(self.at) }));
                 }
-                Some(_) => self.at += plain_run(self.piece.get(self.at..).unwrap_or_default()),
+                Some(_) => self.at += self.lanes.plain_run(self.piece.get(self.at..).unwrap_or_default()),
             }
         }
         self.at += 1;
@@ -182,6 +186,21 @@ impl Scan<'_> {
         }
         let state = &mut *self.state;
         let last = self.text.get(state.value_from..self.at).unwrap_or_default();
+        if state.value.is_empty() && last.len() <= self.context.bounds.value {
+            let value = scalar(last, state.escaped, &mut state.decoded);
+            self.context.mould::<Json>(state.rule, value, true);
+        } else {
+            self.mask_long_value(last);
+        }
+        self.state.copying = true;
+        self.mark = self.at;
+    }
+
+    /// [`Scan::mask_value`] of which there are earlier pieces, or that is too long; `last` is the piece
+    /// of it at hand.
+    #[inline(never)]
+    fn mask_long_value(&mut self, last: &str) {
+        let state = &mut *self.state;
         let raw = if state.value.is_empty() {
             last
         } else {
@@ -198,8 +217,6 @@ impl Scan<'_> {
         let value = scalar(if too_long { kind } else { raw }, state.escaped, &mut state.decoded);
         self.context.mould::<Json>(state.rule, value, !too_long);
         state.value.clear();
-        self.state.copying = true;
-        self.mark = self.at;
     }
 }
 

@@ -132,7 +132,7 @@ impl Scan<'_> {
         let search = state.search.get_or_insert_default();
         if search.first.is_none() && !rest.starts_with('"') {
             self.context.search(state.rule, Value::Number(rest));
-        } else {
+        } else if search.first.is_some() || rest.len() >= Detector::SHORTEST {
             search.take(rest);
             let found = search.end();
             self.context.note(state.rule, &found);

@@ -1,7 +1,6 @@
 //! What the machine carries between the pieces of a body.
 
 use super::super::automaton::Rule;
-use super::super::plan::Plan;
 use super::search::Search;
 
 /// What may come next, or what the machine is inside of.
@@ -128,12 +127,10 @@ pub(super) struct State {
     pub(super) decoded: String,
     /// The value at hand, once one was searched.
     pub(super) search: Option<Box<Search>>,
-    /// The entry that came after each position the last time; records repeat their order.
-    pub(super) next: Vec<u16>,
 }
 
 impl State {
-    pub(super) fn new(plan: &Plan, root: Rule, lines: bool) -> Self {
+    pub(super) fn new(root: Rule, lines: bool) -> Self {
         let top = Frame { rule: root, shape: Shape::Root, after: After::Nothing, kept: false, position: 0 };
         Self {
             lines,
@@ -153,7 +150,6 @@ impl State {
             value_from: 0,
             decoded: String::new(),
             search: None,
-            next: vec![u16::MAX; plan.automaton.positions()],
         }
     }
 
@@ -165,6 +161,5 @@ impl State {
             + self.value.capacity()
             + self.decoded.capacity()
             + self.search.as_ref().map_or(0, |search| search.footprint())
-            + self.next.capacity() * 2
     }
 }

@@ -3,6 +3,9 @@
 //! [`plain_run`] and [`space_run`] are all of the scanner that looks at bytes without knowing where
 //! it is; a vector index can take their place.
 
+/// How many bytes are compared at once at most.
+pub(in crate::mask) const WIDTH: usize = 32;
+
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
@@ -16,16 +19,14 @@ const fn eight(byte: u64) -> u64 {
 /// Eight bytes at a time: for each of them the high bit of `hit` tells whether it stops the run.
 /// Borrows can set further bits above a true one, never below it, so the lowest is exact.
 #[inline(always)]
-pub(super) fn plain_run(bytes: &[u8]) -> usize {
+pub(in crate::mask) fn plain_run(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
-        let quote = word ^ eight(0x22);
-        let backslash = word ^ eight(0x5C);
-        let hit = (quote.wrapping_sub(LOW) & !quote)
-            | (backslash.wrapping_sub(LOW) & !backslash)
-            | (word.wrapping_sub(eight(0x20)) & !word);
-        let hit = hit & HIGH;
+        // With this bit turned, quotes and control characters are the bytes up to 0x20.
+        let low = (word ^ eight(2)).wrapping_sub(eight(0x21));
+        let backslash = (word ^ eight(0x5C)).wrapping_sub(LOW);
+        let hit = (low | backslash) & !word & HIGH;
         if hit != 0 {
             return (bytes.len() - rest.len()).wrapping_add(first_of(hit));
         }
@@ -62,6 +63,49 @@ pub(super) fn space_run(bytes: &[u8]) -> usize {
     done.wrapping_add(rest.iter().position(|&byte| !is_space(byte)).unwrap_or(rest.len()))
 }
 
+/// The number of ASCII digits that the first eight bytes begin with; nothing if there are fewer than
+/// eight bytes, or all are digits.
+#[inline(always)]
+fn digits(bytes: &[u8]) -> Option<usize> {
+    let word = u64::from_le_bytes(*bytes.first_chunk::<8>()?);
+    let value = word ^ eight(0x30);
+    // As in `plain_run`, the lowest bit is exact.
+    let hit = (value.wrapping_add(eight(0x76)) | word) & HIGH;
+    if hit == 0 { None } else { Some(first_of(hit)) }
+}
+
+/// The length of the number that `bytes` begin with, if it is an everyday one: no sign, no exponent,
+/// at most seven digits before and after the point, and followed by a few bytes.
+#[inline(always)]
+pub(super) fn number_run(bytes: &[u8]) -> Option<usize> {
+    let whole = digits(bytes)?;
+    if whole == 0 || (whole > 1 && bytes.first() == Some(&b'0')) {
+        return None;
+    }
+    let after = bytes.get(whole..)?;
+    match after.first()? {
+        b'.' => {
+            let places = digits(after.get(1..)?)?;
+            let end = whole.wrapping_add(places).wrapping_add(1);
+            let is_whole = places > 0 && !matches!(bytes.get(end)?, b'e' | b'E');
+            is_whole.then_some(end)
+        }
+        b'e' | b'E' => None,
+        _ => Some(whole),
+    }
+}
+
+/// The length of the literal that `bytes` begin with, if it is all there.
+#[inline(always)]
+pub(super) fn literal_run(bytes: &[u8]) -> Option<usize> {
+    let (first, rest) = bytes.split_first_chunk::<4>()?;
+    match first {
+        b"true" | b"null" => Some(4),
+        b"fals" if rest.first() == Some(&b'e') => Some(5),
+        _ => None,
+    }
+}
+
 /// The first eight bytes of `name` as a little-endian number, padded with zeros.
 #[inline(always)]
 pub(in crate::mask) fn prefix(name: &[u8]) -> u64 {
@@ -81,17 +125,31 @@ pub(super) fn prefix_in(rest: &[u8], length: usize) -> u64 {
     }
 }
 
+/// The length of the `\u` escapes at the front that are all there and stand for a character each.
+#[inline(always)]
+pub(super) fn unicode_run(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some(([b'\\', b'u', digits @ ..], after)) = rest.split_first_chunk::<6>()
+        && stands_alone(digits)
+    {
+        rest = after;
+    }
+    bytes.len().wrapping_sub(rest.len())
+}
+
+/// Whether these are hexadecimal digits, and not of half a surrogate pair.
+#[inline(always)]
+fn stands_alone(digits: &[u8; 4]) -> bool {
+    let [a, b, c, d] = digits.map(|digit| HEX.get(usize::from(digit)).copied().unwrap_or(u8::MAX));
+    (a | b | c | d) < 16 && !(a == 0xD && b >= 8)
+}
+
 /// The length of the escape that `bytes` begin with, if it is all there and stands for a character
 /// by itself: not half a surrogate pair.
 #[inline(always)]
 pub(super) fn escape_run(bytes: &[u8]) -> Option<usize> {
     match bytes {
-        [_, b'u', digits @ ..] => {
-            let digits = digits.first_chunk::<4>()?.map(|digit| HEX.get(usize::from(digit)).copied());
-            let [Some(a), Some(b), Some(c), Some(d)] = digits else { return None };
-            let surrogate = a == 0xD && b >= 8;
-            ((a | b | c | d) < 16 && !surrogate).then_some(6)
-        }
+        [_, b'u', digits @ ..] => stands_alone(digits.first_chunk::<4>()?).then_some(6),
         [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(2),
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! What a body should become, said a second time: recursive, over a whole body that serde_json has
 //! accepted, and by the paths themselves. It shares the maskers with the engine and nothing else.
 
-use crate::catalog::{BodyShape, Field, FieldType};
+use crate::catalog::{BodyShape, Field, FieldType, NameMatching};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::MaskerName;
 use crate::mask::{Maskers, Value};
@@ -42,7 +42,26 @@ impl Reference<'_> {
         self.shape.envelope.iter().any(|member| member.as_str() == path)
     }
 
+    /// A name as the catalogue or the shape of the body writes it below `above`, if case does not count.
+    fn as_declared(&self, above: &str, name: &str) -> String {
+        if self.shape.names == NameMatching::Exact {
+            return name.to_owned();
+        }
+        let fields = self.catalogue.iter().map(|field| &field.path);
+        let paths = fields.chain(&self.shape.envelope).chain(&self.shape.records);
+        let names = paths.filter_map(|path| {
+            let inside = match above {
+                "" => path.as_str(),
+                above => path.as_str().strip_prefix(above)?.strip_prefix('.')?,
+            };
+            inside.split('.').next()
+        });
+        names.into_iter().find(|declared| alike(declared) == alike(name)).unwrap_or(name).to_owned()
+    }
+
     fn member(&self, place: &Place, name: &str) -> Option<Place> {
+        let (Place::Around(above) | Place::Inside(above)) = place else { return Some(Place::Whole) };
+        let name = &self.as_declared(above, name);
         match place {
             Place::Whole => Some(Place::Whole),
             Place::Around(above) => {
@@ -131,6 +150,12 @@ impl Reference<'_> {
         }
         match place {
             Place::Whole => out.push_str(raw),
+            Place::Inside(path) if self.is_nested(path) => {
+                let document =
+                    serde_json::from_str(raw).ok().and_then(|text: String| self.nested(&text, path));
+                let text = document.map(|document| serde_json::Value::String(document).to_string());
+                out.push_str(&text.unwrap_or_else(|| "null".to_owned()));
+            }
             Place::Inside(path) if !path.is_empty() && !self.has_members(path) => {
                 let object = self.field(path).is_some_and(|field| field.kind == FieldType::Object);
                 if object && raw.starts_with('{') && self.release(path) == Some(None) {
@@ -144,6 +169,28 @@ impl Reference<'_> {
             Place::Around(_) | Place::Inside(_) => out.push_str("null"),
         }
         after()
+    }
+
+    /// Whether a text at the path holds a document.
+    fn is_nested(&self, path: &str) -> bool {
+        self.has_members(path) && self.field(path).is_some_and(|field| field.nested)
+    }
+
+    /// What leaves of a document in a text at the path.
+    fn nested(&self, text: &str, path: &str) -> Option<String> {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
+        let catalogue: Vec<Field> = self
+            .catalogue
+            .iter()
+            .map(|field| Field { nested: field.nested && field.path.as_str() != path, ..field.clone() })
+            .collect();
+        // The same without the nesting that has just been undone.
+        let inside = Reference { catalogue: &catalogue, ..*self };
+        let mut out = String::new();
+        let rest = space(text, &mut out);
+        let rest = inside.value(rest, &Place::Inside(path.to_owned()), &mut out);
+        out.push_str(rest);
+        Some(out)
     }
 
     fn scalar(&self, raw: &str, path: &str, out: &mut String) {
@@ -235,6 +282,15 @@ impl Reference<'_> {
         out.push('}');
         tail(rest)
     }
+}
+
+/// What names have in common whose case and width alone differ.
+fn alike(name: &str) -> String {
+    let halfwidth = |c: char| match u32::from(c) {
+        code @ 0xFF01..=0xFF5E => char::from_u32(code - 0xFEE0).unwrap(),
+        _ => c,
+    };
+    name.chars().map(halfwidth).collect::<String>().to_lowercase()
 }
 
 fn join(above: &str, name: &str) -> String {

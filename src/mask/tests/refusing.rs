@@ -20,11 +20,8 @@ fn plan(shape: &BodyShape, fields: &str) -> Arc<Plan> {
 
 /// Why a body is refused, in words: the record, and the field if it has a name.
 fn why(plan: &Plan, error: MaskError) -> String {
-    let (what, place) = match error {
-        MaskError::Outside { place } => ("outside", place),
-        MaskError::WrongType { place } => ("type", place),
-        other => return other.reason().to_owned(),
-    };
+    let Some(place) = error.place() else { return error.reason().to_owned() };
+    let what = if matches!(error, MaskError::Outside { .. }) { "outside" } else { "type" };
     let name = plan.path(place).map_or("?", FieldPath::as_str);
     format!("{what} {} {name}", place.record().map_or("-".to_owned(), |record| record.to_string()))
 }

@@ -7,7 +7,7 @@ use jiff::civil::date;
 
 use crate::catalog::{
     BodyFormat, BodyShape, Catalog, Delimiter, Department, DepartmentKind, Field, FieldType, Level,
-    NameMatching, Parameter, Purpose, Resource, Sharing, System,
+    NameMatching, Parameter, Purpose, Resource, Sharing, System, XmlNames,
 };
 use crate::grant::{Decision, Query};
 use crate::kernel::diagnostic::{Report, Source};
@@ -80,6 +80,7 @@ pub(crate) fn resource(
             names: NameMatching::Exact,
             records: None,
             envelope: vec![],
+            xml: XmlNames::default(),
         },
         egress: None,
         fields: fields.iter().map(|text| field(text)).collect(),

@@ -9,7 +9,7 @@ use super::city::{Asking, at, load_at};
 use super::differential::{Judge, judge};
 use crate::catalog::{
     BodyFormat, BodyShape, Catalog, Delimiter, Department, DepartmentKind, Field, FieldType, Level,
-    NameMatching, Parameter, Purpose, Resource, Sharing, System,
+    NameMatching, Parameter, Purpose, Resource, Sharing, System, XmlNames,
 };
 use crate::grant::DenyReason;
 use crate::kernel::diagnostic::Source;
@@ -160,6 +160,7 @@ fn resource(dice: &mut Dice, number: u64) -> Resource {
             names: NameMatching::Exact,
             records: None,
             envelope: vec![],
+            xml: XmlNames::default(),
         },
         egress: None,
         parameters: parameters.collect(),

@@ -21,6 +21,7 @@ fn resource() -> Resource {
         body: BodyShape {
             format: BodyFormat::Json,
             delimiter: crate::catalog::Delimiter::Comma,
+            xml: crate::catalog::XmlNames::default(),
             names: NameMatching::Exact,
             records: None,
             envelope: Vec::new(),

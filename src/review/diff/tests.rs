@@ -418,6 +418,7 @@ fn what_stands_beside_the_grants_is_listed_with_its_weight() {
     let person = ResourceId::parse("population.resident").unwrap();
     let mut resource = (*new.catalog.resources[&person]).clone();
     resource.body.envelope.push(FieldPath::parse("operator").unwrap());
+    resource.egress = Some(crate::catalog::Egress::Block);
     resource.fields[2].level = crate::catalog::Level::new(3).unwrap();
     new.catalog.resources.insert(person, Arc::new(resource));
     let mut side = new.side();
@@ -431,6 +432,7 @@ fn what_stands_beside_the_grants_is_listed_with_its_weight() {
         words,
         [
             ("body", "population.resident", true, true),
+            ("egress", "population.resident", false, true),
             ("field-level", "population.resident sex", false, false),
             ("masker-redefined", "plate", false, true),
             ("limit-removed", "gone", true, false),

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use jiff::civil::Date;
 
 use super::{Side, Weight};
-use crate::catalog::{Catalog, CertificateRule, Resource};
+use crate::catalog::{Catalog, CertificateRule, Egress, Resource};
 use crate::policy::calendar::Calendar;
 use crate::policy::reading::Reading;
 use crate::quota::limit::{Dimension, Limit};
@@ -160,6 +160,10 @@ fn catalogue(found: &mut Found, [old, new]: [&Catalog; 2]) {
         // What stands around the records leaves as it is.
         let weight = Weight { gain: true, loss: true, clear: false };
         found.weigh((FILE, "body"), id, (Some(body(before)), Some(body(after))), weight);
+        let blocks = |it: &Resource| it.egress == Some(Egress::Block);
+        let weight = Weight { gain: blocks(before), loss: blocks(after), clear: false };
+        let egress = |it: &Resource| Some(it.egress.map_or("none", Egress::as_str).to_owned());
+        found.weigh((FILE, "egress"), id, (egress(before), egress(after)), weight);
         fields(found, before, after);
         let groups = [&before.groups, &after.groups];
         let members = |paths: &Vec<_>| paths.iter().map(ToString::to_string).collect::<Vec<_>>().join("|");

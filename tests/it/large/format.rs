@@ -14,8 +14,8 @@ pub(super) struct Format {
     pub(super) media_type: &'static str,
     /// Whether the platform says beforehand how long the body is.
     pub(super) tells_length: bool,
-    /// Whether the records are below `data`, in an envelope.
-    has_envelope: bool,
+    /// Where the catalogue says that the records are.
+    place: &'static str,
     pub(super) head: &'static str,
     pub(super) left_head: &'static str,
     pub(super) block: String,
@@ -24,10 +24,14 @@ pub(super) struct Format {
     pub(super) left_tail: &'static str,
     /// Members of head and tail that no catalogue names.
     pub(super) unlisted: u64,
+    /// Why a body is refused that goes on with a control character.
+    pub(super) spoiled: &'static str,
+    /// Records in the head, which are empty.
+    pub(super) empty: u64,
 }
 
-pub(super) static FORMATS: LazyLock<[Format; 3]> =
-    LazyLock::new(|| [json("json", true), json("json-chunked", false), lines()]);
+pub(super) static FORMATS: LazyLock<[Format; 5]> =
+    LazyLock::new(|| [json("json", true), json("json-chunked", false), lines(), csv(), xml()]);
 
 fn json(name: &'static str, tells_length: bool) -> Format {
     Format {
@@ -35,7 +39,7 @@ fn json(name: &'static str, tells_length: bool) -> Format {
         format: "json",
         media_type: "application/json",
         tells_length,
-        has_envelope: true,
+        place: "records = \"data\"\nenvelope = [\"code\"]",
         head: r#"{"code":0,"data":[{}"#,
         left_head: r#"{"code":0,"data":[{}"#,
         block: (0..RECORDS).map(|number| format!(",\n  {}", record(number))).collect(),
@@ -43,6 +47,8 @@ fn json(name: &'static str, tells_length: bool) -> Format {
         tail: r#"], "total":1}"#,
         left_tail: "]}",
         unlisted: 1,
+        spoiled: "syntax",
+        empty: 1,
     }
 }
 
@@ -52,7 +58,7 @@ fn lines() -> Format {
         format: "ndjson",
         media_type: "application/x-ndjson",
         tells_length: false,
-        has_envelope: false,
+        place: "",
         head: "{}\n",
         left_head: "{}\n",
         block: (0..RECORDS).map(|number| format!("{}\n", record(number))).collect(),
@@ -60,27 +66,85 @@ fn lines() -> Format {
         tail: "",
         left_tail: "",
         unlisted: 0,
+        spoiled: "syntax",
+        empty: 1,
+    }
+}
+
+fn csv() -> Format {
+    let row = |number: u64| {
+        let note = "逐户走访，\"\"已核验\"\"\n".repeat(usize::try_from(number % 3).unwrap());
+        format!("{number},欧阳建国,{},\"{note}\",x\r\n", phone(number))
+    };
+    let left = |number: u64| format!("{number},欧阳**,138****{}\r\n", &phone(number)[7..]);
+    Format {
+        name: "csv",
+        format: "csv",
+        media_type: "text/csv",
+        tells_length: true,
+        place: "",
+        head: "id,name,phone,note,x\r\n",
+        left_head: "id,name,phone\r\n",
+        block: (0..RECORDS).map(row).collect(),
+        left_block: (0..RECORDS).map(left).collect(),
+        tail: "",
+        left_tail: "",
+        unlisted: 0,
+        spoiled: "control-character",
+        empty: 0,
+    }
+}
+
+fn xml() -> Format {
+    let row = |number: u64| {
+        let note = "<![CDATA[逐户走访 & 已核验]]>".repeat(usize::try_from(number % 3).unwrap());
+        let phone = phone(number);
+        format!(
+            "  <row x=\"x\"><id>{number}</id><name>欧阳建国</name><phone>{phone}</phone><note>{note}</note></row>\n"
+        )
+    };
+    let left = |number: u64| {
+        let phone = format!("138****{}", &phone(number)[7..]);
+        format!("  <row><id>{number}</id><name>欧阳**</name><phone>{phone}</phone></row>\n")
+    };
+    Format {
+        name: "xml",
+        format: "xml",
+        media_type: "application/xml",
+        tells_length: false,
+        place: "records = \"list.row\"",
+        head: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<list>\n",
+        left_head: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<list>\n",
+        block: (0..RECORDS).map(row).collect(),
+        left_block: (0..RECORDS).map(left).collect(),
+        tail: "</list>\n",
+        left_tail: "</list>\n",
+        unlisted: 0,
+        spoiled: "character",
+        empty: 0,
     }
 }
 
 /// A record as the platform sends it; no two in a block are the same.
 fn record(number: u64) -> String {
     format!(
-        "{{\"id\": {number}, \"name\": \"欧阳建国\", \"phone\": \"138{:08}\", \"note\": \"{}\", \"x\": [{number}]}}",
-        number * 7_919,
+        "{{\"id\": {number}, \"name\": \"欧阳建国\", \"phone\": \"{}\", \"note\": \"{}\", \"x\": [{number}]}}",
+        phone(number),
         "逐户走访，已核验。".repeat(usize::try_from(number % 5).unwrap()),
     )
 }
 
 /// The same as it leaves.
 fn left(number: u64) -> String {
-    let phone = format!("138{:08}", number * 7_919);
-    format!("{{\"id\": {number}, \"name\": \"欧阳**\", \"phone\": \"138****{}\"}}", &phone[7..])
+    format!("{{\"id\": {number}, \"name\": \"欧阳**\", \"phone\": \"138****{}\"}}", &phone(number)[7..])
+}
+
+fn phone(number: u64) -> String {
+    format!("138{:08}", number * 7_919)
 }
 
 impl Format {
     pub(super) fn resource(&self) -> String {
-        let records = if self.has_envelope { "records = \"data\"\nenvelope = [\"code\"]" } else { "" };
         format!(
             r#"
 [[resource]]
@@ -91,7 +155,7 @@ class = "测试"
 sharing = "conditional"
 mode = ["query"]
 format = "{format}"
-{records}
+{place}
 fields = [
     {{ name = "id", label = "编号", type = "number", level = 1 }},
     {{ name = "name", label = "姓名", level = 2, mask = "name" }},
@@ -101,6 +165,7 @@ fields = [
 "#,
             name = self.name,
             format = self.format,
+            place = self.place,
         )
     }
 
@@ -138,8 +203,7 @@ fields = [
         512 << 10
     }
 
-    /// Records in a body; the first, in the head, is empty.
     pub(super) fn records(&self, size: u64) -> u64 {
-        self.blocks(size) * RECORDS + 1
+        self.blocks(size) * RECORDS + self.empty
     }
 }

@@ -109,7 +109,8 @@ impl Long {
             Ending::Short => Ok(Bytes::new()),
             Ending::Spoiled => Ok(Bytes::from_static(b"\x01 13800138000")),
         };
-        let length = format.length(size) + if ending == Ending::Short { 100 } else { 0 };
+        let missing = if matches!(ending, Ending::Short | Ending::Dies) { 100 } else { 0 };
+        let length = format.length(size) + missing;
         Self {
             block: format.block.as_bytes().into(),
             blocks: format.blocks(size),

@@ -1,7 +1,5 @@
 //! What a body may look like, and what is said where it does not.
 
-use std::ffi::OsStr;
-
 use super::*;
 use crate::city::{nothing, run_to_end};
 
@@ -91,77 +89,41 @@ async fn parameters_of_the_body_are_decided_first() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_makes_no_sense_is_found_before_it_serves() {
-    let route = |method: &str, resource: &str, rest: &str| {
-        format!(
-            "\n[[route]]\nmethod = \"{method}\"\npath = \"/x\"\nresource = \"{resource}\"\naction = \"submit\"\n\
-             upstream = \"platform\"\n{rest}\n"
-        )
-    };
-    for (text, place, message) in [
+    let (lead, scan, form) = ("test.lead", "test.scan", "fields = \"mask\", format = \"form\"");
+    let in_body = "parameters = { area = \"body:area\" }";
+    for (method, resource, parameters, request, message) in [
+        ("GET", lead, "", "fields = \"restrict\"", "a `GET` has no body to hold against grants"),
         (
-            route("GET", "test.lead", "request = { fields = \"restrict\" }"),
-            "request = { fields = \"restrict\" }",
-            "a `GET` has no body to hold against grants",
-        ),
-        (
-            route("POST", "test.scan", "request = { fields = \"mask\" }"),
-            "request = { fields = \"mask\" }",
+            "POST",
+            scan,
+            "",
+            "fields = \"mask\"",
             "`test.scan` has no fields that a body could be held against",
         ),
+        ("POST", lead, "", "fields = \"drop\"", "`\"pass\"`, `\"restrict\"` or `\"mask\"`"),
+        ("POST", lead, "", "format = \"json\"", "`route[32].request.fields` is missing"),
+        ("POST", lead, "", "fields = \"mask\", format = \"opaque\"", "`json`, `ndjson`"),
+        ("POST", lead, "", "fields = \"pass\", format = \"json\"", "means nothing where it passes as it is"),
+        ("POST", lead, "", "fields = \"mask\", envelope = [\"a\"]", "an envelope needs `records`"),
         (
-            route("POST", "test.lead", "request = { fields = \"drop\" }"),
-            "request = { fields = \"drop\" }",
-            "`\"pass\"`, `\"restrict\"` or `\"mask\"`",
-        ),
-        (
-            route("POST", "test.lead", "request = { fields = \"mask\", format = \"opaque\" }"),
-            "request = {",
-            "`json`, `ndjson`",
-        ),
-        (
-            route("POST", "test.lead", "request = { fields = \"pass\", format = \"json\" }"),
-            "request = {",
-            "means nothing where it passes as it is",
-        ),
-        (
-            route("POST", "test.lead", "request = { fields = \"mask\", envelope = [\"a\"] }"),
-            "request = {",
-            "an envelope needs `records`",
-        ),
-        (
-            route(
-                "POST",
-                "test.lead",
-                "request = { fields = \"mask\", records = \"a\", envelope = [\"a.b\"] }",
-            ),
-            "request = {",
+            "POST",
+            lead,
+            "",
+            "fields = \"mask\", records = \"a\", envelope = [\"a.b\"]",
             "a body cannot be read like this",
         ),
-        (
-            route("POST", "test.lead", "request = { fields = \"mask\", format = \"csv\", records = \"a\" }"),
-            "request = {",
-            "`records` means nothing where the body is `csv`",
-        ),
-        (
-            route(
-                "POST",
-                "test.lead",
-                "parameters = { area = \"body:area\" }\nrequest = { fields = \"mask\", format = \"form\" }",
-            ),
-            "request = {",
-            "parameters are in a JSON body, and this one is `form`",
-        ),
-        (
-            route("POST", "test.lead", "request = { format = \"json\" }"),
-            "request = {",
-            "`route[32].request.fields` is missing",
-        ),
+        ("POST", lead, "", "fields = \"mask\", format = \"csv\", records = \"a\"", "where the body is `csv`"),
+        ("POST", lead, in_body, form, "parameters are in a JSON body, and this one is `form`"),
     ] {
-        let plan = plan().more_config(&text);
+        let route = format!(
+            "\n[[route]]\nmethod = \"{method}\"\npath = \"/x\"\nresource = \"{resource}\"\naction = \"submit\"\n\
+             upstream = \"platform\"\n{parameters}\nrequest = {{ {request} }}\n"
+        );
+        let plan = plan().more_config(&route);
         let config = plan.files.config_path();
-        let (code, said) =
-            run_to_end(&["run".as_ref(), "--config".as_ref(), config.as_os_str() as &OsStr]).await;
-        assert_eq!(code, Some(64), "{text}\n{said}");
-        assert!(said.contains(message) && said.contains(place), "{text}\n{said}");
+        let (code, said) = run_to_end(&["run".as_ref(), "--config".as_ref(), config.as_ref()]).await;
+        assert_eq!(code, Some(64), "{request}\n{said}");
+        // In its place, as a person finds it.
+        assert!(said.contains(message) && said.contains(&format!("request = {{ {request} }}")), "{said}");
     }
 }

@@ -1,0 +1,11 @@
+#![no_main]
+
+#[allow(dead_code, reason = "the properties of other formats use the rest")]
+#[path = "../properties/mask.rs"]
+mod mask;
+#[path = "../properties/mask_csv.rs"]
+mod property;
+#[path = "../properties/untyped.rs"]
+mod untyped;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| property::check(data));

@@ -1,0 +1,122 @@
+//! The attributes of one tag, strictly: white space between them, quotes, no `<`, no name twice.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::characters::{Name, is_reference, space_run};
+
+/// The most attributes of one element. All are compared with each other.
+pub(super) const ATTRIBUTES_MAX: usize = 64;
+
+/// What is wrong with the attributes of a tag, and where in the tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttributeError {
+    Syntax { at: usize, expected: &'static str },
+    TooMany { at: usize },
+}
+
+/// Where one attribute stands in its tag.
+#[derive(Debug, Clone)]
+pub(super) struct Attribute {
+    /// Where the white space before it begins.
+    pub(super) from: usize,
+    pub(super) name: Range<usize>,
+    /// Its value, without quotes.
+    pub(super) value: Range<usize>,
+}
+
+impl Attribute {
+    /// Where it ends, with its closing quote.
+    pub(super) const fn end(&self) -> usize {
+        self.value.end.saturating_add(1)
+    }
+
+    pub(super) fn name<'t>(&self, tag: &'t str) -> Option<Name<'t>> {
+        Name::front(tag.get(self.name.clone())?)
+    }
+
+    pub(super) fn value<'t>(&self, tag: &'t str) -> &'t str {
+        tag.get(self.value.clone()).unwrap_or_default()
+    }
+}
+
+/// The attributes of the tag at hand; the memory is used again for the next.
+#[derive(Debug, Default)]
+pub(super) struct Attributes {
+    pub(super) all: Vec<Attribute>,
+}
+
+impl Attributes {
+    /// Reads what stands in `tag` from `at` to `end`, between the name and the closing bracket.
+    pub(super) fn read(&mut self, tag: &str, mut at: usize, end: usize) -> Result<(), AttributeError> {
+        self.all.clear();
+        let bytes = tag.as_bytes().get(..end).unwrap_or_default();
+        loop {
+            let from = at;
+            at += space_run(bytes.get(at..).unwrap_or_default());
+            if at >= end {
+                return Ok(());
+            }
+            if at == from {
+                return Err(AttributeError::Syntax { at, expected: "white space or the end of the tag" });
+            }
+            if self.all.len() >= ATTRIBUTES_MAX {
+                return Err(AttributeError::TooMany { at });
+            }
+            let attribute = one(tag, bytes, from, at)?;
+            at = attribute.end();
+            let name = tag.get(attribute.name.clone());
+            if self.all.iter().any(|other| tag.get(other.name.clone()) == name) {
+                return Err(AttributeError::Syntax {
+                    at: attribute.name.start,
+                    expected: "an attribute of another name",
+                });
+            }
+            self.all.push(attribute);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        self.all.capacity() * size_of::<Attribute>()
+    }
+}
+
+/// The attribute at `start`; the white space before it begins at `from`.
+fn one(tag: &str, bytes: &[u8], from: usize, start: usize) -> Result<Attribute, AttributeError> {
+    let fault = |at, expected| Err(AttributeError::Syntax { at, expected });
+    let rest = |at: usize| bytes.get(at..).unwrap_or_default();
+    let Some(name) = Name::front(tag.get(start..).unwrap_or_default()) else {
+        return fault(start, "the name of an attribute");
+    };
+    let name = start..start + name.text.len();
+    let mut at = name.end + space_run(rest(name.end));
+    if bytes.get(at) != Some(&b'=') {
+        return fault(at, "`=`");
+    }
+    at += 1;
+    at += space_run(rest(at));
+    let Some(&quote @ (b'"' | b'\'')) = bytes.get(at) else {
+        return fault(at, "a value in quotes");
+    };
+    at += 1;
+    let Some(length) = memchr(quote, rest(at)) else {
+        return fault(at, "the closing quote of the value");
+    };
+    let attribute = Attribute { from, name, value: at..at + length };
+    let value = attribute.value(tag);
+    if let Some(place) = memchr(b'<', value.as_bytes()) {
+        return fault(at + place, "`&lt;` in a value");
+    }
+    for (place, _) in value.match_indices('&') {
+        let reference = value.get(place + 1..).and_then(|rest| rest.split_once(';'));
+        if !reference.is_some_and(|(reference, _)| is_reference(reference)) {
+            return fault(at + place, REFERENCE);
+        }
+    }
+    Ok(attribute)
+}
+
+/// What a reference may be.
+pub(super) const REFERENCE: &str = "one of the five entities of XML, or a legal character by its number";

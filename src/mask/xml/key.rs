@@ -1,0 +1,32 @@
+//! How elements and attributes are named in the automaton: by local name and namespace, never by the
+//! prefix that a body happens to use.
+//!
+//! An attribute begins with `@`, a name in a namespace ends with a mark and the number of the
+//! namespace in the plan. Neither can stand in a name of XML, so no two things share a key.
+
+/// The key of the text of an element that has attributes too.
+pub(in crate::mask) const TEXT: &str = ".";
+
+const MARK: char = '\u{1}';
+
+/// The most namespaces that a plan tells apart: their numbers are characters without case.
+pub(in crate::mask) const NAMESPACES_MAX: usize = 32;
+
+/// What carries a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::mask) enum Kind {
+    Element,
+    Attribute,
+}
+
+/// Writes the key of a name in the namespace of this number, or in none, into an empty `key`.
+pub(in crate::mask) fn write(kind: Kind, local: &str, namespace: Option<u8>, key: &mut String) {
+    if kind == Kind::Attribute {
+        key.push('@');
+    }
+    key.push_str(local);
+    if let Some(number) = namespace {
+        key.push(MARK);
+        key.push(char::from(number.wrapping_add(1)));
+    }
+}

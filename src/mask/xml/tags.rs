@@ -1,0 +1,527 @@
+//! What becomes of an element: its tags, its attributes, its value.
+
+use std::sync::Arc;
+
+use super::super::automaton::{Kind, NAMELESS, Rule, class};
+use super::super::error::MaskError;
+use super::super::json::text::prefix;
+use super::super::masker::Value;
+use super::attributes::{Attribute, AttributeError};
+use super::characters::{Name, is_space};
+use super::markup::{NAME, Tag};
+use super::scope::{Scope, ScopeError, Space, normalized};
+use super::state::{Frame, Shape};
+use super::values::{Xml, decode, reads_as};
+use super::{Scan, as_u64, key};
+
+/// Whether an element has content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Follows,
+    Empty,
+}
+
+/// What of the attributes of an element leaves.
+#[derive(Debug, Clone, Copy)]
+enum Released {
+    All,
+    /// Those that this node names.
+    Of(u16),
+    None,
+}
+
+impl Scan<'_> {
+    /// The tag is the start of an element, or all of it.
+    pub(super) fn start(&mut self, tag: Tag<'_>) -> Result<(), MaskError> {
+        self.state.brackets = 0;
+        let Some(name) = tag.text.get(1..).and_then(Name::front) else {
+            return Err(tag.syntax(1, NAME));
+        };
+        let after = 1 + name.text.len();
+        let content = if tag.text.ends_with("/>") { Content::Empty } else { Content::Follows };
+        let end = tag.text.len() - if content == Content::Empty { 2 } else { 1 };
+        let max = self.context.bounds.key;
+        if name.text.len() > max {
+            return Err(key_too_long(tag, 1, max));
+        }
+        let depth = self.context.bounds.depth;
+        if self.state.stack.len() >= depth {
+            return Err(MaskError::Depth { at: tag.offset, max: depth });
+        }
+        if self.state.done {
+            return Err(MaskError::Trailing { at: tag.offset });
+        }
+        let declares = if after == end {
+            self.state.attributes.all.clear();
+            false
+        } else {
+            self.attributes(tag, after, end)?
+        };
+        let space = self.state.scope.element(name, &self.context.plan.namespaces);
+        let space = space.map_err(|error| namespace(error, tag, 1))?;
+        let (shape, rule) = self.enter(tag, name, space)?;
+        let frame = Frame { shape, rule, name: self.state.names.len(), declares, counted: false };
+        match content {
+            Content::Follows => self.begin_content(name, frame),
+            Content::Empty => self.end_empty(frame),
+        }
+        Ok(())
+    }
+
+    /// Reads and checks the attributes; gives whether some of them declare namespaces.
+    fn attributes(&mut self, tag: Tag<'_>, after: usize, end: usize) -> Result<bool, MaskError> {
+        let (known, key_max) = (&self.context.plan.namespaces, self.context.bounds.key);
+        let (all, scope) = (&mut self.state.attributes, &mut self.state.scope);
+        all.read(tag.text, after, end).map_err(|error| match error {
+            AttributeError::Syntax { at, expected } => tag.syntax(at, expected),
+            AttributeError::TooMany { at } => MaskError::TooManyAttributes {
+                at: tag.offset + as_u64(at),
+                max: super::attributes::ATTRIBUTES_MAX,
+            },
+        })?;
+        let level = level(self.state.stack.len() + 1);
+        let mut declares = false;
+        for attribute in &all.all {
+            let Some(name) = attribute.name(tag.text) else { continue };
+            if name.text.len() > key_max {
+                return Err(key_too_long(tag, attribute.name.start, key_max));
+            }
+            let declared = scope.declare(level, name, attribute.value(tag.text), known);
+            if declared.map_err(|error| namespace(error, tag, attribute.name.start))? {
+                // What is declared is kept as long as it holds.
+                if attribute.value.len() > key_max {
+                    return Err(key_too_long(tag, attribute.value.start, key_max));
+                }
+                declares = true;
+            }
+        }
+        check_names(tag, &all.all, scope, known)?;
+        Ok(declares)
+    }
+
+    /// What becomes of the element: its start tag is written, or it is dropped.
+    fn enter(&mut self, tag: Tag<'_>, name: Name<'_>, space: Space) -> Result<(Shape, Rule), MaskError> {
+        let found = match self.state.top.shape {
+            Shape::Outside => match self.context.plan.root {
+                Rule::WHOLE => return Ok(self.enter_whole(tag)),
+                root if root.kind == Kind::Node => {
+                    let found = self.find(root.index, key::Kind::Element, name.local(), space);
+                    let found = found.filter(|rule| rule.kind != Kind::Drop);
+                    Some(found.ok_or(MaskError::DocumentElement { at: tag.offset })?)
+                }
+                root => Some(root),
+            },
+            Shape::Members => self.find(self.state.top.rule.index, key::Kind::Element, name.local(), space),
+            Shape::Whole => return Ok(self.enter_whole(tag)),
+            Shape::Text => {
+                self.context.tally.mask(self.state.top.rule.slot);
+                return Ok(self.enter_dropped(tag));
+            }
+            Shape::Value => {
+                self.state.has_elements = true;
+                return Ok(self.enter_inside(tag));
+            }
+            Shape::Nothing => {
+                self.count_once();
+                return Ok(self.enter_inside(tag));
+            }
+            Shape::Dropped | Shape::Inside => return Ok(self.enter_inside(tag)),
+        };
+        let rule = found.unwrap_or(Rule::drop(NAMELESS));
+        if rule.kind == Kind::Drop {
+            self.context.tally.drop(rule.slot);
+            return Ok(self.enter_dropped(tag));
+        }
+        self.enter_released(tag, rule)
+    }
+
+    #[inline(always)]
+    fn enter_released(&mut self, tag: Tag<'_>, rule: Rule) -> Result<(Shape, Rule), MaskError> {
+        self.release_space();
+        if rule.kind == Kind::Plain {
+            self.write_start(tag, Released::None);
+            return Ok((shape_of(rule), rule));
+        }
+        if rule.kind == Kind::Record {
+            self.context.record()?;
+        }
+        self.write_start(tag, Released::Of(rule.index));
+        // An element that has attributes beside its text has a rule for that.
+        let text = self.find(rule.index, key::Kind::Element, key::TEXT, Space::None);
+        Ok(text.map_or((Shape::Members, rule), |text| (shape_of(text), text)))
+    }
+
+    fn enter_whole(&mut self, tag: Tag<'_>) -> (Shape, Rule) {
+        self.write_start(tag, Released::All);
+        (Shape::Whole, Rule::WHOLE)
+    }
+
+    /// The element goes, with the white space before it.
+    fn enter_dropped(&mut self, tag: Tag<'_>) -> (Shape, Rule) {
+        if tag.is_here {
+            self.flush(if self.state.holding { self.hold } else { self.at });
+        }
+        self.state.space.clear();
+        self.enter_inside(tag);
+        (Shape::Dropped, Rule::WHOLE)
+    }
+
+    fn enter_inside(&mut self, tag: Tag<'_>) -> (Shape, Rule) {
+        if tag.is_here {
+            self.at += tag.text.len();
+        }
+        (Shape::Inside, Rule::WHOLE)
+    }
+
+    /// What follows a start tag is read as the shape of its element demands.
+    #[inline(always)]
+    fn begin_content(&mut self, name: Name<'_>, frame: Frame) {
+        self.state.names.push_str(name.text);
+        let around = std::mem::replace(&mut self.state.top, frame);
+        self.state.stack.push(around);
+        self.state.holding = false;
+        match frame.shape {
+            Shape::Members => {
+                self.state.holding = true;
+                self.hold = self.at;
+            }
+            Shape::Value => {
+                self.flush(self.at);
+                self.state.copying = false;
+                self.from = self.at;
+                self.state.too_long = false;
+                self.state.has_elements = false;
+            }
+            Shape::Nothing => {
+                self.flush(self.at);
+                self.state.copying = false;
+            }
+            Shape::Dropped => self.state.copying = false,
+            Shape::Outside | Shape::Whole | Shape::Text | Shape::Inside => {}
+        }
+    }
+
+    fn end_empty(&mut self, frame: Frame) {
+        if frame.declares {
+            self.state.scope.leave(level(self.state.stack.len()), &self.context.plan.namespaces);
+        }
+        if frame.shape == Shape::Dropped {
+            self.mark = self.at;
+        }
+        self.after_element();
+    }
+
+    /// An element has ended: what follows is read as the one around it demands.
+    #[inline(always)]
+    fn after_element(&mut self) {
+        self.state.holding = self.state.top.shape == Shape::Members;
+        self.hold = self.at;
+        self.state.done = self.state.stack.is_empty();
+    }
+
+    /// The rule of a name in `node`.
+    #[inline(always)]
+    fn find(&mut self, node: u16, kind: key::Kind, local: &str, space: Space) -> Option<Rule> {
+        let plan = self.context.plan;
+        let namespace = match space {
+            Space::None if kind == key::Kind::Element => {
+                let entry = plan.automaton.find(node, local.as_bytes(), prefix(local.as_bytes()))?;
+                return plan.automaton.rule(entry);
+            }
+            Space::None => None,
+            Space::Known(number) => Some(number),
+            Space::Unknown => return None,
+        };
+        let key = &mut self.state.key;
+        key.clear();
+        key::write(kind, local, namespace, key);
+        let entry = plan.automaton.find(node, key.as_bytes(), prefix(key.as_bytes()))?;
+        plan.automaton.rule(entry)
+    }
+
+    /// The white space that is held leaves.
+    #[inline(always)]
+    fn release_space(&mut self) {
+        if !self.state.space.is_empty() {
+            self.flush(self.hold);
+            self.context.out.extend_from_slice(&self.state.space);
+            self.state.space.clear();
+        }
+    }
+
+    /// The start tag leaves, with those of its attributes that do.
+    #[inline(always)]
+    fn write_start(&mut self, tag: Tag<'_>, released: Released) {
+        if self.state.attributes.all.is_empty() || matches!(released, Released::All) {
+            self.keep(tag);
+        } else {
+            self.write_attributes(tag, released);
+        }
+    }
+
+    fn write_attributes(&mut self, tag: Tag<'_>, released: Released) {
+        if tag.is_here {
+            self.flush(self.at);
+            self.at += tag.text.len();
+            self.mark = self.at;
+        }
+        let mut written = 0;
+        let attributes = std::mem::take(&mut self.state.attributes);
+        for attribute in &attributes.all {
+            let until = |end: usize| tag.text.get(written..end).unwrap_or_default().as_bytes();
+            match self.rule_of(tag, attribute, released) {
+                Some(Rule { kind: Kind::Drop, .. }) => {
+                    self.context.out.extend_from_slice(until(attribute.from));
+                    written = attribute.end();
+                }
+                Some(rule) => {
+                    self.context.out.extend_from_slice(until(attribute.value.start));
+                    written = attribute.value.end;
+                    let value = attribute.value(tag.text);
+                    match normalized(value) {
+                        Some(decoded) => self.write_value(rule, value, &decoded),
+                        None => self.context.tally.mask(rule.slot),
+                    }
+                }
+                None => {}
+            }
+        }
+        self.state.attributes = attributes;
+        let rest = tag.text.get(written..).unwrap_or_default();
+        self.context.out.extend_from_slice(rest.as_bytes());
+    }
+
+    /// What becomes of an attribute; nothing if it stays as it is. Counts it if it is dropped.
+    ///
+    /// A declaration stays if the plan names its namespace, or if it takes the default one away. So
+    /// every name that leaves means what it meant: the declaration it goes by is on an element that
+    /// leaves too.
+    fn rule_of(&mut self, tag: Tag<'_>, attribute: &Attribute, released: Released) -> Option<Rule> {
+        let name = attribute.name(tag.text)?;
+        let known = &self.context.plan.namespaces;
+        if let Some(space) = Scope::declared(name, attribute.value(tag.text), known) {
+            return (space == Space::Unknown).then_some(Rule::drop(NAMELESS));
+        }
+        let found = match released {
+            Released::Of(node) => {
+                let space = self.state.scope.attribute(name, known).unwrap_or(Space::Unknown);
+                self.find(node, key::Kind::Attribute, name.local(), space)
+            }
+            Released::All | Released::None => None,
+        };
+        let rule = found.unwrap_or(Rule::drop(NAMELESS));
+        if rule.kind == Kind::Drop {
+            self.context.tally.drop(rule.slot);
+        }
+        Some(rule)
+    }
+
+    /// Writes what leaves of a value. An empty one has nothing that could be masked.
+    #[inline(always)]
+    fn write_value(&mut self, rule: Rule, written: &str, decoded: &str) {
+        let is_whole = written.len() <= self.context.bounds.value;
+        if decoded.is_empty() && is_whole {
+            self.context.out.extend_from_slice(written.as_bytes());
+        } else if rule.mask & class::TEXT != 0 {
+            self.context.mould::<Xml>(rule, Value::Text(if is_whole { decoded } else { "" }), is_whole);
+        } else if is_text(rule) || (is_whole && reads_as(rule, decoded)) {
+            self.context.out.extend_from_slice(written.as_bytes());
+        } else {
+            self.context.tally.mask(rule.slot);
+        }
+    }
+
+    /// The length of the end tag at the front of `rest`, if it is written as most are.
+    #[inline(always)]
+    pub(super) fn expected_end(&self, rest: &[u8]) -> Option<usize> {
+        let name = self.state.names.as_bytes().get(self.state.top.name..)?;
+        let after = rest.get(2..)?.strip_prefix(name)?;
+        (after.first() == Some(&b'>') && !self.state.stack.is_empty()).then_some(name.len() + 3)
+    }
+
+    /// The end tag that [`Scan::expected_end`] has found.
+    #[inline(always)]
+    pub(super) fn end_as_expected(&mut self, length: usize) -> Result<(), MaskError> {
+        let text = self.text.get(self.at..self.at + length).unwrap_or_default();
+        self.close(Tag { text, offset: self.offset(self.at), is_here: true });
+        Ok(())
+    }
+
+    /// The tag is an end tag.
+    pub(super) fn end(&mut self, tag: Tag<'_>) -> Result<(), MaskError> {
+        const START: usize = "</".len();
+        if self.state.done {
+            return Err(MaskError::Trailing { at: tag.offset });
+        }
+        if self.state.stack.is_empty() {
+            return Err(tag.syntax(1, NAME));
+        }
+        let name = self.state.names.get(self.state.top.name..).unwrap_or_default();
+        let after = tag.text.get(START..).and_then(|rest| rest.strip_prefix(name));
+        let space = after.and_then(|after| after.strip_suffix('>'));
+        if !space.is_some_and(|space| space.bytes().all(is_space)) {
+            return Err(tag.syntax(START, "the end tag of the element that is open"));
+        }
+        self.close(tag);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn close(&mut self, tag: Tag<'_>) {
+        self.state.brackets = 0;
+        match self.state.top.shape {
+            Shape::Members => {
+                self.release_space();
+                self.keep(tag);
+            }
+            Shape::Value => {
+                self.settle(tag);
+                self.begin_copying();
+                self.keep(tag);
+            }
+            Shape::Nothing => {
+                self.begin_copying();
+                self.keep(tag);
+            }
+            Shape::Dropped => {
+                self.pass(tag);
+                self.begin_copying();
+            }
+            Shape::Inside => self.pass(tag),
+            Shape::Outside | Shape::Whole | Shape::Text => self.keep(tag),
+        }
+        let Frame { name, declares, .. } = self.state.top;
+        self.state.names.truncate(name);
+        if let Some(around) = self.state.stack.pop() {
+            self.state.top = around;
+        }
+        if declares {
+            self.state.scope.leave(level(self.state.stack.len()), &self.context.plan.namespaces);
+        }
+        self.after_element();
+    }
+
+    fn pass(&mut self, tag: Tag<'_>) {
+        if tag.is_here {
+            self.at += tag.text.len();
+        }
+    }
+
+    #[inline(always)]
+    fn begin_copying(&mut self) {
+        self.state.copying = true;
+        self.mark = self.at;
+    }
+
+    /// A value has ended before `tag`: writes what leaves of it.
+    #[inline(always)]
+    fn settle(&mut self, tag: Tag<'_>) {
+        let rule = self.state.top.rule;
+        let text = self.text;
+        let part = if tag.is_here { text.get(self.from..self.at).unwrap_or_default() } else { "" };
+        if self.state.has_elements {
+            self.context.tally.mask(rule.slot);
+            self.state.value.clear();
+            return;
+        }
+        if self.state.value.is_empty() && !self.state.too_long {
+            return self.write_content(rule, part);
+        }
+        self.keep_value(part);
+        let mut value = std::mem::take(&mut self.state.value);
+        if self.state.too_long {
+            self.write_too_long(rule);
+        } else {
+            self.write_content(rule, &value);
+        }
+        value.clear();
+        self.state.value = value;
+    }
+
+    #[inline(always)]
+    fn write_content(&mut self, rule: Rule, written: &str) {
+        if written.len() > self.context.bounds.value {
+            return self.write_too_long(rule);
+        }
+        match decode(written) {
+            Some(decoded) => self.write_value(rule, written, &decoded),
+            None => self.context.tally.mask(rule.slot),
+        }
+    }
+
+    fn write_too_long(&mut self, rule: Rule) {
+        if rule.mask & class::TEXT != 0 {
+            self.context.mould::<Xml>(rule, Value::Text(""), false);
+        } else {
+            self.context.tally.mask(rule.slot);
+        }
+    }
+
+    /// Keeps another part of the value at hand.
+    pub(super) fn keep_value(&mut self, part: &str) {
+        let value = &mut self.state.value;
+        if self.state.has_elements || self.state.too_long {
+            return;
+        }
+        if value.len() + part.len() > self.context.bounds.value {
+            self.state.too_long = true;
+            value.clear();
+        } else {
+            value.push_str(part);
+        }
+    }
+}
+
+/// Whether every text leaves as it is under `rule`.
+const fn is_text(rule: Rule) -> bool {
+    rule.copy & class::TEXT != 0
+}
+
+/// What becomes of the content of an element that a rule for a value is about.
+fn shape_of(rule: Rule) -> Shape {
+    let values = class::NUMBER | class::BOOLEAN;
+    if rule.kind == Kind::Drop {
+        Shape::Nothing
+    } else if rule.mask & class::TEXT != 0 {
+        Shape::Value
+    } else if is_text(rule) {
+        Shape::Text
+    } else if rule.copy & values != 0 {
+        Shape::Value
+    } else {
+        Shape::Nothing
+    }
+}
+
+/// Every prefix is declared, and no two attributes have the same name in the same namespace.
+fn check_names(tag: Tag<'_>, all: &[Attribute], scope: &Scope, known: &[Arc<str>]) -> Result<(), MaskError> {
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for attribute in all {
+        let Some(name) = attribute.name(tag.text) else { continue };
+        if name.prefix().is_none_or(|prefix| prefix == "xmlns") {
+            continue;
+        }
+        scope.attribute(name, known).map_err(|error| namespace(error, tag, attribute.name.start))?;
+        let expanded = (name.local(), scope.uri(name).unwrap_or_default());
+        if seen.contains(&expanded) {
+            return Err(tag.syntax(attribute.name.start, "an attribute of another name"));
+        }
+        seen.push(expanded);
+    }
+    Ok(())
+}
+
+#[cold]
+fn key_too_long(tag: Tag<'_>, start: usize, max: usize) -> MaskError {
+    MaskError::KeyTooLong { at: tag.offset + as_u64(start + max), max }
+}
+
+#[cold]
+fn namespace(ScopeError(expected): ScopeError, tag: Tag<'_>, at: usize) -> MaskError {
+    MaskError::Namespace { at: tag.offset + as_u64(at), expected }
+}
+
+/// How many elements are around a declaration.
+fn level(depth: usize) -> u16 {
+    u16::try_from(depth).unwrap_or(u16::MAX)
+}
