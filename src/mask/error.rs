@@ -138,7 +138,7 @@ pub enum MaskError {
         expected: &'static str,
     },
     /// An XML declaration that says something else than what the body is.
-    #[error("the XML declaration says another encoding than UTF-8")]
+    #[error("the XML declaration says another encoding than the body has")]
     DeclaredEncoding,
     /// The document element is not the one that the catalogue names.
     #[error("the document element at byte {at} is not the first name of `records`")]

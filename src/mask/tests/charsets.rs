@@ -15,7 +15,15 @@ fn in_pieces<'b>(
     charset: Charset,
     pieces: impl IntoIterator<Item = &'b [u8]>,
 ) -> Result<(String, u64), MaskError> {
-    let mut transform = Transform::with_charset(plan(), Bounds::default(), charset);
+    under(&plan(), charset, pieces)
+}
+
+fn under<'b>(
+    plan: &Arc<Plan>,
+    charset: Charset,
+    pieces: impl IntoIterator<Item = &'b [u8]>,
+) -> Result<(String, u64), MaskError> {
+    let mut transform = Transform::with_charset(Arc::clone(plan), Bounds::default(), charset);
     let mut out = Vec::new();
     for piece in pieces {
         transform.push(piece, &mut out)?;
@@ -152,6 +160,49 @@ fn a_lie_about_the_charset_leaks_nothing() {
     // GBK where UTF-8 is declared is not UTF-8.
     let (body, _, _) = GBK.encode(r#"{"data":{"name":"中文","phone":"13800138000"}}"#);
     assert_eq!(run_in(Charset::Utf8, &body).unwrap_err().reason(), "utf8");
+}
+
+#[test]
+fn xml_says_what_it_is_and_leaves_as_utf8() {
+    let shape = BodyShape { format: BodyFormat::Xml, ..shape(Some("r.p"), "") };
+    let plan = compile(&shape, &released("name"), &catalogue("name:string")).unwrap();
+    for (charset, declaration, leaves_as) in [
+        (Charset::Gbk, "<?xml version='1.0' encoding='GBK'?>", Ok("<?xml version='1.0' encoding='UTF-8'?>")),
+        (
+            Charset::Gbk,
+            "<?xml version=\"1.0\" encoding=\"gb2312\" standalone=\"yes\" ?>",
+            Ok("<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\" ?>"),
+        ),
+        (
+            Charset::Gb18030,
+            "<?xml version='1.0' encoding='GB18030'?>",
+            Ok("<?xml version='1.0' encoding='UTF-8'?>"),
+        ),
+        (Charset::Gbk, "<?xml version='1.0'?>", Ok("<?xml version='1.0'?>")),
+        (Charset::Gbk, "", Ok("")),
+        (Charset::Gbk, "<?xml version='1.0' encoding='UTF-8'?>", Err("declared-encoding")),
+        (Charset::Gbk, "<?xml version='1.0' encoding='GB18030'?>", Err("declared-encoding")),
+        (Charset::Gb18030, "<?xml version='1.0' encoding='GBK'?>", Err("declared-encoding")),
+        (Charset::Utf8, "<?xml version='1.0' encoding='GBK'?>", Err("declared-encoding")),
+        (
+            Charset::Utf8,
+            "<?xml version='1.0' encoding='utf-8'?>",
+            Ok("<?xml version='1.0' encoding='utf-8'?>"),
+        ),
+    ] {
+        let body = format!("{declaration}<r><p><name>乗亇中</name><phone>亅</phone></p></r>");
+        let bytes = if charset == Charset::Utf8 { body.into() } else { GB18030.encode(&body).0.into_owned() };
+        let whole = under(&plan, charset, [&*bytes]).map(|(out, _)| out);
+        let expected = leaves_as.map(|front| format!("{front}<r><p><name>乗亇中</name></p></r>"));
+        assert_eq!(whole.as_deref().map_err(|error| error.reason()), expected.as_deref().map_err(|why| *why));
+        for at in 0..=bytes.len() {
+            let (front, back) = bytes.split_at(at);
+            let cut = under(&plan, charset, [front, back]).map(|(out, _)| out);
+            assert_eq!(cut, whole, "{declaration} cut at {at}");
+        }
+        let by_byte = under(&plan, charset, bytes.chunks(1)).map(|(out, _)| out);
+        assert_eq!(by_byte, whole, "{declaration}");
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The XML declaration (XML 1.0 section 2.8).
 
+use std::ops::Range;
+
 use super::attributes::{AttributeError, Attributes};
+use crate::catalog::Charset;
 
 /// What is wrong with a declaration, and where in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,8 +12,13 @@ pub(super) enum DeclarationError {
     Encoding,
 }
 
-/// Checks `text`, from `<?xml` to `?>`.
-pub(super) fn check(text: &str, attributes: &mut Attributes) -> Result<(), DeclarationError> {
+/// Checks `text`, from `<?xml` to `?>`, of a body that came in `charset`; gives where it names another encoding
+/// than UTF-8, in which it leaves.
+pub(super) fn check(
+    text: &str,
+    charset: Charset,
+    attributes: &mut Attributes,
+) -> Result<Option<Range<usize>>, DeclarationError> {
     const NAME: usize = "<?xml".len();
     attributes.read(text, NAME, text.len().saturating_sub(2)).map_err(|error| match error {
         AttributeError::Syntax { at, expected } => DeclarationError::Syntax { at, expected },
@@ -24,9 +32,8 @@ pub(super) fn check(text: &str, attributes: &mut Attributes) -> Result<(), Decla
         Some(version) => return fault(version.value.start, "version 1.0"),
         None => return fault(NAME, "the version"),
     }
-    if let Some(encoding) = all.next_if(|attribute| is(attribute, "encoding"))
-        && !is_encoding(encoding.value(text))
-    {
+    let encoding = all.next_if(|attribute| is(attribute, "encoding"));
+    if encoding.is_some_and(|encoding| !is_encoding(encoding.value(text), charset)) {
         return Err(DeclarationError::Encoding);
     }
     if let Some(standalone) = all.next_if(|attribute| is(attribute, "standalone"))
@@ -36,12 +43,14 @@ pub(super) fn check(text: &str, attributes: &mut Attributes) -> Result<(), Decla
     }
     match all.next() {
         Some(other) => fault(other.name.start, "`?>`"),
-        None => Ok(()),
+        None => Ok(encoding.filter(|_| charset != Charset::Utf8).map(|encoding| encoding.value.clone())),
     }
 }
 
-/// Whether a body may say that it has this encoding. All that is read is UTF-8: where bodies in another
-/// charset are made UTF-8 before, this is the one place that must know what they may still say.
-fn is_encoding(name: &str) -> bool {
-    name.eq_ignore_ascii_case("utf-8")
+/// Whether a body that came in `charset` may say that it has this encoding.
+fn is_encoding(name: &str, charset: Charset) -> bool {
+    match charset {
+        Charset::Utf8 => name.eq_ignore_ascii_case("utf-8"),
+        Charset::Gbk | Charset::Gb18030 => Charset::of_label(name) == Some(charset),
+    }
 }

@@ -1,5 +1,7 @@
 //! Where markup begins and ends, and the kinds of it that are no tags.
 
+use std::ops::Range;
+
 use memchr::{memchr, memchr3};
 
 use super::super::error::MaskError;
@@ -268,12 +270,33 @@ impl Scan<'_> {
         if target.text != "xml" || tag.offset != 0 {
             return Err(tag.syntax(START, "the XML declaration at the very beginning only"));
         }
-        declaration::check(tag.text, &mut self.state.attributes).map_err(|error| match error {
+        let charset = self.context.charset;
+        let other = declaration::check(tag.text, charset, &mut self.state.attributes);
+        let other = other.map_err(|error| match error {
             DeclarationError::Syntax { at, expected } => tag.syntax(at, expected),
             DeclarationError::Encoding => MaskError::DeclaredEncoding,
         })?;
-        self.keep(tag);
+        match other {
+            Some(encoding) => self.declare_utf8(tag, encoding),
+            None => self.keep(tag),
+        }
         Ok(())
+    }
+
+    /// What leaves is UTF-8, whatever it was, and says so.
+    fn declare_utf8(&mut self, tag: Tag<'_>, encoding: Range<usize>) {
+        if tag.is_here {
+            self.cut(self.at);
+        }
+        let (front, rest) = tag.text.split_at_checked(encoding.start).unwrap_or((tag.text, ""));
+        let end = rest.get(encoding.len()..).unwrap_or("");
+        for part in [front, "UTF-8", end] {
+            self.context.out.extend_from_slice(part.as_bytes());
+        }
+        if tag.is_here {
+            self.at += tag.text.len();
+            self.resume(self.at);
+        }
     }
 
     /// Markup leaves as it is.
