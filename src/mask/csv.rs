@@ -1,7 +1,8 @@
 //! CSV (RFC 4180): records apart by lines, fields apart by delimiters, names in the first line.
 //!
 //! The header is read once: each column gets its [`Fate`], and from then on fields go by their number.
-//! [`Scan`] visits the bytes that mean something (delimiters, quotes, line ends) and copies by ranges:
+//! [`Scan`] visits the bytes that mean something (delimiters, quotes, line ends), in `records` by whole
+//! records where nothing is unusual, and copies by ranges:
 //! `mark` is where the bytes begin that are not written yet. A field that does not leave goes with the
 //! delimiter before it, or, as long as nothing of its record has left, with the one after it.
 //!
@@ -13,11 +14,12 @@
 
 mod fields;
 mod header;
+mod records;
 
 use super::context::Context;
 use super::error::MaskError;
 use super::plan::Plan;
-use super::specials::for_each_special;
+use super::specials::Specials;
 use super::untyped::{Fate, keep_up_to};
 use header::{Column, Turn};
 
@@ -140,10 +142,18 @@ impl<'s> Scan<'s> {
             return Err(MaskError::ByteOrderMark);
         }
         if !self.state.is_open {
-            self.begin_record(0)?;
+            self.begin_record(0, self.state.columns.first().copied().as_ref())?;
         }
-        let wanted = [self.state.delimiter, b'"', b'"'];
-        for_each_special(self.piece, wanted, |at| self.special(at))?;
+        let mut specials = Specials::new(self.piece, [self.state.delimiter, b'"', b'"']);
+        let mut next = specials.next();
+        while let Some(at) = next {
+            self.special(at)?;
+            let at_start = self.from == at.wrapping_add(1) && self.state.column == 0;
+            next = match at_start && !self.state.in_header && self.from < self.piece.len() {
+                true => self.records(&mut specials)?,
+                false => specials.next(),
+            };
+        }
         self.park()
     }
 
@@ -191,7 +201,7 @@ impl<'s> Scan<'s> {
             }
             (Place::Return, b'\n') => {
                 self.state.place = Place::Bare;
-                return self.end_record(at.wrapping_add(1));
+                return self.end_record(at.wrapping_add(1), self.state.columns.first().copied().as_ref());
             }
             (Place::Return | Place::Closed, _) => return Err(self.wrong_next()),
             (Place::Bare, b'"') => return Err(self.syntax(at, "quotes around the whole field, or none")),
@@ -227,16 +237,11 @@ impl<'s> Scan<'s> {
         } else {
             self.end_field(at);
             self.state.column = self.state.column.wrapping_add(1);
-            let Some(column) = self.state.columns.get(self.state.column) else {
+            let Some(&column) = self.state.columns.get(self.state.column) else {
                 return Err(self.ragged(at));
             };
             self.state.fate = column.fate;
-            match column.turn {
-                Turn::None => {}
-                Turn::Stop => self.stop(at),
-                Turn::Go => self.go(at),
-                Turn::GoBehind => self.go(at.wrapping_add(1)),
-            }
+            self.turn(column.turn, at);
         }
         self.begin_field(at.wrapping_add(1));
         Ok(())
@@ -253,8 +258,12 @@ impl<'s> Scan<'s> {
     fn end_field(&mut self, at: usize) {
         match self.state.fate {
             Fate::Clear if self.state.leaving > 1 => {}
-            Fate::Dropped => self.drop_field(),
-            Fate::Clear | Fate::Number | Fate::Boolean | Fate::Masked | Fate::Emptied => self.take(at),
+            Fate::Dropped | Fate::Clear | Fate::Number | Fate::Boolean | Fate::Masked | Fate::Emptied => {
+                let column = self.state.columns.get(self.state.column).copied();
+                if let Some(column) = column {
+                    self.take(at, column);
+                }
+            }
         }
     }
 
@@ -262,7 +271,7 @@ impl<'s> Scan<'s> {
     #[inline(always)]
     fn end_line(&mut self, at: usize, end: usize) -> Result<(), MaskError> {
         self.end_fields(at)?;
-        self.end_record(end)
+        self.end_record(end, self.state.columns.first().copied().as_ref())
     }
 
     /// The last field of a record ends before `at`.
@@ -293,9 +302,9 @@ impl<'s> Scan<'s> {
         self.syntax(at, "as many fields as the header has")
     }
 
-    /// A record has ended before `end`, line end included.
+    /// A record has ended before `end`, line end included; the next would begin with a field of `first`.
     #[inline(always)]
-    fn end_record(&mut self, end: usize) -> Result<(), MaskError> {
+    fn end_record(&mut self, end: usize, first: Option<&Column>) -> Result<(), MaskError> {
         self.state.is_open = false;
         if !self.state.held.is_empty() || self.state.is_long {
             self.release(end);
@@ -304,7 +313,7 @@ impl<'s> Scan<'s> {
             true => self.context.out.len().wrapping_add(end.wrapping_sub(self.mark)),
             false => self.context.out.len(),
         };
-        if end < self.piece.len() { self.begin_record(end) } else { Ok(()) }
+        if end < self.piece.len() { self.begin_record(end, first) } else { Ok(()) }
     }
 
     /// What was held of the record that ends at `end` leaves.
@@ -318,14 +327,14 @@ impl<'s> Scan<'s> {
 
     /// A record, or the header, begins at `at`.
     #[inline(always)]
-    fn begin_record(&mut self, at: usize) -> Result<(), MaskError> {
+    fn begin_record(&mut self, at: usize, first: Option<&Column>) -> Result<(), MaskError> {
         self.state.is_open = true;
         self.begin_field(at);
         if self.state.in_header {
             return Ok(());
         }
         self.state.column = 0;
-        if let Some(column) = self.state.columns.first() {
+        if let Some(column) = first {
             self.state.fate = column.fate;
             if column.turn == Turn::Stop {
                 self.stop(at);

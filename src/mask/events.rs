@@ -313,12 +313,11 @@ impl Reader {
         match self.data.take() {
             Some(mut data) => {
                 let Context { plan, bounds, charset, tally, out, .. } = &mut *context;
-                data.finish(Context { plan, bounds, charset: *charset, tally, base: at, out }).map_err(
-                    |error| match error {
-                        MaskError::Truncated { .. } => syntax("a whole document as the data of the event"),
-                        other => other,
-                    },
-                )?;
+                let ended = data.finish(Context { plan, bounds, charset: *charset, tally, base: at, out });
+                if let Err(MaskError::Truncated { .. }) = ended {
+                    return Err(syntax("a whole document as the data of the event"));
+                }
+                ended?;
                 out.extend_from_slice(self.line_end.as_bytes());
                 out.append(&mut self.later);
                 self.left_return = out.last() == Some(&b'\r');

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::error::MaskError;
 use super::masker::Value;
 use super::plan::Plan;
-use super::specials::for_each_special;
+use super::specials::Specials;
 use super::untyped::{self, Fate, keep_up_to};
 use encoding::{Form, decode};
 
@@ -100,7 +100,10 @@ impl<'s> Scan<'s> {
             self.context.record()?;
         }
         self.escape(0)?;
-        for_each_special(self.piece, *b"&=%", |at| self.special(at))?;
+        let mut specials = Specials::new(self.piece, *b"&=%");
+        while let Some(at) = specials.next() {
+            self.special(at)?;
+        }
         self.park()
     }
 

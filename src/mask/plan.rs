@@ -230,6 +230,12 @@ impl Plan {
         self.root == Rule::WHOLE
     }
 
+    /// Whether a body that is not refused leaves byte for byte: only a document inside a text is
+    /// written anew.
+    pub(super) fn is_copied(&self) -> bool {
+        self.refuses && !self.moulds.iter().any(|mould| matches!(mould, Mould::Nested(_)))
+    }
+
     /// The catalogue field that a place in a body is about, if it has a name there.
     #[must_use]
     pub fn path(&self, place: Place) -> Option<&FieldPath> {

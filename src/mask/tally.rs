@@ -15,6 +15,9 @@ pub struct Place {
 }
 
 impl Place {
+    /// Somewhere, and nothing that has a name.
+    pub(super) const UNKNOWN: Self = Self { record: 0, slot: NAMELESS };
+
     /// The number of the record, from 1; none if it is around the records, or before the first.
     #[must_use]
     pub fn record(self) -> Option<u64> {

@@ -169,6 +169,7 @@ impl Transform {
             (None, 0) => self.end(out),
             (None, _) => Err(MaskError::Utf8 { at: self.offset }),
         };
+        let result = result.and_then(|()| self.whole(out.len().saturating_sub(before.0)));
         self.settle(result, before, out)?;
         Ok(self.summary())
     }
@@ -204,6 +205,16 @@ impl Transform {
     pub(super) fn footprint(&self) -> usize {
         let transcoder = self.transcoder.as_ref().map_or(0, Transcoder::footprint);
         size_of::<Self>() + transcoder + self.reader.footprint() + self.tally.footprint()
+    }
+
+    /// Nothing of a body that passes as it is may be missing in the end, `last` bytes after the rest:
+    /// also not what a format has beside its records, where nothing counts it.
+    fn whole(&self, last: usize) -> Result<(), MaskError> {
+        let out = self.bytes_out.saturating_add(u64::try_from(last).unwrap_or(u64::MAX));
+        if self.plan.is_copied() && out != self.offset {
+            return Err(MaskError::Outside { place: Place::UNKNOWN });
+        }
+        Ok(())
     }
 
     fn settle(

@@ -22,7 +22,7 @@ const RECORD: &str = r#"{"name":"王小明","id_card":"11010519491231002X","phon
 /// [`RECORD`] as the grant of the tests lets it out.
 const RELEASED: &str = r#"{"name":"王**","id_card":"11010519491231002X","phone":"138****8000"}"#;
 
-/// A grant without masks and row duties for lines, and one for the resource of the other routes.
+/// Resources of other formats, and grants for them.
 const CATALOG: &str = r#"
 [[resource]]
 id = "test.lines"
@@ -36,20 +36,37 @@ fields = [
     { name = "name", label = "姓名", level = 2, mask = "name" },
     { name = "phone", label = "手机号码", level = 3, mask = "mobile" },
 ]
+
+[[resource]]
+id = "test.table"
+name = "逗号分隔记录"
+provider = "dept:shuju"
+class = "测试"
+sharing = "conditional"
+mode = ["query"]
+format = "csv"
+fields = [
+    { name = "姓名", label = "姓名", level = 2, mask = "name" },
+    { name = "手机", label = "手机号码", level = 3, mask = "mobile" },
+    { name = "地址", label = "地址", level = 1 },
+    { name = "邮箱", label = "电子邮箱", level = 3 },
+]
 "#;
 
 const GRANTS: &str = "
 p, LINES-1, sys:ziran-map, test.lines, query, planning.survey, name|phone, always, allow
+p, TABLE-1, sys:ziran-map, test.table, query, planning.survey, 姓名|手机|地址, always, allow
 ";
 
 /// Path, resource, and what else the route says.
-const ROUTES: [(&str, &str, &str); 7] = [
+const ROUTES: [(&str, &str, &str); 8] = [
     ("/_x/{case}", "population.resident", ""),
     ("/_gb/{case}", "population.resident", r#"media_type = "application/json; charset=gb18030""#),
     ("/_always/{case}", "population.resident", r#"compress = "always""#),
     ("/_never/{case}", "population.resident", r#"compress = "never""#),
     ("/_file/{case}", "test.file", ""),
     ("/_pdf/{case}", "test.file", r#"media_type = "application/pdf""#),
+    ("/_table/{case}", "test.table", r#"media_type = "text/csv; charset=gb18030""#),
     ("/_lines/{case}", "test.lines", r#"compress = "always""#),
 ];
 

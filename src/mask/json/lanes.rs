@@ -163,6 +163,8 @@ impl Index {
     const PART: usize = 768;
     /// Stops are written up to as many at a time, whether there are as many or not.
     const AT_ONCE: usize = 32;
+    /// INVARIANT: there is room for all stops of a part, each byte of it one, and for what is written
+    /// behind them: no stop is ever left out.
     const CAPACITY: usize = Self::PART + Self::AT_ONCE;
 
     fn new() -> Self {

@@ -75,6 +75,40 @@ async fn where_the_route_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_in_the_charset_of_a_spreadsheet() {
+    let gb = ("content-type", "text/csv; charset=gb18030");
+    // The second bytes of `乗`, `亅` and `亇` are those of `\`, `|` and `}`; the last character has four.
+    let table = "邮箱,姓名,地址,手机\r\nwang@secret.example,王小明,\"乗亅, 亇\"\"\u{20000}\",13800138000\r\n";
+    let (small, _, lossy) = encoding_rs::GB18030.encode(table);
+    assert!(!lossy);
+    let (line, _, _) = encoding_rs::GB18030.encode("wang@secret.example,欧阳修,亅,13800138000\r\n");
+    let large = [&small[..], &line.repeat(20_000)].concat();
+    let scripted = Scripted::start([
+        ("small", answer(&[gb], &small)),
+        ("large", answer(&[gb], &large)),
+        ("coded", answer(&[gb, ("content-encoding", "zstd")], encoded(Coding::Zstd, &large))),
+        ("cut", answer(&[gb], [&large[..], b"\xcd"].concat())),
+    ])
+    .await;
+    let city = city(&scripted).await;
+    let released = "姓名,地址,手机\r\n王**,\"乗亅, 亇\"\"\u{20000}\",138****8000\r\n".to_owned();
+    for http in BOTH {
+        for (name, lines) in [("small", 0), ("large", 20_000), ("coded", 20_000)] {
+            let reply = city.call(Call::survey(&format!("/_table/{name}")).over(http)).await;
+            reply.assert_data();
+            assert_eq!(reply.header("content-type"), Some("text/csv; charset=utf-8"));
+            let expected = format!("{released}{}", "欧阳**,亅,138****8000\r\n".repeat(lines));
+            assert!(reply.text() == expected, "{name}: {}", &reply.text()[..reply.body.len().min(200)]);
+            let record = city.records_of(&reply.request_id()).await.pop().unwrap();
+            assert_eq!(record.records, u64::try_from(lines + 1).ok());
+        }
+        let (body, outcome) = cut_off(&city, http, Call::survey("/_table/cut"), "charset").await;
+        assert_none_in(&body);
+        assert!(outcome.records > Some(10_000), "{outcome:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_route_cannot_say_what_its_resource_is_not() {
     for (resource, media_type, expected) in [
         ("population.resident", "text/csv", Err("no resource of format `json` comes as that")),
@@ -86,7 +120,9 @@ async fn a_route_cannot_say_what_its_resource_is_not() {
         ("test.file", "image/png", Ok(())),
         ("test.form", "application/x-www-form-urlencoded; charset=gbk", Err("is always UTF-8")),
     ] {
-        let form = CATALOG.replace("test.lines", "test.form").replace("ndjson", "form");
+        let form = CATALOG.split("[[resource]]").nth(1).unwrap();
+        let form = form.replace("test.lines", "test.form").replace("ndjson", "form");
+        let form = format!("[[resource]]{form}");
         let plan = Plan::new().more_policy("catalog.toml", CATALOG).more_policy("catalog.toml", &form);
         let plan = plan.config("PLATFORM", "127.0.0.1:9").more_config(&format!(
             "\n[[route]]\nmethod = \"GET\"\npath = \"/_x/{{case}}\"\nresource = \"{resource}\"\n\

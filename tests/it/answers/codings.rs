@@ -7,7 +7,6 @@ use tokio::sync::Notify;
 
 use super::scripted::{chunk, last_chunk};
 use super::*;
-use crate::city::soon;
 use crate::happy::sha256;
 
 fn coded(coding: Coding, body: &str) -> Vec<Step> {
