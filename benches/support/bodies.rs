@@ -58,6 +58,38 @@ pub(crate) fn json(size: usize, text: Text) -> Vec<u8> {
     body.into_bytes()
 }
 
+/// The same records in CSV.
+pub(crate) fn csv(size: usize, text: Text) -> Vec<u8> {
+    let mut body = FIELDS.map(|(name, ..)| name).join(",");
+    let mut index = 0;
+    while body.len() + 220 < size || index == 0 {
+        let values = values(index, text).map(|value| match value.contains(',') {
+            true => format!("\"{value}\""),
+            false => value,
+        });
+        write!(body, "\n{}", values.join(",")).expect("a text takes everything");
+        index += 1;
+    }
+    body.push('\n');
+    body.into_bytes()
+}
+
+/// The same records in XML, as elements without white space between them.
+pub(crate) fn xml(size: usize, text: Text) -> Vec<u8> {
+    let mut body = String::from("<list>");
+    let mut index = 0;
+    while body.len() + 420 < size || index == 0 {
+        body.push_str("<row>");
+        for ((name, ..), value) in FIELDS.iter().zip(values(index, text)) {
+            write!(body, "<{name}>{value}</{name}>").expect("a text takes everything");
+        }
+        body.push_str("</row>");
+        index += 1;
+    }
+    body.push_str("</list>\n");
+    body.into_bytes()
+}
+
 /// The values of one record.
 pub(crate) fn values(index: u64, text: Text) -> [String; 10] {
     let (name, address, remark) = match text {
@@ -89,12 +121,13 @@ pub(crate) fn values(index: u64, text: Text) -> [String; 10] {
 pub(crate) fn plan(format: BodyFormat) -> Arc<Plan> {
     let path = |text: &str| FieldPath::parse(text).expect("a path");
     let in_envelope = format == BodyFormat::Json;
+    let place = if format == BodyFormat::Xml { Some("list.row") } else { in_envelope.then_some("data") };
     let shape = BodyShape {
         format,
         delimiter: Delimiter::Comma,
         xml: XmlNames::default(),
         names: NameMatching::Exact,
-        records: in_envelope.then(|| path("data")),
+        records: place.map(path),
         envelope: if in_envelope { ["code", "message", "total"].map(path).into() } else { Vec::new() },
     };
     let field = |(name, kind, _): (&str, FieldType, How)| Field {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pinegate::catalog::BodyFormat;
-use pinegate::mask::{Bounds, Plan, Transform};
+use pinegate::mask::{Bounds, Lanes, Plan, Transform};
 
 use crate::bodies::plan;
 
@@ -56,30 +56,40 @@ pub(crate) fn ends(value: &str, first: usize, last: usize) -> String {
 pub(crate) struct Pinegate {
     plan: Arc<Plan>,
     piece: usize,
+    lanes: Lanes,
 }
 
 impl Pinegate {
     /// As a connection would bring the body.
-    pub(crate) fn new() -> Self {
-        Self { plan: plan(BodyFormat::Json), piece: 64 << 10 }
+    pub(crate) fn new(format: BodyFormat) -> Self {
+        Self { plan: plan(format), piece: 64 << 10, lanes: Lanes::best() }
     }
 
-    pub(crate) fn in_one_piece() -> Self {
-        Self { piece: usize::MAX, ..Self::new() }
+    pub(crate) fn in_one_piece(self) -> Self {
+        Self { piece: usize::MAX, ..self }
+    }
+
+    /// As on a processor without vectors.
+    pub(crate) fn on_words(self) -> Self {
+        Self { lanes: Lanes::WORDS, ..self }
     }
 }
 
 impl Mask for Pinegate {
     fn name(&self) -> &'static str {
-        if self.piece == usize::MAX { "pinegate, in one piece" } else { "**pinegate**, pieces of 64 KiB" }
+        match (self.piece, self.lanes) {
+            (usize::MAX, _) => "pinegate, in one piece",
+            (_, Lanes::WORDS) => "pinegate, without vectors",
+            _ => "**pinegate**, pieces of 64 KiB",
+        }
     }
 
     fn mask(&mut self, body: &[u8], out: &mut Vec<u8>) {
-        let mut transform = Transform::new(Arc::clone(&self.plan), Bounds::default());
+        let mut transform = Transform::new(Arc::clone(&self.plan), Bounds::default()).on(self.lanes);
         for piece in body.chunks(self.piece) {
-            transform.push(piece, out).expect("JSON");
+            transform.push(piece, out).expect("a body");
         }
-        transform.finish(out).expect("JSON");
+        transform.finish(out).expect("a body");
     }
 
     fn keeps_bytes(&self) -> bool {

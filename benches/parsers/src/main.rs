@@ -11,13 +11,16 @@
 mod bodies;
 mod contestant;
 mod measure;
+mod with_csv;
 mod with_jiter;
+mod with_quick_xml;
 mod with_serde_json;
 mod with_sonic;
 mod with_struson;
 
 use std::process::ExitCode;
 
+use pinegate::catalog::BodyFormat;
 use serde_json::Value;
 
 use bodies::Text;
@@ -29,52 +32,88 @@ const SIZES: [usize; 3] = [KIB, 16 * KIB, KIB * KIB];
 const TEXTS: [Text; 2] = [Text::Ascii, Text::Chinese];
 
 fn main() -> ExitCode {
-    let bodies: Vec<Vec<u8>> =
-        TEXTS.iter().flat_map(|text| SIZES.map(|size| bodies::json(size, *text))).collect();
-    println!("| JSON, MB/s | ascii 1 KiB | 16 KiB | 1 MiB | chinese 1 KiB | 16 KiB | 1 MiB |");
-    println!("|---|---:|---:|---:|---:|---:|---:|");
-    let mut pinegate = Pinegate::new();
-    let contestants: [&mut dyn Mask; 8] = [
-        &mut with_jiter::Splice,
-        &mut with_sonic::Splice,
-        &mut with_serde_json::Transcode,
-        &mut with_sonic::Tree,
-        &mut with_serde_json::Tree,
-        &mut with_struson::Events,
-        &mut Copied,
-        &mut Pinegate::in_one_piece(),
-    ];
-    let ours = row(&mut pinegate, &bodies, None);
-    for contestant in contestants {
-        if let Err(difference) = compare(contestant, &mut pinegate, &bodies) {
+    let result = table(
+        "JSON",
+        bodies::json,
+        BodyFormat::Json,
+        &mut [
+            &mut Pinegate::new(BodyFormat::Json).in_one_piece(),
+            &mut Pinegate::new(BodyFormat::Json).on_words(),
+            &mut with_jiter::Splice,
+            &mut with_sonic::Splice,
+            &mut with_serde_json::Transcode,
+            &mut with_sonic::Tree,
+            &mut with_serde_json::Tree,
+            &mut with_struson::Events,
+            &mut Copied,
+        ],
+        json_values,
+    )
+    .and_then(|()| {
+        let others: &mut [&mut dyn Mask] = &mut [&mut with_csv::Records, &mut Copied];
+        table("CSV", bodies::csv, BodyFormat::Csv, others, |out| Ok(out.to_vec()))
+    })
+    .and_then(|()| {
+        let others: &mut [&mut dyn Mask] = &mut [&mut with_quick_xml::Events, &mut Copied];
+        table("XML", bodies::xml, BodyFormat::Xml, others, |out| Ok(out.to_vec()))
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(difference) => {
             eprintln!("{difference}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-        row(contestant, &bodies, Some(&ours));
     }
-    ExitCode::SUCCESS
 }
 
-/// Whether both leave the same, as values.
-fn compare(one: &mut dyn Mask, pinegate: &mut Pinegate, bodies: &[Vec<u8>]) -> Result<(), String> {
+/// Compares and times everybody on bodies of one format, and prints the table.
+fn table<T: PartialEq>(
+    title: &str,
+    body: fn(usize, Text) -> Vec<u8>,
+    format: BodyFormat,
+    others: &mut [&mut dyn Mask],
+    read: fn(&[u8]) -> Result<T, String>,
+) -> Result<(), String> {
+    let bodies: Vec<Vec<u8>> = TEXTS.iter().flat_map(|text| SIZES.map(|size| body(size, *text))).collect();
+    println!("| {title}, MB/s | ascii 1 KiB | 16 KiB | 1 MiB | chinese 1 KiB | 16 KiB | 1 MiB |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    let mut pinegate = Pinegate::new(format);
+    let ours = row(&mut pinegate, &bodies, None);
+    for other in others {
+        compare(*other, &mut pinegate, &bodies, read)?;
+        row(*other, &bodies, Some(&ours));
+    }
+    println!();
+    Ok(())
+}
+
+/// Texts as they are written differ where values do not.
+fn json_values(out: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(out).map_err(|error| format!("no JSON: {error}: {}", String::from_utf8_lossy(out)))
+}
+
+/// Whether both leave the same.
+fn compare<T: PartialEq>(
+    one: &mut dyn Mask,
+    pinegate: &mut Pinegate,
+    bodies: &[Vec<u8>],
+    read: fn(&[u8]) -> Result<T, String>,
+) -> Result<(), String> {
     if !one.is_compared() {
         return Ok(());
     }
     for body in bodies {
-        let left = |mask: &mut dyn Mask| {
-            let mut out = Vec::new();
-            mask.mask(body, &mut out);
-            let value: Value = serde_json::from_slice(&out).map_err(|error| {
-                format!("{} leaves no JSON: {error}: {}", mask.name(), String::from_utf8_lossy(&out))
-            })?;
-            Ok::<_, String>((value, out))
-        };
-        let (theirs, ours) = (left(one)?, left(pinegate)?);
-        if theirs.0 != ours.0 {
-            return Err(format!("{} leaves something else than pinegate of {} bytes", one.name(), body.len()));
-        }
-        if one.keeps_bytes() && theirs.1 != ours.1 {
-            return Err(format!("{} does not keep the bytes of {} bytes", one.name(), body.len()));
+        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+        one.mask(body, &mut theirs);
+        pinegate.mask(body, &mut ours);
+        let is_same = if one.keeps_bytes() { theirs == ours } else { read(&theirs)? == read(&ours)? };
+        if !is_same {
+            return Err(format!(
+                "{} leaves something else than pinegate of {} bytes:\n{}",
+                one.name(),
+                body.len(),
+                String::from_utf8_lossy(&theirs[..theirs.len().min(600)]),
+            ));
         }
     }
     Ok(())
