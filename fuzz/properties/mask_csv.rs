@@ -103,12 +103,10 @@ fn check_left(body: &[u8], out: &[u8], records: u64, case: &Case) {
             if !std::mem::replace(&mut is_first, false) {
                 rest = left(rest, case.delimiter.encode_utf8(&mut [0; 4]));
             }
-            // A record of one empty field would be a blank line.
-            let nothing = if leaving == 1 { "\"\"" } else { "" };
             let passes = if number == 0 { Some(true) } else { fate.passes(text, raw, BOUNDS.value) };
             rest = match passes {
-                Some(true) => left(rest, if raw.is_empty() { nothing } else { raw }),
-                Some(false) => left(rest, nothing),
+                Some(true) => left(rest, or_quotes(raw, leaving)),
+                Some(false) => left(rest, or_quotes("", leaving)),
                 None => &rest[field(rest, case.delimiter).len()..],
             };
         }
@@ -134,6 +132,11 @@ fn check_refusal(body: &[u8], error: MaskError, delimiter: char) {
     let Some(rows) = rows(text, delimiter) else { return };
     let is_named = rows.first().is_some_and(|names| names.iter().all(|name| !name.is_empty()));
     assert!(!is_named, "valid CSV was refused: {error}");
+}
+
+/// A record of one empty field would be a blank line.
+fn or_quotes(raw: &str, leaving: usize) -> &str {
+    if leaving == 1 && raw.is_empty() { "\"\"" } else { raw }
 }
 
 /// This is the next that left.

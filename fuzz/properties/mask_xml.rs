@@ -310,7 +310,7 @@ fn value(was: &str, is_alone: bool, left: &str, node: &Node, (_, kind, how): Fie
             assert_eq!((was, true), (left, is_alone), "a clear value changed");
             let is_right = match kind {
                 FieldType::Number => left.trim().bytes().all(|byte| b"+-.0123456789eE".contains(&byte)),
-                FieldType::Boolean | FieldType::String | FieldType::Date | FieldType::Object => {
+                FieldType::String | FieldType::Boolean | FieldType::Date | FieldType::Object => {
                     matches!(left.trim(), "true" | "false" | "0" | "1" | "")
                 }
             };
