@@ -18,6 +18,7 @@ mod records;
 
 use super::context::Context;
 use super::error::MaskError;
+use super::json::Lanes;
 use super::plan::Plan;
 use super::specials::Specials;
 use super::untyped::{Fate, keep_up_to};
@@ -29,15 +30,18 @@ const MAX_HEADER_BYTES: usize = 64 << 10;
 const MAX_COLUMNS: usize = 4_096;
 /// The most of one record that is held until its end is seen, in bytes. A longer one leaves in parts.
 const MAX_HELD_BYTES: usize = 64 << 10;
+/// The bytes of most ranges that are copied, at most.
+const SHORT: usize = 32;
 
 /// One body.
 #[derive(Debug)]
 pub(super) struct Reader(State);
 
 impl Reader {
-    /// A body has begun.
-    pub(super) fn new(plan: &Plan) -> Self {
+    /// A body has begun, whose bytes are looked at on these lanes.
+    pub(super) fn with_lanes(plan: &Plan, lanes: Lanes) -> Self {
         Self(State {
+            lanes,
             delimiter: plan.delimiter.as_byte(),
             place: Place::Bare,
             columns: Vec::new(),
@@ -88,6 +92,7 @@ enum Place {
 /// What is carried between pieces of a body.
 #[derive(Debug)]
 struct State {
+    lanes: Lanes,
     delimiter: u8,
     place: Place,
     /// What the header says, as far as it has been read.
@@ -142,19 +147,28 @@ impl<'s> Scan<'s> {
             return Err(MaskError::ByteOrderMark);
         }
         if !self.state.is_open {
-            self.begin_record(0, self.state.columns.first().copied().as_ref())?;
+            self.begin_record(0)?;
         }
-        let mut specials = Specials::new(self.piece, [self.state.delimiter, b'"', b'"']);
+        let mut specials = Specials::new(self.state.lanes, self.piece, [self.state.delimiter, b'"', b'"']);
         let mut next = specials.next();
         while let Some(at) = next {
             self.special(at)?;
-            let at_start = self.from == at.wrapping_add(1) && self.state.column == 0;
-            next = match at_start && !self.state.in_header && self.from < self.piece.len() {
-                true => self.records(&mut specials)?,
+            next = match self.is_at_start(at.wrapping_add(1)) {
+                true => {
+                    let (base, places) = specials.window();
+                    let (count, unusual) = self.records(base, places)?;
+                    specials.pass(count);
+                    unusual.or_else(|| specials.next())
+                }
                 false => specials.next(),
             };
         }
         self.park()
+    }
+
+    /// Whether a record begins at `at`.
+    fn is_at_start(&self, at: usize) -> bool {
+        self.state.is_open && !self.state.in_header && self.state.column == 0 && self.from == at
     }
 
     /// The byte at `at` is a delimiter, a quote or a control character.
@@ -201,7 +215,7 @@ impl<'s> Scan<'s> {
             }
             (Place::Return, b'\n') => {
                 self.state.place = Place::Bare;
-                return self.end_record(at.wrapping_add(1), self.state.columns.first().copied().as_ref());
+                return self.end_record(at.wrapping_add(1));
             }
             (Place::Return | Place::Closed, _) => return Err(self.wrong_next()),
             (Place::Bare, b'"') => return Err(self.syntax(at, "quotes around the whole field, or none")),
@@ -258,10 +272,17 @@ impl<'s> Scan<'s> {
     fn end_field(&mut self, at: usize) {
         match self.state.fate {
             Fate::Clear if self.state.leaving > 1 => {}
-            Fate::Dropped | Fate::Clear | Fate::Number | Fate::Boolean | Fate::Masked | Fate::Emptied => {
+            Fate::Clear
+            | Fate::Searched
+            | Fate::Number
+            | Fate::SearchedNumber
+            | Fate::Boolean
+            | Fate::Masked
+            | Fate::Emptied
+            | Fate::Dropped => {
                 let column = self.state.columns.get(self.state.column).copied();
                 if let Some(column) = column {
-                    self.take(at, column);
+                    self.take(at, &column);
                 }
             }
         }
@@ -271,7 +292,7 @@ impl<'s> Scan<'s> {
     #[inline(always)]
     fn end_line(&mut self, at: usize, end: usize) -> Result<(), MaskError> {
         self.end_fields(at)?;
-        self.end_record(end, self.state.columns.first().copied().as_ref())
+        self.end_record(end)
     }
 
     /// The last field of a record ends before `at`.
@@ -302,18 +323,22 @@ impl<'s> Scan<'s> {
         self.syntax(at, "as many fields as the header has")
     }
 
-    /// A record has ended before `end`, line end included; the next would begin with a field of `first`.
+    /// A record has ended before `end`, line end included.
     #[inline(always)]
-    fn end_record(&mut self, end: usize, first: Option<&Column>) -> Result<(), MaskError> {
+    fn end_record(&mut self, end: usize) -> Result<(), MaskError> {
         self.state.is_open = false;
         if !self.state.held.is_empty() || self.state.is_long {
             self.release(end);
         }
-        self.record = match self.state.copying {
-            true => self.context.out.len().wrapping_add(end.wrapping_sub(self.mark)),
-            false => self.context.out.len(),
-        };
-        if end < self.piece.len() { self.begin_record(end, first) } else { Ok(()) }
+        self.note_start(end);
+        if end < self.piece.len() { self.begin_record(end) } else { Ok(()) }
+    }
+
+    /// What leaves of the record that begins at `at` begins where all that is copied before ends.
+    #[inline(always)]
+    fn note_start(&mut self, at: usize) {
+        let waiting = if self.state.copying { at.wrapping_sub(self.mark) } else { 0 };
+        self.record = self.context.out.len().wrapping_add(waiting);
     }
 
     /// What was held of the record that ends at `end` leaves.
@@ -327,14 +352,14 @@ impl<'s> Scan<'s> {
 
     /// A record, or the header, begins at `at`.
     #[inline(always)]
-    fn begin_record(&mut self, at: usize, first: Option<&Column>) -> Result<(), MaskError> {
+    fn begin_record(&mut self, at: usize) -> Result<(), MaskError> {
         self.state.is_open = true;
         self.begin_field(at);
         if self.state.in_header {
             return Ok(());
         }
         self.state.column = 0;
-        if let Some(column) = first {
+        if let Some(column) = self.state.columns.first() {
             self.state.fate = column.fate;
             if column.turn == Turn::Stop {
                 self.stop(at);
@@ -372,8 +397,16 @@ impl<'s> Scan<'s> {
     /// Writes the bytes that are copied up to `end`.
     #[inline(always)]
     fn flush(&mut self, end: usize) {
-        if let Some(bytes) = self.piece.get(self.mark..end) {
-            self.context.out.extend_from_slice(bytes);
+        let (out, rest) = (&mut *self.context.out, self.piece.get(self.mark..).unwrap_or_default());
+        let length = end.wrapping_sub(self.mark);
+        match rest.first_chunk::<SHORT>() {
+            // A copy of a known size is a few instructions, and what is too much of it is taken back.
+            Some(chunk) if length <= SHORT => {
+                let written = out.len().wrapping_add(length);
+                out.extend_from_slice(chunk);
+                out.truncate(written);
+            }
+            _ => out.extend_from_slice(rest.get(..length).unwrap_or_default()),
         }
         self.mark = end;
     }
@@ -402,7 +435,7 @@ impl<'s> Scan<'s> {
         }
         self.check_header(end)?;
         let at_line_end = self.state.place == Place::Return;
-        let taken = !at_line_end && (self.state.in_header || self.takes_whole());
+        let taken = !at_line_end && (self.state.in_header || self.state.fate.takes_whole());
         if self.state.copying {
             self.flush(if taken { self.from } else { end });
         }

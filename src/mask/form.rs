@@ -10,8 +10,8 @@ mod encoding;
 use super::automaton::{NAMELESS, Rule};
 use super::context::Context;
 use super::error::MaskError;
+use super::json::Lanes;
 use super::masker::Value;
-use super::plan::Plan;
 use super::specials::Specials;
 use super::untyped::{self, Fate, keep_up_to};
 use encoding::{Form, decode};
@@ -21,9 +21,10 @@ use encoding::{Form, decode};
 pub(super) struct Reader(State);
 
 impl Reader {
-    /// A body has begun.
-    pub(super) fn new(_plan: &Plan) -> Self {
+    /// A body has begun, whose bytes are looked at on these lanes.
+    pub(super) fn with_lanes(lanes: Lanes) -> Self {
         Self(State {
+            lanes,
             has_begun: false,
             place: Place::Name,
             escape: 0,
@@ -60,6 +61,7 @@ enum Place {
 /// What is carried between pieces of a body.
 #[derive(Debug)]
 struct State {
+    lanes: Lanes,
     has_begun: bool,
     place: Place,
     /// How many digits of an escape are still to come.
@@ -100,7 +102,7 @@ impl<'s> Scan<'s> {
             self.context.record()?;
         }
         self.escape(0)?;
-        let mut specials = Specials::new(self.piece, *b"&=%");
+        let mut specials = Specials::new(self.state.lanes, self.piece, *b"&=%");
         while let Some(at) = specials.next() {
             self.special(at)?;
         }
@@ -165,7 +167,7 @@ impl<'s> Scan<'s> {
         // No field is called by a name that is not UTF-8, or by none.
         let name = decode(&state.taken).unwrap_or_default();
         state.rule = untyped::find(self.context.plan, &name).unwrap_or(Rule::drop(NAMELESS));
-        state.fate = Fate::of(state.rule);
+        state.fate = Fate::of(self.context.plan, state.rule);
         if state.fate != Fate::Dropped {
             if std::mem::replace(&mut state.kept, true) {
                 self.context.out.push(b'&');
@@ -215,9 +217,15 @@ impl<'s> Scan<'s> {
         };
         let text = if raw.len() > bound { None } else { decode(raw) };
         match (text, *fate) {
-            (Some(text), _) if fate.passes(&text) => self.context.out.extend_from_slice(raw),
+            (Some(text), _) if fate.passes(text.as_bytes()) => {
+                if let Some(value) = fate.searches(&text) {
+                    self.context.search(*rule, value);
+                }
+                self.context.out.extend_from_slice(raw);
+            }
             (Some(text), Fate::Masked) => self.context.mould::<Form>(*rule, Value::Text(&text), true),
             (None, Fate::Masked) => self.context.mould::<Form>(*rule, Value::Text(""), false),
+            // Among them what is too long to be searched, or is no text that could be.
             _ => self.context.tally.mask(rule.slot),
         }
         taken.clear();

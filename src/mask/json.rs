@@ -25,7 +25,7 @@ use super::context::Context;
 use super::error::MaskError;
 use super::plan::Plan;
 pub use lanes::Lanes;
-use lanes::{Vector, Walk};
+pub(super) use lanes::{Vector, Walk};
 use scalars::keep_up_to;
 use state::State;
 use state::{After, Expect, Frame, Number, Shape};

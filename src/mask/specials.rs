@@ -4,6 +4,8 @@
 //! next to nothing. Their places are found for [`WINDOW`] bytes at a time before they are walked:
 //! finding them one by one would have the processor guess how many there are in each block.
 
+use super::json::{Lanes, Vector, Walk};
+
 /// The bytes that are looked at together.
 const BLOCK: usize = 64;
 
@@ -28,13 +30,14 @@ fn specials(block: &[u8; BLOCK], wanted: [u8; 3]) -> u64 {
 }
 
 /// How many bytes are searched at a time.
-const WINDOW: usize = 1 << 10;
+const WINDOW: usize = 2 << 10;
 /// How many places are written at a time, right or not.
 const STRIDE: usize = 8;
 
 /// The places of the special bytes of one piece, in order.
 #[derive(Debug)]
 pub(super) struct Specials<'p> {
+    lanes: Lanes,
     wanted: [u8; 3],
     /// What has not been searched.
     rest: &'p [u8],
@@ -49,8 +52,8 @@ pub(super) struct Specials<'p> {
 
 impl<'p> Specials<'p> {
     /// Those of `wanted`, and control characters.
-    pub(super) fn new(piece: &'p [u8], wanted: [u8; 3]) -> Self {
-        Self { wanted, rest: piece, at: 0, base: 0, found: [0; WINDOW + BLOCK], taken: 0, count: 0 }
+    pub(super) fn new(lanes: Lanes, piece: &'p [u8], wanted: [u8; 3]) -> Self {
+        Self { lanes, wanted, rest: piece, at: 0, base: 0, found: [0; WINDOW + BLOCK], taken: 0, count: 0 }
     }
 
     /// The next one.
@@ -67,6 +70,16 @@ impl<'p> Specials<'p> {
         Some(self.base.wrapping_add(usize::from(place)))
     }
 
+    /// Those of the window that have not been taken, and where it begins.
+    pub(super) fn window(&self) -> (usize, &[u16]) {
+        (self.base, self.found.get(self.taken..self.count).unwrap_or_default())
+    }
+
+    /// So many of the window have been taken.
+    pub(super) fn pass(&mut self, count: usize) {
+        self.taken = self.taken.wrapping_add(count).min(self.count);
+    }
+
     /// Finds those of the next window.
     #[inline(never)]
     fn search(&mut self) {
@@ -74,10 +87,28 @@ impl<'p> Specials<'p> {
         let Some((window, rest)) = self.rest.split_at_checked(length) else { return };
         (self.rest, self.base) = (rest, self.at);
         self.at = self.at.wrapping_add(length);
-        let (blocks, tail) = window.as_chunks::<BLOCK>();
-        let (wanted, mut count, mut before) = (self.wanted, 0, 0_u16);
+        let search = Search { window, wanted: self.wanted, found: &mut self.found };
+        (self.taken, self.count) = (0, self.lanes.walk(search));
+    }
+}
+
+/// A search of one window. It needs no vectors of its own, only to be compiled for them.
+struct Search<'s> {
+    window: &'s [u8],
+    wanted: [u8; 3],
+    found: &'s mut [u16; WINDOW + BLOCK],
+}
+
+impl Walk for Search<'_> {
+    /// How many places have been found.
+    type Output = usize;
+
+    #[inline(always)]
+    fn walk<V: Vector>(self, _: &mut V) -> usize {
+        let (blocks, tail) = self.window.as_chunks::<BLOCK>();
+        let (mut count, mut before) = (0, 0_u16);
         for block in blocks {
-            count = list(&mut self.found, count, specials(block, wanted), before);
+            count = list(self.found, count, specials(block, self.wanted), before);
             before = before.wrapping_add(64);
         }
         if !tail.is_empty() {
@@ -86,9 +117,9 @@ impl<'p> Specials<'p> {
             if let Some(front) = last.get_mut(..tail.len()) {
                 front.copy_from_slice(tail);
             }
-            count = list(&mut self.found, count, specials(&last, wanted), before);
+            count = list(self.found, count, specials(&last, self.wanted), before);
         }
-        (self.taken, self.count) = (0, count);
+        count
     }
 }
 
@@ -147,10 +178,13 @@ mod tests {
             piece in proptest::collection::vec(prop_oneof![0..64_u8, 60..128_u8], 0..3_000), dense in any::<bool>(),
         ) {
             let piece: Vec<u8> = piece.into_iter().map(|byte| if dense { byte & 31 } else { byte }).collect();
-            let mut specials = Specials::new(&piece, *b",\"&");
-            let found: Vec<usize> = std::iter::from_fn(|| specials.next()).collect();
             let all = (0..piece.len()).filter(|at| piece[*at] < 0x20 || b",\"&".contains(&piece[*at]));
-            prop_assert_eq!(found, all.collect::<Vec<_>>());
+            let all: Vec<usize> = all.collect();
+            for lanes in Lanes::available() {
+                let mut specials = Specials::new(lanes, &piece, *b",\"&");
+                let found: Vec<usize> = std::iter::from_fn(|| specials.next()).collect();
+                prop_assert_eq!(&found, &all, "on {}", lanes.name());
+            }
         }
     }
 }

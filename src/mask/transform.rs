@@ -53,9 +53,9 @@ impl Reader {
                 Self::Json(json::Reader::with_lanes(plan, lanes))
             }
             BodyFormat::EventStream => Self::Events(events::Reader::new(plan)),
-            BodyFormat::Csv => Self::Csv(csv::Reader::new(plan)),
+            BodyFormat::Csv => Self::Csv(csv::Reader::with_lanes(plan, lanes)),
             BodyFormat::Xml => Self::Xml(xml::Reader::new(plan)),
-            BodyFormat::Form => Self::Form(form::Reader::new(plan)),
+            BodyFormat::Form => Self::Form(form::Reader::with_lanes(lanes)),
         }
     }
 

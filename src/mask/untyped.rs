@@ -5,6 +5,7 @@
 
 use super::automaton::{Kind, Rule, class};
 use super::json::text::prefix;
+use super::masker::Value;
 use super::plan::Plan;
 
 /// What becomes of a text.
@@ -12,8 +13,12 @@ use super::plan::Plan;
 pub(super) enum Fate {
     /// It leaves as it is.
     Clear,
+    /// It leaves as it is, after it has been searched.
+    Searched,
     /// It leaves if it reads as a number, or is empty.
     Number,
+    /// The same, after it has been searched.
+    SearchedNumber,
     /// It leaves if it reads as a boolean, or is empty.
     Boolean,
     /// What its mould leaves of it does.
@@ -26,26 +31,46 @@ pub(super) enum Fate {
 
 impl Fate {
     /// What `rule` makes of a text.
-    pub(super) fn of(rule: Rule) -> Self {
+    pub(super) fn of(plan: &Plan, rule: Rule) -> Self {
+        let is_searched = rule.mask != 0 && plan.search == Some(rule.index);
+        let searched = if is_searched { rule.mask } else { 0 };
+        let has = |classes: u8, class: u8| classes & class != 0;
         match rule.kind {
             Kind::Drop => Self::Dropped,
             Kind::Node | Kind::Record => Self::Emptied,
-            Kind::Plain if rule.mask & class::TEXT != 0 => Self::Masked,
-            Kind::Plain if rule.copy & class::TEXT != 0 => Self::Clear,
-            Kind::Plain if rule.copy & class::NUMBER != 0 => Self::Number,
-            Kind::Plain if rule.copy & class::BOOLEAN != 0 => Self::Boolean,
+            Kind::Plain if has(searched, class::TEXT) => Self::Searched,
+            Kind::Plain if has(rule.mask, class::TEXT) => Self::Masked,
+            Kind::Plain if has(rule.copy, class::TEXT) => Self::Clear,
+            Kind::Plain if has(searched, class::NUMBER) => Self::SearchedNumber,
+            Kind::Plain if has(rule.copy, class::NUMBER) => Self::Number,
+            Kind::Plain if has(rule.copy, class::BOOLEAN) => Self::Boolean,
             Kind::Plain => Self::Emptied,
         }
     }
 
     /// Whether `text` may leave as it is. An empty one is the absence of a value.
-    pub(super) fn passes(self, text: &str) -> bool {
+    #[inline(always)]
+    pub(super) fn passes(self, text: &[u8]) -> bool {
         match self {
-            Self::Clear => true,
-            Self::Number => text.is_empty() || is_number(text),
+            Self::Clear | Self::Searched => true,
+            Self::Number | Self::SearchedNumber => text.is_empty() || is_number(text),
             Self::Boolean => text.is_empty() || is_boolean(text),
             Self::Masked | Self::Emptied => text.is_empty(),
             Self::Dropped => false,
+        }
+    }
+
+    /// Whether what becomes of a text depends on all of it.
+    pub(super) const fn takes_whole(self) -> bool {
+        !matches!(self, Self::Clear | Self::Dropped)
+    }
+
+    /// What a text that passes is searched as, if it is.
+    pub(super) const fn searches(self, text: &str) -> Option<Value<'_>> {
+        match self {
+            Self::Searched => Some(Value::Text(text)),
+            Self::SearchedNumber => Some(Value::Number(text)),
+            Self::Clear | Self::Number | Self::Boolean | Self::Masked | Self::Emptied | Self::Dropped => None,
         }
     }
 }
@@ -65,14 +90,15 @@ pub(super) fn find(plan: &Plan, name: &str) -> Option<Rule> {
 }
 
 /// Whether `text` is a number as RFC 8259 section 6 writes them.
-fn is_number(text: &str) -> bool {
-    let text = text.strip_prefix('-').unwrap_or(text).as_bytes();
+fn is_number(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
     let rest = match text {
         [b'0', rest @ ..] => rest,
         [b'1'..=b'9', rest @ ..] => after_digits(rest),
         _ => return false,
     };
     let rest = match rest {
+        [] => return true,
         [b'.', b'0'..=b'9', rest @ ..] => after_digits(rest),
         _ => rest,
     };
@@ -84,15 +110,27 @@ fn is_number(text: &str) -> bool {
     }
 }
 
-fn after_digits(text: &[u8]) -> &[u8] {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    text.get(digits..).unwrap_or_default()
+#[inline(always)]
+fn after_digits(mut text: &[u8]) -> &[u8] {
+    while let [b'0'..=b'9', rest @ ..] = text {
+        text = rest;
+    }
+    text
 }
 
 /// Whether `text` is a truth value as databases and people write them, in upper or lower case.
-fn is_boolean(text: &str) -> bool {
-    const WORDS: [&str; 12] = ["0", "1", "t", "f", "y", "n", "no", "yes", "true", "false", "是", "否"];
-    WORDS.iter().any(|word| word.eq_ignore_ascii_case(text))
+#[inline(always)]
+fn is_boolean(text: &[u8]) -> bool {
+    match text {
+        b"true" | b"false" => true,
+        [letter] => matches!(letter, b'0' | b'1' | b't' | b'f' | b'y' | b'n' | b'T' | b'F' | b'Y' | b'N'),
+        _ => is_boolean_word(text),
+    }
+}
+
+fn is_boolean_word(text: &[u8]) -> bool {
+    const WORDS: [&str; 6] = ["no", "yes", "true", "false", "是", "否"];
+    WORDS.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(text))
 }
 
 /// Appends to `value` until it is one byte longer than `bound`, which tells that it is too long.
@@ -110,7 +148,7 @@ mod tests {
     #[test]
     fn numbers_and_booleans() {
         for number in ["0", "-0", "7", "12.50", "-1.5e10", "1E+2", "1e-07", "12345678901234567890123"] {
-            assert!(is_number(number), "{number}");
+            assert!(is_number(number.as_bytes()), "{number}");
         }
         for other in [
             "",
@@ -133,13 +171,13 @@ mod tests {
             "--1",
             "13800138000a",
         ] {
-            assert!(!is_number(other), "{other}");
+            assert!(!is_number(other.as_bytes()), "{other}");
         }
         for boolean in ["true", "FALSE", "False", "0", "1", "T", "n", "Yes", "no", "是", "否"] {
-            assert!(is_boolean(boolean), "{boolean}");
+            assert!(is_boolean(boolean.as_bytes()), "{boolean}");
         }
         for other in ["", "2", "10", "tru", "true ", "on", "null", "13800138000"] {
-            assert!(!is_boolean(other), "{other}");
+            assert!(!is_boolean(other.as_bytes()), "{other}");
         }
     }
 
@@ -147,7 +185,7 @@ mod tests {
         #[test]
         fn numbers_are_those_of_json(text in "[-+0-9.eE]{0,8}") {
             let is_json = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
-            prop_assert_eq!(is_number(&text), is_json);
+            prop_assert_eq!(is_number(text.as_bytes()), is_json);
         }
     }
 }

@@ -7,52 +7,55 @@ use super::Scan;
 use super::header::Column;
 
 impl Scan<'_> {
-    /// Whether the field at hand is taken whole: what becomes of it depends on all of it.
-    pub(super) fn takes_whole(&self) -> bool {
-        matches!(self.state.fate, Fate::Number | Fate::Boolean | Fate::Masked | Fate::Emptied)
-    }
-
     /// The field at hand, which is one of `column`, ends before `at`.
     #[inline(always)]
-    pub(super) fn take(&mut self, at: usize, column: Column) {
-        if self.state.carried {
-            self.take_carried(at, column);
-            return;
-        }
-        let raw = self.text.get(self.from..at).unwrap_or_default();
+    pub(super) fn take(&mut self, at: usize, column: &Column) {
+        if self.state.carried { self.take_carried(at, column) } else { self.take_here(at, column) }
+    }
+
+    /// [`Scan::take`] of a field that lies in this piece.
+    #[inline(always)]
+    pub(super) fn take_here(&mut self, at: usize, column: &Column) {
         match column.fate {
             Fate::Dropped => self.context.tally.drop(column.rule.slot),
-            Fate::Masked => self.take_masked(at, raw, column),
-            Fate::Clear | Fate::Number | Fate::Boolean | Fate::Emptied => {
-                let is_bare = raw.as_bytes().first() != Some(&b'"');
-                let is_short = raw.len() <= self.context.bounds.value;
-                let passes = is_bare && is_short && !raw.is_empty() && column.fate.passes(raw);
-                if !passes {
-                    self.take_unusual(at, raw, column);
+            Fate::Masked => self.take_masked(at, column),
+            // One in quotes does not pass here: it is no number as it is written.
+            Fate::Number | Fate::Boolean => {
+                let raw = self.piece.get(self.from..at).unwrap_or_default();
+                let is_short = !raw.is_empty() && raw.len() <= self.context.bounds.value;
+                if !is_short || !column.fate.passes(raw) {
+                    self.take_unusual(at, column);
                 }
+            }
+            Fate::Clear | Fate::Searched | Fate::SearchedNumber | Fate::Emptied => {
+                self.take_unusual(at, column)
             }
         }
     }
 
     /// [`Scan::take`] of a field that has a masker.
     #[inline(never)]
-    fn take_masked(&mut self, at: usize, raw: &str, column: Column) {
-        if raw.len() < 3 || raw.len() > self.context.bounds.value {
-            self.take_unusual(at, raw, column);
-            return;
+    fn take_masked(&mut self, at: usize, column: &Column) {
+        let raw = self.text.get(self.from..at).unwrap_or_default();
+        // Two bytes can be an empty field in quotes.
+        if raw.len() > 2 && raw.len() <= self.context.bounds.value {
+            self.flush(self.from);
+            self.replace(raw, column, Length::Right);
+            self.mark = at;
+        } else {
+            self.take_unusual(at, column);
         }
-        self.flush(self.from);
-        self.replace(raw, column, Length::Right);
-        self.mark = at;
     }
 
-    /// [`Scan::take`] of a field that has quotes, is empty or too long, or may not leave.
+    /// [`Scan::take`] of any field.
     #[inline(never)]
-    fn take_unusual(&mut self, at: usize, raw: &str, column: Column) {
-        let too_long = raw.len() > self.context.bounds.value && column.fate != Fate::Clear;
-        if too_long || !column.fate.passes(decode(raw, &mut self.state.decoded)) {
+    fn take_unusual(&mut self, at: usize, column: &Column) {
+        let raw = self.text.get(self.from..at).unwrap_or_default();
+        let is_too_long = raw.len() > self.context.bounds.value && column.fate.takes_whole();
+        let length = if is_too_long { Length::TooLong } else { Length::Right };
+        if !self.passes(raw, column, length) {
             self.flush(self.from);
-            self.replace(raw, column, if too_long { Length::TooLong } else { Length::Right });
+            self.replace(raw, column, length);
             self.mark = at;
         } else if raw.is_empty() && self.state.leaving == 1 {
             self.flush(at);
@@ -62,38 +65,42 @@ impl Scan<'_> {
 
     /// [`Scan::take`] of a field that began in an earlier piece.
     #[cold]
-    fn take_carried(&mut self, at: usize, column: Column) {
-        match column.fate {
-            Fate::Dropped => self.context.tally.drop(column.rule.slot),
-            // It is not empty, and has left as far as it has come.
-            Fate::Clear => {}
-            Fate::Number | Fate::Boolean | Fate::Masked | Fate::Emptied => {
-                let mut value = std::mem::take(&mut self.state.value);
-                let last = self.piece.get(self.from..at).unwrap_or_default();
-                keep_up_to(&mut value, last, self.context.bounds.value);
-                self.take_gathered(&value, column);
-                self.mark = at;
-                value.clear();
-                self.state.value = value;
-            }
+    fn take_carried(&mut self, at: usize, column: &Column) {
+        if column.fate == Fate::Dropped {
+            self.context.tally.drop(column.rule.slot);
         }
-    }
-
-    fn take_gathered(&mut self, value: &[u8], column: Column) {
+        if !column.fate.takes_whole() {
+            return;
+        }
+        let mut value = std::mem::take(&mut self.state.value);
+        keep_up_to(&mut value, self.piece.get(self.from..at).unwrap_or_default(), self.context.bounds.value);
         let length = if value.len() > self.context.bounds.value { Length::TooLong } else { Length::Right };
         // Only a value that is too long can be cut inside a character; then its quote is all it shows.
-        let raw = std::str::from_utf8(value).unwrap_or(if value.first() == Some(&b'"') { "\"" } else { "" });
-        if length == Length::Right && column.fate.passes(decode(raw, &mut self.state.decoded)) {
-            self.context.out.extend_from_slice(value);
+        let raw = std::str::from_utf8(&value).unwrap_or(if value.first() == Some(&b'"') { "\"" } else { "" });
+        if self.passes(raw, column, length) {
+            self.context.out.extend_from_slice(&value);
         } else {
             self.replace(raw, column, length);
         }
+        self.mark = at;
+        value.clear();
+        self.state.value = value;
+    }
+
+    /// Whether a field that is written as `raw` leaves as it is. If so it has been searched.
+    fn passes(&mut self, raw: &str, column: &Column, length: Length) -> bool {
+        let text = decode(raw, &mut self.state.decoded);
+        let passes = length == Length::Right && column.fate.passes(text.as_bytes());
+        if passes && let Some(value) = column.fate.searches(text) {
+            self.context.search(column.rule, value);
+        }
+        passes
     }
 
     /// Writes what leaves of a field that is written as `raw`, of which nothing is known but its
     /// quotes if it is too long.
     #[inline(always)]
-    fn replace(&mut self, raw: &str, column: Column, length: Length) {
+    fn replace(&mut self, raw: &str, column: &Column, length: Length) {
         let start = self.context.out.len();
         if column.fate == Fate::Masked {
             let is_whole = length == Length::Right;
@@ -143,21 +150,28 @@ enum Length {
 /// Whether a field of these bytes can only be written in quotes.
 #[inline(always)]
 fn needs_quotes(bytes: &[u8], delimiter: u8) -> bool {
-    // Sixteen at a time and without a way out, so that they are looked at side by side. The last
-    // sixteen may overlap with those before.
-    let any =
-        |chunk: &[u8; 16]| chunk.iter().fold(false, |any, byte| any | means_something(*byte, delimiter));
-    let (chunks, rest) = bytes.as_chunks::<16>();
-    match bytes.last_chunk::<16>() {
+    // Eight at a time; the last eight may overlap with those before.
+    let wanted = [b'"', delimiter].map(|byte| u64::from(byte).wrapping_mul(LOW));
+    let any = |chunk: &[u8; 8]| {
+        let word = u64::from_le_bytes(*chunk);
+        let control = word.wrapping_sub(LOW.wrapping_mul(0x20)) & !word;
+        let hits = wanted.iter().fold(control, |hits, wanted| {
+            let other = word ^ wanted;
+            hits | (other.wrapping_sub(LOW) & !other)
+        });
+        hits & HIGH != 0
+    };
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let suspect = match bytes.last_chunk::<8>() {
         Some(last) => chunks.iter().any(any) || (!rest.is_empty() && any(last)),
-        None => bytes.iter().any(|byte| means_something(*byte, delimiter)),
-    }
+        None => true,
+    };
+    // Of control characters only line ends need quotes.
+    suspect && bytes.iter().any(|byte| matches!(byte, b'"' | b'\n' | b'\r') || *byte == delimiter)
 }
 
-#[inline(always)]
-fn means_something(byte: u8, delimiter: u8) -> bool {
-    (byte == b'"') | (byte == b'\n') | (byte == b'\r') | (byte == delimiter)
-}
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = LOW << 7;
 
 /// A field without text in a record of one field: written bare, its line would be blank.
 const EMPTY: &[u8] = b"\"\"";

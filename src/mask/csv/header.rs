@@ -9,8 +9,9 @@ use super::{MAX_COLUMNS, MAX_HEADER_BYTES, Scan, as_u64};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     pub(super) fate: Fate,
-    /// What happens to copying where its field begins.
+    /// What happens to copying where its field begins, and where the next one does.
     pub(super) turn: Turn,
+    pub(super) after: Turn,
     pub(super) rule: Rule,
 }
 
@@ -64,7 +65,7 @@ impl Scan<'_> {
             return Err(nameless);
         }
         let rule = untyped::find(self.context.plan, name).unwrap_or(Rule::drop(NAMELESS));
-        let fate = Fate::of(rule);
+        let fate = Fate::of(self.context.plan, rule);
         let leaves_before = state.leaving > 0;
         let before = state.columns.last().is_some_and(|column| column.fate != Fate::Dropped);
         let turn = match (fate != Fate::Dropped, before, leaves_before) {
@@ -80,9 +81,15 @@ impl Scan<'_> {
             }
             self.context.out.extend_from_slice(&state.value);
             state.leaving += 1;
+        } else if self.context.plan.refuses {
+            // Fields are counted, not columns; but a body that may not have this one may have no name of it.
+            self.context.tally.drop(rule.slot);
         }
         state.value.clear();
-        state.columns.push(Column { fate, turn, rule });
+        if let Some(before) = state.columns.last_mut() {
+            before.after = turn;
+        }
+        state.columns.push(Column { fate, turn, after: Turn::None, rule });
         if state.columns.len() > MAX_COLUMNS {
             return Err(MaskError::TooManyColumns { at: self.offset(at), max: MAX_COLUMNS });
         }
@@ -94,7 +101,9 @@ impl Scan<'_> {
         self.state.in_header = false;
         if self.state.leaving == 0 {
             // Nothing of any record leaves, not even its line end: copying never goes on.
-            self.state.columns.iter_mut().for_each(|column| column.turn = Turn::None);
+            for column in &mut self.state.columns {
+                (column.turn, column.after) = (Turn::None, Turn::None);
+            }
         }
     }
 }

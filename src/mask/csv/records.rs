@@ -4,49 +4,81 @@
 //! the state is set as it would be there, and the special byte at hand is handed back.
 
 use super::super::error::MaskError;
-use super::super::specials::Specials;
 use super::super::untyped::Fate;
 use super::header::{Column, Turn};
 use super::{Place, Scan};
+
+/// The special bytes of a part of the piece: what is left of their places, counted from `base`.
+#[derive(Debug)]
+struct Places<'p> {
+    base: usize,
+    left: std::slice::Iter<'p, u16>,
+}
+
+impl Places<'_> {
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        self.left.next().map(|place| self.base.wrapping_add(usize::from(*place)))
+    }
+}
 
 /// How far a record could be taken.
 enum Taken {
     /// To its line end, at this place.
     Whole(usize),
-    /// To this special byte, or to the end of the piece, in the column of this number.
+    /// To this special byte, or to the last one, in the column of this number.
     Part(Option<usize>, usize),
 }
 
 /// How a field that begins with a quote goes on.
 enum Quoted {
-    /// Its closing quote is just before the special byte at this place.
-    Closed(usize),
+    /// Its closing quote is just before the special byte at this place, and that is this one.
+    Closed(usize, u8),
     /// What comes is not for here, but for [`Place`].
     Unusual(Place, Option<usize>),
 }
 
 impl Scan<'_> {
     /// Takes records as long as each is as it should be. The first has begun, and nothing of it has
-    /// been read. Returns the special byte that could not be taken, if there is one.
-    pub(super) fn records(&mut self, specials: &mut Specials<'_>) -> Result<Option<usize>, MaskError> {
+    /// been read. `places` are those of special bytes, counted from `base`. Returns how many of them
+    /// have been taken, and the last one if that has not been understood.
+    pub(super) fn records(
+        &mut self,
+        base: usize,
+        places: &[u16],
+    ) -> Result<(usize, Option<usize>), MaskError> {
         let columns = std::mem::take(&mut self.state.columns);
-        let result = self.records_of(&columns, specials);
+        let mut rest = Places { base, left: places.iter() };
+        let result = self.records_of(&columns, &mut rest);
         self.state.columns = columns;
-        result
+        Ok((places.len().wrapping_sub(rest.left.len()), result?))
     }
 
+    #[inline(always)]
     fn records_of(
         &mut self,
         columns: &[Column],
-        specials: &mut Specials<'_>,
+        places: &mut Places<'_>,
     ) -> Result<Option<usize>, MaskError> {
+        // Only the first record can have been held, and it has nothing yet.
+        let begins_off = columns.first().is_some_and(|column| column.turn == Turn::Stop);
         loop {
-            match self.record_of(columns, specials) {
-                Taken::Whole(end) => {
+            match self.record_of(columns, places) {
+                Taken::Whole(at) => {
                     if !self.state.copying && self.state.leaving > 0 {
-                        self.go(end);
+                        self.go(at);
                     }
-                    self.end_record(end.wrapping_add(1), columns.first())?;
+                    let end = at.wrapping_add(1);
+                    self.note_start(end);
+                    if end == self.piece.len() {
+                        self.state.is_open = false;
+                        return Ok(None);
+                    }
+                    self.from = end;
+                    if begins_off {
+                        self.stop(end);
+                    }
+                    self.context.record()?;
                 }
                 Taken::Part(next, number) => {
                     self.state.column = number;
@@ -54,74 +86,95 @@ impl Scan<'_> {
                     return Ok(next);
                 }
             }
-            if !self.state.is_open {
-                return Ok(specials.next());
-            }
         }
     }
 
     #[inline(always)]
-    fn record_of(&mut self, columns: &[Column], specials: &mut Specials<'_>) -> Taken {
-        let delimiter = self.state.delimiter;
-        let is_alone = self.state.leaving == 1;
-        let mut rest = columns.iter();
-        let Some(mut column) = rest.next() else { return Taken::Part(specials.next(), 0) };
-        loop {
-            let number = columns.len().wrapping_sub(rest.len()).wrapping_sub(1);
-            let Some(mut at) = specials.next() else { return Taken::Part(None, number) };
-            let mut byte = self.piece.get(at).copied().unwrap_or_default();
+    fn record_of(&mut self, columns: &[Column], places: &mut Places<'_>) -> Taken {
+        let (piece, delimiter, is_alone) = (self.piece, self.state.delimiter, self.state.leaving == 1);
+        let Some((last, front)) = columns.split_last() else { return Taken::Part(places.next(), 0) };
+        let mut from = self.from;
+        for (number, column) in front.iter().enumerate() {
+            let Some(mut at) = places.next() else { return self.part(None, number, from) };
+            let mut byte = piece.get(at).copied().unwrap_or_default();
             if byte == b'"' {
-                match self.quoted(at, specials) {
-                    Quoted::Closed(after) => at = after,
+                match self.quoted(from, at, places) {
+                    Quoted::Closed(after, end) => (at, byte) = (after, end),
                     Quoted::Unusual(place, next) => {
                         self.state.place = place;
-                        return Taken::Part(next, number);
+                        return self.part(next, number, from);
                     }
                 }
-                byte = self.piece.get(at).copied().unwrap_or_default();
             }
-            let is_last = rest.len() == 0;
-            let ends =
-                if is_last { byte == b'\n' && (number > 0 || self.from < at) } else { byte == delimiter };
-            if !ends {
-                let is_closed = self.from < at && self.piece.get(self.from) == Some(&b'"');
-                self.state.place = if is_closed { Place::Closed } else { Place::Bare };
-                self.next = at;
-                return Taken::Part(Some(at), number);
+            if byte != delimiter {
+                return self.unusual_end(number, from, at);
             }
-            match column.fate {
-                Fate::Clear if !is_alone => {}
-                Fate::Dropped => self.context.tally.drop(column.rule.slot),
-                Fate::Clear | Fate::Number | Fate::Boolean | Fate::Masked | Fate::Emptied => {
-                    self.take(at, *column)
+            if column.fate != Fate::Clear || is_alone {
+                self.from = from;
+                self.take_here(at, column);
+            }
+            self.turn(column.after, at);
+            from = at.wrapping_add(1);
+        }
+        let number = front.len();
+        let Some(mut at) = places.next() else { return self.part(None, number, from) };
+        let mut byte = piece.get(at).copied().unwrap_or_default();
+        if byte == b'"' {
+            match self.quoted(from, at, places) {
+                Quoted::Closed(after, end) => (at, byte) = (after, end),
+                Quoted::Unusual(place, next) => {
+                    self.state.place = place;
+                    return self.part(next, number, from);
                 }
             }
-            let Some(next) = rest.next() else { return Taken::Whole(at) };
-            self.turn(next.turn, at);
-            self.from = at.wrapping_add(1);
-            column = next;
         }
+        if byte != b'\n' || (number == 0 && from == at) {
+            return self.unusual_end(number, from, at);
+        }
+        self.from = from;
+        if last.fate != Fate::Clear || is_alone {
+            self.take_here(at, last);
+        }
+        Taken::Whole(at)
     }
 
-    /// Walks the field at hand from the quote at `at`, which may be its first byte, to the closing one.
+    #[inline(never)]
+    fn part(&mut self, next: Option<usize>, number: usize, from: usize) -> Taken {
+        self.from = from;
+        Taken::Part(next, number)
+    }
+
+    /// The field from `from` on does not end at `at` as it should.
+    #[inline(never)]
+    fn unusual_end(&mut self, number: usize, from: usize, at: usize) -> Taken {
+        let is_closed = from < at && self.piece.get(from) == Some(&b'"');
+        self.state.place = if is_closed { Place::Closed } else { Place::Bare };
+        self.next = at;
+        self.part(Some(at), number, from)
+    }
+
+    /// Walks the field from `from` on from the quote at `at` to the closing one.
     #[inline(always)]
-    fn quoted(&mut self, at: usize, specials: &mut Specials<'_>) -> Quoted {
-        if at != self.from {
+    fn quoted(&mut self, from: usize, at: usize, places: &mut Places<'_>) -> Quoted {
+        if at != from {
             return Quoted::Unusual(Place::Bare, Some(at));
         }
-        while let Some(at) = specials.next() {
-            match self.piece.get(at) {
-                Some(byte) if *byte == self.state.delimiter => {}
-                Some(b'"') => {
-                    self.next = at.wrapping_add(1);
-                    match specials.next() {
-                        Some(after) if after == self.next && self.piece.get(after) == Some(&b'"') => {}
-                        Some(after) if after == self.next => return Quoted::Closed(after),
-                        other => return Quoted::Unusual(Place::Closed, other),
-                    }
+        let (piece, delimiter) = (self.piece, self.state.delimiter);
+        while let Some(at) = places.next() {
+            let byte = piece.get(at).copied().unwrap_or_default();
+            if byte == b'"' {
+                let after = at.wrapping_add(1);
+                let next = places.next();
+                let end = next.and_then(|next| piece.get(next)).copied().unwrap_or_default();
+                if next != Some(after) {
+                    self.next = after;
+                    return Quoted::Unusual(Place::Closed, next);
                 }
-                Some(b'\t' | b'\r' | b'\n') => {}
-                _ => return Quoted::Unusual(Place::Quoted, Some(at)),
+                if end != b'"' {
+                    return Quoted::Closed(after, end);
+                }
+            } else if byte != delimiter && !matches!(byte, b'\t' | b'\r' | b'\n') {
+                return Quoted::Unusual(Place::Quoted, Some(at));
             }
         }
         Quoted::Unusual(Place::Quoted, None)

@@ -7,7 +7,7 @@
 use super::text::{self, WIDTH};
 
 /// What is asked of many bytes at once. Everything is asked about one piece, and goes forward in it.
-pub(super) trait Vector {
+pub(in crate::mask) trait Vector {
     /// Where the quote is that ends the text that the quote at `at` begins; nothing if a backslash, a
     /// control character or the end of the piece comes before it.
     fn text_end(&mut self, piece: &[u8], at: usize) -> Option<usize>;
@@ -26,7 +26,7 @@ pub(super) trait Vector {
 }
 
 /// A walk that can be done with any vectors.
-pub(super) trait Walk {
+pub(in crate::mask) trait Walk {
     type Output;
 
     /// Must be inlined, so that it is compiled for the processor that the vectors are of.
@@ -92,7 +92,7 @@ impl Lanes {
     }
 
     #[inline]
-    pub(super) fn walk<W: Walk>(self, walk: W) -> W::Output {
+    pub(in crate::mask) fn walk<W: Walk>(self, walk: W) -> W::Output {
         match self.0 {
             Kind::Words => walk.walk(&mut Words),
             #[cfg(target_arch = "x86_64")]

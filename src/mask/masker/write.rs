@@ -109,6 +109,10 @@ pub(super) fn write_over<N: Notation>(text: &str, digits: &[u8], out: &mut Vec<u
 /// Country code and separators stay where they are.
 pub(super) fn write_mobile<N: Notation>(text: &str, ends: Ends, out: &mut Vec<u8>) -> Option<()> {
     let number = recognise::mobile_number(text)?;
+    if number.len() == recognise::MOBILE_DIGITS && text.len() == number.len() {
+        let hidden = "***********".get(ends.first + ends.last..)?;
+        return write_plain_ends::<N>(text, ends, hidden, out);
+    }
     let mut digits = [b'*'; recognise::MOBILE_DIGITS];
     let given = number.bytes().filter(u8::is_ascii_digit);
     for (place, (digit, given)) in digits.iter_mut().zip(given).enumerate() {
