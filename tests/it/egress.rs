@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::city::{ANY_PORT, Call, City, Plan, assert_intact};
+use crate::city::{ANY_PORT, Call, City, Plan, assert_intact, until};
 use crate::refusals::check;
 
 const MOBILE: &str = "13800138000";
@@ -74,6 +74,11 @@ fn told(city: &City) -> Vec<Value> {
         .collect()
 }
 
+/// The same, once it has come through the pipe from the gate.
+async fn once_told(city: &City) -> Vec<Value> {
+    until("a line of the log", async || Some(told(city)).filter(|lines| !lines.is_empty())).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn findings_are_reported_and_change_nothing() {
     let records = [
@@ -96,7 +101,7 @@ async fn findings_are_reported_and_change_nothing() {
         (3.0, 1.0)
     );
     assert_eq!(counted(&city, "mobile", "block").await, 0.0);
-    let told = told(&city);
+    let told = once_told(&city).await;
     assert_eq!(told.len(), 1, "once a reply");
     assert_eq!(told[0]["request_id"], reply.request_id());
     assert_eq!(told[0]["resource"], "population.resident");
@@ -120,7 +125,7 @@ async fn a_short_reply_is_refused_whole() {
     assert_eq!(Vec::from_iter(&record.egress), [(&"address.district:mobile".to_owned(), &1)]);
     assert_eq!(counted(&city, "mobile", "block").await, 1.0);
     assert_eq!(city.gate.metric("pinegate_refusals_total{code=\"mask-egress\"}").await, 1.0);
-    assert_eq!(told(&city).len(), 1);
+    assert_eq!(once_told(&city).await.len(), 1);
     assert_intact(&city.files().audit());
 }
 
@@ -138,7 +143,7 @@ async fn a_long_reply_is_cut_off_before_it() {
     assert_eq!(outcome.aborted.as_deref(), Some("egress"));
     assert_eq!(Vec::from_iter(&outcome.egress), [(&"address.district:mobile".to_owned(), &1)]);
     assert_eq!(counted(&city, "mobile", "block").await, 1.0);
-    assert_eq!(told(&city).len(), 1);
+    assert_eq!(once_told(&city).await.len(), 1);
     assert_intact(&city.files().audit());
 }
 

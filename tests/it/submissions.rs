@@ -237,10 +237,10 @@ async fn nothing_of_a_refused_submission_reaches_the_platform() {
         (r#""geheim""#, "request-body", "", "the body has another value where an object must be"),
         (r#"{"name":"a"} {"name":"geheim"}"#, "request-body", "", "more than one document"),
         (r#"{"name":"geheim""#, "request-body", "", "the body ends at byte 16"),
-        (r#"{"name":"geheim",}"#, "request-body", "", "not JSON at byte 17"),
+        (r#"{"name":"geheim",}"#, "request-body", "", "malformed at byte 17"),
         ("\u{feff}{\"name\":\"geheim\"}", "request-body", "", "byte order mark"),
         (r#"{"name":"\ud800geheim"}"#, "request-body", "", "surrogate"),
-        ("name=geheim", "request-body", "", "not JSON at byte 1"),
+        ("name=geheim", "request-body", "", "malformed at byte 1"),
         (" ", "request-body", "", "the body ends at byte 1"),
     ] {
         let status = if code == "scope-exceeded" { 403 } else { 400 };

@@ -325,12 +325,10 @@ fn expected(body: &str, fields: &[ReleasedField]) -> Vec<(Vec<u8>, Vec<u8>)> {
                 }
                 serde_json::from_slice::<Option<String>>(&out).unwrap().unwrap_or_default().into_bytes()
             }
-            (Treatment::Clear, FieldType::Number)
-                if !["12.50", "-1e5", "0", "2", "13800138000"].contains(&text.unwrap_or("")) =>
+            (Treatment::Clear, FieldType::Number) if !is_number(text.unwrap_or("")) => Vec::new(),
+            (Treatment::Clear, FieldType::Boolean)
+                if !["true", "false", "0", "1"].contains(&text.unwrap_or("")) =>
             {
-                Vec::new()
-            }
-            (Treatment::Clear, FieldType::Boolean) if !["true", "0"].contains(&text.unwrap_or("")) => {
                 Vec::new()
             }
             (Treatment::Clear, _) => value,
@@ -338,6 +336,13 @@ fn expected(body: &str, fields: &[ReleasedField]) -> Vec<(Vec<u8>, Vec<u8>)> {
         Some((name, left))
     };
     pairs_of(body).into_iter().filter_map(becomes).collect()
+}
+
+/// Whether serde_json reads a number in `text`, and nothing beside it.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && text.trim() == text
+        && serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
 }
 
 fn at_least(cases: u32) -> ProptestConfig {
