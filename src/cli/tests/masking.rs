@@ -78,7 +78,11 @@ fn what_is_refused_is_cut_off() {
     insta::assert_snapshot!("refused", ran.err);
     let ran = mask(&["--grant", "HS-2026-0117"], "<html>");
     assert_eq!((ran.exit, ran.out.as_str()), (1, ""));
-    assert!(ran.err.contains("malformed at byte 0") && ran.err.contains("nothing was written"), "{}", ran.err);
+    assert!(
+        ran.err.contains("malformed at byte 0") && ran.err.contains("nothing was written"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
