@@ -322,9 +322,18 @@ impl Scan<'_> {
         let is_whole = written.len() <= self.context.bounds.value;
         if decoded.is_empty() && is_whole {
             self.context.out.extend_from_slice(written.as_bytes());
+        } else if self.context.searches(rule) {
+            match reads_as(rule, decoded).filter(|_| is_whole) {
+                Some(value) => {
+                    self.context.search(rule, value);
+                    self.context.out.extend_from_slice(written.as_bytes());
+                }
+                // What is too long to be searched does not leave either.
+                None => self.context.tally.mask(rule.slot),
+            }
         } else if rule.mask & class::TEXT != 0 {
             self.context.mould::<Xml>(rule, Value::Text(if is_whole { decoded } else { "" }), is_whole);
-        } else if is_text(rule) || (is_whole && reads_as(rule, decoded)) {
+        } else if is_text(rule) || (is_whole && reads_as(rule, decoded).is_some()) {
             self.context.out.extend_from_slice(written.as_bytes());
         } else {
             self.context.tally.mask(rule.slot);
@@ -479,17 +488,12 @@ const fn is_text(rule: Rule) -> bool {
 
 /// What becomes of the content of an element that a rule for a value is about.
 fn shape_of(rule: Rule) -> Shape {
-    let values = class::NUMBER | class::BOOLEAN;
-    if rule.kind == Kind::Drop {
+    if rule.kind == Kind::Drop || (rule.copy | rule.mask) & class::SCALAR == 0 {
         Shape::Nothing
-    } else if rule.mask & class::TEXT != 0 {
-        Shape::Value
     } else if is_text(rule) {
         Shape::Text
-    } else if rule.copy & values != 0 {
-        Shape::Value
     } else {
-        Shape::Nothing
+        Shape::Value
     }
 }
 

@@ -7,6 +7,7 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesCData, BytesText};
 
 use super::super::automaton::{Rule, class};
+use super::super::masker::Value;
 use super::super::notation::Notation;
 use super::characters::{is_legal, is_space};
 
@@ -78,11 +79,17 @@ pub(super) fn decode(written: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether `text` reads as a value that leaves under `rule`.
-pub(super) fn reads_as(rule: Rule, text: &str) -> bool {
-    let is = |wanted| rule.copy & wanted != 0;
+/// What `text` reads as, if it may leave as it is under `rule`, searched or not.
+pub(super) fn reads_as(rule: Rule, text: &str) -> Option<Value<'_>> {
+    let is = |wanted| (rule.copy | rule.mask) & wanted != 0;
+    if is(class::TEXT) {
+        return Some(Value::Text(text));
+    }
     let text = text.trim_matches(|c: char| u8::try_from(c).is_ok_and(is_space));
-    is(class::TEXT) || (is(class::NUMBER) && is_number(text)) || (is(class::BOOLEAN) && is_boolean(text))
+    if is(class::NUMBER) && is_number(text) {
+        return Some(Value::Number(text));
+    }
+    (is(class::BOOLEAN) && is_boolean(text)).then_some(Value::Boolean(matches!(text, "true" | "1")))
 }
 
 /// Digits with a sign, a fraction and an exponent, each if need be.
@@ -96,11 +103,14 @@ fn is_number(text: &str) -> bool {
                 || (whole.is_empty() && unsigned(fraction))
         }
     };
-    let signed = |text: &str| text.strip_prefix(['+', '-']).unwrap_or(text).to_owned();
     match text.split_once(['e', 'E']) {
-        None => mantissa(&signed(text)),
-        Some((front, exponent)) => mantissa(&signed(front)) && unsigned(&signed(exponent)),
+        None => mantissa(after_sign(text)),
+        Some((front, exponent)) => mantissa(after_sign(front)) && unsigned(after_sign(exponent)),
     }
+}
+
+fn after_sign(text: &str) -> &str {
+    text.strip_prefix(['+', '-']).unwrap_or(text)
 }
 
 /// The two values, as XML Schema spells them.
