@@ -2,15 +2,19 @@
 //! which eight leave, two of them masked. Throughput counts bytes in.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot set itself up has nothing to measure")]
 
+#[path = "support/bodies.rs"]
+#[expect(dead_code, reason = "other benches use the rest")]
+mod bodies;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
-use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
-use pinegate::grant::{ReleasedField, Treatment};
-use pinegate::kernel::id::{FieldPath, MaskerName};
-use pinegate::mask::{Bounds, Maskers, Plan, PlanSpec, Transform};
+use pinegate::catalog::BodyFormat;
+use pinegate::mask::{Bounds, Plan, Transform};
+
+use bodies::{Text, plan};
 
 fn main() {
     Divan::from_args().main();
@@ -20,88 +24,6 @@ const KIB: usize = 1 << 10;
 const SIZES: [usize; 3] = [KIB, 16 * KIB, KIB * KIB];
 /// The pieces that a body arrives in.
 const PIECE: usize = 64 * KIB;
-
-const FIELDS: [(&str, FieldType, Option<&str>); 10] = [
-    ("id", FieldType::Number, Some("clear")),
-    ("name", FieldType::String, Some("clear")),
-    ("id_card", FieldType::String, Some("resident-id")),
-    ("phone", FieldType::String, Some("mobile")),
-    ("email", FieldType::String, None),
-    ("address", FieldType::String, Some("clear")),
-    ("birth", FieldType::Date, Some("clear")),
-    ("balance", FieldType::Number, Some("clear")),
-    ("active", FieldType::Boolean, Some("clear")),
-    ("remark", FieldType::String, None),
-];
-
-#[derive(Clone, Copy)]
-enum Text {
-    Ascii,
-    Chinese,
-}
-
-/// The fields of a record, as text.
-fn record(index: u64, text: Text) -> [String; 10] {
-    let (name, address, remark) = match text {
-        Text::Chinese => ("欧阳建国", "安徽省黄山市屯溪区前园北路12号3单元502室", "已核验，材料齐全"),
-        Text::Ascii => {
-            ("Ouyang Jianguo", "No. 12 Qianyuan North Road, Tunxi, Huangshan", "verified, complete")
-        }
-    };
-    [
-        index.to_string(),
-        name.to_owned(),
-        "11010519491231002X".to_owned(),
-        format!("138{:08}", index % 100_000_000),
-        format!("user{index}@example.cn"),
-        address.to_owned(),
-        "1949-12-31".to_owned(),
-        format!("{}.50", index % 1_000),
-        index.is_multiple_of(2).to_string(),
-        remark.to_owned(),
-    ]
-}
-
-fn plan(format: BodyFormat) -> Arc<Plan> {
-    let path = |text: &str| FieldPath::parse(text).unwrap();
-    let shape = BodyShape {
-        format,
-        delimiter: Delimiter::Comma,
-        xml: XmlNames::default(),
-        names: NameMatching::Exact,
-        records: None,
-        envelope: Vec::new(),
-    };
-    let catalogue = FIELDS.map(|(name, kind, _)| Field {
-        path: path(name),
-        label: name.to_owned(),
-        kind,
-        level: Level::new(1).unwrap(),
-        mask: None,
-        source: None,
-        nested: false,
-    });
-    let released: Vec<ReleasedField> = FIELDS
-        .iter()
-        .filter_map(|(name, _, how)| {
-            let treatment = match (*how)? {
-                "clear" => Treatment::Clear,
-                masker => Treatment::Masked(MaskerName::parse(masker).unwrap()),
-            };
-            Some(ReleasedField { path: path(name), treatment })
-        })
-        .collect();
-    let maskers = Maskers::builtin();
-    let spec = PlanSpec {
-        shape: &shape,
-        fields: &released,
-        catalogue: &catalogue,
-        maskers: &maskers,
-        key: None,
-        egress: None,
-    };
-    Arc::new(Plan::compile(&spec).unwrap())
-}
 
 /// One body through `plan`, in pieces, into a buffer that is emptied after each.
 fn transform(plan: &Arc<Plan>, body: &[u8], out: &mut Vec<u8>) {
@@ -136,24 +58,8 @@ fn copy(bencher: Bencher<'_, '_>, body: &[u8]) {
 // === CSV ===
 
 mod csv_body {
-    use super::{Bencher, BodyFormat, BytesCount, FIELDS, SIZES, Text, black_box, copy, measure, record};
-
-    fn body(size: usize, text: Text) -> Vec<u8> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(FIELDS.map(|(name, ..)| name)).unwrap();
-        let mut written = 80;
-        let mut index = 0;
-        while written + 160 < size || index == 0 {
-            let fields = record(index, text);
-            written += fields
-                .iter()
-                .map(|field| field.len() + 1 + 2 * usize::from(field.contains(',')))
-                .sum::<usize>();
-            writer.write_record(&fields).unwrap();
-            index += 1;
-        }
-        writer.into_inner().unwrap()
-    }
+    use super::bodies::csv as body;
+    use super::{Bencher, BodyFormat, BytesCount, SIZES, Text, black_box, copy, measure};
 
     #[divan::bench(args = SIZES)]
     fn ascii(bencher: Bencher<'_, '_>, size: usize) {

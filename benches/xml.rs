@@ -3,18 +3,21 @@
 //! The fields are those of the bench `mask`. Throughput counts bytes in.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot set itself up has nothing to measure")]
 
+#[path = "support/bodies.rs"]
+#[expect(dead_code, reason = "other benches use the rest")]
+mod bodies;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
-use pinegate::catalog::{
-    BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlName, XmlNames,
-};
-use pinegate::grant::{ReleasedField, Treatment};
-use pinegate::kernel::id::{FieldPath, MaskerName};
-use pinegate::mask::{Bounds, Maskers, Plan, PlanSpec, Transform};
+use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, NameMatching, XmlName, XmlNames};
+use pinegate::kernel::id::FieldPath;
+use pinegate::mask::{Bounds, Plan, Transform};
 use quick_xml::events::Event;
+
+use bodies::FIELDS;
 
 fn main() {
     Divan::from_args().main();
@@ -58,98 +61,38 @@ fn body(size: usize, text: Text) -> Vec<u8> {
 }
 
 fn record(index: u64, text: Text) -> String {
-    let (name, address, remark) = match text {
-        Text::Chinese => ("欧阳建国", "安徽省黄山市屯溪区前园北路12号3单元502室", "已核验，材料齐全"),
-        Text::Ascii | Text::Pretty | Text::Namespaced | Text::Attributes => {
-            ("Ouyang Jianguo", "No. 12 Qianyuan North Road, Tunxi, Huangshan", "verified, complete")
-        }
-    };
-    let fields = [
-        ("id", index.to_string()),
-        ("name", name.to_owned()),
-        ("id_card", "11010519491231002X".to_owned()),
-        ("phone", format!("138{:08}", index % 100_000_000)),
-        ("email", format!("user{index}@example.cn")),
-        ("address", address.to_owned()),
-        ("birth", "1949-12-31".to_owned()),
-        ("balance", format!("{}.50", index % 1_000)),
-        ("active", index.is_multiple_of(2).to_string()),
-        ("remark", remark.to_owned()),
-    ];
+    let words = if let Text::Chinese = text { bodies::Text::Chinese } else { bodies::Text::Ascii };
+    let fields = bodies::values(index, words);
+    let fields = FIELDS.iter().map(|(name, ..)| *name).zip(&fields);
     if let Text::Attributes = text {
-        let attribute = |(name, value): &(&str, String)| format!(" {name}=\"{value}\"");
-        return format!("<person{}/>", fields.iter().map(attribute).collect::<String>());
+        let attribute = |(name, value): (&str, &String)| format!(" {name}=\"{value}\"");
+        return format!("<person{}/>", fields.map(attribute).collect::<String>());
     }
     let (p, space) = (text.prefix(), if let Text::Pretty = text { "\n      " } else { "" });
-    let element = |(name, value): &(&str, String)| format!("{space}<{p}{name}>{value}</{p}{name}>");
-    let elements: String = fields.iter().map(element).collect();
+    let element = |(name, value): (&str, &String)| format!("{space}<{p}{name}>{value}</{p}{name}>");
+    let elements: String = fields.map(element).collect();
     let (before, after) = if let Text::Pretty = text { ("\n    ", "\n    ") } else { ("", "") };
     format!("{before}<{p}person>{elements}{after}</{p}person>")
 }
 
 fn plan(text: Text) -> Arc<Plan> {
     let path = |text: &str| FieldPath::parse(text).unwrap();
-    let kinds = [
-        ("id", FieldType::Number),
-        ("name", FieldType::String),
-        ("id_card", FieldType::String),
-        ("phone", FieldType::String),
-        ("email", FieldType::String),
-        ("address", FieldType::String),
-        ("birth", FieldType::Date),
-        ("balance", FieldType::Number),
-        ("active", FieldType::Boolean),
-        ("remark", FieldType::String),
-    ];
     let mut xml = XmlNames::default();
     if let Text::Namespaced = text {
         xml.default = Some(NAMESPACE.into());
     }
     if let Text::Attributes = text {
         let attribute = |name: &str| XmlName::Attribute { namespace: None, local: name.into() };
-        xml.fields = kinds.iter().map(|(name, _)| (path(name), attribute(name))).collect();
+        xml.fields = FIELDS.iter().map(|(name, ..)| (path(name), attribute(name))).collect();
     }
-    let shape = BodyShape {
+    bodies::plan_of(&BodyShape {
         format: BodyFormat::Xml,
         delimiter: Delimiter::Comma,
         names: NameMatching::Exact,
         records: Some(path("reply.data.person")),
         envelope: ["reply.code", "reply.total"].map(path).into(),
         xml,
-    };
-    let field = |(name, kind): (&str, FieldType)| Field {
-        path: path(name),
-        label: name.to_owned(),
-        kind,
-        level: Level::new(1).unwrap(),
-        mask: None,
-        source: None,
-        nested: false,
-    };
-    let catalogue: Vec<Field> = kinds.map(field).into();
-    let masked = |name: &str| Treatment::Masked(MaskerName::parse(name).unwrap());
-    let released: Vec<ReleasedField> = [
-        ("id", Treatment::Clear),
-        ("name", Treatment::Clear),
-        ("id_card", masked("resident-id")),
-        ("phone", masked("mobile")),
-        ("address", Treatment::Clear),
-        ("birth", Treatment::Clear),
-        ("balance", Treatment::Clear),
-        ("active", Treatment::Clear),
-    ]
-    .map(|(name, treatment)| ReleasedField { path: path(name), treatment })
-    .into();
-    let maskers = Maskers::builtin();
-    let spec = PlanSpec {
-        shape: &shape,
-        fields: &released,
-        catalogue: &catalogue,
-        maskers: &maskers,
-        key: None,
-        egress: None,
-    };
-    Arc::new(Plan::compile(&spec).unwrap())
+    })
 }
 
 /// One body through `plan`, in pieces, into a buffer that is emptied after each.

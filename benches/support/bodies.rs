@@ -1,5 +1,6 @@
 //! The bodies and the plan of every figure about masking: records of ten fields, of which eight leave, two
 //! of them masked.
+#![expect(clippy::expect_used, reason = "a bench that cannot set itself up has nothing to measure")]
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -122,14 +123,19 @@ pub(crate) fn plan(format: BodyFormat) -> Arc<Plan> {
     let path = |text: &str| FieldPath::parse(text).expect("a path");
     let in_envelope = format == BodyFormat::Json;
     let place = if format == BodyFormat::Xml { Some("list.row") } else { in_envelope.then_some("data") };
-    let shape = BodyShape {
+    plan_of(&BodyShape {
         format,
         delimiter: Delimiter::Comma,
         xml: XmlNames::default(),
         names: NameMatching::Exact,
         records: place.map(path),
         envelope: if in_envelope { ["code", "message", "total"].map(path).into() } else { Vec::new() },
-    };
+    })
+}
+
+/// What leaves of such a body in another shape.
+pub(crate) fn plan_of(shape: &BodyShape) -> Arc<Plan> {
+    let path = |text: &str| FieldPath::parse(text).expect("a path");
     let field = |(name, kind, _): (&str, FieldType, How)| Field {
         path: path(name),
         label: name.to_owned(),
@@ -153,7 +159,7 @@ pub(crate) fn plan(format: BodyFormat) -> Arc<Plan> {
         .collect();
     let maskers = Maskers::builtin();
     let spec = PlanSpec {
-        shape: &shape,
+        shape,
         fields: &released,
         catalogue: &catalogue,
         maskers: &maskers,

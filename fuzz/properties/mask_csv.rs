@@ -9,31 +9,9 @@ use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, FieldType, NameMatchin
 use pinegate::mask::{Bounds, MaskError, Plan};
 
 use super::mask::{self, Fields, Input, check_again, contains_secret, is_clear, is_sealed, outcome};
-use super::untyped::Fate;
+use super::untyped::{Fate, OPEN, SEALED};
 
 const BOUNDS: Bounds = Bounds { depth: 100, key: 64, value: 48, space: 32, records: Some(8) };
-
-const OPEN: Fields = &[
-    ("name", FieldType::String, Some("clear")),
-    ("size", FieldType::Number, Some("clear")),
-    ("ok", FieldType::Boolean, Some("clear")),
-    ("born", FieldType::Date, None),
-    ("at.city", FieldType::String, Some("clear")),
-    ("at.door", FieldType::String, Some("drop")),
-    ("字段", FieldType::String, Some("clear")),
-];
-
-const SEALED: Fields = &[
-    ("name", FieldType::String, Some("name")),
-    ("phone", FieldType::String, Some("mobile")),
-    ("size", FieldType::Number, Some("clear")),
-    ("ok", FieldType::Boolean, Some("clear")),
-    ("born", FieldType::Date, Some("date-year")),
-    ("id", FieldType::String, None),
-    ("note", FieldType::String, Some("full")),
-    ("at.city", FieldType::String, Some("null")),
-    ("at.door", FieldType::String, None),
-];
 
 /// A single column may leave.
 const ONE: Fields = &[("name", FieldType::String, Some("clear")), ("id", FieldType::String, None)];

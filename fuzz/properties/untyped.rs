@@ -5,6 +5,30 @@ use pinegate::catalog::FieldType;
 
 use super::mask::{Fields, fold};
 
+/// Texts, numbers and booleans that leave as they are.
+pub(crate) const OPEN: Fields = &[
+    ("name", FieldType::String, Some("clear")),
+    ("size", FieldType::Number, Some("clear")),
+    ("ok", FieldType::Boolean, Some("clear")),
+    ("born", FieldType::Date, None),
+    ("at.city", FieldType::String, Some("clear")),
+    ("at.door", FieldType::String, Some("drop")),
+    ("字段", FieldType::String, Some("clear")),
+];
+
+/// Fields of which no text leaves as it is.
+pub(crate) const SEALED: Fields = &[
+    ("name", FieldType::String, Some("name")),
+    ("phone", FieldType::String, Some("mobile")),
+    ("size", FieldType::Number, Some("clear")),
+    ("ok", FieldType::Boolean, Some("clear")),
+    ("born", FieldType::Date, Some("date-year")),
+    ("id", FieldType::String, None),
+    ("note", FieldType::String, Some("full")),
+    ("at.city", FieldType::String, Some("null")),
+    ("at.door", FieldType::String, None),
+];
+
 /// What becomes of a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {

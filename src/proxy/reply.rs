@@ -135,29 +135,16 @@ struct Duties {
 impl Duties {
     fn of(cleared: &Cleared) -> Result<Self, Failure> {
         let (snapshot, resource) = (&cleared.exchange.snapshot, &cleared.route.resource);
-        let plan = match resource.body.format {
-            BodyFormat::Opaque => {
-                may_leave_whole(cleared)?;
-                None
-            }
-            BodyFormat::Json
-            | BodyFormat::NdJson
-            | BodyFormat::EventStream
-            | BodyFormat::Csv
-            | BodyFormat::Xml
-            | BodyFormat::Form => {
-                let department = &cleared.caller.department.id;
-                let plan = snapshot.plans.plan(
-                    resource,
-                    department,
-                    &cleared.permit.fields,
-                    cleared.exchange.draft.received,
-                );
-                Some(plan.map_err(|error| {
-                    tracing::error!(resource = %resource.id, %error, "the masks of a permit cannot be built");
-                    Failure::from(MaskFailure::Plan)
-                })?)
-            }
+        let plan = if resource.body.format == BodyFormat::Opaque {
+            may_leave_whole(cleared)?;
+            None
+        } else {
+            let (department, received) = (&cleared.caller.department.id, cleared.exchange.draft.received);
+            let plan = snapshot.plans.plan(resource, department, &cleared.permit.fields, received);
+            Some(plan.map_err(|error| {
+                tracing::error!(resource = %resource.id, %error, "the masks of a permit cannot be built");
+                Failure::from(MaskFailure::Plan)
+            })?)
         };
         Ok(Self {
             snapshot: Arc::clone(snapshot),
