@@ -3,7 +3,7 @@
 mod differential;
 mod hostile;
 
-use crate::catalog::XmlName;
+use crate::catalog::{Egress, XmlName};
 
 use super::*;
 
@@ -267,4 +267,48 @@ fn records_are_capped() {
     assert!(run_all(&plan(), bounds, body("<person/>").as_bytes()).is_ok());
     let error = run_all(&plan(), bounds, body("<person></person><person/>").as_bytes()).unwrap_err();
     assert_eq!(error, MaskError::TooManyRecords { max: 1 });
+}
+
+#[test]
+fn what_leaves_clear_is_searched_where_the_catalogue_says_so() {
+    let fields = catalogue("name:string size:number note:string ok:boolean id:number");
+    let mut shape = xml("r.p", "r.code");
+    shape.xml.fields.insert(path("id"), attribute("id"));
+    let plan = |egress| {
+        let maskers = maskers();
+        let free = released("name size note:full ok id");
+        let spec = PlanSpec {
+            shape: &shape,
+            fields: &free,
+            catalogue: &fields,
+            maskers: &maskers,
+            key: None,
+            egress,
+        };
+        Arc::new(Plan::compile(&spec).unwrap())
+    };
+    let body = "<r><code>a</code><p id='1'><name>a&amp;<![CDATA[b]]></name><size> 1.0</size><ok>true</ok>\
+                <note>x</note></p></r>";
+    let out = run(&plan(Some(Egress::Block)), body).unwrap();
+    assert_eq!(out, body.replace(">x<", ">***<"));
+    for place in [
+        "<name>S</name>",
+        "<size>S</size>",
+        "<name>1&#51;8<!-- -->00138000</name>",
+        "<x/><name>tel <![CDATA[S]]></name>",
+    ] {
+        let body = format!("<r><p>{}</p></r>", place.replace('S', "13800138000"));
+        let found = |egress| run_all(&plan(egress), Bounds::default(), body.as_bytes());
+        assert_eq!(found(Some(Egress::Block)).unwrap_err().reason(), "egress", "{body}");
+        let (out, summary) = found(Some(Egress::Report)).unwrap();
+        assert_eq!(out, run(&plan(None), &body).unwrap());
+        assert_eq!(summary.masked(), 0, "{body}");
+    }
+    for body in ["<r><code>13800138000</code></r>", "<r><p id='13800138000'/></r>"] {
+        assert_eq!(run(&plan(Some(Egress::Block)), body).unwrap_err().reason(), "egress", "{body}");
+    }
+    let small = Bounds { value: 8, ..Bounds::default() };
+    let body = b"<r><p><name>123456789</name><size>123456789</size></p></r>";
+    let (out, _) = run_all(&plan(Some(Egress::Report)), small, body).unwrap();
+    assert_eq!(out, "<r><p><name></name><size></size></p></r>");
 }

@@ -7,6 +7,7 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesCData, BytesText};
 
 use super::super::automaton::{Rule, class};
+use super::super::masker::Value;
 use super::super::notation::Notation;
 use super::characters::{is_legal, is_space};
 
@@ -78,29 +79,46 @@ pub(super) fn decode(written: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether `text` reads as a value that leaves under `rule`.
-pub(super) fn reads_as(rule: Rule, text: &str) -> bool {
-    let is = |wanted| rule.copy & wanted != 0;
+/// What `text` reads as, if it may leave as it is under `rule`, searched or not.
+pub(super) fn reads_as(rule: Rule, text: &str) -> Option<Value<'_>> {
+    let is = |wanted| (rule.copy | rule.mask) & wanted != 0;
+    if is(class::TEXT) {
+        return Some(Value::Text(text));
+    }
     let text = text.trim_matches(|c: char| u8::try_from(c).is_ok_and(is_space));
-    is(class::TEXT) || (is(class::NUMBER) && is_number(text)) || (is(class::BOOLEAN) && is_boolean(text))
+    if is(class::NUMBER) && is_number(text) {
+        return Some(Value::Number(text));
+    }
+    (is(class::BOOLEAN) && is_boolean(text)).then_some(Value::Boolean(matches!(text, "true" | "1")))
 }
 
-/// Digits with a sign, a fraction and an exponent, each if need be.
+/// Digits with a sign, a fraction and an exponent, each if need be (XML Schema's double, finite).
 fn is_number(text: &str) -> bool {
-    let unsigned =
-        |text: &str| -> bool { !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) };
-    let mantissa = |text: &str| match text.split_once('.') {
-        None => unsigned(text),
-        Some((whole, fraction)) => {
-            (unsigned(whole) && (fraction.is_empty() || unsigned(fraction)))
-                || (whole.is_empty() && unsigned(fraction))
-        }
+    let (whole, rest) = digits(unsigned(text.as_bytes()));
+    let (fraction, rest) = match rest {
+        [b'.', rest @ ..] => digits(rest),
+        _ => (0, rest),
     };
-    let signed = |text: &str| text.strip_prefix(['+', '-']).unwrap_or(text).to_owned();
-    match text.split_once(['e', 'E']) {
-        None => mantissa(&signed(text)),
-        Some((front, exponent)) => mantissa(&signed(front)) && unsigned(&signed(exponent)),
+    if whole + fraction == 0 {
+        return false;
     }
+    match rest {
+        [b'e' | b'E', exponent @ ..] => matches!(digits(unsigned(exponent)), (1.., [])),
+        _ => rest.is_empty(),
+    }
+}
+
+fn unsigned(text: &[u8]) -> &[u8] {
+    match text {
+        [b'+' | b'-', rest @ ..] => rest,
+        _ => text,
+    }
+}
+
+/// How many digits are at the front, and what comes after them.
+fn digits(text: &[u8]) -> (usize, &[u8]) {
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (count, text.get(count..).unwrap_or_default())
 }
 
 /// The two values, as XML Schema spells them.
