@@ -170,6 +170,12 @@ impl Entry {
         }
         entry
     }
+
+    /// The name it is found by.
+    #[inline(always)]
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name
+    }
 }
 
 const FREE: u16 = u16::MAX;

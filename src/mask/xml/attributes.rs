@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::memchr3;
 
 use super::characters::{Name, is_reference, space_run};
 
@@ -22,6 +22,10 @@ pub(super) struct Attribute {
     /// Where the white space before it begins.
     pub(super) from: usize,
     pub(super) name: Range<usize>,
+    /// Where the colon is in its name.
+    colon: Option<usize>,
+    /// Whether it declares a namespace.
+    pub(super) declares: bool,
     /// Its value, without quotes.
     pub(super) value: Range<usize>,
 }
@@ -32,8 +36,9 @@ impl Attribute {
         self.value.end.saturating_add(1)
     }
 
-    pub(super) fn name<'t>(&self, tag: &'t str) -> Option<Name<'t>> {
-        Name::front(tag.get(self.name.clone())?)
+    #[inline(always)]
+    pub(super) fn name<'t>(&self, tag: &'t str) -> Name<'t> {
+        Name { text: tag.get(self.name.clone()).unwrap_or_default(), colon: self.colon }
     }
 
     pub(super) fn value<'t>(&self, tag: &'t str) -> &'t str {
@@ -66,8 +71,11 @@ impl Attributes {
             }
             let attribute = one(tag, bytes, from, at)?;
             at = attribute.end();
-            let name = tag.get(attribute.name.clone());
-            if self.all.iter().any(|other| tag.get(other.name.clone()) == name) {
+            let (start, length) = (attribute.name.start, attribute.name.len());
+            let name = bytes.get(start..start + length);
+            let is_same =
+                |other: &Attribute| other.name.len() == length && bytes.get(other.name.clone()) == name;
+            if self.all.iter().any(is_same) {
                 return Err(AttributeError::Syntax {
                     at: attribute.name.start,
                     expected: "an attribute of another name",
@@ -90,7 +98,7 @@ fn one(tag: &str, bytes: &[u8], from: usize, start: usize) -> Result<Attribute, 
     let Some(name) = Name::front(tag.get(start..).unwrap_or_default()) else {
         return fault(start, "the name of an attribute");
     };
-    let name = start..start + name.text.len();
+    let (colon, name) = (name.colon, start..start + name.text.len());
     let mut at = name.end + space_run(rest(name.end));
     if bytes.get(at) != Some(&b'=') {
         return fault(at, "`=`");
@@ -101,21 +109,27 @@ fn one(tag: &str, bytes: &[u8], from: usize, start: usize) -> Result<Attribute, 
         return fault(at, "a value in quotes");
     };
     at += 1;
-    let Some(length) = memchr(quote, rest(at)) else {
-        return fault(at, "the closing quote of the value");
-    };
-    let attribute = Attribute { from, name, value: at..at + length };
-    let value = attribute.value(tag);
-    if let Some(place) = memchr(b'<', value.as_bytes()) {
-        return fault(at + place, "`&lt;` in a value");
-    }
-    for (place, _) in value.match_indices('&') {
-        let reference = value.get(place + 1..).and_then(|rest| rest.split_once(';'));
-        if !reference.is_some_and(|(reference, _)| is_reference(reference)) {
-            return fault(at + place, REFERENCE);
+    let mut end = at;
+    loop {
+        let Some(found) = memchr3(quote, b'<', b'&', rest(end)) else {
+            return fault(at, "the closing quote of the value");
+        };
+        end += found;
+        match bytes.get(end) {
+            Some(b'<') => return fault(end, "`&lt;` in a value"),
+            Some(b'&') => {
+                let reference = tag.get(end + 1..).and_then(|rest| rest.split_once(';'));
+                if !reference.is_some_and(|(reference, _)| is_reference(reference)) {
+                    return fault(end, REFERENCE);
+                }
+                end += 1;
+            }
+            _ => break,
         }
     }
-    Ok(attribute)
+    let text = bytes.get(name.clone()).unwrap_or_default();
+    let declares = text == b"xmlns" || (colon == Some(5) && text.starts_with(b"xmlns"));
+    Ok(Attribute { from, name, colon, declares, value: at..end })
 }
 
 /// What a reference may be.

@@ -169,7 +169,7 @@ pub fn is_name(text: &str) -> bool {
 pub(super) struct Name<'t> {
     pub(super) text: &'t str,
     /// Where the colon is.
-    colon: Option<usize>,
+    pub(super) colon: Option<usize>,
 }
 
 impl<'t> Name<'t> {

@@ -7,7 +7,7 @@
 /// The key of the text of an element that has attributes too.
 pub(in crate::mask) const TEXT: &str = ".";
 
-const MARK: char = '\u{1}';
+const MARK: u8 = 1;
 
 /// The most namespaces that a plan tells apart: their numbers are characters without case.
 pub(in crate::mask) const NAMESPACES_MAX: usize = 32;
@@ -26,7 +26,16 @@ pub(in crate::mask) fn write(kind: Kind, local: &str, namespace: Option<u8>, key
     }
     key.push_str(local);
     if let Some(number) = namespace {
-        key.push(MARK);
+        key.push(char::from(MARK));
         key.push(char::from(number.wrapping_add(1)));
+    }
+}
+
+/// The local name of a key in the namespace of this number; nothing if it is not in that.
+#[inline(always)]
+pub(in crate::mask) fn without(number: u8, key: &[u8]) -> Option<&[u8]> {
+    match key {
+        [local @ .., MARK, last] if *last == number.wrapping_add(1) => Some(local),
+        _ => None,
     }
 }

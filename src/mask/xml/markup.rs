@@ -53,7 +53,12 @@ impl Scan<'_> {
                 self.declared(Tag { text, offset: self.offset(self.at), is_here: true })
             }
             Some(b'?') => self.markup(Form::Instruction),
-            Some(_) => self.markup(Form::Start(None)),
+            Some(_) => {
+                if self.state.top.shape == Shape::Members && self.start_as_expected()? {
+                    return Ok(());
+                }
+                self.markup(Form::Start(None))
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use quick_xml::events::attributes::Attribute;
 use quick_xml::name::{Namespace, NamespaceResolver, PrefixDeclaration, QName, ResolveResult};
 
 use super::characters::Name;
+use super::key;
 
 /// What the prefix `xml` means without a declaration.
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
@@ -27,28 +28,42 @@ pub(super) enum Space {
     Unknown,
 }
 
+impl Space {
+    /// The local name of an element in this namespace that has this key; nothing if none has.
+    #[inline(always)]
+    pub(super) fn local(self, key: &[u8]) -> Option<&[u8]> {
+        match self {
+            Self::None => Some(key),
+            Self::Known(number) => key::without(number, key),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// The declarations that hold at one place of a document.
 #[derive(Debug)]
 pub(super) struct Scope {
     resolver: NamespaceResolver,
     /// The namespace of elements without a prefix.
     default: Space,
+    /// The prefix that was resolved last, and its namespace.
+    last: Option<(Box<str>, Space)>,
 }
 
 impl Scope {
     pub(super) fn new() -> Self {
-        Self { resolver: NamespaceResolver::default(), default: Space::None }
+        Self { resolver: NamespaceResolver::default(), default: Space::None, last: None }
     }
 
-    /// Adds what an attribute of an element at this level declares; gives whether it declares anything.
+    /// Adds what an attribute of an element at this level declares.
     pub(super) fn declare(
         &mut self,
         level: u16,
         name: Name<'_>,
         value: &str,
         known: &[Arc<str>],
-    ) -> Result<bool, ScopeError> {
-        let Some(prefix) = QName(name.text).as_namespace_binding() else { return Ok(false) };
+    ) -> Result<(), ScopeError> {
+        let Some(prefix) = QName(name.text).as_namespace_binding() else { return Ok(()) };
         let uri = normalized(value).ok_or(ScopeError("the name of a namespace"))?;
         match prefix {
             PrefixDeclaration::Default if [XML, XMLNS].contains(&&*uri) => {
@@ -59,6 +74,7 @@ impl Scope {
             }
             PrefixDeclaration::Default | PrefixDeclaration::Named(_) => {}
         }
+        self.last = None;
         self.resolver.set_level(level);
         self.resolver
             .add(prefix, Namespace(&uri))
@@ -66,17 +82,17 @@ impl Scope {
         if prefix == PrefixDeclaration::Default {
             self.default = space_of(&uri, known);
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// What an attribute declares; nothing if it is an attribute like others.
-    pub(super) fn declared(name: Name<'_>, value: &str, known: &[Arc<str>]) -> Option<Space> {
-        QName(name.text).as_namespace_binding()?;
-        Some(normalized(value).map_or(Space::Unknown, |uri| space_of(&uri, known)))
+    /// The namespace that the value of a declaration names.
+    pub(super) fn declared(value: &str, known: &[Arc<str>]) -> Space {
+        normalized(value).map_or(Space::Unknown, |uri| space_of(&uri, known))
     }
 
     /// Forgets what elements below this level declared.
     pub(super) fn leave(&mut self, level: u16, known: &[Arc<str>]) {
+        self.last = None;
         self.resolver.set_level(level);
         self.default = match self.resolver.resolve_element(QName("x")).0 {
             ResolveResult::Bound(Namespace(uri)) => space_of(uri, known),
@@ -86,21 +102,41 @@ impl Scope {
 
     /// The namespace of an element.
     #[inline(always)]
-    pub(super) fn element(&self, name: Name<'_>, known: &[Arc<str>]) -> Result<Space, ScopeError> {
+    pub(super) fn element(&mut self, name: Name<'_>, known: &[Arc<str>]) -> Result<Space, ScopeError> {
         if name.prefix().is_none() { Ok(self.default) } else { self.prefixed(name, known) }
     }
 
     /// The namespace of an attribute that declares nothing.
-    pub(super) fn attribute(&self, name: Name<'_>, known: &[Arc<str>]) -> Result<Space, ScopeError> {
+    #[inline(always)]
+    pub(super) fn attribute(&mut self, name: Name<'_>, known: &[Arc<str>]) -> Result<Space, ScopeError> {
         if name.prefix().is_none() { Ok(Space::None) } else { self.prefixed(name, known) }
     }
 
-    fn prefixed(&self, name: Name<'_>, known: &[Arc<str>]) -> Result<Space, ScopeError> {
-        match self.uri(name) {
+    fn prefixed(&mut self, name: Name<'_>, known: &[Arc<str>]) -> Result<Space, ScopeError> {
+        if let Some((prefix, space)) = &self.last
+            && name.prefix() == Some(prefix)
+        {
+            return Ok(*space);
+        }
+        let space = match self.uri(name) {
             Some(XMLNS) => Err(ScopeError("no element in the namespace of declarations")),
             Some(uri) => Ok(space_of(uri, known)),
             None => Err(ScopeError("a declaration of the prefix")),
+        }?;
+        self.last = name.prefix().map(|prefix| (prefix.into(), space));
+        Ok(space)
+    }
+
+    /// The length of the prefix of an element whose name is at the front of `rest`, with its colon, and
+    /// its namespace: if it has the prefix that was resolved last. Otherwise as if it had none.
+    #[inline(always)]
+    pub(super) fn front(&self, rest: &[u8]) -> (usize, Space) {
+        if let Some((prefix, space)) = &self.last
+            && let Some([b':', ..]) = rest.strip_prefix(prefix.as_bytes())
+        {
+            return (prefix.len() + 1, *space);
         }
+        (0, self.default)
     }
 
     /// What the prefix of a name means; nothing if it has none, or one without a meaning.
@@ -114,7 +150,8 @@ impl Scope {
     /// The memory that declarations may hold, in bytes: their number is bounded.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
-        self.resolver.bindings().map(|(_, Namespace(uri))| uri.len() + 64).sum()
+        let last = self.last.as_ref().map_or(0, |(prefix, _)| prefix.len());
+        last + self.resolver.bindings().map(|(_, Namespace(uri))| uri.len() + 64).sum::<usize>()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the reader carries from one piece of a body to the next.
 
-use super::super::automaton::{Kind, NAMELESS, Rule};
+use super::super::automaton::{NAMELESS, Rule};
 use super::attributes::Attributes;
 use super::scope::Scope;
 
@@ -60,6 +60,8 @@ pub(super) struct Frame {
     pub(super) rule: Rule,
     /// Where its name begins in [`State::names`].
     pub(super) name: usize,
+    /// The automaton's position after the last of its members that has an entry.
+    pub(super) position: u16,
     /// Whether it declares namespaces.
     pub(super) declares: bool,
     /// Whether it was counted that some of its content did not leave.
@@ -67,14 +69,11 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// What lies around the document element.
-    const OUTSIDE: Self = Self {
-        shape: Shape::Outside,
-        rule: Rule { copy: 0, mask: 0, kind: Kind::Plain, index: 0, slot: NAMELESS },
-        name: 0,
-        declares: false,
-        counted: false,
-    };
+    /// An element has begun.
+    #[inline(always)]
+    pub(super) const fn new(shape: Shape, rule: Rule) -> Self {
+        Self { shape, rule, name: 0, position: u16::MAX, declares: false, counted: false }
+    }
 }
 
 #[derive(Debug)]
@@ -84,7 +83,7 @@ pub(super) struct State {
     /// The elements around the top one.
     pub(super) stack: Vec<Frame>,
     /// The names of all open elements, one after the other.
-    pub(super) names: String,
+    pub(super) names: Vec<u8>,
     /// Whether the document element has ended.
     pub(super) done: bool,
     /// Whether what is read leaves.
@@ -116,9 +115,10 @@ impl State {
     pub(super) fn new() -> Self {
         Self {
             place: Place::Content,
-            top: Frame::OUTSIDE,
+            // What lies around the document element has no rule.
+            top: Frame::new(Shape::Outside, Rule::drop(NAMELESS)),
             stack: Vec::new(),
-            names: String::new(),
+            names: Vec::new(),
             done: false,
             copying: true,
             holding: false,

@@ -25,12 +25,59 @@ enum Content {
 #[derive(Debug, Clone, Copy)]
 enum Released {
     All,
-    /// Those that this node names.
-    Of(u16),
+    /// Those that this node names; the automaton's position after the last of them.
+    Of {
+        node: u16,
+        position: u16,
+    },
     None,
 }
 
+impl Released {
+    const fn position(self) -> u16 {
+        match self {
+            Self::Of { position, .. } => position,
+            Self::All | Self::None => u16::MAX,
+        }
+    }
+}
+
 impl Scan<'_> {
+    /// Takes the start tag at hand if it is the one that came here the last time, in this body or
+    /// another, without attributes: records repeat themselves.
+    #[inline(always)]
+    pub(super) fn start_as_expected(&mut self) -> Result<bool, MaskError> {
+        let plan = self.context.plan;
+        let Some(entry) = plan.automaton.expected(self.state.top.position) else { return Ok(false) };
+        let Some(rest) = self.rest().get(1..) else { return Ok(false) };
+        let (prefix, space) = self.state.scope.front(rest);
+        let Some(local) = space.local(entry.name()) else { return Ok(false) };
+        let end = prefix + local.len();
+        // An attribute may be expected too, and is no element whatever stands here.
+        if local.first() == Some(&b'@')
+            || rest.get(prefix..end) != Some(local)
+            || rest.get(end) != Some(&b'>')
+            || self.state.stack.len() >= self.context.bounds.depth
+            || end > self.context.bounds.key
+        {
+            return Ok(false);
+        }
+        let (rule, length, name) = (entry.rule, end + 2, rest.get(..end).unwrap_or_default());
+        self.state.top.position = entry.position;
+        self.state.attributes.all.clear();
+        self.state.brackets = 0;
+        let tag = Tag { text: "", offset: 0, is_here: true };
+        let frame = if rule.kind == Kind::Drop {
+            self.context.tally.drop(rule.slot);
+            self.enter_dropped(tag)
+        } else {
+            self.enter_released(tag, rule)?
+        };
+        self.at += length;
+        self.begin_content(name, frame);
+        Ok(true)
+    }
+
     /// The tag is the start of an element, or all of it.
     pub(super) fn start(&mut self, tag: Tag<'_>) -> Result<(), MaskError> {
         self.state.brackets = 0;
@@ -59,10 +106,9 @@ impl Scan<'_> {
         };
         let space = self.state.scope.element(name, &self.context.plan.namespaces);
         let space = space.map_err(|error| namespace(error, tag, 1))?;
-        let (shape, rule) = self.enter(tag, name, space)?;
-        let frame = Frame { shape, rule, name: self.state.names.len(), declares, counted: false };
+        let frame = Frame { declares, ..self.enter(tag, name, space)? };
         match content {
-            Content::Follows => self.begin_content(name, frame),
+            Content::Follows => self.begin_content(name.text.as_bytes(), frame),
             Content::Empty => self.end_empty(frame),
         }
         Ok(())
@@ -82,12 +128,13 @@ impl Scan<'_> {
         let level = level(self.state.stack.len() + 1);
         let mut declares = false;
         for attribute in &all.all {
-            let Some(name) = attribute.name(tag.text) else { continue };
+            let name = attribute.name(tag.text);
             if name.text.len() > key_max {
                 return Err(key_too_long(tag, attribute.name.start, key_max));
             }
-            let declared = scope.declare(level, name, attribute.value(tag.text), known);
-            if declared.map_err(|error| namespace(error, tag, attribute.name.start))? {
+            if attribute.declares {
+                let declared = scope.declare(level, name, attribute.value(tag.text), known);
+                declared.map_err(|error| namespace(error, tag, attribute.name.start))?;
                 // What is declared is kept as long as it holds.
                 if attribute.value.len() > key_max {
                     return Err(key_too_long(tag, attribute.value.start, key_max));
@@ -100,7 +147,7 @@ impl Scan<'_> {
     }
 
     /// What becomes of the element: its start tag is written, or it is dropped.
-    fn enter(&mut self, tag: Tag<'_>, name: Name<'_>, space: Space) -> Result<(Shape, Rule), MaskError> {
+    fn enter(&mut self, tag: Tag<'_>, name: Name<'_>, space: Space) -> Result<Frame, MaskError> {
         let found = match self.state.top.shape {
             Shape::Outside => match self.context.plan.root {
                 Rule::WHOLE => return Ok(self.enter_whole(tag)),
@@ -111,7 +158,7 @@ impl Scan<'_> {
                 }
                 root => Some(root),
             },
-            Shape::Members => self.find(self.state.top.rule.index, key::Kind::Element, name.local(), space),
+            Shape::Members => self.find_member(name, space),
             Shape::Whole => return Ok(self.enter_whole(tag)),
             Shape::Text => {
                 self.context.tally.mask(self.state.top.rule.slot);
@@ -136,48 +183,52 @@ impl Scan<'_> {
     }
 
     #[inline(always)]
-    fn enter_released(&mut self, tag: Tag<'_>, rule: Rule) -> Result<(Shape, Rule), MaskError> {
+    fn enter_released(&mut self, tag: Tag<'_>, rule: Rule) -> Result<Frame, MaskError> {
         self.release_space();
         if rule.kind == Kind::Plain {
             self.write_start(tag, Released::None);
-            return Ok((shape_of(rule), rule));
+            return Ok(Frame::new(shape_of(rule), rule));
         }
         if rule.kind == Kind::Record {
             self.context.record()?;
         }
-        self.write_start(tag, Released::Of(rule.index));
+        let position = self.context.plan.automaton.start(rule.index);
+        let position = self.write_start(tag, Released::Of { node: rule.index, position });
         // An element that has attributes beside its text has a rule for that.
-        let text = self.find(rule.index, key::Kind::Element, key::TEXT, Space::None);
-        Ok(text.map_or((Shape::Members, rule), |text| (shape_of(text), text)))
+        Ok(match self.find(rule.index, key::Kind::Element, key::TEXT, Space::None) {
+            Some(text) => Frame::new(shape_of(text), text),
+            None => Frame { position, ..Frame::new(Shape::Members, rule) },
+        })
     }
 
-    fn enter_whole(&mut self, tag: Tag<'_>) -> (Shape, Rule) {
+    fn enter_whole(&mut self, tag: Tag<'_>) -> Frame {
         self.write_start(tag, Released::All);
-        (Shape::Whole, Rule::WHOLE)
+        Frame::new(Shape::Whole, Rule::WHOLE)
     }
 
     /// The element goes, with the white space before it.
-    fn enter_dropped(&mut self, tag: Tag<'_>) -> (Shape, Rule) {
+    fn enter_dropped(&mut self, tag: Tag<'_>) -> Frame {
         if tag.is_here {
             self.flush(if self.state.holding { self.hold } else { self.at });
         }
         self.state.space.clear();
         self.enter_inside(tag);
-        (Shape::Dropped, Rule::WHOLE)
+        Frame::new(Shape::Dropped, Rule::WHOLE)
     }
 
-    fn enter_inside(&mut self, tag: Tag<'_>) -> (Shape, Rule) {
+    fn enter_inside(&mut self, tag: Tag<'_>) -> Frame {
         if tag.is_here {
             self.at += tag.text.len();
         }
-        (Shape::Inside, Rule::WHOLE)
+        Frame::new(Shape::Inside, Rule::WHOLE)
     }
 
     /// What follows a start tag is read as the shape of its element demands.
     #[inline(always)]
-    fn begin_content(&mut self, name: Name<'_>, frame: Frame) {
-        self.state.names.push_str(name.text);
-        let around = std::mem::replace(&mut self.state.top, frame);
+    fn begin_content(&mut self, name: &[u8], frame: Frame) {
+        let start = self.state.names.len();
+        self.state.names.extend_from_slice(name);
+        let around = std::mem::replace(&mut self.state.top, Frame { name: start, ..frame });
         self.state.stack.push(around);
         self.state.holding = false;
         match frame.shape {
@@ -219,14 +270,33 @@ impl Scan<'_> {
         self.state.done = self.state.stack.is_empty();
     }
 
+    /// The rule of an element among the members of the one around it, and what to expect after it.
+    fn find_member(&mut self, name: Name<'_>, space: Space) -> Option<Rule> {
+        let plan = self.context.plan;
+        let number = self.entry(self.state.top.rule.index, key::Kind::Element, name.local(), space)?;
+        let entry = plan.automaton.entry(number)?;
+        // What is expected is not parsed again: only a name that was parsed may be.
+        if space.local(entry.name()) == Some(name.local().as_bytes()) {
+            plan.automaton.expect(self.state.top.position, number);
+        }
+        self.state.top.position = entry.position;
+        Some(entry.rule)
+    }
+
     /// The rule of a name in `node`.
     #[inline(always)]
     fn find(&mut self, node: u16, kind: key::Kind, local: &str, space: Space) -> Option<Rule> {
-        let plan = self.context.plan;
+        let entry = self.entry(node, kind, local, space)?;
+        self.context.plan.automaton.rule(entry)
+    }
+
+    /// The number of a name's entry in `node`.
+    #[inline(always)]
+    fn entry(&mut self, node: u16, kind: key::Kind, local: &str, space: Space) -> Option<u16> {
+        let automaton = &self.context.plan.automaton;
         let namespace = match space {
             Space::None if kind == key::Kind::Element => {
-                let entry = plan.automaton.find(node, local.as_bytes(), prefix(local.as_bytes()))?;
-                return plan.automaton.rule(entry);
+                return automaton.find(node, local.as_bytes(), prefix(local.as_bytes()));
             }
             Space::None => None,
             Space::Known(number) => Some(number),
@@ -235,8 +305,7 @@ impl Scan<'_> {
         let key = &mut self.state.key;
         key.clear();
         key::write(kind, local, namespace, key);
-        let entry = plan.automaton.find(node, key.as_bytes(), prefix(key.as_bytes()))?;
-        plan.automaton.rule(entry)
+        automaton.find(node, key.as_bytes(), prefix(key.as_bytes()))
     }
 
     /// The white space that is held leaves.
@@ -249,17 +318,17 @@ impl Scan<'_> {
         }
     }
 
-    /// The start tag leaves, with those of its attributes that do.
+    /// The start tag leaves, with those of its attributes that do; gives the automaton's position after them.
     #[inline(always)]
-    fn write_start(&mut self, tag: Tag<'_>, released: Released) {
+    fn write_start(&mut self, tag: Tag<'_>, released: Released) -> u16 {
         if self.state.attributes.all.is_empty() || matches!(released, Released::All) {
             self.keep(tag);
-        } else {
-            self.write_attributes(tag, released);
+            return released.position();
         }
+        self.write_attributes(tag, released)
     }
 
-    fn write_attributes(&mut self, tag: Tag<'_>, released: Released) {
+    fn write_attributes(&mut self, tag: Tag<'_>, mut released: Released) -> u16 {
         if tag.is_here {
             self.flush(self.at);
             self.at += tag.text.len();
@@ -268,27 +337,29 @@ impl Scan<'_> {
         let mut written = 0;
         let attributes = std::mem::take(&mut self.state.attributes);
         for attribute in &attributes.all {
-            let until = |end: usize| tag.text.get(written..end).unwrap_or_default().as_bytes();
-            match self.rule_of(tag, attribute, released) {
-                Some(Rule { kind: Kind::Drop, .. }) => {
-                    self.context.out.extend_from_slice(until(attribute.from));
-                    written = attribute.end();
-                }
-                Some(rule) => {
-                    self.context.out.extend_from_slice(until(attribute.value.start));
-                    written = attribute.value.end;
-                    let value = attribute.value(tag.text);
-                    match normalized(value) {
-                        Some(decoded) => self.write_value(rule, value, &decoded),
-                        None => self.context.tally.mask(rule.slot),
-                    }
-                }
-                None => {}
+            let Some(rule) = self.rule_of(tag, attribute, &mut released) else { continue };
+            let is_dropped = rule.kind == Kind::Drop;
+            if !is_dropped && is_text(rule) {
+                continue;
+            }
+            let until = if is_dropped { attribute.from } else { attribute.value.start };
+            let before = tag.text.get(written..until).unwrap_or_default();
+            self.context.out.extend_from_slice(before.as_bytes());
+            if is_dropped {
+                written = attribute.end();
+                continue;
+            }
+            written = attribute.value.end;
+            let value = attribute.value(tag.text);
+            match normalized(value) {
+                Some(decoded) => self.write_value(rule, value, &decoded),
+                None => self.context.tally.mask(rule.slot),
             }
         }
         self.state.attributes = attributes;
         let rest = tag.text.get(written..).unwrap_or_default();
         self.context.out.extend_from_slice(rest.as_bytes());
+        released.position()
     }
 
     /// What becomes of an attribute; nothing if it stays as it is. Counts it if it is dropped.
@@ -296,54 +367,72 @@ impl Scan<'_> {
     /// A declaration stays if the plan names its namespace, or if it takes the default one away. So
     /// every name that leaves means what it meant: the declaration it goes by is on an element that
     /// leaves too.
-    fn rule_of(&mut self, tag: Tag<'_>, attribute: &Attribute, released: Released) -> Option<Rule> {
-        let name = attribute.name(tag.text)?;
+    #[inline(always)]
+    fn rule_of(&mut self, tag: Tag<'_>, attribute: &Attribute, released: &mut Released) -> Option<Rule> {
+        let name = attribute.name(tag.text);
         let known = &self.context.plan.namespaces;
-        if let Some(space) = Scope::declared(name, attribute.value(tag.text), known) {
+        if attribute.declares {
+            let space = Scope::declared(attribute.value(tag.text), known);
             return (space == Space::Unknown).then_some(Rule::drop(NAMELESS));
         }
-        let found = match released {
-            Released::Of(node) => {
+        let rule = match released {
+            Released::Of { node, position } => {
                 let space = self.state.scope.attribute(name, known).unwrap_or(Space::Unknown);
-                self.find(node, key::Kind::Attribute, name.local(), space)
+                self.attribute_rule(*node, position, name, space)
             }
-            Released::All | Released::None => None,
+            Released::All | Released::None => Rule::drop(NAMELESS),
         };
-        let rule = found.unwrap_or(Rule::drop(NAMELESS));
         if rule.kind == Kind::Drop {
             self.context.tally.drop(rule.slot);
         }
         Some(rule)
     }
 
+    /// The rule of an attribute that comes after `position`.
+    #[inline(always)]
+    fn attribute_rule(&mut self, node: u16, position: &mut u16, name: Name<'_>, space: Space) -> Rule {
+        let automaton = &self.context.plan.automaton;
+        let is_called = |key: &[u8]| matches!(key, [b'@', local @ ..] if local == name.text.as_bytes());
+        let expected =
+            automaton.expected(*position).filter(|entry| space == Space::None && is_called(entry.name()));
+        let found = expected.or_else(|| {
+            let number = self.entry(node, key::Kind::Attribute, name.local(), space)?;
+            let automaton = &self.context.plan.automaton;
+            automaton.expect(*position, number);
+            automaton.entry(number)
+        });
+        let Some(entry) = found else { return Rule::drop(NAMELESS) };
+        *position = entry.position;
+        entry.rule
+    }
+
     /// Writes what leaves of a value. An empty one has nothing that could be masked.
     #[inline(always)]
     fn write_value(&mut self, rule: Rule, written: &str, decoded: &str) {
         let is_whole = written.len() <= self.context.bounds.value;
-        if decoded.is_empty() && is_whole {
-            self.context.out.extend_from_slice(written.as_bytes());
-        } else if self.context.searches(rule) {
-            match reads_as(rule, decoded).filter(|_| is_whole) {
-                Some(value) => {
+        if is_text(rule) || (is_whole && decoded.is_empty()) {
+            return self.context.out.extend_from_slice(written.as_bytes());
+        }
+        if rule.mask != 0 && !self.context.searches(rule) {
+            let value = Value::Text(if is_whole { decoded } else { "" });
+            return self.context.mould::<Xml>(rule, value, is_whole);
+        }
+        match reads_as(rule, decoded).filter(|_| is_whole) {
+            Some(value) => {
+                if rule.mask != 0 {
                     self.context.search(rule, value);
-                    self.context.out.extend_from_slice(written.as_bytes());
                 }
-                // What is too long to be searched does not leave either.
-                None => self.context.tally.mask(rule.slot),
+                self.context.out.extend_from_slice(written.as_bytes());
             }
-        } else if rule.mask & class::TEXT != 0 {
-            self.context.mould::<Xml>(rule, Value::Text(if is_whole { decoded } else { "" }), is_whole);
-        } else if is_text(rule) || (is_whole && reads_as(rule, decoded).is_some()) {
-            self.context.out.extend_from_slice(written.as_bytes());
-        } else {
-            self.context.tally.mask(rule.slot);
+            // Nor does what is too long to be searched leave.
+            None => self.context.tally.mask(rule.slot),
         }
     }
 
     /// The length of the end tag at the front of `rest`, if it is written as most are.
     #[inline(always)]
     pub(super) fn expected_end(&self, rest: &[u8]) -> Option<usize> {
-        let name = self.state.names.as_bytes().get(self.state.top.name..)?;
+        let name = self.state.names.get(self.state.top.name..)?;
         let after = rest.get(2..)?.strip_prefix(name)?;
         (after.first() == Some(&b'>') && !self.state.stack.is_empty()).then_some(name.len() + 3)
     }
@@ -366,9 +455,9 @@ impl Scan<'_> {
             return Err(tag.syntax(1, NAME));
         }
         let name = self.state.names.get(self.state.top.name..).unwrap_or_default();
-        let after = tag.text.get(START..).and_then(|rest| rest.strip_prefix(name));
-        let space = after.and_then(|after| after.strip_suffix('>'));
-        if !space.is_some_and(|space| space.bytes().all(is_space)) {
+        let after = tag.text.as_bytes().get(START..).and_then(|rest| rest.strip_prefix(name));
+        let space = after.and_then(|after| after.strip_suffix(b">"));
+        if !space.is_some_and(|space| space.iter().all(|&byte| is_space(byte))) {
             return Err(tag.syntax(START, "the end tag of the element that is open"));
         }
         self.close(tag);
@@ -459,7 +548,7 @@ impl Scan<'_> {
     }
 
     fn write_too_long(&mut self, rule: Rule) {
-        if rule.mask & class::TEXT != 0 {
+        if rule.mask != 0 && !self.context.searches(rule) {
             self.context.mould::<Xml>(rule, Value::Text(""), false);
         } else {
             self.context.tally.mask(rule.slot);
@@ -487,6 +576,7 @@ const fn is_text(rule: Rule) -> bool {
 }
 
 /// What becomes of the content of an element that a rule for a value is about.
+#[inline(always)]
 fn shape_of(rule: Rule) -> Shape {
     if rule.kind == Kind::Drop || (rule.copy | rule.mask) & class::SCALAR == 0 {
         Shape::Nothing
@@ -498,14 +588,21 @@ fn shape_of(rule: Rule) -> Shape {
 }
 
 /// Every prefix is declared, and no two attributes have the same name in the same namespace.
-fn check_names(tag: Tag<'_>, all: &[Attribute], scope: &Scope, known: &[Arc<str>]) -> Result<(), MaskError> {
+fn check_names(
+    tag: Tag<'_>,
+    all: &[Attribute],
+    scope: &mut Scope,
+    known: &[Arc<str>],
+) -> Result<(), MaskError> {
+    let has_namespace =
+        |attribute: &&Attribute| !attribute.declares && attribute.name(tag.text).prefix().is_some();
+    for attribute in all.iter().filter(has_namespace) {
+        let space = scope.attribute(attribute.name(tag.text), known);
+        space.map_err(|error| namespace(error, tag, attribute.name.start))?;
+    }
     let mut seen: Vec<(&str, &str)> = Vec::new();
-    for attribute in all {
-        let Some(name) = attribute.name(tag.text) else { continue };
-        if name.prefix().is_none_or(|prefix| prefix == "xmlns") {
-            continue;
-        }
-        scope.attribute(name, known).map_err(|error| namespace(error, tag, attribute.name.start))?;
+    for attribute in all.iter().filter(has_namespace) {
+        let name = attribute.name(tag.text);
         let expanded = (name.local(), scope.uri(name).unwrap_or_default());
         if seen.contains(&expanded) {
             return Err(tag.syntax(attribute.name.start, "an attribute of another name"));

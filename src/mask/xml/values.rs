@@ -92,25 +92,33 @@ pub(super) fn reads_as(rule: Rule, text: &str) -> Option<Value<'_>> {
     (is(class::BOOLEAN) && is_boolean(text)).then_some(Value::Boolean(matches!(text, "true" | "1")))
 }
 
-/// Digits with a sign, a fraction and an exponent, each if need be.
+/// Digits with a sign, a fraction and an exponent, each if need be (XML Schema's double, finite).
 fn is_number(text: &str) -> bool {
-    let unsigned =
-        |text: &str| -> bool { !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) };
-    let mantissa = |text: &str| match text.split_once('.') {
-        None => unsigned(text),
-        Some((whole, fraction)) => {
-            (unsigned(whole) && (fraction.is_empty() || unsigned(fraction)))
-                || (whole.is_empty() && unsigned(fraction))
-        }
+    let (whole, rest) = digits(unsigned(text.as_bytes()));
+    let (fraction, rest) = match rest {
+        [b'.', rest @ ..] => digits(rest),
+        _ => (0, rest),
     };
-    match text.split_once(['e', 'E']) {
-        None => mantissa(after_sign(text)),
-        Some((front, exponent)) => mantissa(after_sign(front)) && unsigned(after_sign(exponent)),
+    if whole + fraction == 0 {
+        return false;
+    }
+    match rest {
+        [b'e' | b'E', exponent @ ..] => matches!(digits(unsigned(exponent)), (1.., [])),
+        _ => rest.is_empty(),
     }
 }
 
-fn after_sign(text: &str) -> &str {
-    text.strip_prefix(['+', '-']).unwrap_or(text)
+fn unsigned(text: &[u8]) -> &[u8] {
+    match text {
+        [b'+' | b'-', rest @ ..] => rest,
+        _ => text,
+    }
+}
+
+/// How many digits are at the front, and what comes after them.
+fn digits(text: &[u8]) -> (usize, &[u8]) {
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (count, text.get(count..).unwrap_or_default())
 }
 
 /// The two values, as XML Schema spells them.

@@ -342,6 +342,37 @@ fn tags_are_bounded() {
     }
 }
 
+/// What came before is expected again, and expected only.
+#[test]
+fn what_is_expected_is_not_taken_for_granted() {
+    let fields = catalogue("id:string b:string:full c:string");
+    let mut shape = xml("r.p", "");
+    shape.xml.fields.insert(path("id"), attribute("id"));
+    let plan = compile(&shape, &released("id b:full"), &fields).unwrap();
+    let first = "<r><p id='1'><b>1</b><c>2</c></p>";
+    for (second, expected) in [
+        ("<p id='1'><b>1</b><c>2</c></p>", "<p id='1'><b>***</b></p>"),
+        ("<p><c>2</c><b>1</b></p>", "<p><b>***</b></p>"),
+        ("<p><b>]]</b>&gt;<b>></b></p>", "<p><b>***</b><b>***</b></p>"),
+        ("<p>]]<b>></b></p>", "<p><b>***</b></p>"),
+        ("<p><id>1</id><bb>1</bb><b x=''>1</b><b >1</b></p>", "<p><b>***</b><b >***</b></p>"),
+        ("<p xmlns='urn:x'/>", ""),
+        ("<p><b xmlns='urn:x'>1</b><c xmlns:b='urn:x'><b:b/></c></p>", "<p></p>"),
+        ("<p xmlns:x='urn:x' xmlns:y='urn:y'><x:b/><y:b/><b/></p>", "<p><b/></p>"),
+    ] {
+        let out = run(&plan, &format!("{first}{second}</r>"));
+        assert_eq!(out, Ok(format!("<r><p id='1'><b>***</b></p>{expected}</r>")), "{second}");
+    }
+    for second in ["<p><@id>1</@id></p>", "<@id></@id>", "<p @id='1'></p>", "<p><b</p>"] {
+        let error = run(&plan, &format!("{first}{second}</r>")).unwrap_err();
+        assert_eq!(error.reason(), "syntax", "{second}");
+    }
+    let deep = Bounds { depth: 3, key: 2, ..Bounds::default() };
+    assert!(run_all(&plan, deep, format!("{first}</r>").as_bytes()).is_ok());
+    let deep = Bounds { depth: 2, ..deep };
+    assert_eq!(run_all(&plan, deep, format!("{first}</r>").as_bytes()).unwrap_err().reason(), "depth");
+}
+
 /// Whatever the secret is written as, and wherever: it leaves masked or not at all.
 #[test]
 fn no_way_out() {
