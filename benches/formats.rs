@@ -116,9 +116,12 @@ fn transform(plan: &Arc<Plan>, body: &[u8], out: &mut Vec<u8>) {
 }
 
 fn measure(bencher: Bencher<'_, '_>, format: BodyFormat, body: &[u8]) {
-    let plan = plan(format);
+    measure_by(bencher, &plan(format), body);
+}
+
+fn measure_by(bencher: Bencher<'_, '_>, plan: &Arc<Plan>, body: &[u8]) {
     let mut out = Vec::with_capacity(2 * PIECE);
-    bencher.counter(BytesCount::of_slice(body)).bench_local(|| transform(&plan, black_box(body), &mut out));
+    bencher.counter(BytesCount::of_slice(body)).bench_local(|| transform(plan, black_box(body), &mut out));
 }
 
 /// For scale: the body copied, in the same pieces.
@@ -136,7 +139,10 @@ fn copy(bencher: Bencher<'_, '_>, body: &[u8]) {
 // === CSV ===
 
 mod csv_body {
-    use super::{Bencher, BodyFormat, BytesCount, FIELDS, SIZES, Text, black_box, copy, measure, record};
+    use super::{
+        Arc, Bencher, BodyFormat, BytesCount, FIELDS, Plan, SIZES, Text, black_box, copy, measure,
+        measure_by, record,
+    };
 
     fn body(size: usize, text: Text) -> Vec<u8> {
         let mut writer = csv::Writer::from_writer(Vec::new());
@@ -165,6 +171,13 @@ mod csv_body {
         measure(bencher, BodyFormat::Csv, &body(size, Text::Chinese));
     }
 
+    /// Grammar alone: everything leaves.
+    #[divan::bench(args = SIZES)]
+    fn identity(bencher: Bencher<'_, '_>, size: usize) {
+        let plan = Arc::new(Plan::identity_of(BodyFormat::Csv));
+        measure_by(bencher, &plan, &body(size, Text::Ascii));
+    }
+
     /// For scale: the `csv` crate, from its reader to its writer, nothing masked.
     #[divan::bench(args = SIZES)]
     fn csv_crate(bencher: Bencher<'_, '_>, size: usize) {
@@ -180,6 +193,81 @@ mod csv_body {
             }
             writer.flush().unwrap();
         });
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn memcpy(bencher: Bencher<'_, '_>, size: usize) {
+        copy(bencher, &body(size, Text::Ascii));
+    }
+}
+
+// === forms ===
+
+mod form_body {
+    use super::{Bencher, BodyFormat, FIELDS, SIZES, Text, copy, measure, record};
+
+    /// Many pairs, with the fields of many records: a form has one, but may be long.
+    fn body(size: usize, text: Text) -> Vec<u8> {
+        let mut body = String::new();
+        let mut index = 0;
+        while body.len() + 320 < size || index == 0 {
+            for ((name, ..), value) in FIELDS.iter().zip(record(index, text)) {
+                if !body.is_empty() {
+                    body.push('&');
+                }
+                let value = percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
+                body.push_str(&format!("{name}={value}"));
+            }
+            index += 1;
+        }
+        body.into_bytes()
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn ascii(bencher: Bencher<'_, '_>, size: usize) {
+        measure(bencher, BodyFormat::Form, &body(size, Text::Ascii));
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn chinese(bencher: Bencher<'_, '_>, size: usize) {
+        measure(bencher, BodyFormat::Form, &body(size, Text::Chinese));
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn memcpy(bencher: Bencher<'_, '_>, size: usize) {
+        copy(bencher, &body(size, Text::Ascii));
+    }
+}
+
+// === event streams ===
+
+mod events_body {
+    use super::{Bencher, BodyFormat, FIELDS, FieldType, SIZES, Text, copy, measure, record};
+
+    /// One record an event.
+    fn body(size: usize, text: Text) -> Vec<u8> {
+        let mut body = String::new();
+        let mut index = 0;
+        while body.len() + 320 < size || index == 0 {
+            let members = FIELDS.iter().zip(record(index, text)).map(|((name, kind, _), value)| match kind {
+                FieldType::Number | FieldType::Boolean => format!("\"{name}\":{value}"),
+                FieldType::String | FieldType::Date | FieldType::Object => format!("\"{name}\":\"{value}\""),
+            });
+            let members: Vec<String> = members.collect();
+            body.push_str(&format!("data: {{{}}}\n\n", members.join(",")));
+            index += 1;
+        }
+        body.into_bytes()
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn ascii(bencher: Bencher<'_, '_>, size: usize) {
+        measure(bencher, BodyFormat::EventStream, &body(size, Text::Ascii));
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn chinese(bencher: Bencher<'_, '_>, size: usize) {
+        measure(bencher, BodyFormat::EventStream, &body(size, Text::Chinese));
     }
 
     #[divan::bench(args = SIZES)]
