@@ -38,9 +38,12 @@ fn transform(plan: &Arc<Plan>, body: &[u8], out: &mut Vec<u8>) {
 }
 
 fn measure(bencher: Bencher<'_, '_>, format: BodyFormat, body: &[u8]) {
-    let plan = plan(format);
+    measure_by(bencher, &plan(format), body);
+}
+
+fn measure_by(bencher: Bencher<'_, '_>, plan: &Arc<Plan>, body: &[u8]) {
     let mut out = Vec::with_capacity(2 * PIECE);
-    bencher.counter(BytesCount::of_slice(body)).bench_local(|| transform(&plan, black_box(body), &mut out));
+    bencher.counter(BytesCount::of_slice(body)).bench_local(|| transform(plan, black_box(body), &mut out));
 }
 
 /// For scale: the body copied, in the same pieces.
@@ -59,7 +62,9 @@ fn copy(bencher: Bencher<'_, '_>, body: &[u8]) {
 
 mod csv_body {
     use super::bodies::csv as body;
-    use super::{Bencher, BodyFormat, BytesCount, SIZES, Text, black_box, copy, measure};
+    use super::{
+        Arc, Bencher, BodyFormat, BytesCount, Plan, SIZES, Text, black_box, copy, measure, measure_by,
+    };
 
     #[divan::bench(args = SIZES)]
     fn ascii(bencher: Bencher<'_, '_>, size: usize) {
@@ -69,6 +74,13 @@ mod csv_body {
     #[divan::bench(args = SIZES)]
     fn chinese(bencher: Bencher<'_, '_>, size: usize) {
         measure(bencher, BodyFormat::Csv, &body(size, Text::Chinese));
+    }
+
+    /// Grammar alone: everything leaves.
+    #[divan::bench(args = SIZES)]
+    fn identity(bencher: Bencher<'_, '_>, size: usize) {
+        let plan = Arc::new(Plan::identity_of(BodyFormat::Csv));
+        measure_by(bencher, &plan, &body(size, Text::Ascii));
     }
 
     /// For scale: the `csv` crate, from its reader to its writer, nothing masked.
@@ -86,6 +98,50 @@ mod csv_body {
             }
             writer.flush().unwrap();
         });
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn memcpy(bencher: Bencher<'_, '_>, size: usize) {
+        copy(bencher, &body(size, Text::Ascii));
+    }
+}
+
+// === forms ===
+
+mod form_body {
+    use super::bodies::form as body;
+    use super::{Bencher, BodyFormat, SIZES, Text, copy, measure};
+
+    #[divan::bench(args = SIZES)]
+    fn ascii(bencher: Bencher<'_, '_>, size: usize) {
+        measure(bencher, BodyFormat::Form, &body(size, Text::Ascii));
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn chinese(bencher: Bencher<'_, '_>, size: usize) {
+        measure(bencher, BodyFormat::Form, &body(size, Text::Chinese));
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn memcpy(bencher: Bencher<'_, '_>, size: usize) {
+        copy(bencher, &body(size, Text::Ascii));
+    }
+}
+
+// === event streams ===
+
+mod events_body {
+    use super::bodies::events as body;
+    use super::{Bencher, BodyFormat, SIZES, Text, copy, measure};
+
+    #[divan::bench(args = SIZES)]
+    fn ascii(bencher: Bencher<'_, '_>, size: usize) {
+        measure(bencher, BodyFormat::EventStream, &body(size, Text::Ascii));
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn chinese(bencher: Bencher<'_, '_>, size: usize) {
+        measure(bencher, BodyFormat::EventStream, &body(size, Text::Chinese));
     }
 
     #[divan::bench(args = SIZES)]

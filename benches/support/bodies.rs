@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{FieldPath, MaskerName};
@@ -46,16 +47,49 @@ pub(crate) fn json(size: usize, text: Text) -> Vec<u8> {
     let mut body = String::from("{\"code\":0,\"message\":\"ok\",\"data\":[");
     let mut index = 0;
     while body.len() + 320 < size || index == 0 {
-        body.push_str(if index > 0 { ",{" } else { "{" });
-        for (place, ((name, kind, _), value)) in FIELDS.iter().zip(values(index, text)).enumerate() {
-            let comma = if place > 0 { "," } else { "" };
-            let quote = if matches!(kind, FieldType::Number | FieldType::Boolean) { "" } else { "\"" };
-            write!(body, "{comma}\"{name}\":{quote}{value}{quote}").expect("a text takes everything");
-        }
-        body.push('}');
+        body.push_str(if index > 0 { "," } else { "" });
+        write_object(&mut body, index, text);
         index += 1;
     }
     write!(body, "],\"total\":{index}}}").expect("a text takes everything");
+    body.into_bytes()
+}
+
+/// The record as a JSON object.
+fn write_object(body: &mut String, index: u64, text: Text) {
+    for (place, ((name, kind, _), value)) in FIELDS.iter().zip(values(index, text)).enumerate() {
+        let before = if place > 0 { ',' } else { '{' };
+        let quote = if matches!(kind, FieldType::Number | FieldType::Boolean) { "" } else { "\"" };
+        write!(body, "{before}\"{name}\":{quote}{value}{quote}").expect("a text takes everything");
+    }
+    body.push('}');
+}
+
+/// The same records as an event stream, one an event.
+pub(crate) fn events(size: usize, text: Text) -> Vec<u8> {
+    let mut body = String::new();
+    let mut index = 0;
+    while body.len() + 320 < size || index == 0 {
+        body.push_str("data: ");
+        write_object(&mut body, index, text);
+        body.push_str("\n\n");
+        index += 1;
+    }
+    body.into_bytes()
+}
+
+/// The pairs of many such records as one form, which has one record but may be long.
+pub(crate) fn form(size: usize, text: Text) -> Vec<u8> {
+    let mut body = String::new();
+    let mut index = 0;
+    while body.len() + 320 < size || index == 0 {
+        for ((name, ..), value) in FIELDS.iter().zip(values(index, text)) {
+            let joint = if body.is_empty() { "" } else { "&" };
+            write!(body, "{joint}{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
+                .expect("a text takes everything");
+        }
+        index += 1;
+    }
     body.into_bytes()
 }
 

@@ -18,7 +18,7 @@ mod records;
 
 use super::context::Context;
 use super::error::MaskError;
-use super::json::Lanes;
+use super::json::{Lanes, Vector, Walk};
 use super::plan::Plan;
 use super::specials::Specials;
 use super::untyped::{Fate, keep_up_to};
@@ -62,7 +62,8 @@ impl Reader {
 
 impl super::context::Reader for Reader {
     fn read(&mut self, piece: &str, context: Context<'_>) -> Result<(), MaskError> {
-        Scan::new(context, &mut self.0, piece).run()
+        let lanes = self.0.lanes;
+        lanes.walk(Scan::new(context, &mut self.0, piece))
     }
 
     fn finish(&mut self, context: Context<'_>) -> Result<(), MaskError> {
@@ -142,6 +143,7 @@ impl<'s> Scan<'s> {
     }
 
     /// Walks the whole piece.
+    #[inline(always)]
     fn run(mut self) -> Result<(), MaskError> {
         if self.context.base == 0 && self.text.starts_with('\u{FEFF}') {
             return Err(MaskError::ByteOrderMark);
@@ -459,6 +461,15 @@ impl<'s> Scan<'s> {
             self.context.out.append(held);
             *is_long = true;
         }
+    }
+}
+
+impl Walk for Scan<'_> {
+    type Output = Result<(), MaskError>;
+
+    #[inline(always)]
+    fn walk<V: Vector>(self, _: &mut V) -> Result<(), MaskError> {
+        self.run()
     }
 }
 

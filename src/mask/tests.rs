@@ -13,7 +13,9 @@ mod xml;
 
 use std::sync::Arc;
 
-use crate::catalog::{BodyFormat, BodyShape, Delimiter, Field, FieldType, Level, NameMatching, XmlNames};
+use crate::catalog::{
+    BodyFormat, BodyShape, Delimiter, Egress, Field, FieldType, Level, NameMatching, XmlNames,
+};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
 use crate::kernel::secret::Secret;
@@ -101,6 +103,26 @@ pub(super) fn compile(
     let maskers = maskers();
     Plan::compile(&PlanSpec { shape, fields, catalogue, maskers: &maskers, key: Some(key), egress: None })
         .map(Arc::new)
+}
+
+/// A plan that searches what leaves as it is.
+pub(super) fn compile_searching(
+    shape: &BodyShape,
+    fields: &str,
+    catalogue: &[Field],
+    egress: Egress,
+) -> Arc<Plan> {
+    let (fields, maskers) = (released(fields), maskers());
+    let spec =
+        PlanSpec { shape, fields: &fields, catalogue, maskers: &maskers, key: None, egress: Some(egress) };
+    Arc::new(Plan::compile(&spec).unwrap())
+}
+
+/// A plan for bodies that may hold what is released and nothing else.
+pub(super) fn compile_refusing(shape: &BodyShape, fields: &str, catalogue: &[Field]) -> Arc<Plan> {
+    let (fields, maskers) = (released(fields), maskers());
+    let spec = PlanSpec { shape, fields: &fields, catalogue, maskers: &maskers, key: None, egress: None };
+    Arc::new(Plan::refusing(&spec).unwrap())
 }
 
 /// What a body in these pieces becomes, the same on all vectors of this processor.

@@ -90,6 +90,7 @@ pub(super) fn find(plan: &Plan, name: &str) -> Option<Rule> {
 }
 
 /// Whether `text` is a number as RFC 8259 section 6 writes them.
+#[inline(always)]
 fn is_number(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let rest = match text {

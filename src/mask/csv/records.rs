@@ -42,6 +42,7 @@ impl Scan<'_> {
     /// Takes records as long as each is as it should be. The first has begun, and nothing of it has
     /// been read. `places` are those of special bytes, counted from `base`. Returns how many of them
     /// have been taken, and the last one if that has not been understood.
+    #[inline(always)]
     pub(super) fn records(
         &mut self,
         base: usize,

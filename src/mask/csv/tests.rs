@@ -5,10 +5,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::tests::{catalogue, compile, maskers, released, run_all, run_pieces, shape};
+use super::super::tests::{
+    catalogue, compile, compile_refusing, compile_searching, maskers, released, run_all, run_pieces, shape,
+};
 use super::super::{Bounds, MaskError, Plan, Summary, Value};
 use super::{MAX_COLUMNS, MAX_HEADER_BYTES, MAX_HELD_BYTES};
-use crate::catalog::{BodyFormat, BodyShape, Delimiter, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Delimiter, Egress, NameMatching};
 use crate::grant::Treatment;
 
 const SECRET: &str = "13800138000";
@@ -186,6 +188,49 @@ fn nested_json_is_masked_inside() {
     let body = "name,extra\na,\"{\"\"phone\"\":\"\"13800138000\"\",\"\"note\"\":\"\"x\"\"}\"\nb,{}\nc,13800138000\nd,x\n";
     let expected = "name,extra\na,\"{\"\"phone\"\":\"\"138****8000\"\"}\"\nb,{}\nc,null\nd,\n";
     assert_eq!(run_by(&plan, body).unwrap().0, expected);
+}
+
+/// What is found where, by name.
+fn findings(summary: &Summary) -> Vec<(String, u64)> {
+    summary.findings().map(|found| (found.path.to_string(), found.count)).collect()
+}
+
+#[test]
+fn what_leaves_clear_is_searched_where_the_resource_asks_for_it() {
+    let fields = catalogue("name:string:name remark:string count:number ok:boolean");
+    let plan = |egress| compile_searching(&csv_shape(), "name:name remark count ok", &fields, egress);
+    let body = "name,remark,count,ok\n张三,\"见 13800138000, \"\"b\"\"\",13800138001,true\n李四,无,1.50,\n,\"\",,2\n";
+    let expected =
+        "name,remark,count,ok\n张**,\"见 13800138000, \"\"b\"\"\",13800138001,true\n李**,无,1.50,\n,\"\",,\n";
+    let (out, summary) = run_by(&plan(Egress::Report), body).unwrap();
+    assert_eq!(out, expected);
+    assert_eq!(findings(&summary), [("count".to_owned(), 1), ("remark".to_owned(), 1)]);
+    assert_eq!(summary.masked(), 3);
+    assert_eq!(run_by(&plan(Egress::Block), body).map(|_| ()).map_err(|error| error.reason()), Err("egress"));
+    let harmless = "name,remark,count,ok\n张三,无,1,true\n";
+    assert_eq!(run_by(&plan(Egress::Block), harmless).unwrap().0, "name,remark,count,ok\n张**,无,1,true\n");
+    // What is too long to be searched does not leave.
+    let tight = Bounds { value: 12, ..Bounds::default() };
+    let long = "remark,count\n0123456789012,1\n\"0123456789\",1234567890123\n";
+    let (out, summary) = run_all(&plan(Egress::Block), tight, long.as_bytes()).unwrap();
+    assert_eq!((out.as_str(), summary.masked()), ("remark,count\n,1\n\"0123456789\",\n", 2));
+}
+
+#[test]
+fn a_body_that_may_hold_no_more_is_refused_for_more() {
+    let plan = compile_refusing(&csv_shape(), "name phone:mobile size", &catalogue(CATALOGUE));
+    for body in ["name,phone\n a ,\"13800138000\"\r\n,\n", "size\n1\n", "name", "size,size\n1,2"] {
+        assert_eq!(run_by(&plan, body).unwrap().0, body);
+    }
+    for (body, reason, record) in [
+        ("name,note\na,b\n", "outside", None),
+        ("name,x\n", "outside", None),
+        ("name,Name\na,b\n", "outside", None),
+        ("name,size\na,1\nb,x\n", "wrong-type", Some(2)),
+    ] {
+        let error = run_by(&plan, body).map(|(out, _)| out).unwrap_err();
+        assert_eq!((error.reason(), error.place().unwrap().record()), (reason, record), "{body}");
+    }
 }
 
 #[test]

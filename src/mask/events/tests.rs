@@ -5,9 +5,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::tests::{catalogue, compile, path, released, run_all, run_pieces, shape};
+use super::super::tests::{
+    catalogue, compile, compile_searching, path, released, run_all, run_pieces, shape,
+};
 use super::super::{Bounds, MaskError, Plan, Summary, Transform};
-use crate::catalog::{BodyFormat, BodyShape};
+use crate::catalog::{BodyFormat, BodyShape, Egress};
 
 const SECRET: &str = "13800138000";
 const CATALOGUE: &str = "name:string phone:string:mobile note:string size:number";
@@ -122,6 +124,18 @@ fn what_comments_say_does_not_leave() {
     assert_eq!(out, ":\n\n:\r\n:\rdata: {}\n\n:\n");
     assert_eq!((summary.unclassified(), summary.records()), (0, 1));
     assert_eq!(run_by(&identity(), ": 13800138000\n").unwrap().0, ":\n");
+}
+
+#[test]
+fn data_is_searched_where_the_resource_asks_for_it() {
+    let shape = BodyShape { format: BodyFormat::EventStream, ..shape(None, "") };
+    let plan = |egress| compile_searching(&shape, "note size", &catalogue(CATALOGUE), egress);
+    let body = "data: {\"note\":\"tel 13800138000\",\ndata: \"size\":1}\n\n";
+    let (out, summary) = run_by(&plan(Egress::Report), body).unwrap();
+    assert_eq!(out, body);
+    let found: Vec<_> = summary.findings().map(|found| (found.path.as_str(), found.count)).collect();
+    assert_eq!(found, [("note", 1)]);
+    assert_eq!(run_by(&plan(Egress::Block), body).map(|_| ()).map_err(|error| error.reason()), Err("egress"));
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::tests::{catalogue, compile, maskers, released, run_all, run_pieces, shape};
+use super::super::tests::{
+    catalogue, compile, compile_refusing, compile_searching, maskers, released, run_all, run_pieces, shape,
+};
 use super::super::{Bounds, MaskError, Plan, Summary, Value};
-use crate::catalog::{BodyFormat, BodyShape, NameMatching};
+use crate::catalog::{BodyFormat, BodyShape, Egress, NameMatching};
 use crate::grant::{ReleasedField, Treatment};
 
 const SECRET: &str = "13800138000";
@@ -134,6 +136,36 @@ fn nested_json_is_masked_inside() {
     let plan = compile(&form_shape(), &released("name extra.phone:mobile"), &fields).unwrap();
     let body = "extra=%7B%22phone%22%3A%2213800138000%22,%22note%22:1%7D&extra=13800138000";
     assert_eq!(run_by(&plan, body).unwrap().0, "extra=%7B%22phone%22%3A%22138****8000%22%7D&extra=null");
+}
+
+#[test]
+fn what_leaves_clear_is_searched_where_the_resource_asks_for_it() {
+    let fields = catalogue("name:string:name remark:string count:number");
+    let plan = |egress| compile_searching(&form_shape(), "name:name remark count", &fields, egress);
+    let body = "name=%E5%BC%A0%E4%B8%89&remark=tel+138%30013%38000&count=13800138001&remark=%FF&remark=a+b";
+    let expected = "name=%E5%BC%A0**&remark=tel+138%30013%38000&count=13800138001&remark=&remark=a+b";
+    let (out, summary) = run_by(&plan(Egress::Report), body).unwrap();
+    assert_eq!(out, expected);
+    let found: Vec<_> = summary.findings().map(|found| (found.path.as_str(), found.count)).collect();
+    assert_eq!(found, [("count", 1), ("remark", 1)]);
+    // What is no text cannot be searched.
+    assert_eq!(summary.masked(), 2);
+    assert_eq!(run_by(&plan(Egress::Block), body).map(|_| ()).map_err(|error| error.reason()), Err("egress"));
+    assert_eq!(run_by(&plan(Egress::Block), "remark=a&count=1").unwrap().0, "remark=a&count=1");
+}
+
+#[test]
+fn a_body_that_may_hold_no_more_is_refused_for_more() {
+    let plan = compile_refusing(&form_shape(), "name phone:mobile size", &catalogue(CATALOGUE));
+    for body in ["name=a+b&ph%6Fne=13800138000&size=1.5&name", "size=", ""] {
+        assert_eq!(run_by(&plan, body).unwrap().0, body);
+    }
+    for (body, reason) in
+        [("name=a&note=b", "outside"), ("x", "outside"), ("name=a&size=b&note=c", "wrong-type")]
+    {
+        let error = run_by(&plan, body).map(|(out, _)| out).unwrap_err();
+        assert_eq!((error.reason(), error.place().unwrap().record()), (reason, Some(1)), "{body}");
+    }
 }
 
 #[test]

@@ -23,6 +23,10 @@ pub(in crate::mask) trait Vector {
 
     /// Whether `left` and `right` are the same in the `places` that are not zero.
     fn agree(&self, left: &[u8; WIDTH], right: &[u8; WIDTH], places: &[u8; WIDTH]) -> bool;
+
+    /// Which of the bytes of `block` are one of `wanted` or a control character, one bit each, the first
+    /// byte lowest.
+    fn specials(&self, block: &[u8; 64], wanted: [u8; 3]) -> u64;
 }
 
 /// A walk that can be done with any vectors.
@@ -135,6 +139,22 @@ impl Vector for Words {
             differ | (u64::from_ne_bytes(*left) ^ u64::from_ne_bytes(*right)) & places
         });
         differ == 0
+    }
+
+    /// The first loop has no branch and no order, so that compilers turn it into whatever instructions
+    /// there are; the second gathers its flags, eight at a time.
+    #[inline(always)]
+    fn specials(&self, block: &[u8; 64], wanted: [u8; 3]) -> u64 {
+        let [one, two, three] = wanted;
+        let mut flags = [0_u8; 64];
+        for (flag, &byte) in flags.iter_mut().zip(block) {
+            let equal = u8::from(byte == one) | u8::from(byte == two) | u8::from(byte == three);
+            *flag = equal | u8::from(byte < 0x20);
+        }
+        flags.as_chunks::<8>().0.iter().rev().fold(0, |bits, eight| {
+            // Each flag is the lowest bit of its byte; the product has them side by side in its highest one.
+            bits << 8 | u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56
+        })
     }
 }
 
@@ -355,6 +375,15 @@ mod x86 {
             // SAFETY: `self.avx2` exists, so the processor has what the function is compiled for.
             unsafe { agree(left, right, places) }
         }
+
+        #[inline(always)]
+        fn specials(&self, block: &[u8; 64], wanted: [u8; 3]) -> u64 {
+            let HasAvx2(()) = self.avx2;
+            let [front, back] = block.as_chunks::<WIDTH>().0 else { return 0 };
+            // SAFETY: `self.avx2` exists, so the processor has what the function is compiled for.
+            let [front, back] = [front, back].map(|chunk| u64::from(unsafe { specials(chunk, wanted) }));
+            front | back << 32
+        }
     }
 
     impl Avx {
@@ -463,6 +492,18 @@ mod x86 {
         let low = _mm256_cmpeq_epi8(_mm256_min_epu8(turned, _mm256_set1_epi8(0x20)), turned);
         let backslash = _mm256_cmpeq_epi8(chunk, _mm256_set1_epi8(0x5C));
         _mm256_movemask_epi8(_mm256_or_si256(low, backslash)).cast_unsigned()
+    }
+
+    /// One bit for each byte that is one of `wanted` or a control character.
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn specials(chunk: &[u8; WIDTH], wanted: [u8; 3]) -> u32 {
+        let chunk = load(chunk);
+        let [one, two, three] =
+            wanted.map(|byte| _mm256_cmpeq_epi8(chunk, _mm256_set1_epi8(byte.cast_signed())));
+        let control = _mm256_cmpeq_epi8(_mm256_min_epu8(chunk, _mm256_set1_epi8(0x1F)), chunk);
+        let any = _mm256_or_si256(_mm256_or_si256(one, two), _mm256_or_si256(three, control));
+        _mm256_movemask_epi8(any).cast_unsigned()
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
