@@ -129,6 +129,23 @@ fn what_is_like_a_seed_holds_too() {
     targets.iter().for_each(|(target, check)| explore(target, *check));
 }
 
+#[test]
+fn a_window_of_other_days_is_not_the_same() {
+    for (before, after, is_same) in [
+        ("2026-01-01/2026-12-31", "2026-01-01/2026-12-31", true),
+        ("2026-01-01/2026-12-31", "2099-01-01/2099-12-31", false),
+        ("2026-01-01/2026-12-31", "2026-01-01/2026-12-30", false),
+        ("always", "2026-01-01/..", false),
+        ("2026-01-01/..  fri|mon", "2026-01-01/.. mon|fri", true),
+        ("2026-01-01/.. mon", "2026-01-01/.. tue", false),
+        ("2026/1/1-2026/12/31 workday", "2026-01-01/2026-12-31 workday", true),
+        ("2026/1/1-2026/12/31", "2026-01-01/2026-11-30", false),
+        ("2026/1/1-2026/12/31", "2026/1/1-2026/12/30", false),
+    ] {
+        assert_eq!(format::is_window_of(after, before), is_same, "{before:?} became {after:?}");
+    }
+}
+
 fn corpus() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
 }
