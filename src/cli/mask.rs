@@ -142,7 +142,6 @@ pub(super) fn run(args: &MaskArgs, clock: &dyn Clock, screen: &mut Screen<'_>) -
     let verdict = match pump(input, args.pieces, &mut transform, screen) {
         Ok(()) => Ok(()),
         Err(Stop::Refused(error)) => Err(error),
-        Err(Stop::Closed) => return Ok(Exit::Fine),
         Err(Stop::Read(source)) => return Err(unreadable(source)),
         Err(Stop::Command(error)) => return Err(error),
     };
@@ -161,8 +160,6 @@ pub(super) fn run(args: &MaskArgs, clock: &dyn Clock, screen: &mut Screen<'_>) -
 /// What ended a body early.
 enum Stop {
     Refused(MaskError),
-    /// Nobody reads the output any more.
-    Closed,
     Read(io::Error),
     Command(CommandError),
 }
@@ -179,7 +176,8 @@ impl From<CommandError> for Stop {
     }
 }
 
-/// Masks `input` to its end, piece by piece.
+/// Masks `input` to its end, piece by piece. Also where nobody reads the output any more: what becomes of
+/// the body is not known before its end.
 fn pump(
     mut input: Box<dyn Read + '_>,
     pieces: NonZeroUsize,
@@ -205,9 +203,6 @@ fn pump(
         }
         // Who writes in small parts waits for what leaves of each.
         screen.flush()?;
-        if screen.is_closed() {
-            return Err(Stop::Closed);
-        }
     }
     let finished = transform.finish(&mut out);
     screen.bytes(&out)?;

@@ -1,5 +1,8 @@
 use super::*;
 
+/// How much is read at once, in bytes.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// What the platform answers for two residents.
 const BODY: &str = r#"{"code":0,"message":"成功","debug":"x","data":[
   {"name":"张三","id_card":"11010519491231002X","phone":"13800138000","birth_date":"1949-12-31","email":"a@b.cn","address":{"district":"屯溪区","detail":"前园北路12号"},"note":"x"},
@@ -167,9 +170,9 @@ fn findings_are_shown() {
     insta::assert_snapshot!("blocked", blocked.err);
 }
 
-/// A reader that leaves early ends it quietly.
+/// A reader that leaves early changes neither the verdict nor the summary.
 #[test]
-fn a_closed_pipe_is_no_error() {
+fn a_closed_pipe_changes_no_verdict() {
     struct Gone;
     impl Write for Gone {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
@@ -180,15 +183,22 @@ fn a_closed_pipe_is_no_error() {
         }
     }
     let directory = tempfile::tempdir().unwrap();
-    let body = file(directory.path(), "body.json", BODY);
-    let line = ["pinegate", "mask", "--policies", POLICIES, "--resource", "population.resident"];
-    let line = [&line[..], &["--scope", "name", &body]].concat();
-    let arguments = Arguments::try_parse_from(line).unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
-    let mut err = Vec::new();
-    let mut screen = Screen::new(Box::new(Gone), Box::new(&mut err));
-    let exit = dispatch(&arguments.command, &clock, &mut screen).unwrap_or_else(|error| screen.fail(&error));
-    assert_eq!(screen.finish(exit).code(), 0);
-    drop(screen);
-    assert_eq!(String::from_utf8(err).unwrap(), "");
+    let record = r#",{"name":"张三","x":1}"#;
+    // More than is read at once.
+    let many = format!(r#"{{"data":[{{}}{}]}}"#, record.repeat(2 * PIECE_BYTES / record.len()));
+    for (text, exit) in [(BODY, 0), (&many, 0), (&many.replace("]}", "],}"), 1)] {
+        let body = file(directory.path(), "body.json", text);
+        let line = ["pinegate", "mask", "--policies", POLICIES, "--resource", "population.resident"];
+        let line = [&line[..], &["--scope", "name", &body]].concat();
+        let arguments = Arguments::try_parse_from(&line).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
+        let mut err = Vec::new();
+        let mut screen = Screen::new(Box::new(Gone), Box::new(&mut err));
+        let ended =
+            dispatch(&arguments.command, &clock, &mut screen).unwrap_or_else(|error| screen.fail(&error));
+        assert_eq!(screen.finish(ended).code(), exit);
+        drop(screen);
+        let read = mask(&["--scope", "name"], text);
+        assert_eq!((read.exit, read.err), (exit, String::from_utf8(err).unwrap()));
+    }
 }
