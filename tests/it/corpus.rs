@@ -37,6 +37,8 @@ mod mask_json;
 mod mask_xml;
 #[path = "../../fuzz/properties/record.rs"]
 mod record;
+#[path = "../../fuzz/properties/siblings.rs"]
+mod siblings;
 #[path = "../../fuzz/properties/token.rs"]
 mod token;
 #[path = "../../fuzz/properties/untyped.rs"]
@@ -75,7 +77,7 @@ fn replay(target: &str, check: Check) {
 }
 
 /// Bytes that mean something to some format.
-const LIKELY: &[u8] = b"\"\\{}[]:,.<>/=&;%+!?-#' \t\r\n0e1~ntu\x00\xe5\xed\x80\xff";
+const LIKELY: &[u8] = b"^`\"\\{}[]:,.<>/=&;%+!?-#' \t\r\n0e1~ntu\x00\xe5\xed\x80\xff";
 
 /// A seed with some of its bytes changed, and its end perhaps that of another.
 fn mutated(target: &'static str) -> impl Strategy<Value = Vec<u8>> {
