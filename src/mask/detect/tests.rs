@@ -211,6 +211,12 @@ proptest! {
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
         let number = planted(kind, seed);
+        // One card in many is another number too, by chance.
+        let kind = match kind {
+            BankCard if recognise::resident_id(&number) => ResidentId,
+            BankCard if recognise::credit_code(&number) => CreditCode,
+            Mobile | ResidentId | BankCard | CreditCode => kind,
+        };
         let text = format!("{before}{}{after}", if is_wide { wide(&number) } else { number });
         let found = Detector::find(&text);
         prop_assert!(found.iter().any(|(other, _)| other == kind), "{kind:?} in {text}");
