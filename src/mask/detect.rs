@@ -138,6 +138,14 @@ impl Run {
         self.length = self.length.saturating_add(1);
     }
 
+    /// What the digits are, with the letter behind them if it is a check character.
+    fn kind(&self) -> Option<Identifier> {
+        if self.behind == Some(b'X') && identify::resident_id(&[self.text(), "X"]) {
+            return Some(Identifier::ResidentId);
+        }
+        identify::digits(self.text())
+    }
+
     /// The digits; none if they are more than any identifier has.
     fn text(&self) -> &str {
         let digits = self.digits.get(..self.length).unwrap_or_default();
@@ -246,7 +254,7 @@ impl Detector {
 
     /// The digits that letters stand behind are what they are.
     fn settle(&mut self) {
-        if let Some(kind) = identify::run(self.run.text()) {
+        if let Some(kind) = self.run.kind() {
             self.within.count(kind);
         }
         self.run.clear();
@@ -255,7 +263,7 @@ impl Detector {
     fn end_word(&mut self) {
         if self.word.has_letters {
             self.end_mixed_word();
-        } else if let Some(kind) = identify::digits(self.run.text()) {
+        } else if let Some(kind) = self.run.kind() {
             self.found.count(kind);
             self.groups.clear();
         } else {
@@ -266,21 +274,14 @@ impl Detector {
     }
 
     fn end_mixed_word(&mut self) {
-        let digits = self.run.text();
-        let is_resident_id = match self.run.behind {
-            None => identify::resident_id(&[digits]),
-            Some(b'X') => identify::resident_id(&[digits, "X"]),
-            Some(_) => false,
-        };
-        if is_resident_id {
-            self.within.count(Identifier::ResidentId);
-        } else if self.run.behind == Some(b'X') && self.word.length == self.run.length + 1 {
-            return self.end_group("X");
-        } else if self.word.whole().is_some_and(recognise::credit_code) {
+        let kind = self.run.kind();
+        if kind != Some(Identifier::ResidentId) && self.word.whole().is_some_and(recognise::credit_code) {
             self.within = Found::default();
             self.within.count(Identifier::CreditCode);
-        } else {
-            self.settle();
+        } else if let Some(kind) = kind {
+            self.within.count(kind);
+        } else if self.run.behind == Some(b'X') && self.word.length == self.run.length + 1 {
+            return self.end_group("X");
         }
         let within = std::mem::take(&mut self.within);
         if !self.word.is_digest() {
