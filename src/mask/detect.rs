@@ -179,8 +179,8 @@ impl Detector {
         detector.end()
     }
 
-    /// What is found in a number as JSON writes it (RFC 8259 section 6): it is looked at as a whole
-    /// number, which `1.3800138E10` is too.
+    /// What is found in a number as JSON and XML write it: it is looked at as a whole number, which
+    /// `1.3800138E10` is too.
     pub(super) fn find_in_number(number: &str) -> Found {
         let mut found = Found::default();
         if let Some(kind) = whole_number(number).and_then(|run| identify::digits(run.text())) {
@@ -337,7 +337,7 @@ fn next_digit(text: &[u8]) -> usize {
 
 /// The digits of a number that is whole, without zeros before them.
 fn whole_number(number: &str) -> Option<Run> {
-    let unsigned = number.strip_prefix('-').unwrap_or(number);
+    let unsigned = number.strip_prefix(['-', '+']).unwrap_or(number);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let point = i64::try_from(whole.len()).ok()?.checked_add(exponent.parse().ok()?)?;

@@ -144,6 +144,8 @@ fn numbers_are_looked_at_as_whole_numbers() {
     for (number, expected) in [
         ("13800138000", Some(Mobile)),
         ("-13800138000", Some(Mobile)),
+        ("+8613800138000", Some(Mobile)),
+        ("+13800138000.0", Some(Mobile)),
         ("1.3800138E10", Some(Mobile)),
         ("1.3800138e+10", Some(Mobile)),
         ("13800138000.00", Some(Mobile)),
