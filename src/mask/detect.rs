@@ -17,6 +17,9 @@ use crate::catalog::Identifier;
 use super::recognise;
 use identify::{Groups, LONGEST_RUN, WORD};
 
+/// The most letters and digits of a digest.
+const LONGEST_DIGEST: usize = 128;
+
 /// How often each kind of identifier was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Found([u64; Identifier::ALL.len()]);
@@ -107,7 +110,12 @@ impl Word {
     fn is_digest(&self) -> bool {
         self.has_letters
             && !self.has_others_than_hex
-            && matches!(self.length, 32 | 40 | 48 | 56 | 64 | 96 | 128)
+            && matches!(self.length, 32 | 40 | 48 | 56 | 64 | 96 | LONGEST_DIGEST)
+    }
+
+    /// Whether it will be no digest and no credit code, whatever follows.
+    fn is_neither(&self) -> bool {
+        self.length > LONGEST_DIGEST || (self.has_others_than_hex && self.length > WORD)
     }
 
     /// All of it, if it is not longer than [`WORD`].
@@ -168,6 +176,11 @@ pub(super) struct Detector {
 impl Detector {
     /// The fewest bytes that an identifier has.
     pub(super) const SHORTEST: usize = 11;
+    /// The most characters from the first of an identifier to the one at which it [is found], both
+    /// included: those of a digest that it might be a part of, and one more.
+    ///
+    /// [is found]: Self::has_found
+    pub(super) const UNDECIDED: usize = LONGEST_DIGEST + 1;
 
     /// What is found in a text that is all there.
     pub(super) fn find(text: &str) -> Found {
@@ -242,9 +255,9 @@ impl Detector {
         std::mem::take(&mut self.found)
     }
 
-    /// Whether anything was found so far.
+    /// Whether anything was found so far, whatever follows.
     pub(super) fn has_found(&self) -> bool {
-        self.found.first().is_some()
+        self.found.first().is_some() || (self.within.first().is_some() && self.word.is_neither())
     }
 
     /// Whether nothing before the next character matters any more.

@@ -5,9 +5,9 @@ use super::super::masker::Value;
 use super::Scan;
 use super::scalars::keep_up_to;
 
-/// How many bytes of a value are not written as long as they may be the beginning of an identifier:
-/// its characters, each of which may be written as six, and an escape that is not whole.
-const HELD_BACK: usize = 256;
+/// How many bytes of a value are not written as long as they may be of an identifier: its characters,
+/// each of which may be written as six, and an escape that is not whole.
+const HELD_BACK: usize = 6 * (Detector::UNDECIDED + 1);
 
 /// The longest number that is looked at as a number. A longer one is looked at as a text.
 const NUMBER: usize = 64;

@@ -163,6 +163,28 @@ fn long_values_are_searched_to_the_end_in_little_memory() {
 }
 
 #[test]
+fn what_follows_a_number_does_not_let_it_out() {
+    // Letters are of the same word, and it may be a digest until it is too long or has others than `a` to `f`.
+    for (number, letters) in [("13800138000", "a"), ("13800138000", "b1"), ("11010519491231002X", "\\u0061")]
+    {
+        for before in ["", "a"] {
+            let remark = format!("{before}{number}{}", letters.repeat(600));
+            let body = format!(r#"{{"data":{{"remark":"{remark}"}}}}"#);
+            for at in (20..body.len()).step_by(7) {
+                let (front, back) = body.split_at(at);
+                let mut transform = Transform::new(everything(Egress::Block), Bounds::default());
+                let mut out = Vec::new();
+                let refused =
+                    [front, back].iter().any(|piece| transform.push(piece.as_bytes(), &mut out).is_err());
+                assert!(refused, "{letters} cut at {at}");
+                let out = String::from_utf8_lossy(&out);
+                assert!(!out.contains(&number[..6]), "{letters} cut at {at} lets out {out}");
+            }
+        }
+    }
+}
+
+#[test]
 fn long_numbers_are_searched_too() {
     let zeros = "0".repeat(100);
     let body = format!(r#"{{"data":{{"count":13800138000.{zeros}}}}}"#);
@@ -178,8 +200,8 @@ proptest! {
     #[test]
     fn a_planted_number_is_found_and_blocked(
         before in "(\\PC{0,30}[，。：a])?",
-        after in "([，。：]\\PC{0,30})?",
-        size in 1_usize..40,
+        after in "([，。：]\\PC{0,30}|[a-z]{1,300}[0-9]?|[0-9a-f]{1,14}|a{1,400})?",
+        size in 1_usize..400,
     ) {
         let text = format!("{before}11010519491231002X{after}");
         let body = serde_json::json!({ "data": [{ "remark": text, "count": 1 }] }).to_string();
