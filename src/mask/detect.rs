@@ -181,6 +181,8 @@ impl Detector {
     ///
     /// [is found]: Self::has_found
     pub(super) const UNDECIDED: usize = LONGEST_DIGEST + 1;
+    /// The most bytes of a number that is looked at as a whole number.
+    pub(super) const LONGEST_NUMBER: usize = 64;
 
     /// What is found in a text that is all there.
     pub(super) fn find(text: &str) -> Found {
@@ -193,8 +195,12 @@ impl Detector {
     }
 
     /// What is found in a number as JSON and XML write it: it is looked at as a whole number, which
-    /// `1.3800138E10` is too.
+    /// `1.3800138E10` is too. A longer one than [`Self::LONGEST_NUMBER`] is looked at as a text, so that
+    /// it need not be kept.
     pub(super) fn find_in_number(number: &str) -> Found {
+        if number.len() > Self::LONGEST_NUMBER {
+            return Self::find(number);
+        }
         let mut found = Found::default();
         if let Some(kind) = whole_number(number).and_then(|run| identify::digits(run.text())) {
             found.count(kind);

@@ -185,12 +185,33 @@ fn what_follows_a_number_does_not_let_it_out() {
 }
 
 #[test]
-fn long_numbers_are_searched_too() {
-    let zeros = "0".repeat(100);
-    let body = format!(r#"{{"data":{{"count":13800138000.{zeros}}}}}"#);
-    let (out, summary) = run_all(&everything(Egress::Report), Bounds::default(), body.as_bytes()).unwrap();
-    assert_eq!(out, body);
-    assert_eq!(findings(&summary), [("count".to_owned(), Identifier::Mobile, 1)]);
+fn long_numbers_are_searched_the_same_however_they_are_cut() {
+    use Identifier::Mobile;
+    let (zeros, few) = ("0".repeat(100), "0".repeat(40));
+    for (number, expected) in [
+        (format!("13800138000.{zeros}"), &[Mobile][..]),
+        (format!("13800138000.{few}"), &[Mobile]),
+        (format!("1.3800138{few}E10"), &[Mobile]),
+        ("13800138000.5".to_owned(), &[]),
+        // It is too long to be looked at as a whole number.
+        (format!("1.3800138{zeros}E10"), &[]),
+        (format!("13800138000.{zeros}1"), &[Mobile]),
+    ] {
+        let body = format!(r#"{{"data":{{"count":{number}}}}}"#);
+        for at in 0..body.len() {
+            let pieces = || [&body.as_bytes()[..at], &body.as_bytes()[at..]];
+            let (out, summary) =
+                run_pieces(&everything(Egress::Report), Bounds::default(), pieces()).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), body, "cut at {at}");
+            let found: Vec<_> = findings(&summary).into_iter().map(|(_, kind, _)| kind).collect();
+            assert_eq!(found, expected, "{number} cut at {at}");
+            let blocked = run_pieces(&everything(Egress::Block), Bounds::default(), pieces());
+            match expected {
+                [] => assert_eq!(String::from_utf8(blocked.unwrap().0).unwrap(), body, "cut at {at}"),
+                _ => assert_eq!(blocked.map(|_| ()).unwrap_err().reason(), "egress", "{number} cut at {at}"),
+            }
+        }
+    }
 }
 
 proptest! {
