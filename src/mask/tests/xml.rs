@@ -315,6 +315,7 @@ fn what_leaves_clear_is_searched_where_the_catalogue_says_so() {
     for place in [
         "<name>S</name>",
         "<size>S</size>",
+        "<size> +86S.0 </size>",
         "<name>1&#51;8<!-- -->00138000</name>",
         "<x/><name>tel <![CDATA[S]]></name>",
     ] {
