@@ -5,6 +5,9 @@
 mod mask;
 #[path = "../properties/mask_form.rs"]
 mod property;
+#[allow(dead_code, reason = "the properties of other formats use the rest")]
+#[path = "../properties/siblings.rs"]
+mod siblings;
 #[path = "../properties/untyped.rs"]
 mod untyped;
 

@@ -5,5 +5,8 @@
 mod mask;
 #[path = "../properties/mask_xml.rs"]
 mod property;
+#[allow(dead_code, reason = "the properties of other formats use the rest")]
+#[path = "../properties/siblings.rs"]
+mod siblings;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| property::check(data));

@@ -2,11 +2,20 @@
 //!
 //! Input: a byte that says what the rest is. `c`: `grants.csv`, `t`: a TOML file, `m`: the model.
 
+use std::sync::{Arc, LazyLock};
+
 use pinegate::grant::Effect;
 use pinegate::kernel::diagnostic::Source;
+use pinegate::kernel::time::TimeZone;
+use pinegate::policy::calendar::Calendar;
 use pinegate::policy::csv::{self, Row};
 use pinegate::policy::format::{Kind, format};
 use pinegate::policy::scope::Scope;
+use pinegate::policy::window::{Frame, Window};
+
+/// Any local clock: what is written is held against what was, by the same.
+static FRAME: LazyLock<Frame> =
+    LazyLock::new(|| Frame { zone: TimeZone::UTC, calendar: Arc::new(Calendar::default()) });
 
 pub(crate) fn check(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
@@ -55,8 +64,7 @@ fn says_the_same(one: &Row, other: &Row) -> bool {
         one == other
             || match *column {
                 "scope" => scope(one).is_some_and(|one| Some(one) == scope(other)),
-                // Its normal form is held against its meaning by the target `grants`.
-                "window" => one.bytes().filter(u8::is_ascii_digit).count() <= other.len(),
+                "window" => is_window_of(other, one),
                 "effect" => [Effect::Allow, Effect::Deny]
                     .iter()
                     .any(|effect| one.eq_ignore_ascii_case(effect.as_str()) && other == effect.as_str()),
@@ -67,4 +75,21 @@ fn says_the_same(one: &Row, other: &Row) -> bool {
 
 fn scope(text: &str) -> Option<String> {
     Scope::parse(text).ok().map(|scope| scope.to_string())
+}
+
+/// Whether a window says what one said that was written in another way. What spreadsheets make of dates
+/// is no window to be read: the same numbers must stand in it, in their order.
+pub(crate) fn is_window_of(after: &str, before: &str) -> bool {
+    let meaning = |text| Some(Window::parse(text, &FRAME, Effect::Allow).ok()?.canonical());
+    match (meaning(before), meaning(after)) {
+        (Some(before), Some(after)) => before == after,
+        (None, Some(_)) => numbers(before) == numbers(after),
+        (_, None) => false,
+    }
+}
+
+/// The runs of digits of a text, without zeros in front.
+fn numbers(text: &str) -> Vec<&str> {
+    let runs = text.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty());
+    runs.map(|run| run.trim_start_matches('0')).collect()
 }

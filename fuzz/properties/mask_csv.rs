@@ -9,7 +9,8 @@ use pinegate::catalog::{BodyFormat, BodyShape, Delimiter, FieldType, NameMatchin
 use pinegate::mask::{Bounds, MaskError, Plan};
 
 use super::mask::{self, Fields, Input, check_again, contains_secret, is_clear, is_sealed, outcome};
-use super::untyped::{Fate, OPEN, SEALED};
+use super::siblings::{Reading, Siblings};
+use super::untyped::{Fate, KEYED, OPEN, SEALED, check_masked};
 
 const BOUNDS: Bounds = Bounds { depth: 100, key: 64, value: 48, space: 32, records: Some(8) };
 
@@ -23,7 +24,7 @@ struct Case {
     delimiter: char,
 }
 
-static CASES: LazyLock<[Case; 7]> = LazyLock::new(|| {
+static CASES: LazyLock<[Case; 8]> = LazyLock::new(|| {
     [
         case(OPEN, false, Delimiter::Comma),
         case(SEALED, false, Delimiter::Comma),
@@ -32,6 +33,19 @@ static CASES: LazyLock<[Case; 7]> = LazyLock::new(|| {
         case(OPEN, false, Delimiter::Semicolon),
         case(SEALED, false, Delimiter::Tab),
         case(SEALED, false, Delimiter::Bar),
+        case(KEYED, false, Delimiter::Comma),
+    ]
+});
+
+static SIBLINGS: LazyLock<[Siblings; 4]> = LazyLock::new(|| {
+    let shape = |delimiter| BodyShape { delimiter, ..mask::shape(BodyFormat::Csv) };
+    // Only names that are declared leave, and they hold no numbers.
+    let reading = || Some(Reading { meaning: str::to_owned, is_value: |_, _, _| true });
+    [
+        Siblings::searching(&shape(Delimiter::Comma), OPEN, |_| true, reading()),
+        Siblings::searching(&shape(Delimiter::Tab), ONE, |_| true, reading()),
+        Siblings::refusing(&shape(Delimiter::Comma), OPEN),
+        Siblings::refusing(&shape(Delimiter::Semicolon), ONE),
     ]
 });
 
@@ -43,7 +57,8 @@ fn case(fields: Fields, folds: bool, delimiter: Delimiter) -> Case {
 
 pub(crate) fn check(data: &[u8]) {
     let Some(input) = Input::read(data) else { return };
-    let case = &CASES[input.choice % CASES.len()];
+    let choice = input.choice % (CASES.len() + SIBLINGS.len());
+    let Some(case) = CASES.get(choice) else { return SIBLINGS[choice - CASES.len()].check(BOUNDS, &input) };
     match outcome(&case.plan, BOUNDS, &input) {
         Ok(left) => {
             let is_same = left.out == input.body;
@@ -74,7 +89,7 @@ fn check_left(body: &[u8], out: &[u8], records: u64, case: &Case) {
     let mut rest = out;
     for (number, (line, row)) in lines.iter().zip(&rows).enumerate().filter(|_| leaving > 0) {
         let mut is_first = true;
-        for ((raw, text), fate) in line.fields.iter().zip(row).zip(&fates) {
+        for (((raw, text), fate), name) in line.fields.iter().zip(row).zip(&fates).zip(&rows[0]) {
             if *fate == Fate::Dropped {
                 continue;
             }
@@ -85,7 +100,14 @@ fn check_left(body: &[u8], out: &[u8], records: u64, case: &Case) {
             rest = match passes {
                 Some(true) => left(rest, or_quotes(raw, leaving)),
                 Some(false) => left(rest, or_quotes("", leaving)),
-                None => &rest[field(rest, case.delimiter).len()..],
+                None => {
+                    let raw_left = field(rest, case.delimiter);
+                    // As long as it is by no count too long.
+                    if raw.len() <= BOUNDS.value {
+                        check_masked(name, case.fields, text, &text_of(raw_left));
+                    }
+                    &rest[raw_left.len()..]
+                }
             };
         }
         rest = left(rest, line.end);

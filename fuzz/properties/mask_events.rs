@@ -9,6 +9,7 @@ use pinegate::catalog::{BodyFormat, BodyShape, FieldType};
 use pinegate::mask::{Bounds, MaskError, Plan};
 
 use super::mask::{self, Fields, Input, check_again, contains_secret, is_clear, is_sealed, outcome, path};
+use super::siblings::{self, Siblings};
 
 const BOUNDS: Bounds = Bounds { depth: 16, key: 64, value: 48, space: 32, records: Some(8) };
 
@@ -40,6 +41,11 @@ struct Case {
     names: bool,
 }
 
+static SIBLINGS: LazyLock<[Siblings; 2]> = LazyLock::new(|| {
+    let shape = mask::shape(BodyFormat::EventStream);
+    [Siblings::searching(&shape, OPEN, |_| true, Some(siblings::JSON)), Siblings::refusing(&shape, OPEN)]
+});
+
 static CASES: LazyLock<[Case; 3]> =
     LazyLock::new(|| [case(OPEN, true), case(SEALED, false), case(OPEN, false)]);
 
@@ -53,7 +59,8 @@ fn case(fields: Fields, names: bool) -> Case {
 
 pub(crate) fn check(data: &[u8]) {
     let Some(input) = Input::read(data) else { return };
-    let case = &CASES[input.choice % CASES.len()];
+    let choice = input.choice % (CASES.len() + SIBLINGS.len());
+    let Some(case) = CASES.get(choice) else { return SIBLINGS[choice - CASES.len()].check(BOUNDS, &input) };
     let left = outcome(&case.plan, BOUNDS, &input);
     let expected = expected(&input.body, case);
     match (left, expected) {

@@ -9,7 +9,8 @@ use pinegate::catalog::{BodyFormat, BodyShape, NameMatching};
 use pinegate::mask::{Bounds, MaskError, Plan};
 
 use super::mask::{self, Fields, Input, check_again, contains_secret, is_clear, is_sealed, outcome};
-use super::untyped::{Fate, OPEN, SEALED};
+use super::siblings::{Reading, Siblings};
+use super::untyped::{Fate, KEYED, OPEN, SEALED, check_masked};
 
 const BOUNDS: Bounds = Bounds { depth: 100, key: 64, value: 48, space: 32, records: Some(1) };
 
@@ -19,8 +20,27 @@ struct Case {
     folds: bool,
 }
 
-static CASES: LazyLock<[Case; 3]> =
-    LazyLock::new(|| [case(OPEN, false), case(SEALED, false), case(SEALED, true)]);
+static CASES: LazyLock<[Case; 4]> =
+    LazyLock::new(|| [case(OPEN, false), case(SEALED, false), case(SEALED, true), case(KEYED, false)]);
+
+static SIBLINGS: LazyLock<[Siblings; 2]> = LazyLock::new(|| {
+    let shape = mask::shape(BodyFormat::Form);
+    // Only names that are declared leave, and they hold no numbers.
+    let reading = Reading { meaning, is_value: |_, _, _| true };
+    [Siblings::searching(&shape, OPEN, is_searchable, Some(reading)), Siblings::refusing(&shape, OPEN)]
+});
+
+/// What is no text cannot be searched.
+fn is_searchable(body: &str) -> bool {
+    body.split(['&', '=']).all(|part| decode(part).is_some())
+}
+
+/// What is written means, but for an escape at the end that is not whole.
+fn meaning(text: &str) -> String {
+    let cut = text.rfind('%').filter(|at| text.len() - at < 3);
+    let spaced = text[..cut.unwrap_or(text.len())].replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
 
 fn case(fields: Fields, folds: bool) -> Case {
     let names = if folds { NameMatching::Fold } else { NameMatching::Exact };
@@ -30,7 +50,8 @@ fn case(fields: Fields, folds: bool) -> Case {
 
 pub(crate) fn check(data: &[u8]) {
     let Some(input) = Input::read(data) else { return };
-    let case = &CASES[input.choice % CASES.len()];
+    let choice = input.choice % (CASES.len() + SIBLINGS.len());
+    let Some(case) = CASES.get(choice) else { return SIBLINGS[choice - CASES.len()].check(BOUNDS, &input) };
     match outcome(&case.plan, BOUNDS, &input) {
         Ok(left) => {
             let (body, out) = (text(&input.body), text(&left.out));
@@ -84,7 +105,15 @@ fn check_left(body: &str, out: &str, case: &Case) {
         rest = match passes {
             Some(true) => left(rest, raw),
             Some(false) => rest,
-            None => &rest[rest.find('&').unwrap_or(rest.len())..],
+            None => {
+                let (raw_left, after) = rest.split_at(rest.find('&').unwrap_or(rest.len()));
+                let names = decode(raw_name).zip(decode(raw)).filter(|_| raw.len() <= BOUNDS.value);
+                if let Some((name, text)) = names {
+                    let left = decode(raw_left).expect("a masker leaves a text");
+                    check_masked(&name, case.fields, &text, &left);
+                }
+                after
+            }
         };
     }
     assert_eq!(rest, "", "more left than there was");

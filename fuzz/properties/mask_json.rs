@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use super::mask::{
     self, Fields, Input, check_again, contains_secret, fold, is_clear, is_sealed, outcome, path,
 };
+use super::siblings::{self, Siblings};
 
 /// No deeper than what serde_json reads, so that the two can be compared.
 const BOUNDS: Bounds = Bounds { depth: 100, key: 64, value: 48, space: 32, records: Some(8) };
@@ -71,6 +72,16 @@ const NESTED: Fields = &[
     ("ok", FieldType::Boolean, Some("clear")),
 ];
 
+/// Under maskers that work with a key.
+const KEYED: Fields = &[
+    ("name", FieldType::String, Some("pseudonym")),
+    ("phone", FieldType::String, Some("fpe-mobile")),
+    ("size", FieldType::Number, Some("pseudonym")),
+    ("note", FieldType::String, Some("fpe-digits")),
+    ("at.id", FieldType::String, Some("fpe-resident-id")),
+    ("ok", FieldType::Boolean, Some("clear")),
+];
+
 /// What leaves is as it was.
 const OPEN: Fields = &[
     ("name", FieldType::String, Some("clear")),
@@ -91,7 +102,7 @@ struct Case {
     folds: bool,
 }
 
-static CASES: LazyLock<[Case; 9]> = LazyLock::new(|| {
+static CASES: LazyLock<[Case; 11]> = LazyLock::new(|| {
     let identity = Case {
         plan: Arc::new(Plan::identity()),
         bounds: BOUNDS,
@@ -111,6 +122,35 @@ static CASES: LazyLock<[Case; 9]> = LazyLock::new(|| {
         Case { bounds: long, ..case(NESTED, false, false) },
         Case { bounds: long, ..case(NESTED, false, true) },
         case(OPEN, true, false),
+        case(KEYED, false, false),
+        case(KEYED, true, true),
+    ]
+});
+
+/// Documents in texts that leave as they are.
+const CLEAR_NESTED: Fields = &[
+    ("detail", FieldType::Object, None),
+    ("detail.name", FieldType::String, Some("clear")),
+    ("detail.size", FieldType::Number, Some("clear")),
+    ("detail.id", FieldType::String, None),
+    ("ok", FieldType::Boolean, Some("clear")),
+];
+
+static SIBLINGS: LazyLock<[Siblings; 7]> = LazyLock::new(|| {
+    let shape = |records: bool, format| BodyShape {
+        records: records.then(|| path("data.rows")),
+        envelope: if records { vec![path("code")] } else { Vec::new() },
+        ..mask::shape(format)
+    };
+    [
+        Siblings::searching(&shape(false, BodyFormat::Json), OPEN, |_| true, Some(siblings::JSON)),
+        Siblings::searching(&shape(true, BodyFormat::Json), OPEN, |_| true, Some(siblings::JSON)),
+        Siblings::searching(&shape(false, BodyFormat::NdJson), OPEN, |_| true, Some(siblings::JSON)),
+        // A document in a text has escapes of its own.
+        Siblings::searching(&shape(false, BodyFormat::Json), CLEAR_NESTED, |_| true, None),
+        Siblings::refusing(&shape(false, BodyFormat::Json), OPEN),
+        Siblings::refusing(&shape(true, BodyFormat::NdJson), OPEN),
+        Siblings::refusing(&shape(false, BodyFormat::Json), CLEAR_NESTED),
     ]
 });
 
@@ -128,7 +168,8 @@ fn case(fields: Fields, records: bool, lines: bool) -> Case {
 
 pub(crate) fn check(data: &[u8]) {
     let Some(input) = Input::read(data) else { return };
-    let case = &CASES[input.choice % CASES.len()];
+    let choice = input.choice % (CASES.len() + SIBLINGS.len());
+    let Some(case) = CASES.get(choice) else { return SIBLINGS[choice - CASES.len()].check(BOUNDS, &input) };
     match outcome(&case.plan, case.bounds, &input) {
         Ok(left) => {
             assert!(!left.is_unchanged() || left.out == input.body, "a change was not counted");
@@ -340,6 +381,12 @@ impl Walk<'_> {
             _ if raw.starts_with('{') => self.left("null"),
             _ => {
                 let left = self.scalar();
+                // As long as it is by no count too long.
+                if raw.starts_with('"') && raw.len() <= self.case.bounds.value {
+                    let text: String = serde_json::from_str(raw).unwrap();
+                    let left: Option<String> = serde_json::from_str(&left).expect("a text or nothing");
+                    assert_eq!(left, mask::masked(how.unwrap(), path, &text), "{raw}");
+                }
                 assert!(!raw.starts_with('"') || left.starts_with('"') || left == "null", "{left}");
             }
         }

@@ -13,6 +13,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 
 use super::mask::{self, Fields, Input, check_again, contains_secret, is_clear, is_sealed, outcome, path};
+use super::siblings::{Reading, Siblings};
 
 const BOUNDS: Bounds = Bounds { depth: 16, key: 64, value: 48, space: 32, records: Some(8) };
 
@@ -40,6 +41,15 @@ const SEALED: Fields = &[
     ("note.text", FieldType::String, Some("null")),
 ];
 
+/// Under maskers that work with a key.
+const KEYED: Fields = &[
+    ("name", FieldType::String, Some("pseudonym")),
+    ("key", FieldType::String, Some("fpe-mobile")),
+    ("at.id", FieldType::String, Some("fpe-resident-id")),
+    ("note.by", FieldType::String, Some("fpe-digits")),
+    ("note.text", FieldType::String, Some("pseudonym")),
+];
+
 /// A namespace for names without a prefix, and another.
 const DEFAULT: &str = "urn:d";
 const OTHER: &str = "urn:o";
@@ -51,17 +61,64 @@ struct Case {
     records: bool,
 }
 
-static CASES: LazyLock<[Case; 5]> = LazyLock::new(|| {
+static CASES: LazyLock<[Case; 6]> = LazyLock::new(|| {
     [
         case(OPEN, true, false),
         case(OPEN, false, true),
         case(SEALED, true, true),
         case(SEALED, true, false),
         case(SEALED, false, false),
+        case(KEYED, true, false),
     ]
 });
 
+static SIBLINGS: LazyLock<[Siblings; 3]> = LazyLock::new(|| {
+    // Only names that are declared leave, and they hold no numbers.
+    let reading = Reading { meaning, is_value };
+    [
+        Siblings::searching(&shape(OPEN, false, false).0, OPEN, is_searchable, Some(reading)),
+        Siblings::searching(&shape(OPEN, true, true).0, OPEN, is_searchable, None),
+        Siblings::refusing(&shape(OPEN, true, false).0, OPEN),
+    ]
+});
+
+/// Texts with elements in them are not searched.
+fn is_searchable(body: &str) -> bool {
+    fn is_apart(node: &Node) -> bool {
+        (node.children.is_empty() || node.text.trim().is_empty()) && node.children.iter().all(is_apart)
+    }
+    is_apart(&Node::of_document(body))
+}
+
+/// What is written means, but for a reference at the end that is not whole. One that stands for anything but
+/// a letter or digit is a character that is none.
+fn meaning(text: &str) -> String {
+    let (mut meant, mut rest) = (String::new(), text);
+    while let Some((plain, reference)) = rest.split_once('&') {
+        meant.push_str(plain);
+        let Some((name, after)) = reference.split_once(';') else { return meant };
+        let code = match name.strip_prefix("#x") {
+            Some(code) => u32::from_str_radix(code, 16).ok(),
+            None => name.strip_prefix('#').and_then(|code| code.parse().ok()),
+        };
+        let character = code.and_then(char::from_u32).filter(|c| c.is_alphanumeric());
+        meant.push(character.unwrap_or('\u{fffc}'));
+        rest = after;
+    }
+    meant + rest
+}
+
+/// Not among declarations of namespaces, nor beside sections in which a reference is none.
+fn is_value(before: &str, _: &str, after: &str) -> bool {
+    !["xmlns", "CDATA"].iter().any(|mark| before.contains(mark) || after.contains(mark))
+}
+
 fn case(fields: Fields, records: bool, spaces: bool) -> Case {
+    let (shape, names) = shape(fields, records, spaces);
+    Case { plan: mask::plan(&shape, fields), fields, names, records }
+}
+
+fn shape(fields: Fields, records: bool, spaces: bool) -> (BodyShape, XmlNames) {
     let other = || spaces.then(|| OTHER.into());
     let named = BTreeMap::from([
         (path("key"), XmlName::Attribute { namespace: None, local: "id".into() }),
@@ -76,12 +133,13 @@ fn case(fields: Fields, records: bool, spaces: bool) -> Case {
         xml: names.clone(),
         ..mask::shape(BodyFormat::Xml)
     };
-    Case { plan: mask::plan(&shape, fields), fields, names, records }
+    (shape, names)
 }
 
 pub(crate) fn check(data: &[u8]) {
     let Some(input) = Input::read(data) else { return };
-    let case = &CASES[input.choice % CASES.len()];
+    let choice = input.choice % (CASES.len() + SIBLINGS.len());
+    let Some(case) = CASES.get(choice) else { return SIBLINGS[choice - CASES.len()].check(BOUNDS, &input) };
     let Ok(left) = outcome(&case.plan, BOUNDS, &input) else { return };
     let (body, out) = (text(&input.body), text(&left.out));
     // Comments, instructions and declarations that mean nothing to the plan go uncounted.
@@ -300,7 +358,7 @@ fn element(before: &Node, after: &Node, place: &Place, case: &Case) {
 type Field = (&'static str, FieldType, Option<&'static str>);
 
 /// A value that left, and what it was; `is_alone` if there were no elements beside it.
-fn value(was: &str, is_alone: bool, left: &str, node: &Node, (_, kind, how): Field) {
+fn value(was: &str, is_alone: bool, left: &str, node: &Node, (field, kind, how): Field) {
     assert!(node.children.is_empty(), "an element left from inside a value");
     let is_text = matches!(kind, FieldType::String | FieldType::Date);
     match how {
@@ -315,6 +373,11 @@ fn value(was: &str, is_alone: bool, left: &str, node: &Node, (_, kind, how): Fie
                 }
             };
             assert!(is_right, "a value of the wrong type left");
+        }
+        Some(masker) if !was.is_empty() && is_alone => {
+            // One that is too long as it is written is hidden.
+            let is_masked = left == mask::masked(masker, field, was).unwrap_or_default();
+            assert!(is_masked || matches!(left, "***" | ""), "`{left}` left of `{was}`");
         }
         _ => assert!(!was.is_empty() || !is_alone || left.is_empty(), "a mask left something of nothing"),
     }

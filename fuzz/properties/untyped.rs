@@ -3,7 +3,7 @@
 
 use pinegate::catalog::FieldType;
 
-use super::mask::{Fields, fold};
+use super::mask::{self, Fields, fold};
 
 /// Texts, numbers and booleans that leave as they are.
 pub(crate) const OPEN: Fields = &[
@@ -27,6 +27,15 @@ pub(crate) const SEALED: Fields = &[
     ("note", FieldType::String, Some("full")),
     ("at.city", FieldType::String, Some("null")),
     ("at.door", FieldType::String, None),
+];
+
+/// Fields under maskers that work with a key.
+pub(crate) const KEYED: Fields = &[
+    ("name", FieldType::String, Some("pseudonym")),
+    ("phone", FieldType::String, Some("fpe-mobile")),
+    ("size", FieldType::Number, Some("clear")),
+    ("id", FieldType::String, Some("fpe-resident-id")),
+    ("note", FieldType::String, Some("fpe-digits")),
 ];
 
 /// What becomes of a text.
@@ -76,6 +85,12 @@ impl Fate {
             Self::Dropped => Some(false),
         }
     }
+}
+
+/// A text left under the masker of its field: it is what the masker leaves of a text by itself.
+pub(crate) fn check_masked(name: &str, fields: Fields, text: &str, left: &str) {
+    let Some((field, _, Some(masker))) = fields.iter().find(|(field, ..)| *field == name) else { return };
+    assert_eq!(left, mask::masked(masker, field, text).unwrap_or_default(), "{name}");
 }
 
 fn is_number(text: &str) -> bool {

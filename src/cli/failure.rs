@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Exit;
 use crate::app::run::RunError;
+use crate::catalog::BodyFormat;
 use crate::identity::certificate::CertificateError;
 use crate::identity::token::MintError;
 use crate::journal::read::ReadError;
@@ -126,6 +127,26 @@ pub(crate) enum CommandError {
         /// Which resource.
         resource: ResourceId,
     },
+    /// A resource of which nothing leaves, whatever a grant says.
+    #[error("`{resource}` is not shared (`sharing = \"none\"`): nothing of it leaves")]
+    NotShared {
+        /// Which resource.
+        resource: ResourceId,
+    },
+    /// A format that has one charset.
+    #[error("the bodies of `{resource}` are `{}`, which is UTF-8 alone", format.as_str())]
+    Utf8Alone {
+        /// Of which resource.
+        resource: ResourceId,
+        /// Their format.
+        format: BodyFormat,
+    },
+    /// Grants that nobody has together.
+    #[error("no system holds all of these grants, so that they never say together what leaves")]
+    Apart {
+        /// The grants, and to whom each is given.
+        grants: Vec<(GrantId, String)>,
+    },
     /// A grant that does not say what leaves of the resource.
     #[error("`{grant}` gives nothing of `{resource}`: {why}")]
     GivesNothing {
@@ -217,6 +238,9 @@ impl CommandError {
             | Self::Request { .. }
             | Self::Revision { .. }
             | Self::NothingToMask { .. }
+            | Self::NotShared { .. }
+            | Self::Utf8Alone { .. }
+            | Self::Apart { .. }
             | Self::GivesNothing { .. }
             | Self::ScopeExceeded { .. }
             | Self::ScopeUnfit { .. }
@@ -279,6 +303,15 @@ impl CommandError {
                 ));
             }
             Self::NothingToMask { .. } => "a file is granted whole, or not at all: it passes as it is",
+            Self::NotShared { .. } => {
+                "no grant gives it out: callers are told that there is no such resource"
+            }
+            Self::Utf8Alone { .. } => "leave `--charset` out",
+            Self::Apart { grants } => {
+                let given =
+                    grants.iter().map(|(grant, subject)| format!("`{grant}` is given to `{subject}`"));
+                return Some(format!("{}: try them one by one", given.collect::<Vec<_>>().join(", ")));
+            }
             Self::GivesNothing { .. } => "name another grant, or write the scope with `--scope`",
             Self::ScopeExceeded { .. } => {
                 "the gate would answer `scope-exceeded`; leave them out of `--fields`"

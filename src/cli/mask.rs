@@ -14,10 +14,10 @@ use super::findings::{self, To};
 use super::source::SourceArgs;
 use super::{CommandError, Exit, Screen};
 use crate::app::assemble::LoadedPolicy;
-use crate::catalog::{BodyFormat, Resource};
+use crate::catalog::{BodyFormat, Charset, Resource, Sharing};
 use crate::grant::{Effect, Treatment};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
-use crate::kernel::id::{DepartmentId, GrantId, ResourceId, SystemId};
+use crate::kernel::id::{DepartmentId, GrantId, ResourceId};
 use crate::kernel::time::{Clock, Timestamp};
 use crate::mask::{Bounds, MaskError, Plan, PlanError, PseudonymKeys, Transform};
 use crate::policy::Preview;
@@ -36,8 +36,9 @@ const PIECE_BYTES: NonZeroUsize = NonZeroUsize::new(64 << 10).unwrap();
 /// the format that catalog.toml declares; it is read from FILE or from standard input, is masked as it
 /// comes, and may be of any size. A body that is refused is cut off where the gate would cut it.
 ///
-/// What leaves is said by grants of grants.csv, taken together in the order of the file, or by a scope
-/// as it would stand there. Windows, purposes and parameters are not asked.
+/// What leaves is said by grants of grants.csv, taken together in the order of the file as one system
+/// holds them, or by a scope as it would stand there. Deny lines, windows, actions, purposes and
+/// parameters are not asked: `pinegate explain` says whether a request is allowed.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("basis").args(["grants", "scope"]).required(true))]
 #[command(after_help = "\
@@ -47,6 +48,7 @@ Examples:
   … --scope 'name|id_card:clear|address.*;rows<=100'   a scope instead of a grant
   … --fields name,phone                                only these fields are asked for
   … --policies policies                                a policy directory alone
+  … --charset gb18030                                  the platform answers in GB 18030
   … --pieces 1                                         cut at every byte: the same leaves
   … --json 2>summary.json >masked.json                 the summary for machines
 
@@ -69,6 +71,9 @@ pub(super) struct MaskArgs {
     /// The department that pseudonyms are made for [default: that of the grant]
     #[arg(long, value_name = "DEPARTMENT", value_parser = DepartmentId::parse)]
     department: Option<DepartmentId>,
+    /// The charset of the body: utf-8, gbk, gb2312 or gb18030
+    #[arg(long, default_value = "utf-8", hide_default_value = true, value_parser = charset)]
+    charset: Charset,
     /// Cut the input into pieces of so many bytes at most
     #[arg(long, value_name = "BYTES", default_value_t = PIECE_BYTES, value_parser = pieces)]
     pieces: NonZeroUsize,
@@ -96,6 +101,13 @@ fn pieces(text: &str) -> Result<NonZeroUsize, String> {
     const MAX: usize = 16 << 20;
     let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= MAX);
     number.ok_or_else(|| format!("write a number of bytes from 1 to {MAX}"))
+}
+
+fn charset(text: &str) -> Result<Charset, String> {
+    let charset = Charset::of_label(text);
+    charset.ok_or_else(|| {
+        "write `utf-8`, `gbk`, `gb2312` or `gb18030`, as in the `media_type` of routes".to_owned()
+    })
 }
 
 /// What says what leaves.
@@ -138,11 +150,10 @@ pub(super) fn run(args: &MaskArgs, clock: &dyn Clock, screen: &mut Screen<'_>) -
         None => Box::new(io::stdin().lock()),
     };
     let bounds = Bounds { records: work.preview.rows_per_reply, ..Bounds::default() };
-    let mut transform = Transform::new(Arc::clone(&work.plan), bounds);
+    let mut transform = Transform::with_charset(Arc::clone(&work.plan), bounds, args.charset);
     let verdict = match pump(input, args.pieces, &mut transform, screen) {
         Ok(()) => Ok(()),
         Err(Stop::Refused(error)) => Err(error),
-        Err(Stop::Closed) => return Ok(Exit::Fine),
         Err(Stop::Read(source)) => return Err(unreadable(source)),
         Err(Stop::Command(error)) => return Err(error),
     };
@@ -161,8 +172,6 @@ pub(super) fn run(args: &MaskArgs, clock: &dyn Clock, screen: &mut Screen<'_>) -
 /// What ended a body early.
 enum Stop {
     Refused(MaskError),
-    /// Nobody reads the output any more.
-    Closed,
     Read(io::Error),
     Command(CommandError),
 }
@@ -179,7 +188,8 @@ impl From<CommandError> for Stop {
     }
 }
 
-/// Masks `input` to its end, piece by piece.
+/// Masks `input` to its end, piece by piece. Also where nobody reads the output any more: what becomes of
+/// the body is not known before its end.
 fn pump(
     mut input: Box<dyn Read + '_>,
     pieces: NonZeroUsize,
@@ -205,9 +215,6 @@ fn pump(
         }
         // Who writes in small parts waits for what leaves of each.
         screen.flush()?;
-        if screen.is_closed() {
-            return Err(Stop::Closed);
-        }
     }
     let finished = transform.finish(&mut out);
     screen.bytes(&out)?;
@@ -226,8 +233,15 @@ fn prepare<'p>(
         let known = catalog.resources.keys().map(ResourceId::as_str);
         unknown(args.resource.as_str(), "a resource of catalog.toml", known)
     })?;
-    if resource.body.format == BodyFormat::Opaque {
+    if resource.sharing == Sharing::None {
+        return Err(CommandError::NotShared { resource: resource.id.clone() });
+    }
+    let format = resource.body.format;
+    if format == BodyFormat::Opaque {
         return Err(CommandError::NothingToMask { resource: resource.id.clone() });
+    }
+    if !format.may_be_in(args.charset) {
+        return Err(CommandError::Utf8Alone { resource: resource.id.clone(), format });
     }
     let basis = match &args.scope {
         Some(text) => Basis::Scope(scope(text, loaded, &resource.id, screen)?),
@@ -244,7 +258,7 @@ fn prepare<'p>(
             return Err(unknown(department.as_str(), "a department of registry.toml", known));
         }
         (Some(department), _) => Some(department.clone()),
-        (None, Basis::Grants(grants)) => grants.iter().find_map(|grant| department_of(grant, loaded)),
+        (None, Basis::Grants(grants)) => department_of(grants, loaded),
         (None, Basis::Scope(_)) => None,
     };
     let plan = plan(loaded, resource, &preview, department.as_ref(), keys)?;
@@ -315,6 +329,10 @@ fn grants<'p>(
     }
     grants.sort_by_key(|grant| grant.line());
     grants.dedup_by_key(|grant| grant.line());
+    if grants.len() > 1 && loaded.policy.holders(&grants).next().is_none() {
+        let given = |grant: &&Grant| (grant.id().clone(), grant.subject().to_owned());
+        return Err(CommandError::Apart { grants: grants.iter().map(given).collect() });
+    }
     Ok(grants)
 }
 
@@ -360,13 +378,9 @@ fn unknown_masker(item: &Item, loaded: &LoadedPolicy) -> Option<Problem> {
     Some(Problem::new("unknown-masker", item.at.clone(), message, help))
 }
 
-/// The department that a grant is given to, or whose system it is given to.
-fn department_of(grant: &Grant, loaded: &LoadedPolicy) -> Option<DepartmentId> {
-    let registry = &loaded.vocabulary.catalog.registry;
-    if let Ok(system) = SystemId::parse(grant.subject()) {
-        return registry.systems.get(&system).map(|system| system.department.clone());
-    }
-    DepartmentId::parse(grant.subject())
-        .ok()
-        .filter(|department| registry.departments.contains_key(department))
+/// The one department whose systems hold all of `grants`.
+fn department_of(grants: &[&Grant], loaded: &LoadedPolicy) -> Option<DepartmentId> {
+    let mut departments = loaded.policy.holders(grants).map(|(_, department)| department);
+    let first = departments.next()?;
+    departments.all(|other| other == first).then(|| first.clone())
 }

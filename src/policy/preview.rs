@@ -10,7 +10,7 @@ use super::terms::Grant;
 use super::vocabulary::Place;
 use crate::grant::ReleasedField;
 use crate::kernel::diagnostic::did_you_mean;
-use crate::kernel::id::ResourceId;
+use crate::kernel::id::{DepartmentId, ResourceId, SystemId};
 
 /// What would leave of a resource.
 #[derive(Debug, Clone)]
@@ -55,6 +55,14 @@ impl Policy {
     pub fn is_about(&self, grant: &Grant, resource: &ResourceId) -> bool {
         let number = self.vocabulary.place_ids.get(resource);
         number.is_some_and(|number| self.vocabulary.members(grant.resource_node).contains(number))
+    }
+
+    /// The systems that hold all of `grants` and may call, and their departments.
+    pub fn holders(&self, grants: &[&Grant]) -> impl Iterator<Item = (&SystemId, &DepartmentId)> {
+        let systems = self.vocabulary.systems.iter();
+        let holding = systems
+            .filter(|(_, subject)| grants.iter().all(|grant| subject.roles.contains(&grant.subject_node)));
+        holding.map(|(system, subject)| (system, &subject.department))
     }
 
     /// What leaves of `resource` where `scopes` hold together, in their order, and `wanted` is asked

@@ -37,6 +37,8 @@ mod mask_json;
 mod mask_xml;
 #[path = "../../fuzz/properties/record.rs"]
 mod record;
+#[path = "../../fuzz/properties/siblings.rs"]
+mod siblings;
 #[path = "../../fuzz/properties/token.rs"]
 mod token;
 #[path = "../../fuzz/properties/untyped.rs"]
@@ -75,7 +77,7 @@ fn replay(target: &str, check: Check) {
 }
 
 /// Bytes that mean something to some format.
-const LIKELY: &[u8] = b"\"\\{}[]:,.<>/=&;%+!?-#' \t\r\n0e1~ntu\x00\xe5\xed\x80\xff";
+const LIKELY: &[u8] = b"^`\"\\{}[]:,.<>/=&;%+!?-#' \t\r\n0e1~ntu\x00\xe5\xed\x80\xff";
 
 /// A seed with some of its bytes changed, and its end perhaps that of another.
 fn mutated(target: &'static str) -> impl Strategy<Value = Vec<u8>> {
@@ -127,6 +129,23 @@ fn what_is_like_a_seed_holds_too() {
         ("mask_xml", mask_xml::check),
     ];
     targets.iter().for_each(|(target, check)| explore(target, *check));
+}
+
+#[test]
+fn a_window_of_other_days_is_not_the_same() {
+    for (before, after, is_same) in [
+        ("2026-01-01/2026-12-31", "2026-01-01/2026-12-31", true),
+        ("2026-01-01/2026-12-31", "2099-01-01/2099-12-31", false),
+        ("2026-01-01/2026-12-31", "2026-01-01/2026-12-30", false),
+        ("always", "2026-01-01/..", false),
+        ("2026-01-01/..  fri|mon", "2026-01-01/.. mon|fri", true),
+        ("2026-01-01/.. mon", "2026-01-01/.. tue", false),
+        ("2026/1/1-2026/12/31 workday", "2026-01-01/2026-12-31 workday", true),
+        ("2026/1/1-2026/12/31", "2026-01-01/2026-11-30", false),
+        ("2026/1/1-2026/12/31", "2026/1/1-2026/12/30", false),
+    ] {
+        assert_eq!(format::is_window_of(after, before), is_same, "{before:?} became {after:?}");
+    }
 }
 
 fn corpus() -> std::path::PathBuf {

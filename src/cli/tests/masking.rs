@@ -1,5 +1,8 @@
 use super::*;
 
+/// How much is read at once, in bytes.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// What the platform answers for two residents.
 const BODY: &str = r#"{"code":0,"message":"成功","debug":"x","data":[
   {"name":"张三","id_card":"11010519491231002X","phone":"13800138000","birth_date":"1949-12-31","email":"a@b.cn","address":{"district":"屯溪区","detail":"前园北路12号"},"note":"x"},
@@ -49,11 +52,61 @@ fn a_scope_is_read_as_that_of_a_grant() {
     let fields = mask(&["--grant", "HS-2026-0117", "--fields", "name"], BODY);
     let left: serde_json::Value = serde_json::from_str(&fields.out).unwrap();
     assert_eq!(left["data"][0], serde_json::json!({ "name": "张**" }));
+}
+
+#[test]
+fn grants_hold_together_as_one_system_has_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies = policies(directory.path());
+    let line =
+        "p, A-1, dept:minzheng, population.resident, query, *, name|id_card|address.*, always, allow\n";
+    let grants = policies.join("grants.csv");
+    let text = fs::read_to_string(&grants).unwrap();
+    fs::write(&grants, format!("{text}{line}")).unwrap();
     // Together as in a decision: `:clear` in any of them wins.
-    let two = mask(&["--grant", "WT-2026-0002", "--grant", "HS-2026-0117"], BODY);
+    let two = mask_in(policies.to_str().unwrap(), &["--grant", "A-1", "--grant", "HS-2026-0117"], BODY);
     let left: serde_json::Value = serde_json::from_str(&two.out).unwrap();
     assert_eq!(left["data"][0]["id_card"], "11010519491231002X");
     assert_eq!(left["data"][1]["address"]["detail"], "***");
+    let apart = mask(&["--grant", "WT-2026-0002", "--grant", "HS-2026-0117"], BODY);
+    assert_eq!((apart.exit, apart.out.as_str()), (2, ""));
+    insta::assert_snapshot!("apart", apart.err);
+}
+
+#[test]
+fn what_is_not_shared_does_not_leave() {
+    let ran =
+        pinegate(&["mask", "--policies", POLICIES, "--resource", "population.adoption", "--scope", "*"]);
+    assert_eq!((ran.exit, ran.out.as_str()), (2, ""));
+    insta::assert_snapshot!("not_shared", ran.err);
+}
+
+#[test]
+fn a_body_is_read_in_its_charset() {
+    let directory = tempfile::tempdir().unwrap();
+    let (bytes, _, is_lossy) = encoding_rs::GB18030.encode(BODY);
+    assert!(!is_lossy);
+    let body = directory.path().join("body.json");
+    fs::write(&body, &bytes).unwrap();
+    let line =
+        ["mask", "--policies", POLICIES, "--resource", "population.resident", "--grant", "HS-2026-0117"];
+    let run = |more: &[&str]| pinegate(&[&line[..], more, &[body.to_str().unwrap()]].concat());
+    let expected = mask(&["--grant", "HS-2026-0117"], BODY);
+    for charset in ["gb18030", "GBK", "gb2312"] {
+        for pieces in ["1", "65536"] {
+            let ran = run(&["--charset", charset, "--pieces", pieces]);
+            assert_eq!((ran.exit, &ran.out), (0, &expected.out), "{charset} {pieces}: {}", ran.err);
+        }
+    }
+    assert!(run(&[]).err.contains("not UTF-8"), "nothing is guessed");
+    let wrong = Arguments::try_parse_from([&["pinegate"], &line[..], &["--charset", "utf-16"]].concat());
+    assert!(wrong.unwrap_err().to_string().contains("`gb18030`"));
+    let policies = policies(directory.path());
+    edit(&policies.join("catalog.toml"), "format = \"ndjson\"", "format = \"event-stream\"");
+    let line = ["mask", "--policies", policies.to_str().unwrap(), "--resource", "population.deregistration"];
+    let ran = pinegate(&[&line[..], &["--scope", "*", "--charset", "gbk"]].concat());
+    assert_eq!((ran.exit, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("`event-stream`, which is UTF-8 alone"), "{}", ran.err);
 }
 
 #[test]
@@ -167,9 +220,9 @@ fn findings_are_shown() {
     insta::assert_snapshot!("blocked", blocked.err);
 }
 
-/// A reader that leaves early ends it quietly.
+/// A reader that leaves early changes neither the verdict nor the summary.
 #[test]
-fn a_closed_pipe_is_no_error() {
+fn a_closed_pipe_changes_no_verdict() {
     struct Gone;
     impl Write for Gone {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
@@ -180,15 +233,22 @@ fn a_closed_pipe_is_no_error() {
         }
     }
     let directory = tempfile::tempdir().unwrap();
-    let body = file(directory.path(), "body.json", BODY);
-    let line = ["pinegate", "mask", "--policies", POLICIES, "--resource", "population.resident"];
-    let line = [&line[..], &["--scope", "name", &body]].concat();
-    let arguments = Arguments::try_parse_from(line).unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
-    let mut err = Vec::new();
-    let mut screen = Screen::new(Box::new(Gone), Box::new(&mut err));
-    let exit = dispatch(&arguments.command, &clock, &mut screen).unwrap_or_else(|error| screen.fail(&error));
-    assert_eq!(screen.finish(exit).code(), 0);
-    drop(screen);
-    assert_eq!(String::from_utf8(err).unwrap(), "");
+    let record = r#",{"name":"张三","x":1}"#;
+    // More than is read at once.
+    let many = format!(r#"{{"data":[{{}}{}]}}"#, record.repeat(2 * PIECE_BYTES / record.len()));
+    for (text, exit) in [(BODY, 0), (&many, 0), (&many.replace("]}", "],}"), 1)] {
+        let body = file(directory.path(), "body.json", text);
+        let line = ["pinegate", "mask", "--policies", POLICIES, "--resource", "population.resident"];
+        let line = [&line[..], &["--scope", "name", &body]].concat();
+        let arguments = Arguments::try_parse_from(&line).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
+        let mut err = Vec::new();
+        let mut screen = Screen::new(Box::new(Gone), Box::new(&mut err));
+        let ended =
+            dispatch(&arguments.command, &clock, &mut screen).unwrap_or_else(|error| screen.fail(&error));
+        assert_eq!(screen.finish(ended).code(), exit);
+        drop(screen);
+        let read = mask(&["--scope", "name"], text);
+        assert_eq!((read.exit, read.err), (exit, String::from_utf8(err).unwrap()));
+    }
 }
