@@ -5,11 +5,13 @@
 //! masked as it streams and cut off, never tidily ended, when something is wrong.
 
 mod flow;
+mod framing;
 
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -66,6 +68,7 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
         ReplyBody::empty()
     } else {
         let form = route.declared.check(&parts.headers)?;
+        framing::check(&parts, body.size_hint().exact(), route.resource.body.format, form)?;
         describe(&mut headers, &route, &parts.headers);
         let sought = Sought::of(&route, form, &accepted);
         let (reply, coding) = duties.apply(&route, form, sought, body, draft).await?;
