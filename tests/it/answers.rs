@@ -4,6 +4,7 @@ mod charsets;
 mod codings;
 mod heads;
 mod lies;
+mod pauses;
 mod scripted;
 
 use bytes::Bytes;
@@ -72,18 +73,22 @@ const ROUTES: [(&str, &str, &str); 8] = [
 
 /// A city whose platform plays scripts.
 async fn city(scripted: &Scripted) -> City {
-    let mut plan = Plan::new()
-        .unlimited()
-        .more_policy("catalog.toml", CATALOG)
-        .more_policy("grants.csv", GRANTS)
-        .config("response_timeout = \"10s\"", "response_timeout = \"700ms\"");
+    plan()
+        .config("response_timeout = \"10s\"", "response_timeout = \"700ms\"")
+        .start_before(scripted.at)
+        .await
+}
+
+fn plan() -> Plan {
+    let mut plan =
+        Plan::new().unlimited().more_policy("catalog.toml", CATALOG).more_policy("grants.csv", GRANTS);
     for (path, resource, rest) in ROUTES {
         plan = plan.more_config(&format!(
             "\n[[route]]\nmethod = \"GET\"\npath = \"{path}\"\nresource = \"{resource}\"\n\
              action = \"query\"\nupstream = \"platform\"\n{rest}\n"
         ));
     }
-    plan.start_before(scripted.at).await
+    plan
 }
 
 const JSON: (&str, &str) = ("content-type", "application/json");
