@@ -182,10 +182,10 @@ impl Duties {
         let decoder = |coding| Decoder::new(coding, bounds.decoded);
         let Some(plan) = self.plan else {
             let body = match form.coding.filter(|coding| sought.coding != Some(*coding)) {
-                None => ReplyBody::stream(Box::pin(Passed::new(body, idle))),
+                None => ReplyBody::stream(Passed::new(body, idle)),
                 Some(coding) => {
                     let plain = Plain::new(body, idle, Some(decoder(coding)));
-                    ReplyBody::stream(Box::pin(Unpacked::new(plain)))
+                    ReplyBody::stream(Unpacked::new(plain))
                 }
             };
             return Ok((body, sought.coding));
@@ -205,7 +205,7 @@ impl Duties {
         masked.charge().map_err(refuse)?;
         if !is_whole {
             draft.note_masking(started.elapsed());
-            return Ok((ReplyBody::stream(Box::pin(masked.coded(sought.coding))), sought.coding));
+            return Ok((ReplyBody::stream(masked.coded(sought.coding)), sought.coding));
         }
         let (bytes, coding) = coded(masked.into_whole(), sought.coding).map_err(refuse)?;
         draft.note_masking(started.elapsed());
