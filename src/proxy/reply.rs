@@ -64,7 +64,7 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
         insert(&mut headers, &RATE_LIMIT, &usage.rate_limit());
         insert(&mut headers, &RATE_LIMIT_POLICY, usage.rate_limit_policy());
     }
-    let mut reply = if method == Method::HEAD || parts.status == StatusCode::NO_CONTENT {
+    let mut reply = if has_no_body(&method, parts.status, &body) {
         ReplyBody::empty()
     } else {
         let form = route.declared.check(&parts.headers)?;
@@ -85,6 +85,14 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
     *response.status_mut() = parts.status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// Whether there is no body to judge: by what the answer is (RFC 9110, sections 9.3.2, 15.3.5 and 15.3.6), or
+/// because the platform has done what was asked and says no more. A refusal would have it done again.
+fn has_no_body(method: &Method, status: StatusCode, body: &Incoming) -> bool {
+    *method == Method::HEAD
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT)
+        || (is_unsafe(method) && body.is_end_stream())
 }
 
 /// Which coding a reply should leave in.

@@ -60,8 +60,10 @@ p, TABLE-1, sys:ziran-map, test.table, query, planning.survey, 姓名|手机|地
 ";
 
 /// Path, resource, and what else the route says.
-const ROUTES: [(&str, &str, &str); 8] = [
+const ROUTES: [(&str, &str, &str); 10] = [
     ("/_x/{case}", "population.resident", ""),
+    ("/_post/{case}", "population.resident", ""),
+    ("/_post-file/{case}", "test.file", r#"media_type = "application/pdf""#),
     ("/_gb/{case}", "population.resident", r#"media_type = "application/json; charset=gb18030""#),
     ("/_always/{case}", "population.resident", r#"compress = "always""#),
     ("/_never/{case}", "population.resident", r#"compress = "never""#),
@@ -83,8 +85,9 @@ fn plan() -> Plan {
     let mut plan =
         Plan::new().unlimited().more_policy("catalog.toml", CATALOG).more_policy("grants.csv", GRANTS);
     for (path, resource, rest) in ROUTES {
+        let method = if path.starts_with("/_post") { "POST" } else { "GET" };
         plan = plan.more_config(&format!(
-            "\n[[route]]\nmethod = \"GET\"\npath = \"{path}\"\nresource = \"{resource}\"\n\
+            "\n[[route]]\nmethod = \"{method}\"\npath = \"{path}\"\nresource = \"{resource}\"\n\
              action = \"query\"\nupstream = \"platform\"\n{rest}\n"
         ));
     }
