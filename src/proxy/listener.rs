@@ -292,10 +292,10 @@ impl Session {
         replies.iter().any(|pulse| pulse.is_stalled(within))
     }
 
-    /// Watches a reply that a client could leave untaken. A whole reply over HTTP/1.1 is taken over by
-    /// the connection at once; over HTTP/2 it waits for the stream's window.
+    /// Watches a reply that a client could leave untaken. Over HTTP/1.1 a short one is taken over by the
+    /// connection at once; over HTTP/2 it waits for the stream's window.
     fn watch(&self, body: &mut ReplyBody, version: http::Version) {
-        if body.is_end_stream() || (!body.is_stream() && version != http::Version::HTTP_2) {
+        if body.is_end_stream() || (body.is_one_piece() && version != http::Version::HTTP_2) {
             return;
         }
         let pulse = Arc::new(Pulse::new());
