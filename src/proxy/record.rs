@@ -16,6 +16,7 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::{Body, Frame};
+use tokio_util::sync::CancellationToken;
 
 use super::body::{BodyError, ReplyBody, Stream};
 use super::exchange::{Draft, NotedParameters, PurposeOrigin};
@@ -35,6 +36,8 @@ use crate::telemetry::{Stage, StageMetrics};
 pub(crate) struct Recorder {
     journal: Journal,
     stages: StageMetrics,
+    /// Set when the gate ends connections where they stand.
+    stopped: CancellationToken,
 }
 
 /// What is known of a request when its record is sealed, from the connection and the snapshot.
@@ -55,8 +58,17 @@ struct Ending {
 }
 
 impl Recorder {
-    pub(crate) fn new(journal: Journal, stages: StageMetrics) -> Self {
-        Self { journal, stages }
+    pub(crate) fn new(journal: Journal, stages: StageMetrics, stopped: CancellationToken) -> Self {
+        Self { journal, stages, stopped }
+    }
+
+    /// Why a reply was dropped: by the gate, which stops, or by a client that went away. With the status of
+    /// a reply that had not begun, which never travels; 499 is what proxies log for such clients.
+    fn given_up(&self) -> (StatusCode, &'static str) {
+        if self.stopped.is_cancelled() {
+            return (StatusCode::SERVICE_UNAVAILABLE, "gate-stopped");
+        }
+        (StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT), "client-gone")
     }
 
     /// Whether records can be made durable at present.
@@ -321,7 +333,7 @@ impl Recorded {
     fn seal(&mut self) {
         let (aborted, is_whole) = match self.end {
             End::Sealed => return,
-            End::Open => (Some("client-gone"), false),
+            End::Open => (Some(self.sealing.recorder.given_up().1), false),
             End::Whole => (None, true),
             End::Broken(why) => (Some(why), false),
         };
@@ -396,7 +408,7 @@ impl Drop for Recorded {
     }
 }
 
-/// Seals the record of a request whose client went away before there was a reply.
+/// Seals the record of a request that was given up before there was a reply.
 pub(crate) struct SealOnDrop {
     recorder: Arc<Recorder>,
     about: Option<Circumstances>,
@@ -423,10 +435,8 @@ impl Drop for SealOnDrop {
         if let Some(about) = self.about.take()
             && about.draft.recorded.get().is_none()
         {
-            // 499 is what proxies log when a client closes before the answer; it never travels.
-            let status = StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT);
-            self.recorder
-                .seal(&about, &Ending { status, bytes: 0, digest: None, aborted: Some("client-gone") });
+            let (status, why) = self.recorder.given_up();
+            self.recorder.seal(&about, &Ending { status, bytes: 0, digest: None, aborted: Some(why) });
         }
     }
 }
