@@ -23,7 +23,7 @@ use super::exchange::{Draft, NotedParameters, PurposeOrigin};
 use super::failure::Failure;
 use super::problem::Code;
 use super::snapshot::Snapshot;
-use crate::audit::{Access, Entry, Kind, Outcome, Shadow, Submitted};
+use crate::audit::{Access, Admitted, Entry, Kind, Outcome, Shadow, Submitted};
 use crate::catalog::Identifier;
 use crate::identity::Peer;
 use crate::journal::Journal;
@@ -183,6 +183,7 @@ impl Circumstances {
             narrowed_to: requested.and_then(|requested| requested.narrowed_to.as_deref()),
             decision: decision(permit.is_some(), refusal, ending),
             reason: refusal.map(Code::as_str),
+            admitted: admitted(draft),
             grants: permit.map_or(&[], |permit| &permit.grants),
             denied_by: draft.denied_by.get().map_or(&[], Vec::as_slice),
             released: permit.map_or(&[], |permit| &permit.fields),
@@ -281,6 +282,15 @@ impl Counts<'_> {
             upstream_us: draft.upstream_us(),
             aborted: ending.aborted,
         }
+    }
+}
+
+/// Which limits counted the request.
+fn admitted(draft: &Draft) -> Option<Admitted> {
+    match (draft.throttled.get(), draft.admitted.get()) {
+        (_, Some(())) => Some(Admitted::Grants),
+        (Some(()), None) => Some(Admitted::Call),
+        (None, None) => None,
     }
 }
 
