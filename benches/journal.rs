@@ -95,6 +95,7 @@ impl Words {
             narrowed_to: None,
             decision: "permit",
             reason: None,
+            admitted: None,
             grants: &self.grants,
             denied_by: &[],
             released: &self.released,

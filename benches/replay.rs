@@ -172,6 +172,7 @@ fn encode(
         narrowed_to: None,
         decision: if permit.is_some() { "permit" } else { "deny" },
         reason: permit.is_none().then_some("grant-none"),
+        admitted: None,
         grants: permit.map_or(&[], |permit| &permit.grants),
         denied_by: &[],
         released: permit.map_or(&[], |permit| &permit.fields),

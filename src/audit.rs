@@ -17,7 +17,7 @@ mod view;
 
 pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
 pub use parsed::{ParseError, ParsedRecord, peek_instant, peek_kind};
-pub use record::{Access, Entry, Kind, Lifecycle, Outcome, Shadow, Submitted};
+pub use record::{Access, Admitted, Entry, Kind, Lifecycle, Outcome, Shadow, Submitted};
 pub use view::{AccessView, Listed};
 
 /// The version of the record's schema, its field `v`.

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use pinegate::audit::{
-    Access, Chain, Entry, Kind, Lifecycle, MAX_LINE_BYTES, Outcome, ParsedRecord, SCHEMA_VERSION, Shadow,
-    Submitted, Tail, judge_tail,
+    Access, Admitted, Chain, Entry, Kind, Lifecycle, MAX_LINE_BYTES, Outcome, ParsedRecord, SCHEMA_VERSION,
+    Shadow, Submitted, Tail, judge_tail,
 };
 use pinegate::catalog::Identifier;
 use pinegate::grant::{ReleasedField, Treatment};
@@ -180,6 +180,12 @@ impl Ids {
         let unique: BTreeSet<&FieldPath> = self.released.iter().map(|field| &field.path).collect();
         unique.into_iter().zip((0..64).map(|shift| u64::MAX >> shift)).collect()
     }
+
+    /// Each name once, as an access promises.
+    fn withheld(&self) -> Vec<(ParameterName, u64)> {
+        let unique: BTreeSet<&ParameterName> = self.parameters.iter().map(|(name, _)| name).collect();
+        unique.into_iter().map(|name| (name.clone(), u64::MAX)).collect()
+    }
 }
 
 fn check_access(parts: &Parts) {
@@ -208,12 +214,7 @@ fn check_access(parts: &Parts) {
         upstream_us: 3,
         aborted: parts.has(4).then_some("caller-gone"),
     };
-    let mut withheld: Vec<(ParameterName, u64)> = Vec::new();
-    for (name, _) in &ids.parameters {
-        if !withheld.iter().any(|(known, _)| known == name) {
-            withheld.push((name.clone(), u64::MAX));
-        }
-    }
+    let withheld = ids.withheld();
     let access = Access {
         kind: if parts.has(5) { Kind::Access } else { Kind::Intent },
         at: now(),
@@ -237,6 +238,7 @@ fn check_access(parts: &Parts) {
         narrowed_to: parts.has(6).then_some(ids.grants.as_slice()).filter(|named| !named.is_empty()),
         decision: "permit",
         reason: None,
+        admitted: parts.has(4).then_some(Admitted::Grants),
         grants: &ids.grants,
         denied_by: &ids.grants,
         released: &ids.released,
@@ -267,6 +269,7 @@ fn check_texts(record: &ParsedRecord, access: &Access<'_>) {
     assert_eq!(record.action.as_deref(), access.action.map(Action::as_str));
     assert_eq!(record.purpose.as_deref(), access.purpose.map(PurposeCode::as_str));
     assert_eq!(record.token.as_deref(), access.token_id.map(TokenId::as_str));
+    assert_eq!(record.admitted.as_deref().and_then(Admitted::parse), access.admitted);
 }
 
 fn check_lists(record: &ParsedRecord, access: &Access<'_>) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use rustls::ServerConfig;
 
-use crate::catalog::{BodyFormat, BodyShape, Catalog, Resource};
+use crate::catalog::{BodyFormat, BodyShape, Catalog, Resource, XmlNames};
 use crate::coding;
 use crate::config::{self, Config, ParameterSource};
 use crate::grant::{ReleasedField, Treatment};
@@ -654,6 +654,7 @@ fn intake(
         format,
         records: rule.records.clone(),
         envelope: rule.envelope.clone(),
+        xml: XmlNames { records: Vec::new(), ..resource.body.xml.clone() },
         ..resource.body.clone()
     };
     let (maskers, catalogue) = (Maskers::default(), resource.fields.as_slice());

@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Assembled, assemble};
 use crate::admin::{Operations, Readiness, Reloaded};
-use crate::audit::{Entry, Lifecycle, ParsedRecord};
+use crate::audit::{Admitted, Entry, Lifecycle, ParsedRecord};
 use crate::config::{Bounds, Config, ReloadTrigger};
 use crate::journal::{Observer, read};
 use crate::kernel::diagnostic::Severity;
 use crate::kernel::id::{GrantId, ResourceId, SystemId};
 use crate::kernel::time::Timestamp;
 use crate::proxy::{Gate, Snapshot};
-use crate::quota::limiter::Past;
+use crate::quota::limiter::{Limiter, Past};
 use crate::telemetry::{Metrics, Reload, ShadowState};
 use crate::tls::TlsDates;
 
@@ -263,24 +263,6 @@ impl Observer for AuditMetrics {
     }
 }
 
-/// Problem codes of requests that no limit had counted when they were refused, by their beginnings. What
-/// is wrong with a body is found after limits have counted the request.
-const UNCOUNTED: [&str; 13] = [
-    "identity-",
-    "token-",
-    "purpose-m",
-    "purpose-u",
-    "rate-",
-    "request-path",
-    "request-query",
-    "request-host",
-    "request-header",
-    "request-method",
-    "request-expectation",
-    "scope-malformed",
-    "resource-",
-];
-
 /// Counts again what the audit log has of today, so that a restart gives nobody a second quota.
 pub(super) fn restore_quotas(config: &Config, snapshot: &Snapshot, now: Timestamp) {
     let zone = &config.policy.zone;
@@ -288,7 +270,7 @@ pub(super) fn restore_quotas(config: &Config, snapshot: &Snapshot, now: Timestam
     let Ok(since) = zone.to_timestamp(midnight) else { return };
     let mut restored = 0_u64;
     let read = read::since(&config.audit.directory, since, &mut |record| {
-        restored += u64::from(restore(snapshot, now, &record));
+        restored += u64::from(restore(&snapshot.limiter, now, &record));
         ControlFlow::Continue(())
     });
     match read {
@@ -298,25 +280,26 @@ pub(super) fn restore_quotas(config: &Config, snapshot: &Snapshot, now: Timestam
 }
 
 /// Counts one record again; whether it counts at all.
-fn restore(snapshot: &Snapshot, now: Timestamp, record: &ParsedRecord) -> bool {
+fn restore(limiter: &Limiter, now: Timestamp, record: &ParsedRecord) -> bool {
     let (Some(at), Some(system), Some(resource)) = (record.instant(), &record.system, &record.resource)
     else {
         return false;
     };
-    let is_counted = |code: &str| !UNCOUNTED.iter().any(|prefix| code.starts_with(prefix));
     let ids = (SystemId::parse(system), ResourceId::parse(resource));
     let (Ok(system), Ok(resource)) = ids else { return false };
-    if !record.reason.as_deref().is_none_or(is_counted) {
-        return false;
-    }
     let grants: Vec<GrantId> = record.grants.iter().filter_map(|grant| GrantId::parse(grant).ok()).collect();
-    let records = record.records.unwrap_or(0);
-    let past = Past { at, system: &system, resource: &resource, grants: &grants, records };
-    if record.kind == "outcome" {
-        // It was counted as a call by its intent; its records are its own.
-        snapshot.limiter.restore_rows(now, past);
-    } else {
-        snapshot.limiter.restore(now, [past]);
+    let past = Past { at, system: &system, grants: &grants };
+    let admitted = match record.admitted.as_deref() {
+        // A record of before there was this member. Who had a permit was counted.
+        None => (!grants.is_empty()).then_some(Admitted::Grants),
+        Some(word) => Admitted::parse(word),
+    };
+    let Some(admitted) = admitted else { return false };
+    // An outcome was counted as a call by its intent.
+    if record.kind != "outcome" {
+        let grants = if admitted == Admitted::Grants { past.grants } else { &[] };
+        limiter.restore_call(now, Past { grants, ..past }, &resource);
     }
+    limiter.restore_rows(now, past, record.records.unwrap_or(0));
     true
 }

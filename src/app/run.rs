@@ -25,6 +25,9 @@ use crate::telemetry::Metrics;
 /// How long files must be quiet after a change before they are read.
 const QUIET: std::time::Duration = std::time::Duration::from_millis(200);
 
+/// How long what is cut off at the end of a drain may take to end.
+const CUT_OFF: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// How long the last records may take to be written once everything else has stopped.
 const LAST_RECORDS: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -101,12 +104,14 @@ pub(crate) fn run(
                 _ = interrupt.recv() => break,
             }
         }
-        tokio::select! {
-            () = running.drain("signal") => {}
-            // Who asks twice does not want to wait.
-            _ = terminate.recv() => tracing::warn!("stopped in the middle of the drain"),
-            _ = interrupt.recv() => tracing::warn!("stopped in the middle of the drain"),
-        }
+        // Who asks twice does not want to wait.
+        let hurry = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        running.drain("signal", hurry).await;
         Ok(())
     })
 }
@@ -180,8 +185,9 @@ impl Running {
         self.operator.reload(actor.to_owned()).await
     }
 
-    /// Takes no new work, lets what is in work end within the configured time, and stops.
-    pub async fn drain(&self, actor: &str) {
+    /// Takes no new work, lets what is in work end within the configured time and before `hurry`, cuts off
+    /// the rest, and stops. What was cut off is on record before the stop is.
+    pub async fn drain(&self, actor: &str, hurry: impl Future<Output = ()>) {
         let gate = &self.operator.gate;
         tracing::info!("draining");
         let entry = self.operator.lifecycle("drain", actor, &[]);
@@ -190,10 +196,16 @@ impl Running {
         }
         gate.draining.cancel();
         gate.tasks.close();
-        if tokio::time::timeout(self.drain, gate.tasks.wait()).await.is_err() {
-            tracing::warn!(
-                connections = gate.tasks.len(),
-                "connections were still open when the drain ended"
+        tokio::select! {
+            () = gate.tasks.wait() => {}
+            () = tokio::time::sleep(self.drain) => tracing::warn!("what is still in work is cut off"),
+            () = hurry => tracing::warn!("the drain is cut short, and what is still in work cut off"),
+        }
+        gate.stopped.cancel();
+        if tokio::time::timeout(CUT_OFF, gate.tasks.wait()).await.is_err() {
+            tracing::error!(
+                tasks = gate.tasks.len(),
+                "what was cut off has not ended and may lack an outcome"
             );
         }
         let stop = gate.journal.append(self.operator.lifecycle("stop", actor, &[]));

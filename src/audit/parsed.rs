@@ -64,6 +64,7 @@ pub struct ParsedRecord {
     pub narrowed_to_more: Option<u64>,
     pub decision: Option<String>,
     pub reason: Option<String>,
+    pub admitted: Option<String>,
     #[serde(default)]
     pub grants: Vec<String>,
     pub grants_more: Option<u64>,

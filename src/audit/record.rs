@@ -74,6 +74,32 @@ impl Kind {
     }
 }
 
+/// Which limits let a request through, and counted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// Those that know nothing of grants.
+    Call,
+    /// Those, and the limits of its grants.
+    Grants,
+}
+
+impl Admitted {
+    /// The word in the record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Grants => "grants",
+        }
+    }
+
+    /// What a word of a record means; `None` for no word of ours.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Call, Self::Grants].into_iter().find(|admitted| admitted.as_str() == word)
+    }
+}
+
 /// One access: who asked for what, why, what was decided, and how it ended.
 #[derive(Debug, Clone)]
 pub struct Access<'a> {
@@ -122,6 +148,8 @@ pub struct Access<'a> {
     pub decision: &'static str,
     /// The problem's code, if refused.
     pub reason: Option<&'static str>,
+    /// Which limits let it through; `None` if none did.
+    pub admitted: Option<Admitted>,
     /// The grants the permit rests on.
     pub grants: &'a [GrantId],
     /// The deny lines that matched.
@@ -359,6 +387,7 @@ impl Access<'_> {
         self.encode_request(&mut line);
         line.text("decision", self.decision, WORD_BYTES);
         line.optional("reason", self.reason, WORD_BYTES);
+        line.optional("admitted", self.admitted.map(Admitted::as_str), WORD_BYTES);
         ids(&mut line, ("grants", "grants_more"), self.grants, GRANTS_BYTES);
         ids(&mut line, ("denied_by", "denied_by_more"), self.denied_by, GRANTS_BYTES);
         released(&mut line, self.released);

@@ -21,9 +21,8 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
     let system = SystemId::parse("sys:minzheng-aid").unwrap();
     let department = DepartmentId::parse("dept:minzheng").unwrap();
     let resource = ResourceId::parse("population.resident").unwrap();
-    let action = Action::parse("query").unwrap();
     let purpose = PurposeCode::parse("social-aid.eligibility").unwrap();
-    let token = TokenId::parse("t-1").unwrap();
+    let (action, token) = (Action::parse("query").unwrap(), TokenId::parse("t-1").unwrap());
     let masker = MaskerName::parse("mobile").unwrap();
     let released: Vec<_> = texts
         .fields
@@ -65,6 +64,7 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
         narrowed_to: Some(&texts.grants),
         decision: "permit",
         reason: None,
+        admitted: Some(Admitted::Grants),
         grants: &texts.grants,
         denied_by: &texts.grants,
         released: &released,
@@ -133,7 +133,7 @@ fn the_bytes_of_a_record_are_fixed() {
             r#""resource":"population.resident","provider":"dept:minzheng","action":"query","#,
             r#""purpose":"social-aid.eligibility","purpose_source":"token","token":"t-1","#,
             r#""requested":["name","@basic"],"parameters":{{"area":"330100"}},"withheld":{{"area":2}},"#,
-            r#""narrowed_to":["HS-2026-0117"],"decision":"permit","#,
+            r#""narrowed_to":["HS-2026-0117"],"decision":"permit","admitted":"grants","#,
             r#""grants":["HS-2026-0117"],"denied_by":["HS-2026-0117"],"#,
             r#""released":["name","phone:mobile","地址.市"],"policy":"{0}","config":"{0}","#,
             r#""shadow":"extent","shadow_policy":"{0}","#,

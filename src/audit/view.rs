@@ -234,7 +234,7 @@ const fn may(name: &'static str, slot: Slot) -> Member {
 const NEEDED: u8 = 8;
 
 /// Every member, in the order of a line.
-const MEMBERS: [Member; 68] = [
+const MEMBERS: [Member; 69] = [
     must("v", Slot::Version),
     must("seq", Slot::Seq),
     must("batch", Slot::Number),
@@ -267,6 +267,7 @@ const MEMBERS: [Member; 68] = [
     may("narrowed_to_more", Slot::NarrowedToMore),
     may("decision", Slot::Decision),
     may("reason", Slot::Reason),
+    may("admitted", Slot::Text),
     may("grants", Slot::Grants),
     may("grants_more", Slot::GrantsMore),
     may("denied_by", Slot::List),

@@ -906,6 +906,7 @@ fn logged(directory: &Path) -> String {
             narrowed_to: None,
             decision: if permitted { "permit" } else { "deny" },
             reason: (!permitted).then_some("scope-exceeded"),
+            admitted: None,
             grants: if permitted { &grants } else { &[] },
             denied_by: &[],
             released: &[],

@@ -271,7 +271,7 @@ async fn demonstrate(settings: &DemoSettings, out: &mut dyn Write) -> Result<boo
                 _ = terminate.recv() => {}
             }
         }
-        gate.drain("demo").await;
+        gate.drain("demo", std::future::pending()).await;
         stop.cancel();
         Ok(as_expected)
     };

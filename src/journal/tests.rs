@@ -50,6 +50,7 @@ fn access(kind: Kind, id: Option<RequestId>) -> (RequestId, Entry) {
         narrowed_to: None,
         decision: "permit",
         reason: None,
+        admitted: None,
         grants: &[],
         denied_by: &[],
         released: &[],

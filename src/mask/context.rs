@@ -3,7 +3,7 @@
 use super::automaton::Rule;
 use super::detect::{Detector, Found};
 use super::error::MaskError;
-use super::json;
+use super::json::{self, Lanes};
 use super::masker::{FittedKey, Masker, Value};
 use super::notation::Notation;
 use super::plan::Plan;
@@ -18,6 +18,8 @@ pub(super) struct Context<'c> {
     pub(super) bounds: &'c Bounds,
     /// How the body was sent. Readers are given UTF-8 whatever it is, and what leaves is UTF-8.
     pub(super) charset: Charset,
+    /// The vectors that bytes are looked at with.
+    pub(super) lanes: Lanes,
     pub(super) tally: &'c mut Tally,
     /// Where in the body the piece begins, in bytes.
     pub(super) base: u64,
@@ -58,6 +60,12 @@ pub(super) enum Mould {
 }
 
 impl Context<'_> {
+    /// The same for a reader inside this one, whose piece begins at `base` of the body.
+    pub(super) fn at(&mut self, base: u64) -> Context<'_> {
+        let Self { plan, bounds, charset, lanes, .. } = *self;
+        Context { plan, bounds, charset, lanes, tally: self.tally, base, out: self.out }
+    }
+
     /// A record begins.
     #[inline]
     pub(super) fn record(&mut self) -> Result<(), MaskError> {
@@ -128,11 +136,10 @@ impl Context<'_> {
         let mut left = Vec::with_capacity(text.len());
         let mut tally = self.tally.clone();
         let mut reader = json::Reader::nested(rule);
-        let Self { plan, bounds, charset, .. } = *self;
-        reader
-            .read(text, Context { plan, bounds, charset, tally: &mut tally, base: 0, out: &mut left })
-            .ok()?;
-        reader.finish(Context { plan, bounds, charset, tally: &mut tally, base: 0, out: &mut left }).ok()?;
+        let Self { plan, bounds, charset, lanes, .. } = *self;
+        let mut inner = Context { plan, bounds, charset, lanes, tally: &mut tally, base: 0, out: &mut left };
+        reader.read(text, inner.at(0)).ok()?;
+        reader.finish(inner).ok()?;
         let left = String::from_utf8(left).ok()?;
         *self.tally = tally;
         Some(left)

@@ -18,7 +18,7 @@ mod records;
 
 use super::context::Context;
 use super::error::MaskError;
-use super::json::{Lanes, Vector, Walk};
+use super::json::{Vector, Walk};
 use super::plan::Plan;
 use super::specials::Specials;
 use super::untyped::{Fate, keep_up_to};
@@ -38,10 +38,9 @@ const SHORT: usize = 32;
 pub(super) struct Reader(State);
 
 impl Reader {
-    /// A body has begun, whose bytes are looked at on these lanes.
-    pub(super) fn with_lanes(plan: &Plan, lanes: Lanes) -> Self {
+    /// A body has begun.
+    pub(super) fn new(plan: &Plan) -> Self {
         Self(State {
-            lanes,
             delimiter: plan.delimiter.as_byte(),
             place: Place::Bare,
             columns: Vec::new(),
@@ -62,8 +61,7 @@ impl Reader {
 
 impl super::context::Reader for Reader {
     fn read(&mut self, piece: &str, context: Context<'_>) -> Result<(), MaskError> {
-        let lanes = self.0.lanes;
-        lanes.walk(Scan::new(context, &mut self.0, piece))
+        context.lanes.walk(Scan::new(context, &mut self.0, piece))
     }
 
     fn finish(&mut self, context: Context<'_>) -> Result<(), MaskError> {
@@ -93,7 +91,6 @@ enum Place {
 /// What is carried between pieces of a body.
 #[derive(Debug)]
 struct State {
-    lanes: Lanes,
     delimiter: u8,
     place: Place,
     /// What the header says, as far as it has been read.
@@ -151,7 +148,7 @@ impl<'s> Scan<'s> {
         if !self.state.is_open {
             self.begin_record(0)?;
         }
-        let mut specials = Specials::new(self.state.lanes, self.piece, [self.state.delimiter, b'"', b'"']);
+        let mut specials = Specials::new(self.context.lanes, self.piece, [self.state.delimiter, b'"', b'"']);
         let mut next = specials.next();
         while let Some(at) = next {
             self.special(at)?;

@@ -17,6 +17,9 @@ use crate::catalog::Identifier;
 use super::recognise;
 use identify::{Groups, LONGEST_RUN, WORD};
 
+/// The most letters and digits of a digest.
+const LONGEST_DIGEST: usize = 128;
+
 /// How often each kind of identifier was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Found([u64; Identifier::ALL.len()]);
@@ -107,7 +110,12 @@ impl Word {
     fn is_digest(&self) -> bool {
         self.has_letters
             && !self.has_others_than_hex
-            && matches!(self.length, 32 | 40 | 48 | 56 | 64 | 96 | 128)
+            && matches!(self.length, 32 | 40 | 48 | 56 | 64 | 96 | LONGEST_DIGEST)
+    }
+
+    /// Whether it will be no digest and no credit code, whatever follows.
+    fn is_neither(&self) -> bool {
+        self.length > LONGEST_DIGEST || (self.has_others_than_hex && self.length > WORD)
     }
 
     /// All of it, if it is not longer than [`WORD`].
@@ -138,6 +146,14 @@ impl Run {
         self.length = self.length.saturating_add(1);
     }
 
+    /// What the digits are, with the letter behind them if it is a check character.
+    fn kind(&self) -> Option<Identifier> {
+        if self.behind == Some(b'X') && identify::resident_id(&[self.text(), "X"]) {
+            return Some(Identifier::ResidentId);
+        }
+        identify::digits(self.text())
+    }
+
     /// The digits; none if they are more than any identifier has.
     fn text(&self) -> &str {
         let digits = self.digits.get(..self.length).unwrap_or_default();
@@ -160,6 +176,13 @@ pub(super) struct Detector {
 impl Detector {
     /// The fewest bytes that an identifier has.
     pub(super) const SHORTEST: usize = 11;
+    /// The most characters from the first of an identifier to the one at which it [is found], both
+    /// included: those of a digest that it might be a part of, and one more.
+    ///
+    /// [is found]: Self::has_found
+    pub(super) const UNDECIDED: usize = LONGEST_DIGEST + 1;
+    /// The most bytes of a number that is looked at as a whole number.
+    pub(super) const LONGEST_NUMBER: usize = 64;
 
     /// What is found in a text that is all there.
     pub(super) fn find(text: &str) -> Found {
@@ -171,9 +194,13 @@ impl Detector {
         detector.end()
     }
 
-    /// What is found in a number as JSON writes it (RFC 8259 section 6): it is looked at as a whole
-    /// number, which `1.3800138E10` is too.
+    /// What is found in a number as JSON and XML write it: it is looked at as a whole number, which
+    /// `1.3800138E10` is too. A longer one than [`Self::LONGEST_NUMBER`] is looked at as a text, so that
+    /// it need not be kept.
     pub(super) fn find_in_number(number: &str) -> Found {
+        if number.len() > Self::LONGEST_NUMBER {
+            return Self::find(number);
+        }
         let mut found = Found::default();
         if let Some(kind) = whole_number(number).and_then(|run| identify::digits(run.text())) {
             found.count(kind);
@@ -234,9 +261,9 @@ impl Detector {
         std::mem::take(&mut self.found)
     }
 
-    /// Whether anything was found so far.
+    /// Whether anything was found so far, whatever follows.
     pub(super) fn has_found(&self) -> bool {
-        self.found.first().is_some()
+        self.found.first().is_some() || (self.within.first().is_some() && self.word.is_neither())
     }
 
     /// Whether nothing before the next character matters any more.
@@ -246,7 +273,7 @@ impl Detector {
 
     /// The digits that letters stand behind are what they are.
     fn settle(&mut self) {
-        if let Some(kind) = identify::run(self.run.text()) {
+        if let Some(kind) = self.run.kind() {
             self.within.count(kind);
         }
         self.run.clear();
@@ -255,7 +282,7 @@ impl Detector {
     fn end_word(&mut self) {
         if self.word.has_letters {
             self.end_mixed_word();
-        } else if let Some(kind) = identify::digits(self.run.text()) {
+        } else if let Some(kind) = self.run.kind() {
             self.found.count(kind);
             self.groups.clear();
         } else {
@@ -266,21 +293,14 @@ impl Detector {
     }
 
     fn end_mixed_word(&mut self) {
-        let digits = self.run.text();
-        let is_resident_id = match self.run.behind {
-            None => identify::resident_id(&[digits]),
-            Some(b'X') => identify::resident_id(&[digits, "X"]),
-            Some(_) => false,
-        };
-        if is_resident_id {
-            self.within.count(Identifier::ResidentId);
-        } else if self.run.behind == Some(b'X') && self.word.length == self.run.length + 1 {
-            return self.end_group("X");
-        } else if self.word.whole().is_some_and(recognise::credit_code) {
+        let kind = self.run.kind();
+        if kind != Some(Identifier::ResidentId) && self.word.whole().is_some_and(recognise::credit_code) {
             self.within = Found::default();
             self.within.count(Identifier::CreditCode);
-        } else {
-            self.settle();
+        } else if let Some(kind) = kind {
+            self.within.count(kind);
+        } else if self.run.behind == Some(b'X') && self.word.length == self.run.length + 1 {
+            return self.end_group("X");
         }
         let within = std::mem::take(&mut self.within);
         if !self.word.is_digest() {
@@ -336,7 +356,7 @@ fn next_digit(text: &[u8]) -> usize {
 
 /// The digits of a number that is whole, without zeros before them.
 fn whole_number(number: &str) -> Option<Run> {
-    let unsigned = number.strip_prefix('-').unwrap_or(number);
+    let unsigned = number.strip_prefix(['-', '+']).unwrap_or(number);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let point = i64::try_from(whole.len()).ok()?.checked_add(exponent.parse().ok()?)?;

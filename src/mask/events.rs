@@ -8,10 +8,11 @@
 //! Beside data there is little that an event can say: [`Beside`] tells what may leave of it, and then
 //! only as a short token.
 
-use super::automaton::NAMELESS;
+use super::automaton::{NAMELESS, Rule};
 use super::context::{Context, Reader as _};
 use super::error::MaskError;
 use super::json;
+use super::masker::Value;
 use super::plan::{Beside, Plan};
 
 /// The longest `event` and `id` that leave, in bytes.
@@ -105,7 +106,8 @@ enum AfterReturn {
 impl Reader {
     /// A body has begun.
     pub(super) fn new(plan: &Plan) -> Self {
-        let beside = if plan.is_identity() { Beside { event: true, id: true } } else { plan.beside };
+        let all = Beside { event: Some(Rule::WHOLE), id: Some(Rule::WHOLE) };
+        let beside = if plan.is_identity() { all } else { plan.beside };
         Self {
             beside,
             place: Place::LineStart,
@@ -245,8 +247,8 @@ impl Reader {
             return Ok(());
         }
         let start = context.out.len();
-        let Context { plan, bounds, charset, tally, out, .. } = &mut *context;
-        data.read(part, Context { plan, bounds, charset: *charset, tally, base: at, out })?;
+        data.read(part, context.at(at))?;
+        let out = &mut *context.out;
         let Some(found) = out.get(start..).and_then(|written| memchr::memchr(b'\n', written)) else {
             return Ok(());
         };
@@ -286,15 +288,20 @@ impl Reader {
 
     /// A field beside data leaves, if it may, now or behind the data that it stands behind.
     fn end_token(&mut self, end: u8, context: &mut Context<'_>) -> AfterReturn {
-        let (name, may_leave) = match self.field {
-            Field::Event => ("event", self.beside.event && is_token(&self.token)),
-            Field::Id => ("id", self.beside.id && is_token(&self.token)),
-            Field::Retry | Field::Data | Field::Other | Field::Comment => ("retry", is_delay(&self.token)),
+        let (name, rule) = match self.field {
+            Field::Event => ("event", self.beside.event.filter(|_| is_token(&self.token))),
+            Field::Id => ("id", self.beside.id.filter(|_| is_token(&self.token))),
+            Field::Retry | Field::Data | Field::Other | Field::Comment => {
+                ("retry", is_delay(&self.token).then_some(Rule::WHOLE))
+            }
         };
         let has_data = self.data.is_some();
-        if !may_leave || self.later.len() > MAX_LATER_BYTES {
+        let Some(rule) = rule.filter(|_| self.later.len() <= MAX_LATER_BYTES) else {
             context.tally.drop(NAMELESS);
             return AfterReturn::Goes;
+        };
+        if let (true, Ok(token)) = (context.searches(rule), std::str::from_utf8(&self.token)) {
+            context.search(rule, Value::Text(token));
         }
         let out = if has_data { &mut self.later } else { &mut *context.out };
         for part in [name.as_bytes(), self.style.as_str().as_bytes(), &self.token, &[end]] {
@@ -312,15 +319,14 @@ impl Reader {
         let syntax = |expected| MaskError::Syntax { at, expected };
         match self.data.take() {
             Some(mut data) => {
-                let Context { plan, bounds, charset, tally, out, .. } = &mut *context;
-                let ended = data.finish(Context { plan, bounds, charset: *charset, tally, base: at, out });
+                let ended = data.finish(context.at(at));
                 if let Err(MaskError::Truncated { .. }) = ended {
                     return Err(syntax("a whole document as the data of the event"));
                 }
                 ended?;
-                out.extend_from_slice(self.line_end.as_bytes());
-                out.append(&mut self.later);
-                self.left_return = out.last() == Some(&b'\r');
+                context.out.extend_from_slice(self.line_end.as_bytes());
+                context.out.append(&mut self.later);
+                self.left_return = context.out.last() == Some(&b'\r');
             }
             None if self.is_named => return Err(syntax("`data` in the event")),
             None => {}

@@ -10,7 +10,6 @@ mod encoding;
 use super::automaton::{NAMELESS, Rule};
 use super::context::Context;
 use super::error::MaskError;
-use super::json::Lanes;
 use super::masker::Value;
 use super::specials::Specials;
 use super::untyped::{self, Fate, keep_up_to};
@@ -21,10 +20,9 @@ use encoding::{Form, decode};
 pub(super) struct Reader(State);
 
 impl Reader {
-    /// A body has begun, whose bytes are looked at on these lanes.
-    pub(super) fn with_lanes(lanes: Lanes) -> Self {
+    /// A body has begun.
+    pub(super) fn new() -> Self {
         Self(State {
-            lanes,
             has_begun: false,
             place: Place::Name,
             escape: 0,
@@ -61,7 +59,6 @@ enum Place {
 /// What is carried between pieces of a body.
 #[derive(Debug)]
 struct State {
-    lanes: Lanes,
     has_begun: bool,
     place: Place,
     /// How many digits of an escape are still to come.
@@ -102,7 +99,7 @@ impl<'s> Scan<'s> {
             self.context.record()?;
         }
         self.escape(0)?;
-        let mut specials = Specials::new(self.state.lanes, self.piece, *b"&=%");
+        let mut specials = Specials::new(self.context.lanes, self.piece, *b"&=%");
         while let Some(at) = specials.next() {
             self.special(at)?;
         }

@@ -33,40 +33,32 @@ use text::is_space;
 
 /// One body of JSON, or of JSON lines.
 #[derive(Debug)]
-pub(super) struct Reader {
-    state: State,
-    lanes: Lanes,
-}
+pub(super) struct Reader(State);
 
 impl Reader {
     /// A body has begun.
-    pub(super) fn with_lanes(plan: &Plan, lanes: Lanes) -> Self {
-        Self { state: State::new(plan.root, plan.format == BodyFormat::NdJson), lanes }
-    }
-
-    /// The same, on the best lanes that there are.
     pub(super) fn new(plan: &Plan) -> Self {
-        Self::with_lanes(plan, Lanes::best())
+        Self(State::new(plan.root, plan.format == BodyFormat::NdJson))
     }
 
     /// A document inside a text has begun, whose value goes by `rule`.
     pub(super) fn nested(rule: Rule) -> Self {
-        Self { state: State::new(rule, false), lanes: Lanes::best() }
+        Self(State::new(rule, false))
     }
 }
 
 impl super::context::Reader for Reader {
     fn read(&mut self, piece: &str, context: Context<'_>) -> Result<(), MaskError> {
-        self.lanes.walk(Scan::new(context, &mut self.state, piece, self.lanes))
+        context.lanes.walk(Scan::new(context, &mut self.0, piece))
     }
 
     fn finish(&mut self, context: Context<'_>) -> Result<(), MaskError> {
-        Scan::new(context, &mut self.state, "", self.lanes).finish()
+        Scan::new(context, &mut self.0, "").finish()
     }
 
     #[cfg(test)]
     fn footprint(&self) -> usize {
-        self.state.footprint()
+        self.0.footprint()
     }
 }
 
@@ -75,7 +67,6 @@ impl super::context::Reader for Reader {
 struct Scan<'s> {
     context: Context<'s>,
     state: &'s mut State,
-    lanes: Lanes,
     text: &'s str,
     /// The bytes of `text`.
     piece: &'s [u8],
@@ -98,11 +89,11 @@ impl Walk for Scan<'_> {
 }
 
 impl<'s> Scan<'s> {
-    fn new(context: Context<'s>, state: &'s mut State, text: &'s str, lanes: Lanes) -> Self {
+    fn new(context: Context<'s>, state: &'s mut State, text: &'s str) -> Self {
         state.value_from = 0;
         // Quotes and a colon are not the name.
         let longest_spelled = context.bounds.key.saturating_add(3);
-        Self { context, state, lanes, text, piece: text.as_bytes(), at: 0, mark: 0, hold: 0, longest_spelled }
+        Self { context, state, text, piece: text.as_bytes(), at: 0, mark: 0, hold: 0, longest_spelled }
     }
 
     /// Walks the whole piece.

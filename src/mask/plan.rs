@@ -196,7 +196,6 @@ impl Plan {
             plan: Self {
                 format,
                 delimiter: spec.shape.delimiter,
-                beside: Beside::of(spec.shape),
                 automaton,
                 refuses,
                 egress: spec.egress,
@@ -209,6 +208,7 @@ impl Plan {
             masked: BTreeSet::new(),
             dropped: BTreeSet::new(),
         };
+        compiler.beside()?;
         // A permit that releases nothing still has records: empty ones.
         let (node, _) = compiler.node(&record, "", None)?;
         let records = Rule::record(node);
@@ -260,19 +260,12 @@ impl Plan {
     }
 }
 
-/// The fields of an event (WHATWG HTML, section 9.2.5) that may leave beside its data.
+/// The fields of an event (WHATWG HTML, section 9.2.5) that may leave beside its data, and the rules of
+/// their values.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Beside {
-    pub(super) event: bool,
-    pub(super) id: bool,
-}
-
-impl Beside {
-    fn of(shape: &BodyShape) -> Self {
-        let is_event_stream = shape.format == BodyFormat::EventStream;
-        let names = |name: &str| is_event_stream && shape.envelope.iter().any(|path| path.as_str() == name);
-        Self { event: names("event"), id: names("id") }
-    }
+    pub(super) event: Option<Rule>,
+    pub(super) id: Option<Rule>,
 }
 
 /// What stands at a path.
@@ -466,6 +459,19 @@ impl<'a> Compiler<'_, 'a> {
         let path = FieldPath::parse(path).map_err(|_| PlanError::TooLarge)?;
         let slot = self.counter(&path)?;
         Ok(Rule::searched(class::ANY, class::TEXT | class::NUMBER, self.search()?, slot))
+    }
+
+    /// The envelope of an event is what may leave beside its data.
+    fn beside(&mut self) -> Result<(), PlanError> {
+        let shape = self.spec.shape;
+        if self.plan.format != BodyFormat::EventStream {
+            return Ok(());
+        }
+        let has = |name: &str| shape.envelope.iter().any(|path| path.as_str() == name);
+        let mut rule = |name| has(name).then(|| self.around(name)).transpose();
+        let (event, id) = (rule("event")?, rule("id")?);
+        self.plan.beside = Beside { event, id };
+        Ok(())
     }
 
     fn slot(&mut self, path: &FieldPath) -> Result<u16, PlanError> {

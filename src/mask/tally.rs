@@ -94,6 +94,14 @@ impl Tally {
         }
     }
 
+    /// Something that is no field did not leave: no counter is about it.
+    #[inline]
+    pub(super) fn omit(&mut self) {
+        if self.refuses {
+            self.refuse(NAMELESS, |place| MaskError::Outside { place });
+        }
+    }
+
     /// Something was found in a value that leaves as it is. What comes after a refusal is not counted:
     /// how much of it is read depends on how the body is cut.
     pub(super) fn find(&mut self, slot: u16, found: &Found, refusal: Option<MaskError>) {

@@ -47,15 +47,13 @@ enum Reader {
 
 impl Reader {
     /// A body has begun. An opaque one has no plan ([`super::PlanError::Opaque`]).
-    fn new(plan: &Plan, lanes: Lanes) -> Self {
+    fn new(plan: &Plan) -> Self {
         match plan.format {
-            BodyFormat::Json | BodyFormat::NdJson | BodyFormat::Opaque => {
-                Self::Json(json::Reader::with_lanes(plan, lanes))
-            }
+            BodyFormat::Json | BodyFormat::NdJson | BodyFormat::Opaque => Self::Json(json::Reader::new(plan)),
             BodyFormat::EventStream => Self::Events(events::Reader::new(plan)),
-            BodyFormat::Csv => Self::Csv(csv::Reader::with_lanes(plan, lanes)),
-            BodyFormat::Xml => Self::Xml(xml::Reader::new(plan)),
-            BodyFormat::Form => Self::Form(form::Reader::with_lanes(lanes)),
+            BodyFormat::Csv => Self::Csv(csv::Reader::new(plan)),
+            BodyFormat::Xml => Self::Xml(xml::Reader::new()),
+            BodyFormat::Form => Self::Form(form::Reader::new()),
         }
     }
 
@@ -101,6 +99,7 @@ pub struct Transform {
     /// What stands before the reader unless the body is UTF-8.
     transcoder: Option<Transcoder>,
     reader: Reader,
+    lanes: Lanes,
     tally: Tally,
     /// The bytes that the reader has seen.
     offset: u64,
@@ -125,7 +124,8 @@ impl Transform {
         Self {
             charset,
             transcoder: Transcoder::new(charset),
-            reader: Reader::new(&plan, Lanes::best()),
+            lanes: Lanes::best(),
+            reader: Reader::new(&plan),
             tally: Tally::new(plan.paths.len(), plan.refuses),
             plan,
             bounds,
@@ -138,10 +138,10 @@ impl Transform {
     }
 
     /// The same on other vectors, to hold them against each other: they change nothing but the time it
-    /// takes. To be called before the first piece.
+    /// takes.
     #[must_use]
     pub fn on(self, lanes: Lanes) -> Self {
-        Self { reader: Reader::new(&self.plan, lanes), ..self }
+        Self { lanes, ..self }
     }
 
     /// Takes the next piece of the body, of any size, and appends to `out` what may leave of it.
@@ -158,7 +158,7 @@ impl Transform {
         self.settle(result, before, out)
     }
 
-    /// Ends the body.
+    /// Ends the body; nothing may come after it.
     ///
     /// # Errors
     /// When it ends inside a document, or has failed before.
@@ -171,6 +171,7 @@ impl Transform {
         };
         let result = result.and_then(|()| self.whole(out.len().saturating_sub(before.0)));
         self.settle(result, before, out)?;
+        self.failed = Some(MaskError::Trailing { at: self.offset });
         Ok(self.summary())
     }
 
@@ -291,10 +292,10 @@ impl Transform {
         if piece.is_empty() {
             return Ok(());
         }
-        let Self { plan, bounds, charset, reader, tally, offset: base, .. } = self;
-        let read = reader.read(piece, Context { plan, bounds, charset: *charset, tally, base: *base, out });
+        let (reader, context) = self.reader(out);
+        let read = reader.read(piece, context);
         // What is refused in a piece came before what the reader could not read in it.
-        tally.verdict()?;
+        self.tally.verdict()?;
         read?;
         self.offset = self.offset.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
         Ok(())
@@ -302,10 +303,17 @@ impl Transform {
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
         self.transcode(&[], true, out)?;
-        let Self { plan, bounds, charset, reader, tally, offset: base, .. } = self;
-        let finished = reader.finish(Context { plan, bounds, charset: *charset, tally, base: *base, out });
-        tally.verdict()?;
+        let (reader, context) = self.reader(out);
+        let finished = reader.finish(context);
+        self.tally.verdict()?;
         finished
+    }
+
+    /// The reader, and what it works with where it is now.
+    #[inline]
+    fn reader<'t>(&'t mut self, out: &'t mut Vec<u8>) -> (&'t mut Reader, Context<'t>) {
+        let Self { plan, bounds, charset, lanes, reader, tally, offset, .. } = self;
+        (reader, Context { plan, bounds, charset: *charset, lanes: *lanes, tally, base: *offset, out })
     }
 
     fn transcode(&mut self, input: &[u8], last: bool, out: &mut Vec<u8>) -> Result<(), MaskError> {

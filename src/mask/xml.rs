@@ -29,7 +29,6 @@ mod values;
 use super::automaton::Kind;
 use super::context::Context;
 use super::error::MaskError;
-use super::plan::Plan;
 use attributes::REFERENCE;
 pub use characters::is_name;
 use characters::{REFERENCE_MAX_BYTES, is_reference, legal_run, space_run, text_run};
@@ -42,7 +41,7 @@ pub(super) struct Reader(State);
 
 impl Reader {
     /// A body has begun.
-    pub(super) fn new(_plan: &Plan) -> Self {
+    pub(super) fn new() -> Self {
         Self(State::new())
     }
 }

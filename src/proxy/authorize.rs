@@ -55,6 +55,7 @@ impl Check for Throttle {
         let (system, resource) = (&identified.caller().system.id, &routed.route().resource.id);
         let admission =
             exchange.snapshot.limiter.throttle(exchange.draft.received, system, resource).map_err(limited)?;
+        Draft::note(&exchange.draft.throttled, ());
         Ok(Throttled { identified, admission })
     }
 }

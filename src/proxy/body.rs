@@ -236,16 +236,21 @@ impl<T: Send> Guard for T {}
 /// A streamed body, boxed once a reply.
 pub(crate) type Stream = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
 
-/// When the body of a reply was last asked for: a client that takes nothing asks for nothing.
+/// Since when a part of a body that was given has been the last: who takes nothing asks for nothing.
+/// While somebody waits for a part, it is not they who are slow; nobody has to ask again then, and over
+/// HTTP/2 nobody does.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     began: Instant,
-    /// Milliseconds after `began`; `ENDED` once the body is gone.
+    /// Milliseconds after `began`; or `WAITING`, or `ENDED`.
     last_ms: AtomicU64,
 }
 
 /// What [`Pulse::last_ms`] holds once the body is gone.
 const ENDED: u64 = u64::MAX;
+
+/// What it holds while a part was asked for and is not there.
+const WAITING: u64 = u64::MAX - 1;
 
 impl Pulse {
     pub(crate) fn new() -> Self {
@@ -253,8 +258,17 @@ impl Pulse {
     }
 
     fn beat(&self) {
-        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(ENDED - 1);
+        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(WAITING).min(WAITING - 1);
         self.last_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Notes that a part was asked for: whether it was there.
+    fn asked(&self, is_there: bool) {
+        if is_there {
+            self.beat();
+        } else {
+            self.last_ms.store(WAITING, Ordering::Relaxed);
+        }
     }
 
     /// Whether the body is gone.
@@ -262,10 +276,10 @@ impl Pulse {
         self.last_ms.load(Ordering::Relaxed) == ENDED
     }
 
-    /// Whether nobody has asked for the body for longer than `within`.
+    /// Whether nobody has asked for more of the body for longer than `within`.
     pub(crate) fn is_stalled(&self, within: Duration) -> bool {
         let last = self.last_ms.load(Ordering::Relaxed);
-        last != ENDED && self.began.elapsed().saturating_sub(Duration::from_millis(last)) > within
+        last < WAITING && self.began.elapsed().saturating_sub(Duration::from_millis(last)) > within
     }
 }
 
@@ -275,6 +289,59 @@ struct PulseOf(Arc<Pulse>);
 impl Drop for PulseOf {
     fn drop(&mut self) {
         self.0.last_ms.store(ENDED, Ordering::Relaxed);
+    }
+}
+
+/// How much of a reply is given at once, in bytes. Over HTTP/2 hyper takes a part as soon as the client
+/// lets a single byte of it through, and lets go of the body with the last part: so much may lie there,
+/// unwatched and counted nowhere.
+const PIECE: usize = 16 << 10;
+
+/// The next piece of what is in hand; none if there is nothing.
+fn next_piece(held: &mut Bytes) -> Option<Bytes> {
+    (!held.is_empty()).then(|| held.split_to(held.len().min(PIECE)))
+}
+
+/// A body in pieces.
+struct Pieces<B> {
+    inner: B,
+    /// What was given of it and is still in hand.
+    held: Bytes,
+}
+
+impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Pieces<B> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(piece) = next_piece(&mut this.held) {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            match ready!(Pin::new(&mut this.inner).poll_frame(cx)).transpose()?.map(Frame::into_data) {
+                Some(Ok(data)) => this.held = data,
+                Some(Err(other)) => return Poll::Ready(Some(Ok(other))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_empty() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let held = u64::try_from(self.held.len()).unwrap_or(u64::MAX);
+        let (coming, mut all) = (self.inner.size_hint(), SizeHint::new());
+        all.set_lower(coming.lower().saturating_add(held));
+        if let Some(upper) = coming.upper() {
+            all.set_upper(upper.saturating_add(held));
+        }
+        all
     }
 }
 
@@ -303,13 +370,19 @@ impl ReplyBody {
     }
 
     /// A body that is still coming.
-    pub(crate) fn stream(stream: Stream) -> Self {
+    pub(crate) fn stream(inner: impl Body<Data = Bytes, Error = BodyError> + Unpin + Send + 'static) -> Self {
+        let stream: Stream = Box::pin(Pieces { inner, held: Bytes::new() });
         Self { content: Content::Stream(stream), pulse: None, guards: Vec::new() }
     }
 
     /// Whether it is still coming.
     pub(crate) fn is_stream(&self) -> bool {
         matches!(self.content, Content::Stream(_))
+    }
+
+    /// Whether it is given at once.
+    pub(crate) fn is_one_piece(&self) -> bool {
+        !self.is_stream() && self.as_whole().len() <= PIECE
     }
 
     /// The bytes in hand, if it is.
@@ -359,18 +432,15 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(pulse) = &self.pulse {
-            pulse.0.beat();
-        }
-        match &mut self.content {
+        let polled = match &mut self.content {
             Content::Empty => Poll::Ready(None),
-            Content::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                self.content = Content::Empty;
-                Poll::Ready((!bytes.is_empty()).then_some(Ok(Frame::data(bytes))))
-            }
+            Content::Whole(bytes) => Poll::Ready(next_piece(bytes).map(|piece| Ok(Frame::data(piece)))),
             Content::Stream(stream) => stream.as_mut().poll_frame(cx),
+        };
+        if let Some(pulse) = &self.pulse {
+            pulse.0.asked(polled.is_ready());
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -387,5 +457,85 @@ impl Body for ReplyBody {
             Content::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             Content::Stream(stream) => stream.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Parts of a body; where there is none, it has to be waited for.
+    struct Script(VecDeque<Option<Vec<u8>>>);
+
+    impl Body for Script {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            match self.0.pop_front() {
+                None => Poll::Ready(None),
+                Some(None) => Poll::Pending,
+                Some(Some(part)) => Poll::Ready(Some(Ok(Frame::data(part.into())))),
+            }
+        }
+    }
+
+    fn stream<const N: usize>(parts: [Option<Vec<u8>>; N]) -> ReplyBody {
+        ReplyBody::stream(Script(parts.into()))
+    }
+
+    /// Asks for the next part.
+    fn ask(body: &mut ReplyBody) -> Poll<Option<Bytes>> {
+        let polled = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        polled.map(|part| part.map(|part| part.unwrap().into_data().unwrap()))
+    }
+
+    /// Whether it is stalled as soon as any time has passed.
+    fn stalls(pulse: &Pulse) -> bool {
+        (0..1_000_000).any(|_| pulse.is_stalled(Duration::ZERO))
+    }
+
+    #[test]
+    fn only_who_could_ask_and_does_not_has_stalled() {
+        let mut body = stream([Some(b"a".to_vec()), None, Some(b"b".to_vec())]);
+        let pulse = Arc::new(Pulse::new());
+        body.watch(Arc::clone(&pulse));
+        assert!(stalls(&pulse), "nobody has asked yet");
+        assert_eq!(ask(&mut body), Poll::Ready(Some("a".into())));
+        assert!(stalls(&pulse), "nobody asks for more");
+        assert!(!pulse.is_stalled(Duration::MAX), "but not for so long");
+        assert_eq!(ask(&mut body), Poll::Pending);
+        assert!(!stalls(&pulse), "it is waited for");
+        assert_eq!(ask(&mut body), Poll::Ready(Some("b".into())));
+        assert!(stalls(&pulse), "it is there, and nobody asks for more");
+        drop(body);
+        assert!(!stalls(&pulse) && pulse.has_ended());
+    }
+
+    #[test]
+    fn a_body_ends_with_one_of_its_pieces_and_not_before() {
+        let bytes: Vec<u8> = (0_u8..=250).cycle().take(3 * PIECE + 7).collect();
+        let (front, back) = bytes.split_at(PIECE + 1);
+        let streamed = || stream([Some(front.to_vec()), Some(Vec::new()), Some(back.to_vec())]);
+        for (mut body, is_whole) in [(ReplyBody::whole(bytes.clone()), true), (streamed(), false)] {
+            assert_eq!((body.is_stream(), body.is_one_piece()), (!is_whole, false));
+            let (mut came, mut watched) = (Vec::new(), 0);
+            while let Poll::Ready(Some(piece)) = ask(&mut body) {
+                assert!(!piece.is_empty() && piece.len() <= PIECE);
+                came.extend_from_slice(&piece);
+                watched += usize::from(!body.is_end_stream());
+                let left = u64::try_from(bytes.len() - came.len()).unwrap();
+                assert!(!is_whole || body.size_hint().exact() == Some(left), "{left}");
+                assert!(body.is_end_stream() == (is_whole && left == 0), "{left}");
+            }
+            assert!(came == bytes && watched >= 3);
+        }
+        assert!(ReplyBody::whole(vec![0; PIECE]).is_one_piece() && ReplyBody::empty().is_one_piece());
     }
 }

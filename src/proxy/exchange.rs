@@ -121,7 +121,9 @@ pub(crate) struct Draft {
     pub(crate) denied_by: OnceLock<Vec<GrantId>>,
     /// How the candidate policy would have decided otherwise.
     pub(crate) shadow: OnceLock<ShadowChange>,
-    /// Set once every limit has let the request through.
+    /// Set once the limits that know nothing of grants have let the request through.
+    pub(crate) throttled: OnceLock<()>,
+    /// Set once the limits of its grants have, too.
     pub(crate) admitted: OnceLock<()>,
     pub(crate) refusal: OnceLock<Code>,
     pub(crate) upload: OnceLock<Arc<UploadState>>,
@@ -156,6 +158,7 @@ impl Draft {
             permit: OnceLock::new(),
             denied_by: OnceLock::new(),
             shadow: OnceLock::new(),
+            throttled: OnceLock::new(),
             admitted: OnceLock::new(),
             refusal: OnceLock::new(),
             upload: OnceLock::new(),

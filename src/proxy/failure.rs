@@ -29,6 +29,8 @@ pub(crate) enum RequestFailure {
     Header { name: String, why: Words },
     /// The method is not allowed on this path; empty if it is not allowed anywhere.
     Method { allowed: Vec<Method> },
+    /// It is of a version of HTTP that marks no end of a reply.
+    Version,
     /// It expects something other than `100-continue`.
     Expectation,
     /// Its body is larger than the route allows.
@@ -255,6 +257,7 @@ impl RequestFailure {
             Self::Host => Code::RequestHost,
             Self::Header { .. } => Code::RequestHeader,
             Self::Method { .. } => Code::RequestMethod,
+            Self::Version => Code::RequestVersion,
             Self::Expectation => Code::RequestExpectation,
             Self::TooLarge { .. } => Code::RequestTooLarge,
             Self::Body | Self::Unreadable(_) => Code::RequestBody,
@@ -292,9 +295,15 @@ impl RequestFailure {
             (Self::Method { allowed }, Language::Zh) if !allowed.is_empty() => {
                 format!("该路径支持的方法：{}", methods(allowed))
             }
-            (Self::Host | Self::Method { .. } | Self::Expectation | Self::Body | Self::Timeout, _) => {
-                self.code().title(language).to_owned()
-            }
+            (
+                Self::Host
+                | Self::Method { .. }
+                | Self::Version
+                | Self::Expectation
+                | Self::Body
+                | Self::Timeout,
+                _,
+            ) => self.code().title(language).to_owned(),
         }
     }
 }

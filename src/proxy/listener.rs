@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
@@ -68,10 +68,12 @@ pub(crate) struct Gate {
     pub(crate) clock: Arc<dyn Clock>,
     /// The bounds of connections.
     pub(crate) bounds: Bounds,
-    /// Every task that serves a connection.
+    /// Every task that serves a connection, or a stream of one.
     pub(crate) tasks: TaskTracker,
     /// Set when the gate stops taking new work.
     pub(crate) draining: CancellationToken,
+    /// Set when the gate waits for nothing any more: connections end where they stand.
+    pub(crate) stopped: CancellationToken,
     connections: Arc<Semaphore>,
 }
 
@@ -95,6 +97,7 @@ impl Gate {
             bounds,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
+            stopped: CancellationToken::new(),
             connections: Arc::new(Semaphore::new(bounds.connections)),
         }
     }
@@ -103,7 +106,8 @@ impl Gate {
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         let observe = Observe::new(Arc::clone(&self.metrics));
         let stages = observe.stages.clone();
-        let stack = stack(observe, Arc::new(Recorder::new(self.journal.clone(), stages)));
+        let recorder = Recorder::new(self.journal.clone(), stages, self.stopped.clone());
+        let stack = stack(observe, Arc::new(recorder));
         loop {
             let accepted = tokio::select! {
                 () = self.draining.cancelled() => return,
@@ -118,7 +122,10 @@ impl Gate {
                     let (gate, stack) = (Arc::clone(&self), stack.clone());
                     self.tasks.spawn(async move {
                         gate.metrics.connections.inc();
-                        gate.connection(stream, remote, stack).await;
+                        tokio::select! {
+                            () = gate.stopped.cancelled() => {}
+                            () = gate.connection(stream, remote, stack) => {}
+                        }
                         gate.metrics.connections.dec();
                         drop(place);
                     });
@@ -201,6 +208,19 @@ impl<S> Stack for S where
 {
 }
 
+/// Runs the streams of HTTP/2 connections where the drain waits for them.
+#[derive(Debug, Clone)]
+struct Tracked(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for Tracked
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn(future);
+    }
+}
+
 type Served = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// One connection.
@@ -232,7 +252,7 @@ impl Session {
 
     async fn http2<S: Stack>(self: Arc<Self>, stream: TlsStream<TcpStream>, stack: S) -> Served {
         let bounds = self.gate.bounds;
-        let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        let connection = hyper::server::conn::http2::Builder::new(Tracked(self.gate.tasks.clone()))
             .timer(TokioTimer::new())
             .max_concurrent_streams(bounds.http2_streams)
             .max_header_list_size(u32::try_from(bounds.header_bytes.get()).unwrap_or(u32::MAX))
@@ -292,10 +312,10 @@ impl Session {
         replies.iter().any(|pulse| pulse.is_stalled(within))
     }
 
-    /// Watches a reply that a client could leave untaken. A whole reply over HTTP/1.1 is taken over by
-    /// the connection at once; over HTTP/2 it waits for the stream's window.
+    /// Watches a reply that a client could leave untaken. Over HTTP/1.1 a short one is taken over by the
+    /// connection at once; over HTTP/2 it waits for the stream's window.
     fn watch(&self, body: &mut ReplyBody, version: http::Version) {
-        if body.is_end_stream() || (!body.is_stream() && version != http::Version::HTTP_2) {
+        if body.is_end_stream() || (body.is_one_piece() && version != http::Version::HTTP_2) {
             return;
         }
         let pulse = Arc::new(Pulse::new());

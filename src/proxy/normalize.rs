@@ -122,6 +122,7 @@ static WHOLE_AND_PLAIN: [HeaderName; 12] = [
 
 /// Reads the head of a request in place: after it, `parts` holds only what may be forwarded.
 pub(crate) fn normalize(parts: &mut Parts) -> Result<NormalHead, Failure> {
+    check_version(parts.version)?;
     check_method(&parts.method)?;
     check_host(parts)?;
     check_fields(&parts.headers)?;
@@ -144,6 +145,12 @@ fn accepted(headers: &HeaderMap) -> Accepted {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter();
     // What is no text is malformed, and then nothing is accepted.
     Accepted::of(values.map(|value| value.to_str().unwrap_or("?;")))
+}
+
+/// Before HTTP/1.1 there were no chunks: what streams ended with the connection, and a client could not tell
+/// a reply that was cut off from a whole one.
+fn check_version(version: Version) -> Result<(), Failure> {
+    if version < Version::HTTP_11 { Err(RequestFailure::Version.into()) } else { Ok(()) }
 }
 
 fn check_method(method: &Method) -> Result<(), Failure> {

@@ -168,6 +168,7 @@ codes! {
     RequestHost = "request-host", BAD_REQUEST, Invalid, "The Host is missing, doubled or malformed", "Host 缺失、重复或格式不正确";
     RequestHeader = "request-header", BAD_REQUEST, Invalid, "A header field is not acceptable", "请求头不被接受";
     RequestMethod = "request-method", METHOD_NOT_ALLOWED, Invalid, "The method is not allowed here", "不允许使用该请求方法";
+    RequestVersion = "request-version", HTTP_VERSION_NOT_SUPPORTED, Invalid, "The request is not HTTP/1.1 or HTTP/2", "请求不是 HTTP/1.1 或 HTTP/2";
     RequestExpectation = "request-expectation", EXPECTATION_FAILED, Invalid, "The expectation is not known", "不支持的 Expect";
     RequestTooLarge = "request-too-large", PAYLOAD_TOO_LARGE, Invalid, "The request body is too large", "请求体过大";
     RequestBody = "request-body", BAD_REQUEST, Invalid, "The request body broke off or is malformed", "请求体不完整或格式不正确";

@@ -16,13 +16,14 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::{Body, Frame};
+use tokio_util::sync::CancellationToken;
 
 use super::body::{BodyError, ReplyBody, Stream};
 use super::exchange::{Draft, NotedParameters, PurposeOrigin};
 use super::failure::Failure;
 use super::problem::Code;
 use super::snapshot::Snapshot;
-use crate::audit::{Access, Entry, Kind, Outcome, Shadow, Submitted};
+use crate::audit::{Access, Admitted, Entry, Kind, Outcome, Shadow, Submitted};
 use crate::catalog::Identifier;
 use crate::identity::Peer;
 use crate::journal::Journal;
@@ -35,6 +36,8 @@ use crate::telemetry::{Stage, StageMetrics};
 pub(crate) struct Recorder {
     journal: Journal,
     stages: StageMetrics,
+    /// Set when the gate ends connections where they stand.
+    stopped: CancellationToken,
 }
 
 /// What is known of a request when its record is sealed, from the connection and the snapshot.
@@ -55,8 +58,17 @@ struct Ending {
 }
 
 impl Recorder {
-    pub(crate) fn new(journal: Journal, stages: StageMetrics) -> Self {
-        Self { journal, stages }
+    pub(crate) fn new(journal: Journal, stages: StageMetrics, stopped: CancellationToken) -> Self {
+        Self { journal, stages, stopped }
+    }
+
+    /// Why a reply was dropped: by the gate, which stops, or by a client that went away. With the status of
+    /// a reply that had not begun, which never travels; 499 is what proxies log for such clients.
+    fn given_up(&self) -> (StatusCode, &'static str) {
+        if self.stopped.is_cancelled() {
+            return (StatusCode::SERVICE_UNAVAILABLE, "gate-stopped");
+        }
+        (StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT), "client-gone")
     }
 
     /// Whether records can be made durable at present.
@@ -171,6 +183,7 @@ impl Circumstances {
             narrowed_to: requested.and_then(|requested| requested.narrowed_to.as_deref()),
             decision: decision(permit.is_some(), refusal, ending),
             reason: refusal.map(Code::as_str),
+            admitted: admitted(draft),
             grants: permit.map_or(&[], |permit| &permit.grants),
             denied_by: draft.denied_by.get().map_or(&[], Vec::as_slice),
             released: permit.map_or(&[], |permit| &permit.fields),
@@ -272,6 +285,15 @@ impl Counts<'_> {
     }
 }
 
+/// Which limits counted the request.
+fn admitted(draft: &Draft) -> Option<Admitted> {
+    match (draft.throttled.get(), draft.admitted.get()) {
+        (_, Some(())) => Some(Admitted::Grants),
+        (Some(()), None) => Some(Admitted::Call),
+        (None, None) => None,
+    }
+}
+
 /// What was decided, apart from what came of it: a permit whose reply failed is still a permit. The
 /// gate's own pages are permitted to every registered system.
 fn decision(permitted: bool, refusal: Option<Code>, ending: Option<&Ending>) -> &'static str {
@@ -321,7 +343,7 @@ impl Recorded {
     fn seal(&mut self) {
         let (aborted, is_whole) = match self.end {
             End::Sealed => return,
-            End::Open => (Some("client-gone"), false),
+            End::Open => (Some(self.sealing.recorder.given_up().1), false),
             End::Whole => (None, true),
             End::Broken(why) => (Some(why), false),
         };
@@ -396,7 +418,7 @@ impl Drop for Recorded {
     }
 }
 
-/// Seals the record of a request whose client went away before there was a reply.
+/// Seals the record of a request that was given up before there was a reply.
 pub(crate) struct SealOnDrop {
     recorder: Arc<Recorder>,
     about: Option<Circumstances>,
@@ -423,10 +445,8 @@ impl Drop for SealOnDrop {
         if let Some(about) = self.about.take()
             && about.draft.recorded.get().is_none()
         {
-            // 499 is what proxies log when a client closes before the answer; it never travels.
-            let status = StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT);
-            self.recorder
-                .seal(&about, &Ending { status, bytes: 0, digest: None, aborted: Some("client-gone") });
+            let (status, why) = self.recorder.given_up();
+            self.recorder.seal(&about, &Ending { status, bytes: 0, digest: None, aborted: Some(why) });
         }
     }
 }

@@ -5,11 +5,13 @@
 //! masked as it streams and cut off, never tidily ended, when something is wrong.
 
 mod flow;
+mod framing;
 
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -62,10 +64,11 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
         insert(&mut headers, &RATE_LIMIT, &usage.rate_limit());
         insert(&mut headers, &RATE_LIMIT_POLICY, usage.rate_limit_policy());
     }
-    let mut reply = if method == Method::HEAD || parts.status == StatusCode::NO_CONTENT {
+    let mut reply = if has_no_body(&method, parts.status, &body) {
         ReplyBody::empty()
     } else {
         let form = route.declared.check(&parts.headers)?;
+        framing::check(&parts, body.size_hint().exact(), route.resource.body.format, form)?;
         describe(&mut headers, &route, &parts.headers);
         let sought = Sought::of(&route, form, &accepted);
         let (reply, coding) = duties.apply(&route, form, sought, body, draft).await?;
@@ -82,6 +85,14 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
     *response.status_mut() = parts.status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// Whether there is no body to judge: by what the answer is (RFC 9110, sections 9.3.2, 15.3.5 and 15.3.6), or
+/// because the platform has done what was asked and says no more. A refusal would have it done again.
+fn has_no_body(method: &Method, status: StatusCode, body: &Incoming) -> bool {
+    *method == Method::HEAD
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT)
+        || (is_unsafe(method) && body.is_end_stream())
 }
 
 /// Which coding a reply should leave in.
@@ -179,10 +190,10 @@ impl Duties {
         let decoder = |coding| Decoder::new(coding, bounds.decoded);
         let Some(plan) = self.plan else {
             let body = match form.coding.filter(|coding| sought.coding != Some(*coding)) {
-                None => ReplyBody::stream(Box::pin(Passed::new(body, idle))),
+                None => ReplyBody::stream(Passed::new(body, idle)),
                 Some(coding) => {
                     let plain = Plain::new(body, idle, Some(decoder(coding)));
-                    ReplyBody::stream(Box::pin(Unpacked::new(plain)))
+                    ReplyBody::stream(Unpacked::new(plain))
                 }
             };
             return Ok((body, sought.coding));
@@ -202,7 +213,7 @@ impl Duties {
         masked.charge().map_err(refuse)?;
         if !is_whole {
             draft.note_masking(started.elapsed());
-            return Ok((ReplyBody::stream(Box::pin(masked.coded(sought.coding))), sought.coding));
+            return Ok((ReplyBody::stream(masked.coded(sought.coding)), sought.coding));
         }
         let (bytes, coding) = coded(masked.into_whole(), sought.coding).map_err(refuse)?;
         draft.note_masking(started.elapsed());

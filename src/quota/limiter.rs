@@ -49,22 +49,15 @@ pub struct InFlight {
     places: Vec<Place>,
 }
 
-/// A call of the past, as the journal has it, to count again after a restart.
-///
-/// Give every call that [`Limiter::throttle`] let through, also those that were refused later: they
-/// were counted then. `grants` is empty unless [`Limiter::admit_grants`] let the call through.
+/// What was counted before a restart, as the journal has it.
 #[derive(Debug, Clone, Copy)]
 pub struct Past<'p> {
-    /// When it was let through.
+    /// When it was counted.
     pub at: Timestamp,
     /// Who called.
     pub system: &'p SystemId,
-    /// For what.
-    pub resource: &'p ResourceId,
-    /// The grants it rested on.
+    /// The grants that counted it.
     pub grants: &'p [GrantId],
-    /// How many records left.
-    pub records: u64,
 }
 
 /// One limit with its counters.
@@ -286,41 +279,35 @@ impl<C: Clock + Clone> Limiter<C> {
         self.rows.charge(now, &self.days.of(now), system, &duties, rows)
     }
 
-    /// Counts again what the journal has of the local day that `now` falls on. Other days and ids
-    /// that are gone are passed over.
-    pub fn restore<'p>(&self, now: Timestamp, calls: impl IntoIterator<Item = Past<'p>>) {
-        let today = self.days.of(now);
-        for call in calls {
-            if self.days.of(call.at).number != today.number {
-                continue;
-            }
-            if let Ok(at) = self.coordinates(call.system, call.resource) {
-                self.restore_call(&today, at, call.grants);
-            }
-            self.rows.restore(&today, call.system, &self.row_duties(call.grants), call.records);
-        }
-    }
-
-    /// Counts again the records of a call that was itself counted before: a streamed reply is one call
-    /// when it begins, and so many records when it ends.
-    pub fn restore_rows(&self, now: Timestamp, past: Past<'_>) {
-        let today = self.days.of(now);
-        if self.days.of(past.at).number == today.number {
-            self.rows.restore(&today, past.system, &self.row_duties(past.grants), past.records);
-        }
-    }
-
-    fn restore_call(&self, today: &Day, at: Coordinates, grants: &[GrantId]) {
-        let numbers: Vec<u32> =
-            grants.iter().filter_map(|grant| self.index.grants.number(grant.as_str())).collect();
+    /// Counts a call for `resource` again, if it was counted on the local day that `now` falls on and its
+    /// ids are still there. Give every call that [`Limiter::throttle`] let through, also those that were
+    /// refused later; its grants only if [`Limiter::admit_grants`] let it through.
+    pub fn restore_call(&self, now: Timestamp, past: Past<'_>, resource: &ResourceId) {
+        let Some(today) = self.today(now, past) else { return };
+        let Ok(at) = self.coordinates(past.system, resource) else { return };
+        let grants = past.grants.iter();
+        let numbers: Vec<u32> = grants.filter_map(|grant| self.index.grants.number(grant.as_str())).collect();
         let before = self.gauges.iter().filter(|gauge| !gauge.needs_grants);
         let before =
             before.flat_map(|gauge| gauge.table.slot(&at).into_iter().flat_map(|slot| gauge.counters(slot)));
         for counter in before.chain(self.grant_counters(at, &numbers)) {
             if let Counter::Daily(bound, slot) = counter {
-                bound.restore(slot, today);
+                bound.restore(slot, &today);
             }
         }
+    }
+
+    /// Counts records again, as [`Limiter::restore_call`] does calls.
+    pub fn restore_rows(&self, now: Timestamp, past: Past<'_>, rows: u64) {
+        if let Some(today) = self.today(now, past) {
+            self.rows.restore(&today, past.system, &self.row_duties(past.grants), rows);
+        }
+    }
+
+    /// The day of `now`, if that is also the day of `past`.
+    fn today(&self, now: Timestamp, past: Past<'_>) -> Option<Day> {
+        let today = self.days.of(now);
+        (self.days.of(past.at).number == today.number).then_some(today)
     }
 
     fn coordinates(&self, system: &SystemId, resource: &ResourceId) -> Result<Coordinates, QuotaError> {

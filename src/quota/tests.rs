@@ -277,16 +277,16 @@ fn a_restart_goes_on_with_the_day() {
     let (limiter, _) = limiter(&limits);
     let (a, gone, r) = (system("a"), system("gone"), resource("r"));
     let (none, both) = ([], [grant("G1"), grant("G2")]);
-    let past = |at, system, grants, records| Past { at, system, resource: &r, grants, records };
-    limiter.restore(
-        noonish(),
-        [
-            past(at("2026-03-01T15:59:59Z"), &a, &both[..], 70), // yesterday
-            past(at("2026-03-01T16:00:00Z"), &a, &both[..], 70),
-            past(at("2026-03-02T01:00:00Z"), &a, &none[..], 0), // refused by the policy
-            past(at("2026-03-02T01:00:00Z"), &gone, &none[..], 0),
-        ],
-    );
+    for (instant, system, grants) in [
+        ("2026-03-01T15:59:59Z", &a, &both[..]), // yesterday
+        ("2026-03-01T16:00:00Z", &a, &both[..]),
+        ("2026-03-02T01:00:00Z", &a, &none[..]), // refused by the policy
+        ("2026-03-02T01:00:00Z", &gone, &none[..]),
+    ] {
+        let past = Past { at: at(instant), system, grants };
+        limiter.restore_call(noonish(), past, &r);
+        limiter.restore_rows(noonish(), past, 70);
+    }
     assert_eq!(limiter.throttle(noonish(), &a, &r).unwrap().usage.unwrap().remaining(), 0);
     assert!(limiter.throttle(noonish(), &a, &r).is_err());
     assert_eq!(limiter.admit_grants(noonish(), &a, &r, &both).unwrap().usage.unwrap().remaining(), 0);

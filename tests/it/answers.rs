@@ -4,6 +4,7 @@ mod charsets;
 mod codings;
 mod heads;
 mod lies;
+mod pauses;
 mod scripted;
 
 use bytes::Bytes;
@@ -59,8 +60,10 @@ p, TABLE-1, sys:ziran-map, test.table, query, planning.survey, 姓名|手机|地
 ";
 
 /// Path, resource, and what else the route says.
-const ROUTES: [(&str, &str, &str); 8] = [
+const ROUTES: [(&str, &str, &str); 10] = [
     ("/_x/{case}", "population.resident", ""),
+    ("/_post/{case}", "population.resident", ""),
+    ("/_post-file/{case}", "test.file", r#"media_type = "application/pdf""#),
     ("/_gb/{case}", "population.resident", r#"media_type = "application/json; charset=gb18030""#),
     ("/_always/{case}", "population.resident", r#"compress = "always""#),
     ("/_never/{case}", "population.resident", r#"compress = "never""#),
@@ -72,18 +75,23 @@ const ROUTES: [(&str, &str, &str); 8] = [
 
 /// A city whose platform plays scripts.
 async fn city(scripted: &Scripted) -> City {
-    let mut plan = Plan::new()
-        .unlimited()
-        .more_policy("catalog.toml", CATALOG)
-        .more_policy("grants.csv", GRANTS)
-        .config("response_timeout = \"10s\"", "response_timeout = \"700ms\"");
+    plan()
+        .config("response_timeout = \"10s\"", "response_timeout = \"700ms\"")
+        .start_before(scripted.at)
+        .await
+}
+
+fn plan() -> Plan {
+    let mut plan =
+        Plan::new().unlimited().more_policy("catalog.toml", CATALOG).more_policy("grants.csv", GRANTS);
     for (path, resource, rest) in ROUTES {
+        let method = if path.starts_with("/_post") { "POST" } else { "GET" };
         plan = plan.more_config(&format!(
-            "\n[[route]]\nmethod = \"GET\"\npath = \"{path}\"\nresource = \"{resource}\"\n\
+            "\n[[route]]\nmethod = \"{method}\"\npath = \"{path}\"\nresource = \"{resource}\"\n\
              action = \"query\"\nupstream = \"platform\"\n{rest}\n"
         ));
     }
-    plan.start_before(scripted.at).await
+    plan
 }
 
 const JSON: (&str, &str) = ("content-type", "application/json");

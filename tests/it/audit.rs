@@ -9,7 +9,7 @@ use pinegate::demo::platform::ReplyProgress;
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 
-use crate::city::{Call, City, Http, Plan, Reply, Site, assert_intact, records, soon, until};
+use crate::city::{Call, City, Http, Plan, Reply, SURVEYOR, Site, assert_intact, records, soon, until};
 use crate::refusals::check;
 
 /// How often the gate is killed.
@@ -243,6 +243,62 @@ async fn quotas_survive_a_crash_and_a_restart() {
     let limited =
         own["grants"].as_array().unwrap().iter().find(|grant| grant["id"] == "WT-2026-0002").unwrap();
     assert_eq!(limited["rows_left_today"], 0, "{own}");
+}
+
+/// Calls of every kind there is for the limits, and how many of them one that everybody shares has left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_counts_what_was_counted_and_nothing_else() {
+    let plan = Plan::new();
+    let limits = "
+[[limit]]
+name = \"shared\"
+by = [\"resource\"]
+per_day = 40
+
+[[limit]]
+name = \"own\"
+by = [\"system\"]
+system = [\"sys:minzheng-aid\"]
+per_day = 5
+
+[[limit]]
+name = \"granted\"
+by = [\"grant\"]
+grant = [\"HS-2026-0117\"]
+per_day = 2
+";
+    plan.files.write("policies/limits.toml", limits);
+    let city = plan.start().await;
+    let left = async |city: &City| {
+        let reply = city.call(Call::survey("/_test/1k")).await;
+        reply.assert_data();
+        let usage = reply.header("ratelimit").unwrap().to_owned();
+        let left = usage.strip_prefix("\"shared.day\";r=").unwrap().split(';').next().unwrap();
+        left.parse::<u64>().unwrap()
+    };
+    let call = || Call::aid("/population/residents?area=3410&size=1");
+    for _ in 0..2 {
+        city.call(call()).await.assert_data();
+    }
+    let mut admitted = Vec::new();
+    // Three are refused by the limit of the grant and counted by the others, the rest by the system's own.
+    for number in 0..10 {
+        let reply = city.call(call()).await;
+        check(&reply, 429, "quota-exhausted");
+        let record = city.record_of(&reply).await;
+        assert_eq!(record.grants.is_empty(), number >= 3, "{record:#?}");
+        admitted.push(record.admitted);
+    }
+    assert_eq!(admitted, [vec![Some("call".to_owned()); 3], vec![None; 7]].concat());
+    // What the policy refuses has counted; what says nothing of its purpose has not.
+    let denied = city.call(Call::get(SURVEYOR, "social-aid.eligibility", "/_test/1k")).await;
+    assert_eq!(denied.status, 403);
+    assert_eq!(city.record_of(&denied).await.admitted.as_deref(), Some("call"));
+    check(&city.call(Call::survey("/_test/1k").no_token()).await, 401, "token-missing");
+    assert_eq!(left(&city).await, 40 - 2 - 3 - 1 - 1);
+    let city = city.crash().start_gate().await;
+    assert_eq!(left(&city).await, 40 - 2 - 3 - 1 - 2, "a restart changed what is left to others");
+    check(&city.call(call()).await, 429, "quota-exhausted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

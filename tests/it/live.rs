@@ -215,16 +215,55 @@ async fn an_idle_gate_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_has_an_end() {
-    let plan = Plan::new().more_config("\n[bounds]\ndrain = \"200ms\"\n");
-    let mut city = plan.start().await;
+async fn a_drain_has_an_end_and_what_it_cuts_off_is_on_record() {
+    for http in [Http::One, Http::Two] {
+        let plan = Plan::new().more_config("\n[bounds]\ndrain = \"200ms\"\n");
+        let mut city = plan.start().await;
+        let connection = city.client("ziran-map").connect(http).await.unwrap();
+        let target = format!("/_test/bytes?n={}", 64 << 20);
+        let response = connection.send(Call::survey(&target).request(city.files())).await.unwrap();
+        // Another waits for the platform, and a third connection for nothing.
+        let seen = city.received().all().len();
+        let waiting = city.client("ziran-map").connect(http).await.unwrap();
+        let slow = Call::survey("/_test/slow?ms=20000").request(city.files());
+        let unanswered = tokio::spawn(async move { waiting.send(slow).await.is_err() });
+        city.received().until(|all| all.len() > seen).await;
+        let _idle = city.client("ziran-map").connect(http).await.unwrap();
+
+        city.gate.signal(Signal::TERM);
+        assert_eq!(city.gate.ended().await.code(), Some(0));
+        let reply = soon("the rest", Reply::read(response)).await;
+        assert!(reply.broken.is_some(), "a reply that was cut off looks whole");
+        assert!(soon("the end of the other", unanswered).await.unwrap(), "an answer came after the end");
+
+        let outcome = city.outcome_of(&reply).await;
+        assert_eq!((outcome.status, outcome.aborted.as_deref()), (Some(200), Some("gate-stopped")));
+        assert!(outcome.records > Some(0) && outcome.sent_sha256.is_none(), "{outcome:#?}");
+        let records = city.records();
+        let ended = records.iter().find(|record| record.kind == "access").unwrap();
+        assert_eq!((ended.status, ended.aborted.as_deref()), (Some(503), Some("gate-stopped")));
+        let events: Vec<_> = records.iter().filter_map(|record| record.event.as_deref()).collect();
+        assert_eq!(events, ["start", "drain", "stop"]);
+        assert_eq!(records.last().unwrap().event.as_deref(), Some("stop"), "{http:?}: records after the end");
+        assert!(!city.gate.log_text().contains("could not be recorded"), "{}", city.gate.log_text());
+        assert_intact(&city.files().audit());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_twice_does_not_wait() {
+    let mut city = Plan::new().more_config("\n[bounds]\ndrain = \"1h\"\n").start().await;
     let connection = city.client("ziran-map").connect(Http::One).await.unwrap();
     let target = format!("/_test/bytes?n={}", 64 << 20);
     let response = connection.send(Call::survey(&target).request(city.files())).await.unwrap();
     city.gate.signal(Signal::TERM);
+    until("the drain", async || city.gate.logged("draining")).await;
+    city.gate.signal(Signal::INT);
     assert_eq!(city.gate.ended().await.code(), Some(0));
     let reply = soon("the rest", Reply::read(response)).await;
-    assert!(reply.broken.is_some(), "a reply that was cut off looks whole");
+    let outcome = city.outcome_of(&reply).await;
+    assert_eq!(outcome.aborted.as_deref(), Some("gate-stopped"));
+    assert_eq!(city.records().last().unwrap().event.as_deref(), Some("stop"));
     assert_intact(&city.files().audit());
 }
 

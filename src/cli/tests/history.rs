@@ -114,6 +114,7 @@ fn written(log: &Path, policies: &Path) {
             narrowed_to: request.narrowed_to.as_deref(),
             decision: if permit.is_some() { "permit" } else { "deny" },
             reason,
+            admitted: None,
             grants: permit.map_or(&[], |permit| &permit.grants),
             denied_by: &[],
             released: permit.map_or(&[], |permit| &permit.fields),

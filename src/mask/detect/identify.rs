@@ -128,23 +128,17 @@ fn is_day(digits: &str) -> bool {
     recognise::date_digits(digits).is_some_and(|date| (1900..2100).contains(&date.year))
 }
 
-/// What digits are that have letters before or behind them.
-pub(super) fn run(digits: &str) -> Option<Identifier> {
-    // With a country code or without.
-    if matches!(digits.len(), 11 | 13 | 15) && recognise::mobile(digits) {
-        return Some(Identifier::Mobile);
-    }
-    is_card(digits).then_some(Identifier::BankCard)
-}
-
-/// What digits are that have no letter before or behind them.
+/// What a run of digits is, whatever letters stand before and behind it.
 pub(super) fn digits(digits: &str) -> Option<Identifier> {
     if recognise::resident_id(digits) {
         Some(Identifier::ResidentId)
     } else if recognise::credit_code(digits) {
         Some(Identifier::CreditCode)
+    // With a country code or without.
+    } else if matches!(digits.len(), 11 | 13 | 15) && recognise::mobile(digits) {
+        Some(Identifier::Mobile)
     } else {
-        run(digits)
+        is_card(digits).then_some(Identifier::BankCard)
     }
 }
 

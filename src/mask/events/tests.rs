@@ -136,6 +136,20 @@ fn data_is_searched_where_the_resource_asks_for_it() {
     let found: Vec<_> = summary.findings().map(|found| (found.path.as_str(), found.count)).collect();
     assert_eq!(found, [("note", 1)]);
     assert_eq!(run_by(&plan(Egress::Block), body).map(|_| ()).map_err(|error| error.reason()), Err("egress"));
+    // What stands beside it too.
+    let shape = BodyShape { envelope: vec![path("id"), path("event")], ..shape.clone() };
+    let plan = |egress| compile_searching(&shape, "note size", &catalogue(CATALOGUE), egress);
+    let body = "id: 13800138000\nevent: e-13800138001\ndata: {}\n\ndata: {}\nid: 13800138002\n\n";
+    let (out, summary) = run_by(&plan(Egress::Report), body).unwrap();
+    assert_eq!(out, body);
+    let found: Vec<_> = summary.findings().map(|found| (found.path.as_str(), found.count)).collect();
+    assert_eq!(found, [("event", 1), ("id", 2)]);
+    for body in ["id: 13800138000\ndata: {}\n\n", "event: e.13800138001\ndata: {}\n\n"] {
+        let blocked = run_by(&plan(Egress::Block), body).map(|_| ()).map_err(|error| error.reason());
+        assert_eq!(blocked, Err("egress"), "{body}");
+    }
+    let body = "id: 1\nevent: row\ndata: {}\n\n";
+    assert_eq!(run_by(&plan(Egress::Block), body).unwrap().0, body);
 }
 
 #[test]

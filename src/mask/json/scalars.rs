@@ -61,7 +61,9 @@ impl Scan<'_> {
                 Some(0..0x20) => {
                     return Err(self.string_error(MaskError::Control { at: self.offset(self.at) }));
                 }
-                Some(_) => self.at += self.lanes.plain_run(self.piece.get(self.at..).unwrap_or_default()),
+                Some(_) => {
+                    self.at += self.context.lanes.plain_run(self.piece.get(self.at..).unwrap_or_default())
+                }
             }
         }
         self.at += 1;

@@ -3,14 +3,10 @@
 use super::super::detect::{Detector, Found};
 use super::super::masker::Value;
 use super::Scan;
-use super::scalars::keep_up_to;
 
-/// How many bytes of a value are not written as long as they may be the beginning of an identifier:
-/// its characters, each of which may be written as six, and an escape that is not whole.
-const HELD_BACK: usize = 256;
-
-/// The longest number that is looked at as a number. A longer one is looked at as a text.
-const NUMBER: usize = 64;
+/// How many bytes of a value are not written as long as they may be of an identifier: its characters,
+/// each of which may be written as six, and an escape that is not whole.
+const HELD_BACK: usize = 6 * (Detector::UNDECIDED + 1);
 
 /// How far an escape has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,19 +25,27 @@ enum Escape {
 pub(super) struct Search {
     detector: Detector,
     escape: Escape,
-    /// The value's first byte.
-    first: Option<u8>,
-    /// The front of it, if it is a number.
-    number: Vec<u8>,
+    has_begun: bool,
+    /// All of the value so far, if it is no text and may be short enough to be looked at as a number.
+    number: Option<String>,
 }
 
 impl Search {
     /// Takes the next bytes of the value as they are written.
     fn take(&mut self, part: &str) {
-        let Some(first) = self.first.or_else(|| part.bytes().next()) else { return };
-        self.first = Some(first);
-        if first != b'"' {
-            keep_up_to(&mut self.number, part.as_bytes(), NUMBER);
+        if part.is_empty() {
+            return;
+        }
+        if !self.has_begun {
+            self.has_begun = true;
+            self.number = (!part.starts_with('"')).then(String::new);
+        }
+        if let Some(number) = &mut self.number {
+            if number.len() + part.len() <= Detector::LONGEST_NUMBER {
+                return number.push_str(part);
+            }
+            self.detector.text(number);
+            self.number = None;
         }
         let mut rest = part;
         while !rest.is_empty() {
@@ -85,19 +89,17 @@ impl Search {
 
     /// Ends the value.
     fn end(&mut self) -> Found {
-        let found = self.detector.end();
-        let is_number = self.first.take() != Some(b'"');
-        let number = std::str::from_utf8(&self.number).ok();
-        let number = number.filter(|number| is_number && number.len() <= NUMBER);
-        let found = number.map_or(found, Detector::find_in_number);
-        self.number.clear();
-        found
+        self.has_begun = false;
+        match self.number.take() {
+            Some(number) => Detector::find_in_number(&number),
+            None => self.detector.end(),
+        }
     }
 
     /// The memory that the growing parts hold, in bytes.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
-        size_of::<Self>() + self.number.capacity()
+        size_of::<Self>() + self.number.as_ref().map_or(0, String::capacity)
     }
 }
 
@@ -130,9 +132,9 @@ impl Scan<'_> {
         let state = &mut *self.state;
         let rest = self.text.get(state.value_from..self.at).unwrap_or_default();
         let search = state.search.get_or_insert_default();
-        if search.first.is_none() && !rest.starts_with('"') {
+        if !search.has_begun && !rest.starts_with('"') {
             self.context.search(state.rule, Value::Number(rest));
-        } else if search.first.is_some() || rest.len() >= Detector::SHORTEST {
+        } else if search.has_begun || rest.len() >= Detector::SHORTEST {
             search.take(rest);
             let found = search.end();
             self.context.note(state.rule, &found);

@@ -1,9 +1,9 @@
 //! Addresses: what names a place smaller than a district goes.
 //!
-//! Names of provinces are known; cities and districts are recognised by their endings. The lists of
-//! GB/T 2260 are not consulted, so where endings deceive, less is kept rather than more.
+//! Only names of `divisions.txt` are kept. An ending tells nothing: 三病区, 东区 and 张三超市 end like
+//! districts. A division that is newer than the table, or older, is not known, and goes with the rest.
 
-use super::name::is_han;
+use std::sync::LazyLock;
 
 /// Down to what an address is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,112 +13,146 @@ pub(super) enum Cut {
     District,
 }
 
-/// Provinces that are cities themselves (直辖市).
-const MUNICIPALITIES: [&str; 4] = ["北京市", "天津市", "上海市", "重庆市"];
-
-/// All other divisions of the first level.
-const PROVINCES: [&str; 30] = [
-    "河北省",
-    "山西省",
-    "辽宁省",
-    "吉林省",
-    "黑龙江省",
-    "江苏省",
-    "浙江省",
-    "安徽省",
-    "福建省",
-    "江西省",
-    "山东省",
-    "河南省",
-    "湖北省",
-    "湖南省",
-    "广东省",
-    "海南省",
-    "四川省",
-    "贵州省",
-    "云南省",
-    "陕西省",
-    "甘肃省",
-    "青海省",
-    "台湾省",
-    "内蒙古自治区",
-    "广西壮族自治区",
-    "西藏自治区",
-    "宁夏回族自治区",
-    "新疆维吾尔自治区",
-    "香港特别行政区",
-    "澳门特别行政区",
-];
-
-/// Endings of divisions of the second level with the longest name each may have, in characters. No
-/// longer ending comes after a shorter one that it ends with.
-const CITIES: [(&str, usize); 4] = [("自治州", 12), ("地区", 6), ("盟", 6), ("市", 6)];
-
-/// The same for the third level. A name that long is an autonomous county of several peoples.
-const DISTRICTS: [(&str, usize); 6] =
-    [("自治县", 16), ("自治旗", 12), ("区", 8), ("县", 6), ("市", 6), ("旗", 8)];
-
-/// The longest name of [`CITIES`] and [`DISTRICTS`].
-const MAX_NAME: usize = 16;
-
-/// What ends like a district but is smaller than one.
-const NOT_DISTRICTS: [&str; 9] = ["小区", "社区", "园区", "校区", "片区", "厂区", "库区", "景区", "街区"];
-
-/// The front of `text` down to `cut`, or down to what is there; nothing if `text` does not begin
-/// with a province, or with a city and its district.
-pub(super) fn cut(text: &str, cut: Cut) -> Option<&str> {
-    let begins = |names: &[&str]| names.iter().find(|name| text.starts_with(**name)).map(|name| name.len());
-    let municipality = begins(&MUNICIPALITIES);
-    let province = municipality.or_else(|| begins(&PROVINCES));
-    let rest = |from: usize| text.get(from..).unwrap_or_default();
-    let province_end = province.unwrap_or(0);
-    let city = match municipality {
-        Some(_) => None,
-        None => division(rest(province_end), &CITIES, 2),
-    };
-    let city_end = province_end + city.unwrap_or(0);
-    let district = division(rest(city_end), &DISTRICTS, 1);
-    let end = match (cut, province, city, district) {
-        // Without a province the city may be a word that happens to end like one.
-        (_, None, None, _) | (_, None, _, None) | (Cut::Province, None, ..) => return None,
-        (Cut::Province, ..) => province_end,
-        (Cut::City, ..) => city_end,
-        (Cut::District, ..) => city_end + district.unwrap_or(0),
-    };
-    (end < text.len()).then(|| text.get(..end)).flatten()
+/// A division of the first level.
+#[derive(Debug)]
+struct Province {
+    /// 安徽, and what makes it 安徽省.
+    name: &'static str,
+    ending: &'static str,
+    /// Divisions of the third level that belong to no city, such as those of Beijing.
+    districts: Vec<&'static str>,
+    cities: Vec<City>,
 }
 
-/// The length in bytes of the division that `text` begins with.
-fn division(text: &str, endings: &[(&str, usize)], min_name: usize) -> Option<usize> {
-    let mut end = 0;
-    for (place, character) in text.chars().take(MAX_NAME).enumerate() {
-        if !is_han(character) || "路号室栋弄巷组街".contains(character) {
-            return None;
-        }
-        end += character.len_utf8();
-        let front = text.get(..end)?;
-        if NOT_DISTRICTS.iter().any(|other| front.ends_with(other)) {
-            return None;
-        }
-        let found = endings.iter().any(|(ending, longest)| {
-            let ending_characters = ending.chars().count();
-            front.ends_with(ending)
-                && (min_name + ending_characters..=*longest).contains(&(place + 1))
-                && !is_inside_word(text.get(end..), ending)
-        });
-        if found {
-            return Some(end);
+/// A division of the second level.
+#[derive(Debug)]
+struct City {
+    name: &'static str,
+    districts: Vec<&'static str>,
+}
+
+static PROVINCES: LazyLock<Vec<Province>> = LazyLock::new(|| {
+    let mut provinces: Vec<Province> = Vec::new();
+    for line in include_str!("address/divisions.txt").lines() {
+        let mut names = line.split_ascii_whitespace();
+        let Some(first) = names.next().filter(|first| *first != "#") else { continue };
+        if let Some((name, ending)) = first.split_once('|') {
+            provinces.push(Province { name, ending, districts: names.collect(), cities: Vec::new() });
+        } else if let Some(province) = provinces.last_mut() {
+            province.cities.push(City { name: first, districts: names.collect() });
         }
     }
-    None
+    provinces
+});
+
+/// How long the names are that an address begins with, in bytes; zero where there is none.
+#[derive(Debug, Clone, Copy, Default)]
+struct Names {
+    province: usize,
+    city: usize,
+    district: usize,
 }
 
-/// Whether the ending belongs to a longer word: `市场` is no city, `红旗路` and `红旗区` no banner.
-fn is_inside_word(after: Option<&str>, ending: &str) -> bool {
-    let next = after.and_then(|after| after.chars().next());
-    match ending {
-        "市" => next.is_some_and(|c| "场民政区".contains(c)),
-        "旗" | "区" | "县" => next.is_some_and(|c| "路街府区".contains(c)),
-        _ => false,
+/// The front of `text` down to `cut`, or down to what is there; nothing if `text` does not begin with a
+/// province as it is written in full, or with two divisions, one in the other.
+pub(super) fn cut(text: &str, cut: Cut) -> Option<&str> {
+    let names = names(text)?;
+    let end = match cut {
+        Cut::Province => names.province,
+        Cut::City => names.province + names.city,
+        Cut::District => names.province + names.city + names.district,
+    };
+    (0 < end && end < text.len()).then(|| text.get(..end)).flatten()
+}
+
+fn names(text: &str) -> Option<Names> {
+    let are_two = |names: &Names| {
+        [names.province, names.city, names.district].iter().filter(|length| **length > 0).count() >= 2
+    };
+    if let Some((province, rest)) =
+        PROVINCES.iter().find_map(|province| Some((province, text.strip_prefix(province.name)?)))
+    {
+        let (rest, is_in_full) =
+            rest.strip_prefix(province.ending).map_or((rest, false), |rest| (rest, true));
+        let names = Names { province: text.len() - rest.len(), ..province.names(rest) };
+        if is_in_full || are_two(&names) {
+            return Some(names);
+        }
+    }
+    // 吉林市 and 海南藏族自治州 begin like provinces.
+    PROVINCES.iter().map(|province| province.names_of_city(text)).find(are_two)
+}
+
+impl Province {
+    /// The names that what follows the province begins with.
+    fn names(&self, text: &str) -> Names {
+        let names = self.names_of_city(text);
+        if names.city > 0 {
+            return names;
+        }
+        // Counties and their like are called by the province too. A name that ends in 区 needs its city:
+        // many have a 郊区.
+        let counties =
+            self.cities.iter().flat_map(|city| &city.districts).filter(|name| !name.ends_with('区'));
+        Names { district: length(self.districts.iter().chain(counties), text), ..names }
+    }
+
+    /// The names that `text` begins with, if the first is that of a city.
+    fn names_of_city(&self, text: &str) -> Names {
+        let city = self.cities.iter().find_map(|city| Some((city, text.strip_prefix(city.name)?)));
+        city.map_or(Names::default(), |(city, rest)| Names {
+            city: city.name.len(),
+            district: length(&city.districts, rest),
+            ..Names::default()
+        })
+    }
+}
+
+/// The length of the name that `text` begins with.
+fn length<'n>(names: impl IntoIterator<Item = &'n &'static str>, text: &str) -> usize {
+    names.into_iter().find(|name| text.starts_with(**name)).map_or(0, |name| name.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_whole() {
+        let cities = || PROVINCES.iter().flat_map(|province| &province.cities);
+        let districts = || {
+            let direct = PROVINCES.iter().flat_map(|province| &province.districts);
+            direct.chain(cities().flat_map(|city| &city.districts))
+        };
+        assert_eq!((PROVINCES.len(), cities().count(), districts().count()), (34, 333, 2_849));
+        for name in cities().map(|city| city.name) {
+            assert!(["市", "自治州", "地区", "盟"].iter().any(|ending| name.ends_with(ending)), "{name}");
+        }
+        for name in districts() {
+            assert!(name.ends_with(['区', '县', '市', '旗']), "{name}");
+        }
+        for province in PROVINCES.iter() {
+            assert!(["省", "市", "自治区", "特别行政区"].iter().any(|it| province.ending.ends_with(it)));
+        }
+    }
+
+    /// The first that fits is the one that is meant.
+    #[test]
+    fn no_name_begins_another_beside_it() {
+        #[track_caller]
+        fn check(names: &[&str]) {
+            for name in names {
+                let alike = names.iter().filter(|other| other.starts_with(name)).count();
+                assert_eq!(alike, 1, "{name}");
+            }
+        }
+        check(&PROVINCES.iter().map(|province| province.name).collect::<Vec<_>>());
+        check(
+            &PROVINCES.iter().flat_map(|province| &province.cities).map(|city| city.name).collect::<Vec<_>>(),
+        );
+        for province in PROVINCES.iter() {
+            check(&province.districts);
+            province.cities.iter().for_each(|city| check(&city.districts));
+        }
     }
 }

@@ -1,3 +1,6 @@
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -167,8 +170,41 @@ fn addresses_are_cut_after_the_district() {
             ("安徽省黄山市阳光小区3栋502", "安徽省黄山市***"),
             ("安徽省黄山市前园北路12号", "安徽省黄山市***"),
             ("安徽省前园北路12号市区", "安徽省***"),
-            ("安徽省合肥市经济技术开发区管委会大楼", "安徽省合肥市经济技术开发区***"),
-            // No province: a city and a district, or nothing.
+            ("安徽省合肥市经济技术开发区管委会大楼", "安徽省合肥市***"),
+            // Whatever ends like a district, and wherever it stands.
+            ("安徽省宁国市南山花园东区3栋502", "安徽省宁国市***"),
+            ("安徽省宁国市红旗村12号", "安徽省宁国市***"),
+            ("安徽省桐城市文昌区x", "安徽省桐城市***"),
+            ("安徽省合肥市省立医院三病区12床", "安徽省合肥市***"),
+            ("安徽省黄山市张三超市3楼", "安徽省黄山市***"),
+            ("安徽省张三加盟店", "安徽省***"),
+            ("上海市曹杨新村一区12号", "上海市***"),
+            ("广东省东莞市南城街道东区12号", "广东省东莞市***"),
+            ("安徽省郊区12号", "安徽省***"),
+            ("台湾省台北市大安区x", "台湾省***"),
+            ("红星超市家属区5幢", "***"),
+            ("宁国市南山花园东区3栋", "***"),
+            // Names that deceive, but are those of divisions.
+            ("安徽省铜陵市郊区x", "安徽省铜陵市郊区***"),
+            ("四川省攀枝花市东区x", "四川省攀枝花市东区***"),
+            ("河北省唐山市路南区x", "河北省唐山市路南区***"),
+            ("安徽省合肥市蜀山区x", "安徽省合肥市蜀山区***"),
+            ("上海市浦东新区x", "上海市浦东新区***"),
+            ("北京市海淀区x", "北京市海淀区***"),
+            ("重庆市秀山土家族苗族自治县x", "重庆市秀山土家族苗族自治县***"),
+            ("内蒙古自治区呼伦贝尔市鄂伦春自治旗x", "内蒙古自治区呼伦贝尔市鄂伦春自治旗***"),
+            ("湖北省神农架林区x", "湖北省神农架林区***"),
+            // Without the city, counties and cities of the third level.
+            ("浙江省义乌市稠城街道", "浙江省义乌市***"),
+            ("安徽省歙县徽城镇", "安徽省歙县***"),
+            ("湖北省仙桃市x", "湖北省仙桃市***"),
+            // Without the ending of the province, or without the province: two divisions, or nothing.
+            ("安徽合肥市蜀山区x", "安徽合肥市蜀山区***"),
+            ("北京朝阳区建国路1号", "北京朝阳区***"),
+            ("吉林市船营区x", "吉林市船营区***"),
+            ("海南藏族自治州共和县x", "海南藏族自治州共和县***"),
+            ("北京路12号", "***"),
+            ("湖南大厦2楼", "***"),
             ("黄山市前园北路12号", "***"),
             ("幸福路市场3号", "***"),
             ("菜市场东边小区", "***"),
@@ -180,7 +216,11 @@ fn addresses_are_cut_after_the_district() {
     );
     check(
         "address keep=city",
-        &[("安徽省黄山市屯溪区x路", "安徽省黄山市***"), ("北京市朝阳区x路", "北京市***")],
+        &[
+            ("安徽省黄山市屯溪区x路", "安徽省黄山市***"),
+            ("北京市朝阳区x路", "北京市***"),
+            ("安徽省宁国市x路", "安徽省***"),
+        ],
     );
     check("address keep=province", &[("安徽省黄山市屯溪区x路", "安徽省***"), ("黄山市屯溪区x路", "***")]);
 }
@@ -350,7 +390,8 @@ const LIMITS: [(&str, Allowed); 20] = [
     ("phone", |_, left| digits(left) <= 4 + 2 + 4),
     ("name", |text, left| shown(left) <= 2 && text.starts_with(left.trim_end_matches('*'))),
     ("address", |text, left| {
-        left.strip_suffix("***").is_some_and(|front| front.len() < text.len() && text.starts_with(front))
+        left.strip_suffix("***")
+            .is_some_and(|front| front.len() < text.len() && text.starts_with(front) && PATHS.contains(front))
     }),
     ("bank-card", |_, left| shown(left) <= 4),
     ("credit-code", |_, left| shown(left) <= 6),
@@ -375,6 +416,34 @@ const LIMITS: [(&str, Allowed); 20] = [
     ("pseudonym", |_, _| false),
 ];
 
+/// Every way to write divisions one after another, each in the one before.
+static PATHS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let mut paths = HashSet::new();
+    let mut above = [String::new(), String::new()];
+    for line in include_str!("address/divisions.txt").lines().filter(|line| !line.starts_with('#')) {
+        let names: Vec<&str> = line.split_ascii_whitespace().collect();
+        let is_city = line.starts_with(' ');
+        if !is_city {
+            above = [names[0].split('|').next().unwrap().to_owned(), names[0].replace('|', "")];
+            paths.insert(above[1].clone());
+        }
+        let fronts = [String::new()].into_iter().chain(above.iter().cloned());
+        for front in fronts {
+            let city = if is_city { names[0] } else { "" };
+            if is_city && !front.is_empty() {
+                paths.insert(format!("{front}{city}"));
+            }
+            for district in names.iter().skip(1).filter(|_| is_city || !front.is_empty()) {
+                paths.insert(format!("{front}{city}{district}"));
+                if !front.is_empty() {
+                    paths.insert(format!("{front}{district}"));
+                }
+            }
+        }
+    }
+    paths
+});
+
 /// Texts of every kind, as they come and with something about them changed.
 fn texts() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -386,6 +455,7 @@ fn texts() -> impl Strategy<Value = String> {
         "[EGHC][0-9A-Z][0-9]{7}",
         "[皖京粤]A·?[0-9A-Z]{5,6}",
         "(安徽省|北京市)?黄山市(屯溪区|歙县)?[一-龟]{0,8}[0-9]{0,3}号?",
+        "(安徽省|上海市|广东)?(宁国市|东莞市|合肥市|)[一-龟]{0,4}(东区|三病区|超市|红旗村|加盟店|[区县市旗盟])[0-9]{0,3}",
         "[一-龟]{1,5}(·[一-龟]{1,5})?",
         "[12][0-9]{3}[-/.][01]?[0-9][-/.][0-3]?[0-9]",
         "[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}",

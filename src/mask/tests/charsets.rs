@@ -144,6 +144,19 @@ fn no_mark_is_believed() {
 }
 
 #[test]
+fn nothing_comes_after_the_end() {
+    for charset in [Charset::Utf8, Charset::Gbk, Charset::Gb18030] {
+        let mut transform = Transform::with_charset(plan(), Bounds::default(), charset);
+        let mut out = Vec::new();
+        transform.push(b"{}", &mut out).unwrap();
+        transform.finish(&mut out).unwrap();
+        assert_eq!(transform.push(b" ", &mut out), Err(MaskError::Trailing { at: 2 }));
+        assert_eq!(transform.finish(&mut out).map(|_| ()), Err(MaskError::Trailing { at: 2 }));
+        assert_eq!(out, b"{}");
+    }
+}
+
+#[test]
 fn a_lie_about_the_charset_leaks_nothing() {
     // UTF-8 where GBK is declared: refused, or nonsense in what may leave, and masked all the same.
     let mut accepted = 0;

@@ -163,12 +163,55 @@ fn long_values_are_searched_to_the_end_in_little_memory() {
 }
 
 #[test]
-fn long_numbers_are_searched_too() {
-    let zeros = "0".repeat(100);
-    let body = format!(r#"{{"data":{{"count":13800138000.{zeros}}}}}"#);
-    let (out, summary) = run_all(&everything(Egress::Report), Bounds::default(), body.as_bytes()).unwrap();
-    assert_eq!(out, body);
-    assert_eq!(findings(&summary), [("count".to_owned(), Identifier::Mobile, 1)]);
+fn what_follows_a_number_does_not_let_it_out() {
+    // Letters are of the same word, and it may be a digest until it is too long or has others than `a` to `f`.
+    for (number, letters) in [("13800138000", "a"), ("13800138000", "b1"), ("11010519491231002X", "\\u0061")]
+    {
+        for before in ["", "a"] {
+            let remark = format!("{before}{number}{}", letters.repeat(600));
+            let body = format!(r#"{{"data":{{"remark":"{remark}"}}}}"#);
+            for at in (20..body.len()).step_by(7) {
+                let (front, back) = body.split_at(at);
+                let mut transform = Transform::new(everything(Egress::Block), Bounds::default());
+                let mut out = Vec::new();
+                let refused =
+                    [front, back].iter().any(|piece| transform.push(piece.as_bytes(), &mut out).is_err());
+                assert!(refused, "{letters} cut at {at}");
+                let out = String::from_utf8_lossy(&out);
+                assert!(!out.contains(&number[..6]), "{letters} cut at {at} lets out {out}");
+            }
+        }
+    }
+}
+
+#[test]
+fn long_numbers_are_searched_the_same_however_they_are_cut() {
+    use Identifier::Mobile;
+    let (zeros, few) = ("0".repeat(100), "0".repeat(40));
+    for (number, expected) in [
+        (format!("13800138000.{zeros}"), &[Mobile][..]),
+        (format!("13800138000.{few}"), &[Mobile]),
+        (format!("1.3800138{few}E10"), &[Mobile]),
+        ("13800138000.5".to_owned(), &[]),
+        // It is too long to be looked at as a whole number.
+        (format!("1.3800138{zeros}E10"), &[]),
+        (format!("13800138000.{zeros}1"), &[Mobile]),
+    ] {
+        let body = format!(r#"{{"data":{{"count":{number}}}}}"#);
+        for at in 0..body.len() {
+            let pieces = || [&body.as_bytes()[..at], &body.as_bytes()[at..]];
+            let (out, summary) =
+                run_pieces(&everything(Egress::Report), Bounds::default(), pieces()).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), body, "cut at {at}");
+            let found: Vec<_> = findings(&summary).into_iter().map(|(_, kind, _)| kind).collect();
+            assert_eq!(found, expected, "{number} cut at {at}");
+            let blocked = run_pieces(&everything(Egress::Block), Bounds::default(), pieces());
+            match expected {
+                [] => assert_eq!(String::from_utf8(blocked.unwrap().0).unwrap(), body, "cut at {at}"),
+                _ => assert_eq!(blocked.map(|_| ()).unwrap_err().reason(), "egress", "{number} cut at {at}"),
+            }
+        }
+    }
 }
 
 proptest! {
@@ -178,8 +221,8 @@ proptest! {
     #[test]
     fn a_planted_number_is_found_and_blocked(
         before in "(\\PC{0,30}[，。：a])?",
-        after in "([，。：]\\PC{0,30})?",
-        size in 1_usize..40,
+        after in "([，。：]\\PC{0,30}|[a-z]{1,300}[0-9]?|[0-9a-f]{1,14}|a{1,400})?",
+        size in 1_usize..400,
     ) {
         let text = format!("{before}11010519491231002X{after}");
         let body = serde_json::json!({ "data": [{ "remark": text, "count": 1 }] }).to_string();

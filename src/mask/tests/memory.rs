@@ -1,7 +1,7 @@
 //! What a body costs in memory, whatever its size.
 //!
-//! `PINEGATE_LARGE_BYTES` asks for longer bodies than every run can afford; `docs/masking.md` has the
-//! figures, and `benches/memory.rs` measures a whole process.
+//! `PINEGATE_LARGE_BYTES` asks for longer bodies than every run can afford; `benches/memory.rs` measures a
+//! whole process, and `benches/README.md` has its figures.
 
 use super::*;
 

@@ -166,6 +166,33 @@ fn a_document_inside_a_text_is_held_against_the_same_plan() {
     }
 }
 
+/// Comments and the like do not leave, so where nothing may stay behind they are refused; also where the
+/// length of the body does not tell, since a document inside a text is written anew.
+#[test]
+fn what_stands_beside_elements_is_outside() {
+    let mut catalogue = catalogue("form:object form.name:string name:string");
+    let shape = BodyShape { format: BodyFormat::Xml, records: None, ..shape(None, "") };
+    let plan = |catalogue: &[Field]| compile_refusing(&shape, "form.name name", catalogue);
+    let plain = plan(&catalogue);
+    catalogue.first_mut().unwrap().nested = true;
+    let nested = plan(&catalogue);
+    let body = "<p xmlns=''><form>{\"name\":1}</form></p>";
+    assert_eq!(run(&nested, body).unwrap_err().reason(), "wrong-type");
+    let body = "<p xmlns=''><form>{ }</form><name>a</name></p>";
+    assert!(run(&nested, body).is_ok());
+    for body in [
+        "<p><!-- --><name>a</name></p>",
+        "<!----><p/>",
+        "<p/><?x?>",
+        "<p><name xmlns:x='urn:x'>a</name></p>",
+        "<p><name>a<!--b--></name></p>",
+    ] {
+        for plan in [&plain, &nested] {
+            assert_eq!(run(plan, body).unwrap_err().reason(), "outside", "{body}");
+        }
+    }
+}
+
 #[test]
 fn a_failure_takes_back_the_records_that_are_held_back_with_it() {
     let plan = plan(&shape(None, ""), "name");

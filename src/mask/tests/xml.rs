@@ -239,6 +239,27 @@ fn names_fold_and_texts_nest() {
     assert_eq!(run(&plan, body).unwrap(), "<ROWS xmlns='urn:A'><row><Phone>138****8000</Phone></row></ROWS>");
 }
 
+/// Folding makes `@` of the full-width form, which stands in names.
+#[test]
+fn no_element_is_taken_for_an_attribute() {
+    let fields = catalogue("id:string");
+    let mut shape = BodyShape { names: NameMatching::Fold, ..xml("r.p", "") };
+    shape.xml.fields.insert(path("id"), attribute("id"));
+    let plan = compile(&shape, &released("id"), &fields).unwrap();
+    let body = "<r><P ID='1'><＠id>13800138000</＠id></P></r>";
+    assert_eq!(run(&plan, body).unwrap(), "<r><P ID='1'></P></r>");
+}
+
+#[test]
+fn a_document_element_of_any_name_is_in_no_namespace_that_goes() {
+    let shape = BodyShape { records: None, ..xml("r", "") };
+    let plan = compile(&shape, &released("name"), &catalogue("name:string")).unwrap();
+    assert_eq!(run(&plan, "<doc x=''><name>a</name></doc>").unwrap(), "<doc><name>a</name></doc>");
+    for body in ["<p:doc xmlns:p='urn:x'/>", "<doc xmlns='urn:x'><name xmlns=''>a</name></doc>"] {
+        assert_eq!(run(&plan, body), Err(MaskError::DocumentElement { at: 0 }), "{body}");
+    }
+}
+
 #[test]
 fn the_document_element_may_be_the_record() {
     let fields = catalogue("name:string:name");
@@ -294,6 +315,7 @@ fn what_leaves_clear_is_searched_where_the_catalogue_says_so() {
     for place in [
         "<name>S</name>",
         "<size>S</size>",
+        "<size> +86S.0 </size>",
         "<name>1&#51;8<!-- -->00138000</name>",
         "<x/><name>tel <![CDATA[S]]></name>",
     ] {
@@ -307,6 +329,21 @@ fn what_leaves_clear_is_searched_where_the_catalogue_says_so() {
     for body in ["<r><code>13800138000</code></r>", "<r><p id='13800138000'/></r>"] {
         assert_eq!(run(&plan(Some(Egress::Block)), body).unwrap_err().reason(), "egress", "{body}");
     }
+    // What is searched is written like what is not: its text leaves, the elements in it do not.
+    for (name, left) in [
+        ("见<b>x</b>附<c/>件<![CDATA[1]]>", "见附件<![CDATA[1]]>"),
+        ("<b><c/>x</b>", ""),
+        ("<b>13800138000</b>1", "1"),
+    ] {
+        let body = format!("<r><code>{name}</code><p><name>{name}</name></p></r>");
+        let (out, summary) = run_all(&plan(Some(Egress::Block)), Bounds::default(), body.as_bytes()).unwrap();
+        assert_eq!(out, format!("<r><code>{left}</code><p><name>{left}</name></p></r>"));
+        let (clear, unsearched) = run_all(&plan(None), Bounds::default(), body.as_bytes()).unwrap();
+        assert_eq!(clear, out);
+        assert!(unsearched.fields().eq(summary.fields().filter(|field| field.path.as_str() != "r.code")));
+    }
+    let split = "<r><p><name>13800<b/>138000</name></p></r>";
+    assert_eq!(run(&plan(Some(Egress::Block)), split).unwrap_err().reason(), "egress");
     let small = Bounds { value: 8, ..Bounds::default() };
     let body = b"<r><p><name>123456789</name><size>123456789</size></p></r>";
     let (out, _) = run_all(&plan(Some(Egress::Report)), small, body).unwrap();

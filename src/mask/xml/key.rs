@@ -1,13 +1,17 @@
 //! How elements and attributes are named in the automaton: by local name and namespace, never by the
 //! prefix that a body happens to use.
 //!
-//! An attribute begins with `@`, a name in a namespace ends with a mark and the number of the
-//! namespace in the plan. Neither can stand in a name of XML, so no two things share a key.
+//! The key of an attribute begins with a mark, that of a name in a namespace ends with one and the
+//! number of the namespace in the plan. Both are control characters: none can stand in a name of XML,
+//! nor can folding make one of what can, so no two things share a key.
 
 /// The key of the text of an element that has attributes too.
 pub(in crate::mask) const TEXT: &str = ".";
 
 const MARK: u8 = 1;
+
+/// What the key of an attribute begins with.
+pub(super) const ATTRIBUTE: u8 = 2;
 
 /// The most namespaces that a plan tells apart: their numbers are characters without case.
 pub(in crate::mask) const NAMESPACES_MAX: usize = 32;
@@ -22,7 +26,7 @@ pub(in crate::mask) enum Kind {
 /// Writes the key of a name in the namespace of this number, or in none, into an empty `key`.
 pub(in crate::mask) fn write(kind: Kind, local: &str, namespace: Option<u8>, key: &mut String) {
     if kind == Kind::Attribute {
-        key.push('@');
+        key.push(char::from(ATTRIBUTE));
     }
     key.push_str(local);
     if let Some(number) = namespace {

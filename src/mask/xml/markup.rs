@@ -181,6 +181,7 @@ impl Scan<'_> {
             self.cut(self.at);
             self.at += COMMENT.len();
         }
+        self.context.tally.omit();
         self.state.place = Place::Comment(0);
     }
 
@@ -265,6 +266,7 @@ impl Scan<'_> {
             return Err(tag.syntax(after, "white space or `?>`"));
         }
         if !target.text.eq_ignore_ascii_case("xml") {
+            self.context.tally.omit();
             if tag.is_here {
                 self.cut(self.at);
                 self.at += tag.text.len();

@@ -54,7 +54,7 @@ impl Scan<'_> {
         let Some(local) = space.local(entry.name()) else { return Ok(false) };
         let end = prefix + local.len();
         // An attribute may be expected too, and is no element whatever stands here.
-        if local.first() == Some(&b'@')
+        if local.first() == Some(&key::ATTRIBUTE)
             || rest.get(prefix..end) != Some(local)
             || rest.get(end) != Some(&b'>')
             || self.state.stack.len() >= self.context.bounds.depth
@@ -156,6 +156,8 @@ impl Scan<'_> {
                     let found = found.filter(|rule| rule.kind != Kind::Drop);
                     Some(found.ok_or(MaskError::DocumentElement { at: tag.offset })?)
                 }
+                // What it is called says nothing here, and its name leaves: it must mean something alone.
+                _ if space == Space::Unknown => return Err(MaskError::DocumentElement { at: tag.offset }),
                 root => Some(root),
             },
             Shape::Members => self.find_member(name, space),
@@ -165,7 +167,13 @@ impl Scan<'_> {
                 return Ok(self.enter_dropped(tag));
             }
             Shape::Value => {
-                self.state.has_elements = true;
+                // A value that is only searched leaves as a text does: without the elements in it.
+                if self.context.searches(self.state.top.rule) {
+                    self.cut(self.at);
+                    self.context.tally.mask(self.state.top.rule.slot);
+                } else {
+                    self.state.has_elements = true;
+                }
                 return Ok(self.enter_inside(tag));
             }
             Shape::Nothing => {
@@ -266,7 +274,7 @@ impl Scan<'_> {
     #[inline(always)]
     fn after_element(&mut self) {
         self.state.holding = self.state.top.shape == Shape::Members;
-        self.hold = self.at;
+        (self.hold, self.from) = (self.at, self.at);
         self.state.done = self.state.stack.is_empty();
     }
 
@@ -373,7 +381,10 @@ impl Scan<'_> {
         let known = &self.context.plan.namespaces;
         if attribute.declares {
             let space = Scope::declared(attribute.value(tag.text), known);
-            return (space == Space::Unknown).then_some(Rule::drop(NAMELESS));
+            return (space == Space::Unknown).then(|| {
+                self.context.tally.omit();
+                Rule::drop(NAMELESS)
+            });
         }
         let rule = match released {
             Released::Of { node, position } => {
@@ -392,7 +403,8 @@ impl Scan<'_> {
     #[inline(always)]
     fn attribute_rule(&mut self, node: u16, position: &mut u16, name: Name<'_>, space: Space) -> Rule {
         let automaton = &self.context.plan.automaton;
-        let is_called = |key: &[u8]| matches!(key, [b'@', local @ ..] if local == name.text.as_bytes());
+        let is_called =
+            |key: &[u8]| matches!(key, [key::ATTRIBUTE, local @ ..] if local == name.text.as_bytes());
         let expected =
             automaton.expected(*position).filter(|entry| space == Space::None && is_called(entry.name()));
         let found = expected.or_else(|| {

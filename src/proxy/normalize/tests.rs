@@ -103,6 +103,21 @@ fn there_is_exactly_one_host() {
 }
 
 #[test]
+fn versions_that_mark_an_end() {
+    for (version, is_right) in [
+        (Version::HTTP_09, false),
+        (Version::HTTP_10, false),
+        (Version::HTTP_11, true),
+        (Version::HTTP_2, true),
+    ] {
+        let mut parts = head("/a");
+        parts.version = version;
+        let refused = (!is_right).then_some(Code::RequestVersion);
+        assert_eq!(code_of(parts).err(), refused, "{version:?}");
+    }
+}
+
+#[test]
 fn methods_and_expectations() {
     for method in ["CONNECT", "TRACE", "OPTIONS", "FOO"] {
         let mut parts = head("/a");

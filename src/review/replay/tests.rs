@@ -76,6 +76,7 @@ fn line(policy: &Policy, catalog: &Catalog, asking: &Asking) -> (Vec<u8>, Decisi
         narrowed_to: asking.narrowed_to.as_deref().filter(|named| !named.is_empty()),
         decision: if permit.is_some() { "permit" } else { "deny" },
         reason: permit.is_none().then_some("grant-none"),
+        admitted: None,
         grants: permit.map_or(&[], |permit| &permit.grants),
         denied_by: &[],
         released: permit.map_or(&[], |permit| &permit.fields),

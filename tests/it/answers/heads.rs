@@ -123,6 +123,48 @@ async fn head_tells_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_nothing_where_something_may_have_changed() {
+    let (none, length) = (("content-length", "0"), list(1).len().to_string());
+    let with = |status: &str, fields: &[(&str, &str)], body: &str| {
+        vec![Step::send(head(status, fields) + body), Step::Close]
+    };
+    let scripted = Scripted::start([
+        ("200", with("200 OK", &[&TELLING[..], &[none]].concat(), "")),
+        ("201", with("201 Created", &[none], "")),
+        ("202", with("202 Accepted", &[JSON, none], "")),
+        ("204", with("204 No Content", &[], "")),
+        ("205", with("205 Reset Content", &[none], "")),
+        ("205-body", with("205 Reset Content", &[JSON, ("content-length", &length)], &list(1))),
+        ("untyped", with("201 Created", &[("content-length", &length)], &list(1))),
+    ])
+    .await;
+    let city = city(&scripted).await;
+    for http in BOTH {
+        let call = |method: Method, target: &str| Call::new(method, SURVEYOR, SURVEY, target).over(http);
+        for (name, status) in
+            [("200", 200), ("201", 201), ("202", 202), ("204", 204), ("205", 205), ("205-body", 205)]
+        {
+            for route in ["_post", "_post-file"] {
+                let reply = city.call(call(Method::POST, &format!("/{route}/{name}"))).await;
+                reply.assert_data();
+                assert_eq!((reply.status.as_u16(), reply.body.len()), (status, 0), "{reply:?}");
+                assert_own(&reply, &[]);
+                assert_eq!(reply.header("content-type"), None, "{name}");
+                let outcome = city.outcome_of(&reply).await;
+                assert_eq!((outcome.status, outcome.aborted), (Some(status), None), "{name}");
+            }
+        }
+        refused(&city, call(Method::POST, "/_post/untyped"), (502, "mask-media-type")).await;
+        // What only reads is told by the platform what there is, were it an empty list.
+        let read = |name: &str| Call::survey(&format!("/_x/{name}")).over(http);
+        refused(&city, read("201"), (502, "mask-media-type")).await;
+        refused(&city, read("202"), (502, "mask-body")).await;
+        let reply = city.call(read("205-body")).await;
+        assert_eq!((reply.status.as_u16(), reply.body.len()), (205, 0), "{reply:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_asks_for_less_than_the_whole_is_not_forwarded() {
     let mut steps = chunks(&[JSON], list(1));
     steps.push(last_chunk());

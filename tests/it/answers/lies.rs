@@ -168,6 +168,85 @@ async fn about_the_length() {
     }
 }
 
+/// An answer that ends with its connection.
+fn until_closed(status: &str, fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<Step> {
+    let head = head("200 OK", fields).replacen("HTTP/1.1", status, 1);
+    vec![Step::send([head.as_bytes(), body.as_ref()].concat()), Step::Close]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn about_its_end() {
+    let (list, close, gzip) = (list(1), ("connection", "close"), ("content-encoding", "gzip"));
+    let (table, lines) =
+        (("content-type", "text/csv; charset=gb18030"), ("content-type", "application/x-ndjson"));
+    let line = r#"{"name":"王小明","phone":"13800138000"}"#;
+    let coded_line = encoded(Coding::Gzip, line.as_bytes());
+    let (cut_line, cut_list) = (&coded_line[..coded_line.len() - 1], &list[..list.len() - 1]);
+    let scripted = Scripted::start([
+        ("table", until_closed("HTTP/1.1", &[table, close], "phone\r\n13800138000\r\n")),
+        ("table-1.0", until_closed("HTTP/1.0", &[table], "phone\r\n13800138000\r\n")),
+        ("lines", until_closed("HTTP/1.1", &[lines, close], line)),
+        ("file", until_closed("HTTP/1.1", &[JSON, close], &list)),
+        ("file-gzip", until_closed("HTTP/1.1", &[JSON, close, gzip], &coded_line)),
+        ("lines-gzip", until_closed("HTTP/1.1", &[lines, close, gzip], &coded_line)),
+        ("lines-gzip-cut", until_closed("HTTP/1.1", &[lines, close, gzip], cut_line)),
+        ("json", until_closed("HTTP/1.1", &[JSON, close], &list)),
+        ("json-1.0", until_closed("HTTP/1.0", &[JSON], &list)),
+        ("json-cut", until_closed("HTTP/1.0", &[JSON], cut_list)),
+    ])
+    .await;
+    let city = city(&scripted).await;
+    for http in BOTH {
+        for target in ["_table/table", "_table/table-1.0", "_lines/lines", "_file/file", "_file/file-gzip"] {
+            let detail = refused(&city, Call::survey(&format!("/{target}")).over(http), INVALID).await;
+            assert!(detail.contains("nothing marks where it ends"), "{target}: {detail}");
+        }
+        // What has an end of its own is whole if that came.
+        let masked = r#"{"name":"王**","phone":"138****8000"}"#;
+        for (target, expected) in
+            [("_x/json", &*released(1)), ("_x/json-1.0", &*released(1)), ("_lines/lines-gzip", masked)]
+        {
+            let reply = city.call(Call::survey(&format!("/{target}")).over(http)).await;
+            reply.assert_data();
+            assert_eq!(reply.text(), expected, "{target}");
+        }
+        refused(&city, Call::survey("/_x/json-cut").over(http), BODY).await;
+        cut_off(&city, http, Call::survey("/_lines/lines-gzip-cut"), "coding-truncated").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn about_the_transfer() {
+    let list = list(1);
+    let chunked = format!("{:x}\r\n{list}\r\n0\r\n\r\n", list.len());
+    let length = list.len().to_string();
+    let te = |coding| ("transfer-encoding", coding);
+    let answer =
+        |fields: &[(&str, &str)], body: &[u8]| until_closed("HTTP/1.1", &[&[JSON], fields].concat(), body);
+    let scripted = Scripted::start([
+        ("gzip", answer(&[te("gzip")], &encoded(Coding::Gzip, list.as_bytes()))),
+        ("gzip-chunked", answer(&[te("gzip, chunked")], chunked.as_bytes())),
+        ("identity", answer(&[te("identity")], list.as_bytes())),
+        ("twice", answer(&[te("chunked"), te("chunked")], chunked.as_bytes())),
+        ("length-too", answer(&[te("chunked"), ("content-length", &length)], chunked.as_bytes())),
+        ("right", answer(&[te("CHUNKED")], chunked.as_bytes())),
+    ])
+    .await;
+    let city = city(&scripted).await;
+    for http in BOTH {
+        for name in ["gzip", "gzip-chunked", "identity", "twice", "length-too"] {
+            for route in ["_x", "_file"] {
+                let call = Call::survey(&format!("/{route}/{name}")).over(http);
+                let detail = refused(&city, call, INVALID).await;
+                assert!(detail.contains("transfer coding"), "{name}: {detail}");
+            }
+        }
+        let reply = city.call(Call::survey("/_x/right").over(http)).await;
+        reply.assert_data();
+        assert_eq!(reply.text(), released(1));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_dies_or_falls_silent_in_the_middle() {
     let (small, large) = (list(3), list(3_000));

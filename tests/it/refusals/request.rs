@@ -86,6 +86,25 @@ async fn heads_with_more_than_one_reading() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_in_which_a_cut_reply_looks_whole() {
+    let city = Plan::new().start().await;
+    let token = bearer(&city);
+    for target in ["/population/residents?area=3410", "/.well-known/pinegate/grants"] {
+        for connection in ["close", "keep-alive"] {
+            let fields = format!("Host: localhost\r\n{token}Connection: {connection}\r\n");
+            let reply = raw(&city, &format!("GET {target} HTTP/1.0\r\n{fields}\r\n")).await;
+            assert!(reply.starts_with("HTTP/1.0 505 "), "{reply}");
+            assert!(reply.contains("\"code\":\"request-version\"") && reply.contains("content-length: "));
+        }
+    }
+    assert_eq!(city.received().total(), 0);
+    let code = "pinegate_refusals_total{code=\"request-version\"}";
+    assert!((city.gate.metric(code).await - 4.0).abs() < 0.1);
+    let refused = city.records().into_iter().filter(|one| one.reason.as_deref() == Some("request-version"));
+    assert_eq!(refused.filter(|record| record.status == Some(505)).count(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_are_no_http() {
     let city = Plan::new().start().await;
     let (token, host) = (bearer(&city), "Host: localhost\r\n");
