@@ -202,7 +202,7 @@ fn json(text: &str) -> String {
 }
 
 fn is_json_value(before: &str, word: &str, after: &str) -> bool {
-    if before.matches('"').count() % 2 == 0 {
+    if before.matches('"').count().is_multiple_of(2) {
         let before = before.strip_suffix('-').unwrap_or(before);
         return word == MOBILE && !before.ends_with(char::is_alphanumeric);
     }
