@@ -17,7 +17,8 @@ pub(super) fn toml(text: &str, repairs: &mut Repairs) -> String {
     }
     let repaired = if is_toml(text) { None } else { Some(plain_toml(text)) };
     // A repair that leaves it broken may have changed what was meant.
-    let plain = repaired.as_deref().filter(|plain| is_toml(plain)).unwrap_or(text);
+    let plain =
+        repaired.as_deref().filter(|plain| is_toml(plain) || is_toml(&trimmed(plain))).unwrap_or(text);
     if plain != text {
         note(text, plain, Repair::LookAlikes, repairs);
     }
@@ -41,7 +42,8 @@ pub(super) fn model(text: &str, repairs: &mut Repairs) -> String {
         Some(definitions.map(|it| (it.section, it.key, it.value)).collect::<Vec<_>>())
     };
     let repaired = if said(text).is_some() { None } else { Some(plain_model(text)) };
-    let plain = repaired.as_deref().filter(|plain| said(plain).is_some()).unwrap_or(text);
+    let is_read = |plain: &&str| said(plain).is_some() || said(&trimmed(plain)).is_some();
+    let plain = repaired.as_deref().filter(is_read).unwrap_or(text);
     if plain != text {
         note(text, plain, Repair::LookAlikes, repairs);
     }
@@ -55,15 +57,16 @@ pub(super) fn model(text: &str, repairs: &mut Repairs) -> String {
 
 /// Notes each line that is another now.
 fn note(before: &str, after: &str, repair: Repair, repairs: &mut Repairs) {
-    for ((before, after), line) in before.lines().zip(after.lines()).zip(1..) {
+    for ((before, after), line) in before.split('\n').zip(after.split('\n')).zip(1..) {
         if before != after {
             repairs.add(repair, line);
         }
     }
 }
 
+/// The text without spaces at the end of lines, nor returns: with the line feed that would be another line end.
 fn trimmed(text: &str) -> String {
-    text.split('\n').map(|line| line.trim_end_matches([' ', '\t'])).collect::<Vec<_>>().join("\n")
+    text.split('\n').map(|line| line.trim_end_matches([' ', '\t', '\r'])).collect::<Vec<_>>().join("\n")
 }
 
 /// The text with one line feed at its end.
@@ -71,6 +74,7 @@ fn ended(text: &str, repairs: &mut Repairs) -> String {
     let body = text.trim_end_matches('\n');
     let lines = body.matches('\n').count() + 1;
     match text.len() - body.len() {
+        1.. if body.is_empty() => repairs.add(Repair::BlankLines, 1),
         0 => repairs.add(Repair::FinalNewline, lines),
         1 => {}
         _ => repairs.add(Repair::BlankLines, lines + 1),

@@ -71,6 +71,10 @@ fn macintosh(text: &str) -> Option<String> {
 /// Reads a line; notes what had to be repaired for it.
 fn line(original: &str, number: usize, repairs: &mut Repairs) -> Line {
     let unmarked = original.trim_start_matches(BOM);
+    if unmarked.len() < original.len() {
+        // Of a file that was put behind another.
+        repairs.add(Repair::ByteOrderMark, number);
+    }
     let visible =
         unmarked.trim_start_matches(|c: char| meant(c).is_some_and(|meant| meant.trim().is_empty()));
     if let Some(comment) = visible.strip_prefix(['#', '＃']) {
@@ -113,13 +117,14 @@ fn line(original: &str, number: usize, repairs: &mut Repairs) -> Line {
 
 /// A comment, without the empty columns that a spreadsheet puts behind it.
 fn comment_line(unmarked: &str, visible: &str, comment: &str, number: usize, repairs: &mut Repairs) -> Line {
-    let kept = comment.trim_end_matches([' ', '\t', ',']);
+    // A carriage return at the end would be the half of a line end the next time.
+    let kept = comment.trim_end_matches([' ', '\t', ',', '\r']);
     let cut = comment.get(kept.len()..).unwrap_or("");
     let text = if cut.contains(",,") {
         repairs.add(Repair::EmptyColumns, number);
         kept
     } else {
-        comment.trim_end_matches([' ', '\t'])
+        comment.trim_end_matches([' ', '\t', '\r'])
     };
     let indent = unmarked.strip_suffix(visible).unwrap_or("");
     if !visible.starts_with('#') || indent.chars().any(|c| c != ' ') {
@@ -144,9 +149,10 @@ fn read(line: &str, number: usize, repairs: &mut Repairs) -> Option<(Section, Ve
         repairs.add(Repair::LookAlikes, number);
     }
     let mut cells: Vec<String> = row.cells.into_iter().map(|cell| cell.text).collect();
-    let needed = cells.iter().filter(|cell| needs_quotes(cell)).count();
+    let plain = |text: &str| text.matches('"').count();
+    let needed: usize = cells.iter().map(|cell| plain(&written(cell))).sum();
     let quotes = line.chars().filter(|c| meant(*c).unwrap_or("") == "\"" || *c == '"').count();
-    if needed == 0 && quotes > 0 {
+    if needed == 0 && quotes > 0 || plain(line) > needed {
         repairs.add(Repair::Quotes, number);
     }
     if row.section == Section::P {
@@ -219,7 +225,7 @@ fn without_empty_columns(line: &str) -> &str {
 /// What is in a line that is one quoted cell. `None` if it is not.
 fn unquoted(line: &str) -> Option<String> {
     let line = line.trim();
-    let inner = line.strip_prefix('"')?.strip_suffix('"')?;
+    let inner = line.strip_prefix('"')?.strip_suffix('"')?.trim_end_matches('\r');
     let halves = inner.replace("\"\"", "");
     (!halves.contains('"')).then(|| inner.replace("\"\"", "\""))
 }
@@ -229,7 +235,7 @@ fn unquoted(line: &str) -> Option<String> {
 fn separator(text: &str) -> Option<char> {
     let holds = |line: &&str| {
         let line = line.trim_start_matches(BOM).trim();
-        !line.is_empty() && !line.starts_with(['#', '＃', '"'])
+        !without_empty_columns(line).is_empty() && !line.starts_with(['#', '＃', '"'])
     };
     ['\t', ';'].into_iter().find(|&separator| {
         let mut lines = text.lines().filter(holds).peekable();
