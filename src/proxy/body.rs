@@ -9,13 +9,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use super::normalize::is_trailer;
 use super::sieve::Sieve;
 use crate::kernel::id::FieldPath;
 use crate::mask::MaskError;
@@ -105,18 +103,19 @@ pub(crate) enum RequestBody {
     /// It is still to be read.
     Coming(Incoming),
     /// It was read, because the decision needed it, and counted.
-    Read { bytes: Bytes, trailers: Option<HeaderMap>, state: Arc<UploadState> },
+    Read { bytes: Bytes, state: Arc<UploadState> },
     /// It is still to be read, and only what may go to the platform comes out.
     Sifting(Box<Sieve>),
 }
 
 impl Default for RequestBody {
     fn default() -> Self {
-        Self::Read { bytes: Bytes::new(), trailers: None, state: Arc::default() }
+        Self::Read { bytes: Bytes::new(), state: Arc::default() }
     }
 }
 
-/// A request body on its way: bounded, counted, its trailers filtered.
+/// A request body on its way: bounded, counted, without trailers. A field behind a body is a field that
+/// no stage has seen, and some servers take it for one of the head (RFC 9110, section 6.5.1).
 #[derive(Debug)]
 pub(crate) struct Upload {
     inner: Parts,
@@ -128,8 +127,8 @@ pub(crate) struct Upload {
 #[derive(Debug)]
 enum Parts {
     Coming(Incoming),
-    /// In hand, counted and filtered.
-    Read(Bytes, Option<HeaderMap>),
+    /// In hand and counted.
+    Read(Bytes),
     /// Bounded and counted on its way into the sieve.
     Sifting(Box<Sieve>),
 }
@@ -138,7 +137,7 @@ impl Upload {
     pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
         let (inner, state) = match body {
             RequestBody::Coming(inner) => (Parts::Coming(inner), Arc::default()),
-            RequestBody::Read { bytes, trailers, state } => (Parts::Read(bytes, trailers), state),
+            RequestBody::Read { bytes, state } => (Parts::Read(bytes), state),
             RequestBody::Sifting(sieve) => {
                 let state = Arc::clone(sieve.state());
                 (Parts::Sifting(sieve), state)
@@ -159,43 +158,36 @@ impl Body for Upload {
         let this = &mut *self;
         let inner = match &mut this.inner {
             Parts::Coming(inner) => inner,
-            Parts::Read(bytes, trailers) => {
+            Parts::Read(bytes) => {
                 let bytes = std::mem::take(bytes);
-                let data = (!bytes.is_empty()).then(|| Frame::data(bytes));
-                return Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok));
+                return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
             }
             Parts::Sifting(sieve) => return sieve.poll_sifted(cx),
         };
-        let frame = match ready!(Pin::new(inner).poll_frame(cx)) {
-            None => return Poll::Ready(None),
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
-                this.state.fail(UploadFault::Broken);
-                return Poll::Ready(Some(Err(BodyError::Broken(error))));
-            }
-        };
-        let frame = match frame.into_data() {
-            Ok(data) => {
-                let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-                let bytes = this.state.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
-                if bytes > this.limit {
-                    this.state.fail(UploadFault::TooLarge { limit: this.limit });
-                    return Poll::Ready(Some(Err(BodyError::TooLarge { limit: this.limit })));
+        let data = loop {
+            match ready!(Pin::new(&mut *inner).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                None => return Poll::Ready(None),
+                Some(Ok(Ok(data))) => break data,
+                Some(Ok(Err(_trailers))) => {}
+                Some(Err(error)) => {
+                    this.state.fail(UploadFault::Broken);
+                    return Poll::Ready(Some(Err(BodyError::Broken(error))));
                 }
-                Frame::data(data)
             }
-            Err(frame) => match frame.into_trailers() {
-                Ok(trailers) => Frame::trailers(filtered(trailers)),
-                Err(_unknown) => return Poll::Ready(None),
-            },
         };
-        Poll::Ready(Some(Ok(frame)))
+        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        let bytes = this.state.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
+        if bytes > this.limit {
+            this.state.fail(UploadFault::TooLarge { limit: this.limit });
+            return Poll::Ready(Some(Err(BodyError::TooLarge { limit: this.limit })));
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Parts::Coming(inner) => inner.is_end_stream(),
-            Parts::Read(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
+            Parts::Read(bytes) => bytes.is_empty(),
             Parts::Sifting(_) => false,
         }
     }
@@ -203,29 +195,11 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             Parts::Coming(inner) => inner.size_hint(),
-            Parts::Read(bytes, trailers) => {
-                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                let mut hint = SizeHint::with_exact(length);
-                if trailers.is_some() {
-                    // HTTP/1.1 has trailers only after chunks (RFC 9112, section 7.1.2).
-                    hint = SizeHint::new();
-                    hint.set_lower(length);
-                }
-                hint
-            }
+            Parts::Read(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             // How much comes out is known at its end.
             Parts::Sifting(_) => SizeHint::new(),
         }
     }
-}
-
-/// Only the trailer fields that may pass.
-pub(crate) fn filtered(mut trailers: HeaderMap) -> HeaderMap {
-    let refused: Vec<HeaderName> = trailers.keys().filter(|name| !is_trailer(name)).cloned().collect();
-    for name in &refused {
-        trailers.remove(name);
-    }
-    trailers
 }
 
 /// Something that ends with a reply's body: a limit's permit, a counter of requests in work.
@@ -302,7 +276,7 @@ fn next_piece(held: &mut Bytes) -> Option<Bytes> {
     (!held.is_empty()).then(|| held.split_to(held.len().min(PIECE)))
 }
 
-/// A body in pieces.
+/// A body in pieces, without trailers: they are fields as well, and those of a reply leave by a short list.
 struct Pieces<B> {
     inner: B,
     /// What was given of it and is still in hand.
@@ -322,11 +296,10 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Pieces<B> {
             if let Some(piece) = next_piece(&mut this.held) {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
-            match ready!(Pin::new(&mut this.inner).poll_frame(cx)).transpose()?.map(Frame::into_data) {
-                Some(Ok(data)) => this.held = data,
-                Some(Err(other)) => return Poll::Ready(Some(Ok(other))),
-                None => return Poll::Ready(None),
-            }
+            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)).transpose()? else {
+                return Poll::Ready(None);
+            };
+            this.held = frame.into_data().unwrap_or_default();
         }
     }
 

@@ -74,7 +74,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
 /// Header fields of a request that mean the same to the platform as to the gate. Everything else a
 /// client sends stays at the gate, unless the route names it: a field that nobody here has heard of may be
 /// one by which the platform, or something before it, takes the client for somebody else.
-static FORWARDED: [HeaderName; 13] = [
+static FORWARDED: [HeaderName; 12] = [
     header::ACCEPT,
     header::ACCEPT_CHARSET,
     header::ACCEPT_LANGUAGE,
@@ -83,7 +83,6 @@ static FORWARDED: [HeaderName; 13] = [
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::HOST,
-    header::TRAILER,
     header::USER_AGENT,
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("traceparent"),

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::super::authorize::limited;
-use super::super::body::{BodyError, filtered};
+use super::super::body::BodyError;
 use super::super::exchange::Draft;
 use super::super::snapshot::Snapshot;
 use crate::catalog::Egress;
@@ -314,13 +314,7 @@ impl Body for Passed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        match ready!(poll_part(&mut this.inner, &mut this.idle, cx)) {
-            Some(Ok(part)) => match part.into_trailers() {
-                Ok(trailers) => Poll::Ready(Some(Ok(Frame::trailers(filtered(trailers))))),
-                Err(part) => Poll::Ready(Some(Ok(part))),
-            },
-            other => Poll::Ready(other),
-        }
+        poll_part(&mut this.inner, &mut this.idle, cx)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -93,9 +93,12 @@ async fn what_tells_of_the_content_does_not_leave() {
         let reply = city.call(Call::survey("/_file/file").over(http)).await;
         reply.assert_data();
         assert_own(&reply, &["content-disposition"]);
-        let reply = city.call(Call::survey("/_x/trailing").over(http)).await;
-        reply.assert_data();
-        assert!(reply.trailers.is_empty() && reply.header("trailer").is_none(), "{reply:?}");
+        for route in ["_x", "_file"] {
+            let call = Call::survey(&format!("/{route}/trailing")).header("te", "trailers");
+            let reply = city.call(call.over(http)).await;
+            reply.assert_data();
+            assert!(reply.trailers.is_empty() && reply.header("trailer").is_none(), "{reply:?}");
+        }
     }
 }
 

@@ -52,10 +52,15 @@ async fn a_long_list_is_masked_as_it_streams() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trailers_of_a_masked_reply_are_dropped() {
-    let city = Plan::new().start().await;
-    let reply = city.call(Call::survey("/_test/trailers")).await;
-    reply.assert_data();
-    assert!(reply.trailers.is_empty(), "a digest of what the masks hide: {:?}", reply.trailers);
+    // Over HTTP/2 the platform need not be asked for them, and neither need the client ask.
+    let plan = Plan::new().config("response_timeout = \"10s\"", "response_timeout = \"10s\"\nhttp2 = true");
+    for city in [Plan::new().start().await, plan.start().await] {
+        for http in [Http::One, Http::Two] {
+            let reply = city.call(Call::survey("/_test/trailers").header("te", "trailers").over(http)).await;
+            reply.assert_data();
+            assert!(reply.trailers.is_empty(), "a digest of what the masks hide: {:?}", reply.trailers);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,10 +78,18 @@ async fn an_opaque_resource_passes_whole() {
     assert_eq!(outcome.sent_sha256, Some(sha256(&reply.body)));
 }
 
+/// A field could be one thing before a body, where it is judged, and another behind it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trailers_of_an_upload() {
-    let city = Plan::new().start().await;
-    for http in [Http::One, Http::Two] {
+async fn trailers_of_an_upload_stay_at_the_gate() {
+    let uploads = "\n[[route]]\nmethod = \"POST\"\npath = \"/_test/upload/passed\"\nresource = \"test.file\"\n\
+                   action = \"submit\"\nupstream = \"platform\"\npass_headers = [\"x-checksum\", \"trailer\"]\n";
+    let city = Plan::new().more_config(uploads).start().await;
+    for (http, target) in [
+        (Http::One, "/_test/upload"),
+        (Http::Two, "/_test/upload"),
+        (Http::One, "/_test/upload/passed"),
+        (Http::Two, "/_test/upload/passed"),
+    ] {
         let (sender, body) = in_parts();
         let feed = tokio::spawn(async move {
             sender.send(Ok(Frame::data(Bytes::from_static(b"hello")))).await.unwrap();
@@ -88,17 +101,14 @@ async fn trailers_of_an_upload() {
             ];
             sender.send(Ok(trailers(&fields))).await.unwrap();
         });
-        let call = Call::new(Method::POST, "ziran-map", "planning.survey", "/_test/upload").with_body(body);
+        let call = Call::new(Method::POST, "ziran-map", "planning.survey", target).with_body(body);
         let names = "x-checksum, authorization, pinegate-system, x-forwarded-for";
         let reply = city.call(call.header("trailer", names).over(http)).await;
         reply.assert_data();
         feed.await.unwrap();
         let arrived = &reply.json()["data"];
         assert_eq!(arrived["bytes"], 5);
-        for name in ["authorization", "pinegate-system", "x-forwarded-for"] {
-            assert!(arrived["trailers"][name].is_null(), "{http:?}: {arrived}");
-        }
-        assert_eq!(arrived["trailers"]["x-checksum"], "abc", "{http:?}: {arrived}");
+        assert_eq!(arrived["trailers"], serde_json::json!({}), "{http:?}: {arrived}");
     }
 }
 
