@@ -201,14 +201,21 @@ impl Duties {
         let within = Bounds { records: self.permit.rows_per_reply, ..Bounds::default() };
         let transform = Transform::with_charset(Arc::clone(&plan.plan), within, form.charset);
         let plain = Plain::new(body, idle, form.coding.map(decoder));
-        let format = route.resource.body.format;
-        let streams_at_once = plain.at_least() > u64::try_from(bounds.whole_reply).unwrap_or(u64::MAX)
-            || matches!(format, BodyFormat::NdJson | BodyFormat::EventStream);
+        // Who sends lines or events without saying how many may mean to go on for as long as anybody listens.
+        let is_live = match route.resource.body.format {
+            BodyFormat::EventStream => true,
+            BodyFormat::NdJson => plain.length().is_none(),
+            BodyFormat::Json | BodyFormat::Csv | BodyFormat::Xml | BodyFormat::Form | BodyFormat::Opaque => {
+                false
+            }
+        };
+        let bound = u64::try_from(bounds.whole_reply).unwrap_or(u64::MAX);
+        let is_long = plain.length().is_some_and(|length| length > bound);
         let meter = Meter::new(self.snapshot, self.permit, self.system, Arc::clone(&draft));
         let mut masked = Masked::new(plain, transform, meter);
         let started = Instant::now();
         let refuse = |error| failure_of(error, draft.request_id);
-        let is_whole = !streams_at_once && masked.gather(bounds.whole_reply).await.map_err(refuse)?;
+        let is_whole = !is_live && !is_long && masked.gather(bounds.whole_reply).await.map_err(refuse)?;
         // Nothing has left yet: what is refused whole costs nobody a record.
         masked.charge().map_err(refuse)?;
         if !is_whole {

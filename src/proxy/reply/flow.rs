@@ -131,9 +131,9 @@ impl Plain {
         Self { inner, idle: Idle::new(idle), decoder, part: Bytes::new() }
     }
 
-    /// The fewest bytes that the platform will yet send.
-    pub(super) fn at_least(&self) -> u64 {
-        self.inner.size_hint().lower()
+    /// How many bytes the platform will yet send, if it said so.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.inner.size_hint().exact()
     }
 
     /// Gives the next piece to `take`; whether there was one. Trailers are dropped: they may tell what the
