@@ -58,9 +58,76 @@ impl BodyError {
     }
 }
 
+/// Since when a part of a body that was given has been the last: who takes nothing asks for nothing.
+/// While somebody waits for a part, it is not they who are slow; nobody has to ask again then, and over
+/// HTTP/2 nobody does.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    began: Instant,
+    /// Milliseconds after `began`; or `WAITING`, or `ENDED`.
+    last_ms: AtomicU64,
+}
+
+/// What [`Pulse::last_ms`] holds once the body is gone.
+const ENDED: u64 = u64::MAX;
+
+/// What it holds while a part was asked for and is not there.
+const WAITING: u64 = u64::MAX - 1;
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self { began: Instant::now(), last_ms: AtomicU64::new(0) }
+    }
+}
+
+impl Pulse {
+    /// Its time begins.
+    pub(crate) fn beat(&self) {
+        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(WAITING).min(WAITING - 1);
+        self.last_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Notes that a part was asked for: whether it was there.
+    fn asked(&self, is_there: bool) {
+        if is_there {
+            self.beat();
+        } else {
+            self.last_ms.store(WAITING, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the body is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.last_ms.load(Ordering::Relaxed) == ENDED
+    }
+
+    /// For how long nobody has asked for more of the body.
+    fn quiet(&self) -> Duration {
+        match self.last_ms.load(Ordering::Relaxed) {
+            ENDED | WAITING => Duration::ZERO,
+            last => self.began.elapsed().saturating_sub(Duration::from_millis(last)),
+        }
+    }
+
+    /// Whether nobody has asked for more of the body for longer than `within`.
+    pub(crate) fn is_stalled(&self, within: Duration) -> bool {
+        self.quiet() > within
+    }
+
+    /// Until it is stalled.
+    pub(crate) async fn stalled(&self, within: Duration) {
+        while !self.is_stalled(within) {
+            let rest = within.saturating_sub(self.quiet());
+            tokio::time::sleep(rest.saturating_add(Duration::from_millis(1))).await;
+        }
+    }
+}
+
 /// What became of an upload; read by whoever has to say why forwarding failed.
 #[derive(Debug, Default)]
 pub(crate) struct UploadState {
+    /// Whether it is still taken.
+    pub(super) pulse: Pulse,
     bytes: AtomicU64,
     fault: OnceLock<UploadFault>,
 }
@@ -145,18 +212,9 @@ impl Upload {
         };
         (Self { inner, limit, state: Arc::clone(&state) }, state)
     }
-}
 
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
-        let inner = match &mut this.inner {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let inner = match &mut self.inner {
             Parts::Coming(inner) => inner,
             Parts::Read(bytes) => {
                 let bytes = std::mem::take(bytes);
@@ -170,18 +228,32 @@ impl Body for Upload {
                 Some(Ok(Ok(data))) => break data,
                 Some(Ok(Err(_trailers))) => {}
                 Some(Err(error)) => {
-                    this.state.fail(UploadFault::Broken);
+                    self.state.fail(UploadFault::Broken);
                     return Poll::Ready(Some(Err(BodyError::Broken(error))));
                 }
             }
         };
         let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        let bytes = this.state.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
-        if bytes > this.limit {
-            this.state.fail(UploadFault::TooLarge { limit: this.limit });
-            return Poll::Ready(Some(Err(BodyError::TooLarge { limit: this.limit })));
+        let bytes = self.state.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
+        if bytes > self.limit {
+            self.state.fail(UploadFault::TooLarge { limit: self.limit });
+            return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
         }
         Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = self.poll_part(cx);
+        self.state.pulse.asked(polled.is_ready());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -209,53 +281,6 @@ impl<T: Send> Guard for T {}
 
 /// A streamed body, boxed once a reply.
 pub(crate) type Stream = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
-
-/// Since when a part of a body that was given has been the last: who takes nothing asks for nothing.
-/// While somebody waits for a part, it is not they who are slow; nobody has to ask again then, and over
-/// HTTP/2 nobody does.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    began: Instant,
-    /// Milliseconds after `began`; or `WAITING`, or `ENDED`.
-    last_ms: AtomicU64,
-}
-
-/// What [`Pulse::last_ms`] holds once the body is gone.
-const ENDED: u64 = u64::MAX;
-
-/// What it holds while a part was asked for and is not there.
-const WAITING: u64 = u64::MAX - 1;
-
-impl Pulse {
-    pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), last_ms: AtomicU64::new(0) }
-    }
-
-    fn beat(&self) {
-        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(WAITING).min(WAITING - 1);
-        self.last_ms.store(ms, Ordering::Relaxed);
-    }
-
-    /// Notes that a part was asked for: whether it was there.
-    fn asked(&self, is_there: bool) {
-        if is_there {
-            self.beat();
-        } else {
-            self.last_ms.store(WAITING, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the body is gone.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.last_ms.load(Ordering::Relaxed) == ENDED
-    }
-
-    /// Whether nobody has asked for more of the body for longer than `within`.
-    pub(crate) fn is_stalled(&self, within: Duration) -> bool {
-        let last = self.last_ms.load(Ordering::Relaxed);
-        last < WAITING && self.began.elapsed().saturating_sub(Duration::from_millis(last)) > within
-    }
-}
 
 /// Ends a pulse with the body it belongs to.
 struct PulseOf(Arc<Pulse>);
@@ -469,7 +494,7 @@ mod tests {
         polled.map(|part| part.map(|part| part.unwrap().into_data().unwrap()))
     }
 
-    /// Whether it is stalled as soon as any time has passed.
+    /// Whether it is stalled once any time has passed.
     fn stalls(pulse: &Pulse) -> bool {
         (0..1_000_000).any(|_| pulse.is_stalled(Duration::ZERO))
     }
@@ -477,7 +502,7 @@ mod tests {
     #[test]
     fn only_who_could_ask_and_does_not_has_stalled() {
         let mut body = stream([Some(b"a".to_vec()), None, Some(b"b".to_vec())]);
-        let pulse = Arc::new(Pulse::new());
+        let pulse = Arc::new(Pulse::default());
         body.watch(Arc::clone(&pulse));
         assert!(stalls(&pulse), "nobody has asked yet");
         assert_eq!(ask(&mut body), Poll::Ready(Some("a".into())));
@@ -489,6 +514,18 @@ mod tests {
         assert!(stalls(&pulse), "it is there, and nobody asks for more");
         drop(body);
         assert!(!stalls(&pulse) && pulse.has_ended());
+    }
+
+    #[tokio::test]
+    async fn the_time_of_a_part_begins_when_it_is_there() {
+        let (pulse, short) = (Pulse::default(), Duration::from_millis(5));
+        pulse.stalled(short).await;
+        pulse.asked(false);
+        assert!(tokio::time::timeout(4 * short, pulse.stalled(short)).await.is_err(), "it is waited for");
+        pulse.asked(true);
+        let since = Instant::now();
+        pulse.stalled(short).await;
+        assert!(since.elapsed() >= short);
     }
 
     #[test]

@@ -56,7 +56,10 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     })?;
     parts.version = Version::HTTP_11;
     let started = tokio::time::Instant::now();
-    let sent = route.upstream.send(Request::from_parts(parts, upload)).await;
+    // From here on it is for the platform to take the upload.
+    state.pulse.beat();
+    let too_long = state.pulse.stalled(route.upstream.response_timeout());
+    let sent = route.upstream.send_until(Request::from_parts(parts, upload), too_long).await;
     draft.note_upstream(started.elapsed());
     match sent {
         Ok(response) => Ok((response, draft)),

@@ -1,5 +1,7 @@
 //! Bodies that are never held whole, both ways.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Method;
 use http_body::Frame;
@@ -109,6 +111,32 @@ async fn trailers_of_an_upload_stay_at_the_gate() {
         let arrived = &reply.json()["data"];
         assert_eq!(arrived["bytes"], 5);
         assert_eq!(arrived["trailers"], serde_json::json!({}), "{http:?}: {arrived}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_upload_is_not_the_platforms_delay() {
+    const BOUND: Duration = Duration::from_millis(400);
+    let bound = format!("response_timeout = \"{}ms\"", BOUND.as_millis());
+    for more in ["", "\nhttp2 = true"] {
+        let city = Plan::new().config("response_timeout = \"10s\"", &format!("{bound}{more}")).start().await;
+        for http in [Http::One, Http::Two] {
+            let (sender, body) = in_parts();
+            let call = Call::post("ziran-map", "planning.survey", "/_test/upload", body).over(http);
+            let mut reply = std::pin::pin!(city.call(call));
+            for _ in 0..3 {
+                sender.send(Ok(Frame::data(Bytes::from_static(b"hello")))).await.unwrap();
+                let early = tokio::time::timeout(2 * BOUND, reply.as_mut()).await;
+                assert!(early.is_err(), "{http:?}: {early:?}");
+            }
+            drop(sender);
+            let reply = reply.await;
+            reply.assert_data();
+            assert_eq!(reply.json()["data"]["bytes"], 15);
+        }
+        // Its own it is.
+        let reply = city.call(Call::survey("/_test/slow?ms=600000")).await;
+        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (504, "upstream-timeout"));
     }
 }
 
