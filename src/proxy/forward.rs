@@ -56,7 +56,10 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     })?;
     parts.version = Version::HTTP_11;
     let started = tokio::time::Instant::now();
-    let sent = route.upstream.send(Request::from_parts(parts, upload)).await;
+    // From here on it is for the platform to take the upload.
+    state.pulse.beat();
+    let too_long = state.pulse.stalled(route.upstream.response_timeout());
+    let sent = route.upstream.send_until(Request::from_parts(parts, upload), too_long).await;
     draft.note_upstream(started.elapsed());
     match sent {
         Ok(response) => Ok((response, draft)),
@@ -74,7 +77,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
 /// Header fields of a request that mean the same to the platform as to the gate. Everything else a
 /// client sends stays at the gate, unless the route names it: a field that nobody here has heard of may be
 /// one by which the platform, or something before it, takes the client for somebody else.
-static FORWARDED: [HeaderName; 13] = [
+static FORWARDED: [HeaderName; 12] = [
     header::ACCEPT,
     header::ACCEPT_CHARSET,
     header::ACCEPT_LANGUAGE,
@@ -83,7 +86,6 @@ static FORWARDED: [HeaderName; 13] = [
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::HOST,
-    header::TRAILER,
     header::USER_AGENT,
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("traceparent"),

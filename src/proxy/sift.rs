@@ -55,11 +55,10 @@ impl Wait for Sift {
 }
 
 /// Header fields that are about the very bytes of a body, which may not be those that go on: their
-/// length, their digests (RFC 9530; RFC 1864 and 3230 before it), and what is said in trailers.
-static OF_THE_BYTES: [HeaderName; 7] = [
+/// length and their digests (RFC 9530; RFC 1864 and 3230 before it).
+static OF_THE_BYTES: [HeaderName; 6] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
-    header::TRAILER,
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
     HeaderName::from_static("content-digest"),
@@ -99,7 +98,7 @@ async fn sift(mut cleared: Cleared, intake: &Arc<Intake>) -> Result<Cleared, Fai
         }
     })?;
     exchange.body = match whole {
-        Some(bytes) => RequestBody::Read { bytes, trailers: None, state },
+        Some(bytes) => RequestBody::Read { bytes, state },
         None => RequestBody::Sifting(Box::new(sieve)),
     };
     Ok(cleared)

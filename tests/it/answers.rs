@@ -75,10 +75,7 @@ const ROUTES: [(&str, &str, &str); 10] = [
 
 /// A city whose platform plays scripts.
 async fn city(scripted: &Scripted) -> City {
-    plan()
-        .config("response_timeout = \"10s\"", "response_timeout = \"700ms\"")
-        .start_before(scripted.at)
-        .await
+    plan().start_before(scripted.at).await
 }
 
 fn plan() -> Plan {

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::super::authorize::limited;
-use super::super::body::{BodyError, filtered};
+use super::super::body::BodyError;
 use super::super::exchange::Draft;
 use super::super::snapshot::Snapshot;
 use crate::catalog::Egress;
@@ -131,9 +131,9 @@ impl Plain {
         Self { inner, idle: Idle::new(idle), decoder, part: Bytes::new() }
     }
 
-    /// The fewest bytes that the platform will yet send.
-    pub(super) fn at_least(&self) -> u64 {
-        self.inner.size_hint().lower()
+    /// How many bytes the platform will yet send, if it said so.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.inner.size_hint().exact()
     }
 
     /// Gives the next piece to `take`; whether there was one. Trailers are dropped: they may tell what the
@@ -314,13 +314,7 @@ impl Body for Passed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        match ready!(poll_part(&mut this.inner, &mut this.idle, cx)) {
-            Some(Ok(part)) => match part.into_trailers() {
-                Ok(trailers) => Poll::Ready(Some(Ok(Frame::trailers(filtered(trailers))))),
-                Err(part) => Poll::Ready(Some(Ok(part))),
-            },
-            other => Poll::Ready(other),
-        }
+        poll_part(&mut this.inner, &mut this.idle, cx)
     }
 
     fn is_end_stream(&self) -> bool {
