@@ -30,6 +30,8 @@ mod snapshot;
 mod stack;
 mod stage;
 
+pub use normalize::{NormalHead, NormalPath, Query, read as read_head};
+
 pub(crate) use body::Upload;
 pub(crate) use failure::denial_code;
 pub(crate) use listener::Gate;

@@ -163,22 +163,21 @@ impl Reading {
     }
 }
 
-/// Where in a word a planted number ends, if one stands there by itself.
+/// Where in a word the first planted number ends, if one stands there by itself.
 fn end_of_number(word: &str) -> Option<usize> {
     let is_digit = |c: char| c.is_ascii_digit();
-    if word.strip_suffix(RESIDENT_ID).is_some_and(|before| !before.ends_with(is_digit)) {
-        return Some(word.len());
-    }
-    // Digests, credit codes and powers are something else.
-    if matches!(word.len(), 18 | 32 | 40 | 48 | 56 | 64 | 96 | 128) {
-        return None;
-    }
-    let mut places = word.match_indices(MOBILE).map(|(at, number)| at..at + number.len());
-    let place = places.find(|at| {
-        let (before, after) = (&word[..at.start], &word[at.end..]);
-        !before.ends_with(is_digit) && !after.starts_with(is_digit) && !after.starts_with(['e', 'E'])
-    });
-    place.map(|at| at.end)
+    let end = |number: &str| {
+        let mut places = word.match_indices(number).map(|(at, number)| (at, at + number.len()));
+        let place = places.find(|(from, to)| {
+            let (before, after) = (&word[..*from], &word[*to..]);
+            !before.ends_with(is_digit) && !after.starts_with(is_digit) && !after.starts_with(['e', 'E'])
+        });
+        place.map(|(_, to)| to)
+    };
+    // Digests and credit codes are something else; they have no X, or another length.
+    let may_be_other = matches!(word.len(), 18 | 32 | 40 | 48 | 56 | 64 | 96 | 128);
+    let mobile = end(MOBILE).filter(|_| !may_be_other);
+    mobile.into_iter().chain(end(RESIDENT_ID)).min()
 }
 
 /// In which parts of JSON numbers are searched for: values, not names.
@@ -203,7 +202,7 @@ fn json(text: &str) -> String {
 }
 
 fn is_json_value(before: &str, word: &str, after: &str) -> bool {
-    if before.matches('"').count() % 2 == 0 {
+    if before.matches('"').count().is_multiple_of(2) {
         let before = before.strip_suffix('-').unwrap_or(before);
         return word == MOBILE && !before.ends_with(char::is_alphanumeric);
     }

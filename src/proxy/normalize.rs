@@ -12,7 +12,7 @@ use http::{Method, Version};
 use percent_encoding::percent_decode_str;
 
 use super::failure::{Failure, RequestFailure};
-use super::problem::words;
+use super::problem::{Code, words};
 use crate::coding::Accepted;
 
 /// The longest path and query, in bytes.
@@ -23,29 +23,31 @@ pub(crate) const MAX_QUERY_PARAMETERS: usize = 64;
 
 /// A path that has one reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NormalPath {
+pub struct NormalPath {
     /// As it was sent, which is how it is forwarded.
-    pub(crate) raw: String,
+    pub raw: String,
     /// Percent-decoded, for routing and parameters.
-    pub(crate) decoded: String,
+    pub decoded: String,
 }
 
 /// The parameters of a query, decoded, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Query {
+pub struct Query {
     /// As it was sent, which is how it is forwarded.
-    pub(crate) raw: Option<String>,
+    pub raw: Option<String>,
     /// Names and values, decoded.
-    pub(crate) parameters: Vec<(String, String)>,
+    pub parameters: Vec<(String, String)>,
 }
 
 /// What the gate understands of a request's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NormalHead {
-    pub(crate) path: NormalPath,
-    pub(crate) query: Query,
+pub struct NormalHead {
+    /// Its path.
+    pub path: NormalPath,
+    /// Its query.
+    pub query: Query,
     /// The content codings that the client accepts, which is between it and the gate.
-    pub(crate) accepted: Accepted,
+    pub accepted: Accepted,
 }
 
 /// Header fields that mean one connection only (RFC 9110, section 7.6.1) and their legacy kin; and what
@@ -131,6 +133,14 @@ pub(crate) fn normalize(parts: &mut Parts) -> Result<NormalHead, Failure> {
     let accepted = accepted(&parts.headers);
     strip(&mut parts.headers);
     Ok(NormalHead { path, query, accepted })
+}
+
+/// [`normalize`] for who holds it against the standards: a refusal is its code.
+///
+/// # Errors
+/// When the head has two readings, or is not one that is served.
+pub fn read(parts: &mut Parts) -> Result<NormalHead, Code> {
+    normalize(parts).map_err(|failure| failure.code())
 }
 
 fn accepted(headers: &HeaderMap) -> Accepted {

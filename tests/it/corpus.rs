@@ -15,6 +15,10 @@ use proptest::test_runner::{TestError, TestRunner};
 
 #[path = "../../fuzz/properties/certificate.rs"]
 mod certificate;
+#[path = "../../fuzz/properties/charset.rs"]
+mod charset;
+#[path = "../../fuzz/properties/coding.rs"]
+mod coding;
 #[path = "../../fuzz/properties/documents.rs"]
 mod documents;
 #[path = "../../fuzz/properties/format.rs"]
@@ -35,6 +39,10 @@ mod mask_form;
 mod mask_json;
 #[path = "../../fuzz/properties/mask_xml.rs"]
 mod mask_xml;
+#[path = "../../fuzz/properties/media.rs"]
+mod media;
+#[path = "../../fuzz/properties/normalize.rs"]
+mod normalize;
 #[path = "../../fuzz/properties/record.rs"]
 mod record;
 #[path = "../../fuzz/properties/siblings.rs"]
@@ -61,7 +69,10 @@ macro_rules! targets {
     };
 }
 
-targets! { certificate documents format grants jwks mask_csv mask_events mask_form mask_json mask_xml record token }
+targets! {
+    certificate charset coding documents format grants jwks mask_csv mask_events mask_form mask_json mask_xml media
+    normalize record token
+}
 
 /// A property of an input.
 type Check = fn(&[u8]);
@@ -122,11 +133,15 @@ fn explore(target: &'static str, check: Check) {
 #[test]
 fn what_is_like_a_seed_holds_too() {
     let targets: &[(&str, Check)] = &[
+        ("charset", charset::check),
+        ("coding", coding::check),
         ("mask_csv", mask_csv::check),
         ("mask_events", mask_events::check),
         ("mask_form", mask_form::check),
         ("mask_json", mask_json::check),
         ("mask_xml", mask_xml::check),
+        ("media", media::check),
+        ("normalize", normalize::check),
     ];
     targets.iter().for_each(|(target, check)| explore(target, *check));
 }
