@@ -175,7 +175,7 @@ impl Masker {
     /// | `null` | | `null` | |
     /// | `drop` | | nothing, not even its name | |
     /// | `pseudonym` | text, numbers | a keyed pseudonym, `h1:…` | `join`: a name; fields with the same name get the same pseudonyms |
-    /// | `fpe` | what `of` says | another valid value of the same form | `of` = `resident-id`, `mobile`, `bank-card`, `credit-code`, `digits` (required); `keep` = `region`, `province` of a `resident-id`; `join` |
+    /// | `fpe` | what `of` says | a valid value of the same form | `of` = `resident-id`, `mobile`, `bank-card`, `credit-code`, `digits` (required); `keep` = `region`, `province` of a `resident-id`; `join` |
     ///
     /// # Errors
     /// When there is no such method, or a parameter is unknown, doubled, missing or out of range.
