@@ -60,7 +60,7 @@ pub enum PlanError {
         /// The masker.
         masker: MaskerName,
     },
-    /// A masker is keyed, but there is no usable secret for it.
+    /// A masker is keyed, but there is no secret for it.
     #[error("`{path}` leaves as a pseudonym or encrypted, which needs a key")]
     NoKey {
         /// The field.
@@ -582,8 +582,7 @@ impl<'a> Compiler<'_, 'a> {
         }
         self.masked.insert(path.clone());
         let key = if masker.is_keyed() {
-            let key = self.spec.key.filter(PseudonymKey::is_fit);
-            let fitted = key.and_then(|key| masker.fit(&key, path));
+            let fitted = self.spec.key.and_then(|key| masker.fit(&key, path));
             Some(fitted.ok_or_else(|| PlanError::NoKey { path: path.clone() })?)
         } else {
             None
