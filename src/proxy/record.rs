@@ -18,7 +18,7 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame};
 use tokio_util::sync::CancellationToken;
 
-use super::body::{BodyError, ReplyBody, Stream};
+use super::body::{BodyError, ReplyBody, Stream, UploadFault};
 use super::exchange::{Draft, NotedParameters, PurposeOrigin};
 use super::failure::Failure;
 use super::problem::Code;
@@ -396,7 +396,9 @@ impl Body for Recorded {
                     error = %crate::kernel::diagnostic::chain(error),
                     "a reply was cut off"
                 );
-                self.end = End::Broken(error.reason());
+                // What was wrong with the upload has broken the connection that the reply comes on.
+                let fault = about.draft.upload.get().and_then(|upload| upload.fault());
+                self.end = End::Broken(fault.map_or(error.reason(), UploadFault::reason));
                 self.seal();
             }
         }

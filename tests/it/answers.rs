@@ -4,7 +4,7 @@ mod charsets;
 mod codings;
 mod heads;
 mod lies;
-mod scripted;
+pub(crate) mod scripted;
 
 use bytes::Bytes;
 use pinegate::audit::ParsedRecord;
