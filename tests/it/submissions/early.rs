@@ -1,7 +1,7 @@
 //! Platforms that answer before they have all of a body.
 
 use super::*;
-use crate::answers::scripted::{Scripted, Step, head};
+use crate::answers::{Scripted, Step, head};
 use crate::city::{soon, until};
 use crate::refusals::check;
 
