@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::failure::Failure;
@@ -130,6 +131,7 @@ pub(crate) struct UploadState {
     pub(super) pulse: Pulse,
     bytes: AtomicU64,
     fault: OnceLock<UploadFault>,
+    over: Notify,
 }
 
 /// What was wrong with an upload.
@@ -147,6 +149,17 @@ pub(crate) enum UploadFault {
     },
 }
 
+impl UploadFault {
+    /// The reason as it stands in a record.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Broken => "client-gone",
+            Self::TooLarge { .. } => "request-too-large",
+            Self::Refused { error, .. } => error.reason(),
+        }
+    }
+}
+
 impl UploadState {
     /// How many bytes of it came.
     pub(crate) fn bytes(&self) -> u64 {
@@ -156,6 +169,16 @@ impl UploadState {
     /// What was wrong with it, if anything.
     pub(crate) fn fault(&self) -> Option<&UploadFault> {
         self.fault.get()
+    }
+
+    /// Waits until nothing more of a body that is sifted can be found wrong. One may wait.
+    pub(crate) async fn sifted(&self) {
+        self.over.notified().await;
+    }
+
+    /// Ends that wait.
+    pub(super) fn end(&self) {
+        self.over.notify_one();
     }
 
     /// Notes what is wrong with it; what was wrong first stands.

@@ -7,7 +7,7 @@ use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::authorize::Cleared;
-use super::body::Upload;
+use super::body::{RequestBody, Upload};
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure, UpstreamFailure};
 use super::problem::words;
@@ -33,6 +33,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     if declared_length(&parts.headers).is_some_and(|length| length > limit) {
         return Err(RequestFailure::TooLarge { limit }.into());
     }
+    let is_sifted = matches!(body, RequestBody::Sifting(_));
     let (upload, state) = Upload::new(body, limit);
     Draft::note(&draft.upload, Arc::clone(&state));
 
@@ -61,16 +62,20 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     let too_long = state.pulse.stalled(route.upstream.response_timeout());
     let sent = route.upstream.send_until(Request::from_parts(parts, upload), too_long).await;
     draft.note_upstream(started.elapsed());
+    if is_sifted && sent.as_ref().is_ok_and(|response| response.status().is_success()) {
+        // The platform may say yes before it has all; the gate has not said so yet.
+        state.sifted().await;
+    }
+    if let Some(fault) = state.fault() {
+        // The platform saw a request break off because of what the client sent: the client is told so.
+        return Err(failure_of(fault, &route, &permit, &snapshot.policy));
+    }
     match sent {
         Ok(response) => Ok((response, draft)),
-        Err(error) => Err(match state.fault() {
-            // The platform saw a request break off because of what the client sent: the client is told so.
-            Some(fault) => failure_of(fault, &route, &permit, &snapshot.policy),
-            None => {
-                tracing::warn!(request_id = %draft.request_id, error = %chain(&error), "forwarding failed");
-                UpstreamFailure::None(error).into()
-            }
-        }),
+        Err(error) => {
+            tracing::warn!(request_id = %draft.request_id, error = %chain(&error), "forwarding failed");
+            Err(UpstreamFailure::None(error).into())
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use pinegate::coding::{Coding, Encoder};
 
 use crate::city::{Call, City, Http, Plan, Reply, SURVEYOR, soon, until};
 use crate::refusals::check;
-use scripted::{Scripted, Step, answer, chunks};
+pub(crate) use scripted::{Scripted, Step, head};
+use scripted::{answer, chunks};
 
 /// A phone number that leaves masked, an address of mail that does not leave, a member that nobody knows.
 const SECRETS: [&str; 3] = ["13800138000", "wang@secret.example", "of-no-catalogue"];

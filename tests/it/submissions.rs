@@ -1,5 +1,6 @@
 //! Bodies of requests that are held against the grants before the platform sees them.
 
+mod early;
 mod large;
 mod shapes;
 

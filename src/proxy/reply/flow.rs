@@ -48,10 +48,12 @@ impl Meter {
         if more == 0 {
             return Ok(());
         }
+        let now = self.draft.now();
         self.snapshot
             .limiter
-            .charge_rows(self.draft.now(), &self.system, &self.permit.grants, more)
+            .charge_rows(now, &self.system, &self.permit.grants, more)
             .map_err(|error| BodyError::Quota(Box::new(limited(error))))?;
+        self.draft.charged.get_or_init(|| now);
         self.charged = records;
         Ok(())
     }
