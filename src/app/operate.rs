@@ -118,15 +118,6 @@ impl Operator {
     /// What a reload cannot change is said aloud rather than passed over.
     fn warn_of_restart(&self, new: &Config) {
         let old = self.config();
-        // These are of the snapshot and take effect with it.
-        let lasting = Bounds {
-            requests: old.bounds.requests,
-            whole_reply: old.bounds.whole_reply,
-            decoded_reply: old.bounds.decoded_reply,
-            decoded_ratio: old.bounds.decoded_ratio,
-            decision_body: old.bounds.decision_body,
-            ..new.bounds
-        };
         let watched = |config: &Config| {
             let policy = &config.policy;
             (policy.reload == ReloadTrigger::Watch).then(|| (policy.directory.clone(), policy.shadow.clone()))
@@ -136,7 +127,7 @@ impl Operator {
             ("[metrics]", old.metrics.address != new.metrics.address),
             ("[admin]", old.admin.socket != new.admin.socket),
             ("[audit]", old.audit.directory != new.audit.directory || old.audit.node != new.audit.node),
-            ("[bounds]", format!("{:?}", old.bounds) != format!("{:?}", lasting)),
+            ("[bounds]", of_the_start(&old.bounds) != of_the_start(&new.bounds)),
             ("what [policy] watches", watched(&old) != watched(new)),
             (
                 "[telemetry]",
@@ -204,6 +195,30 @@ impl Operator {
         }
         metrics.next_grant_expiry.set(next.map_or(0.0, seconds));
     }
+}
+
+/// The bounds that a reload cannot change. Each bound is named, so that none can be forgotten.
+fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
+    let Bounds {
+        connections,
+        handshake_timeout,
+        header_timeout,
+        stall_timeout,
+        connection_age,
+        header_bytes,
+        header_fields,
+        http2_streams,
+        drain,
+        // These are of the snapshot and take effect with it.
+        requests: _,
+        whole_reply: _,
+        decoded_reply: _,
+        decoded_ratio: _,
+        decision_body: _,
+        whole_request: _,
+    } = *bounds;
+    let times = [handshake_timeout, header_timeout, stall_timeout, connection_age, drain];
+    (times, connections, header_bytes, header_fields, http2_streams)
 }
 
 fn seconds(at: Timestamp) -> f64 {
