@@ -118,15 +118,6 @@ impl Operator {
     /// What a reload cannot change is said aloud rather than passed over.
     fn warn_of_restart(&self, new: &Config) {
         let old = self.config();
-        // These are of the snapshot and take effect with it.
-        let lasting = Bounds {
-            requests: old.bounds.requests,
-            whole_reply: old.bounds.whole_reply,
-            decoded_reply: old.bounds.decoded_reply,
-            decoded_ratio: old.bounds.decoded_ratio,
-            decision_body: old.bounds.decision_body,
-            ..new.bounds
-        };
         let watched = |config: &Config| {
             let policy = &config.policy;
             (policy.reload == ReloadTrigger::Watch).then(|| (policy.directory.clone(), policy.shadow.clone()))
@@ -136,7 +127,7 @@ impl Operator {
             ("[metrics]", old.metrics.address != new.metrics.address),
             ("[admin]", old.admin.socket != new.admin.socket),
             ("[audit]", old.audit.directory != new.audit.directory || old.audit.node != new.audit.node),
-            ("[bounds]", format!("{:?}", old.bounds) != format!("{:?}", lasting)),
+            ("[bounds]", of_the_start(&old.bounds) != of_the_start(&new.bounds)),
             ("what [policy] watches", watched(&old) != watched(new)),
             (
                 "[telemetry]",
@@ -204,6 +195,30 @@ impl Operator {
         }
         metrics.next_grant_expiry.set(next.map_or(0.0, seconds));
     }
+}
+
+/// The bounds that a reload cannot change. Each bound is named, so that none can be forgotten.
+fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
+    let Bounds {
+        connections,
+        handshake_timeout,
+        header_timeout,
+        stall_timeout,
+        connection_age,
+        header_bytes,
+        header_fields,
+        http2_streams,
+        drain,
+        // These are of the snapshot and take effect with it.
+        requests: _,
+        whole_reply: _,
+        decoded_reply: _,
+        decoded_ratio: _,
+        decision_body: _,
+        whole_request: _,
+    } = *bounds;
+    let times = [handshake_timeout, header_timeout, stall_timeout, connection_age, drain];
+    (times, connections, header_bytes, header_fields, http2_streams)
 }
 
 fn seconds(at: Timestamp) -> f64 {
@@ -300,6 +315,82 @@ fn restore(limiter: &Limiter, now: Timestamp, record: &ParsedRecord) -> bool {
         let grants = if admitted == Admitted::Grants { past.grants } else { &[] };
         limiter.restore_call(now, Past { grants, ..past }, &resource);
     }
-    limiter.restore_rows(now, past, record.records.unwrap_or(0));
+    // Records were charged as they left, those of a long reply on more than one day: they count for the
+    // last of them, so that nobody gets more of that.
+    let at = record.ended().unwrap_or(at);
+    limiter.restore_rows(now, Past { at, ..past }, record.records.unwrap_or(0));
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+    use crate::kernel::id::{DepartmentId, LimitName};
+    use crate::kernel::time::TimeZone;
+    use crate::quota::limit::{Dimension, Limit, Selection};
+    use crate::quota::population::Population;
+
+    /// Limits of 100 calls by system and by grant, and 100 rows.
+    fn limiter() -> Limiter {
+        let limit = |name: &str, by| Limit {
+            name: LimitName::parse(name).unwrap(),
+            by: vec![by],
+            only: Selection::default(),
+            rate: None,
+            concurrency: None,
+            per_day: NonZeroU64::new(100),
+        };
+        let population = Population {
+            systems: vec![(SystemId::parse("sys:a").unwrap(), DepartmentId::parse("dept:d").unwrap())],
+            resources: vec![ResourceId::parse("r").unwrap()],
+            grants: vec![(GrantId::parse("G").unwrap(), Some(100))],
+        };
+        let limits = [limit("own", Dimension::System), limit("each", Dimension::Grant)];
+        let clock = governor::clock::DefaultClock::default();
+        Limiter::new(&limits, &population, TimeZone::UTC, clock).unwrap()
+    }
+
+    #[test]
+    fn a_record_restores_what_it_was_counted_for() {
+        let now: Timestamp = "2026-03-02T12:00:00Z".parse().unwrap();
+        let (today, eve) = ("2026-03-02T01:00:00Z", "2026-03-01T23:59:50Z");
+        let permit = r#""grants":["G"],"records":7"#;
+        for (kind, at, rest, counted) in [
+            ("access", today, r#""admitted":"grants",PERMIT,"total_us":5"#, (1, 1, 7)),
+            // An outcome is no second call.
+            ("intent", today, r#""admitted":"grants","grants":["G"]"#, (1, 1, 0)),
+            ("outcome", today, r#""admitted":"grants",PERMIT,"total_us":5"#, (0, 0, 7)),
+            // Refused by a limit of its grants, by the policy, by a limit of its own, by none.
+            ("access", today, r#""admitted":"call","reason":"quota-exhausted","grants":["G"]"#, (1, 0, 0)),
+            ("access", today, r#""admitted":"call","reason":"resource-unknown""#, (1, 0, 0)),
+            ("access", today, r#""reason":"quota-exhausted""#, (0, 0, 0)),
+            ("access", today, r#""reason":"resource-unknown""#, (0, 0, 0)),
+            // Of before records said so.
+            ("access", today, r#"PERMIT,"total_us":5"#, (1, 1, 7)),
+            // Of a word that a later program may write.
+            ("access", today, r#""admitted":"later",PERMIT"#, (0, 0, 0)),
+            // A call belongs to the day it came on, records to that on which the reply had ended.
+            ("access", eve, r#""admitted":"grants",PERMIT,"total_us":9000000"#, (0, 0, 0)),
+            ("access", eve, r#""admitted":"grants",PERMIT,"total_us":11000000"#, (0, 0, 7)),
+            ("outcome", eve, r#""admitted":"grants",PERMIT,"total_us":11000000"#, (0, 0, 7)),
+        ] {
+            let rest = rest.replace("PERMIT", permit);
+            let line = format!(
+                r#"{{"v":1,"seq":0,"batch":0,"prev":"","node":"n","sum":"","kind":"{kind}","at":"{at}",
+                "system":"sys:a","resource":"r",{rest}}}"#
+            );
+            let record = ParsedRecord::parse(line.as_bytes()).unwrap();
+            let limiter = limiter();
+            restore(&limiter, now, &record);
+            let (system, resource) = (SystemId::parse("sys:a").unwrap(), ResourceId::parse("r").unwrap());
+            let grants = [GrantId::parse("G").unwrap()];
+            let left = |admission: crate::quota::limiter::Admission| admission.usage.unwrap().remaining();
+            let own = 99 - left(limiter.throttle(now, &system, &resource).unwrap());
+            let each = 99 - left(limiter.admit_grants(now, &system, &resource, &grants).unwrap());
+            let rows = 100 - limiter.rows_left(now, &system, &grants).unwrap();
+            assert_eq!((own, each, rows), counted, "{line}");
+        }
+    }
 }
