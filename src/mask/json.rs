@@ -21,12 +21,11 @@ pub(super) mod text;
 use crate::catalog::BodyFormat;
 
 use super::automaton::{Kind, Rule, class};
-use super::context::Context;
+use super::context::{Context, keep_up_to};
 use super::error::MaskError;
 use super::plan::Plan;
 pub use lanes::Lanes;
 pub(super) use lanes::{Vector, Walk};
-use scalars::keep_up_to;
 use state::State;
 use state::{After, Expect, Frame, Number, Shape};
 use text::is_space;
