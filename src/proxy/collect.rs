@@ -18,6 +18,7 @@ use super::body::{BodyError, RequestBody, Upload};
 use super::exchange::Draft;
 use super::failure::{Failure, RequestFailure, Unreadable};
 use super::identify::Identified;
+use super::sift::heard;
 use super::stage::{Wait, Waited};
 use crate::catalog::BodyFormat;
 use crate::quota::limiter::Admission;
@@ -70,7 +71,15 @@ async fn read(mut identified: Identified) -> Result<Identified, Failure> {
     if !upload.is_end_stream() {
         check_form(&exchange.parts.headers, BodyFormat::Json)?;
     }
-    let bytes = whole(upload).await.map_err(|error| failure_of(&error))?;
+    let bytes = match whole(upload).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            if let Some(fault) = state.fault() {
+                heard(fault, exchange.parts.version).await;
+            }
+            return Err(failure_of(&error));
+        }
+    };
     if !bytes.is_empty() {
         identified.supply(parameters.read(&bytes).map_err(Unreadable::Parameters)?);
     }

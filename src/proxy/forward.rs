@@ -12,7 +12,7 @@ use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure, UpstreamFailure};
 use super::problem::words;
 use super::routes::Route;
-use super::sift::failure_of;
+use super::sift::{failure_of, heard};
 use crate::config::ParameterSource;
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::GrantId;
@@ -55,7 +55,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     parts.uri = target.parse().map_err(|_| {
         Failure::from(RequestFailure::Path { why: words("it is no request target", "不是请求目标") })
     })?;
-    parts.version = Version::HTTP_11;
+    let came_by = std::mem::replace(&mut parts.version, Version::HTTP_11);
     let started = tokio::time::Instant::now();
     // From here on it is for the platform to take the upload.
     state.pulse.beat();
@@ -68,6 +68,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     }
     if let Some(fault) = state.fault() {
         // The platform saw a request break off because of what the client sent: the client is told so.
+        heard(fault, came_by).await;
         return Err(failure_of(fault, &route, &permit, &snapshot.policy));
     }
     match sent {

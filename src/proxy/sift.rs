@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Version;
 use http::header::{self, HeaderMap, HeaderName};
 use http_body::Body as _;
 
@@ -90,6 +91,9 @@ async fn sift(mut cleared: Cleared, intake: &Arc<Intake>) -> Result<Cleared, Fai
     let mut sieve = Sieve::new((upload, Arc::clone(&state)), transform, Arc::clone(&exchange.draft));
     let gathered =
         if is_empty { Ok(Some(Bytes::new())) } else { sieve.gather(snapshot.bounds.whole_request).await };
+    if let Some(fault) = state.fault() {
+        heard(fault, exchange.parts.version).await;
+    }
     let whole = gathered.map_err(|error| match state.fault() {
         Some(fault) => failure_of(fault, route, permit, &snapshot.policy),
         None => {
@@ -107,6 +111,14 @@ async fn sift(mut cleared: Cleared, intake: &Arc<Intake>) -> Result<Cleared, Fai
 fn forget_bytes(headers: &mut HeaderMap) {
     for name in &OF_THE_BYTES {
         headers.remove(name);
+    }
+}
+
+/// Waits for somebody to hear what is wrong with an upload. Over HTTP/2 a body breaks off with its stream, or
+/// with all of the connection, and nobody does: whoever drives the stream drops this request at once.
+pub(super) async fn heard(fault: &UploadFault, came_by: Version) {
+    if *fault == UploadFault::Broken && came_by == Version::HTTP_2 {
+        std::future::pending().await
     }
 }
 
