@@ -27,7 +27,9 @@ fn check_media_type(text: &str) {
     let Ok(media_type) = read else { return };
     let essence = media_type.essence();
     assert!(text.to_ascii_lowercase().starts_with(essence) && essence.split('/').count() == 2);
-    assert!(!text.split('"').step_by(2).any(|bare| bare.contains(',')), "a list was taken for one");
+    // Of what is quoted, without what is escaped in it, every other part is a text.
+    let plain = text.replace("\\\\", "").replace("\\\"", "");
+    assert!(!plain.split('"').step_by(2).any(|bare| bare.contains(',')), "a list was taken for one");
     let again = MediaType::parse(&media_type.to_string()).expect("what was read is read again");
     assert_eq!(again.essence(), essence);
     if let Ok(charset) = media_type.charset() {
