@@ -18,7 +18,7 @@ mod records;
 
 use super::context::{Context, keep_up_to};
 use super::error::MaskError;
-use super::json::{Vector, Walk};
+use super::lanes::{Vector, Walk};
 use super::plan::Plan;
 use super::specials::Specials;
 use super::untyped::Fate;

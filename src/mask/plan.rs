@@ -11,10 +11,10 @@ use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{FieldPath, MaskerName};
 
 use super::automaton::{AddError, Automaton, Kind, NAMELESS, Rule, class};
-use super::context::Mould;
 use super::masker::Maskers;
+use super::mould::Mould;
+use super::place::Place;
 use super::pseudonym::PseudonymKey;
-use super::tally::Place;
 use super::xml::key;
 
 /// What a plan is compiled from.

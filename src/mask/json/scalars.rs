@@ -2,10 +2,10 @@
 
 use super::super::context::keep_up_to;
 use super::super::error::MaskError;
+use super::super::lanes::Vector;
 use super::super::masker::Value;
 use super::super::notation::Json;
 use super::Scan;
-use super::lanes::Vector;
 use super::state::{Escape, Expect, Half, Number, Shape};
 use super::text::{decode, escape_run, unicode_run};
 
