@@ -15,7 +15,7 @@ use std::sync::Arc;
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
 use pinegate::catalog::BodyFormat;
-use pinegate::kernel::id::{DepartmentId, FieldPath, ResourceId};
+use pinegate::kernel::id::{DepartmentId, FieldPath, KeyLabel, ResourceId};
 use pinegate::kernel::secret::Secret;
 use pinegate::mask::{Bounds, Lanes, Masker, Plan, PseudonymKey, Transform, Value};
 
@@ -134,7 +134,8 @@ fn masker(bencher: Bencher<'_, '_>, method: &str) {
     let secret = Secret::new([7; 32]);
     let department = DepartmentId::parse("dept:minzheng").unwrap();
     let resource = ResourceId::parse("population.resident").unwrap();
-    let key = PseudonymKey { secret: &secret, label: "h1", department: &department, resource: &resource };
+    let label = KeyLabel::default();
+    let key = PseudonymKey { secret: &secret, label: &label, department: &department, resource: &resource };
     let fitted = masker.fit(&key, &FieldPath::parse("id_card").unwrap());
     let mut out = Vec::with_capacity(100);
     bencher.bench_local(|| {

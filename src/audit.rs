@@ -16,7 +16,7 @@ mod tests;
 mod view;
 
 pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
-pub use parsed::{ParseError, ParsedRecord, peek_instant, peek_kind};
+pub use parsed::{ParseError, ParsedRecord, peek_ended, peek_instant, peek_kind};
 pub use record::{Access, Admitted, Entry, Kind, Lifecycle, Outcome, Shadow, Submitted};
 pub use view::{AccessView, Listed};
 

@@ -41,6 +41,7 @@
 //! same, and what is found in it is counted, or refuses the body.
 
 mod automaton;
+mod bounds;
 mod charset;
 mod context;
 mod csv;
@@ -50,8 +51,11 @@ mod events;
 mod form;
 mod json;
 mod keys;
+mod lanes;
 mod masker;
+mod mould;
 mod notation;
+mod place;
 mod plan;
 mod pseudonym;
 pub mod recognise;
@@ -61,14 +65,15 @@ mod transform;
 mod untyped;
 mod xml;
 
+pub use bounds::Bounds;
 pub use error::MaskError;
-pub use json::Lanes;
 pub use keys::{DatedSecret, KeysError, PseudonymKeys};
+pub use lanes::Lanes;
 pub use masker::{FittedKey, Masker, MaskerError, Maskers, Technique, Value};
+pub use place::Place;
 pub use plan::{Plan, PlanError, PlanSpec};
 pub use pseudonym::PseudonymKey;
-pub use tally::Place;
-pub use transform::{Bounds, FieldCount, FindingCount, Summary, Transform};
+pub use transform::{FieldCount, FindingCount, Summary, Transform};
 pub use xml::{XML_NAMESPACE, is_name as is_xml_name};
 
 #[cfg(test)]

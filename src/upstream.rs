@@ -71,7 +71,7 @@ pub struct Settings {
     pub http2: bool,
     /// The bound on setting up a connection.
     pub connect_timeout: Duration,
-    /// The bound on the wait for a reply's head.
+    /// The bound on each wait for it.
     pub response_timeout: Duration,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
@@ -165,7 +165,8 @@ where
         &self.id
     }
 
-    /// The bound on the wait for a reply's head, and between two parts of its body.
+    /// The bound on the wait for a reply's head, for a part of a request to be taken, and for the next part of
+    /// a reply's body.
     #[must_use]
     pub fn response_timeout(&self) -> Duration {
         self.response_timeout
@@ -175,7 +176,19 @@ where
     ///
     /// # Errors
     /// When there is no connection, no usable reply, or none in time.
-    pub async fn send(&self, mut request: Request<B>) -> Result<Response<Incoming>, UpstreamError> {
+    pub async fn send(&self, request: Request<B>) -> Result<Response<Incoming>, UpstreamError> {
+        self.send_until(request, tokio::time::sleep(self.response_timeout)).await
+    }
+
+    /// The same, but waits until `too_long` ends: whoever gives the body knows for whom it waits.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_until(
+        &self,
+        mut request: Request<B>,
+        too_long: impl Future<Output = ()>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
         let target = std::mem::take(request.uri_mut()).into_parts().path_and_query;
         let mut uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
         if let Some(target) = target {
@@ -184,15 +197,17 @@ where
         *request.uri_mut() =
             uri.build().map_err(|source| UpstreamError::Address { upstream: self.id.clone(), source })?;
         request.headers_mut().insert(http::header::HOST, self.host.clone());
-        match tokio::time::timeout(self.response_timeout, self.client.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(source)) if source.is_connect() => {
-                Err(UpstreamError::Unreachable { upstream: self.id.clone(), source })
+        let upstream = self.id.clone();
+        let answered = tokio::select! {
+            answered = self.client.request(request) => answered,
+            () = too_long => return Err(UpstreamError::Timeout { upstream, within: self.response_timeout }),
+        };
+        answered.map_err(|source| {
+            if source.is_connect() {
+                UpstreamError::Unreachable { upstream, source }
+            } else {
+                UpstreamError::Broken { upstream, source }
             }
-            Ok(Err(source)) => Err(UpstreamError::Broken { upstream: self.id.clone(), source }),
-            Err(_elapsed) => {
-                Err(UpstreamError::Timeout { upstream: self.id.clone(), within: self.response_timeout })
-            }
-        }
+        })
     }
 }

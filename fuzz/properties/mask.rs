@@ -12,7 +12,7 @@ use pinegate::catalog::{
     BodyFormat, BodyShape, Charset, Delimiter, Egress, Field, FieldType, Level, NameMatching, XmlNames,
 };
 use pinegate::grant::{ReleasedField, Treatment};
-use pinegate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
+use pinegate::kernel::id::{DepartmentId, FieldPath, KeyLabel, MaskerName, ResourceId};
 use pinegate::kernel::secret::Secret;
 use pinegate::mask::{
     Bounds, Lanes, MaskError, Masker, Maskers, Plan, PlanError, PlanSpec, PseudonymKey, Transform, Value,
@@ -198,20 +198,22 @@ static MASKERS: LazyLock<Maskers> = LazyLock::new(|| {
 /// What keyed maskers work with.
 struct Key {
     secret: Secret,
+    label: KeyLabel,
     department: DepartmentId,
     resource: ResourceId,
 }
 
 static KEY: LazyLock<Key> = LazyLock::new(|| Key {
-    secret: Secret::new(*b"sixteen bytes or more"),
+    secret: Secret::new(*b"thirty-two bytes or more, as told"),
+    label: KeyLabel::parse("h1").unwrap(),
     department: DepartmentId::parse("dept:a").unwrap(),
     resource: ResourceId::parse("a.b").unwrap(),
 });
 
 impl Key {
     fn key(&self) -> PseudonymKey<'_> {
-        let Self { secret, department, resource } = self;
-        PseudonymKey { secret, label: "h1", department, resource }
+        let Self { secret, label, department, resource } = self;
+        PseudonymKey { secret, label, department, resource }
     }
 }
 

@@ -1,6 +1,5 @@
 //! What operators do to a running gate, and what it shows them.
 
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -9,14 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Assembled, assemble};
 use crate::admin::{Operations, Readiness, Reloaded};
-use crate::audit::{Admitted, Entry, Lifecycle, ParsedRecord};
+use crate::audit::{Entry, Lifecycle};
 use crate::config::{Bounds, Config, ReloadTrigger};
-use crate::journal::{Observer, read};
+use crate::journal::Observer;
 use crate::kernel::diagnostic::Severity;
-use crate::kernel::id::{GrantId, ResourceId, SystemId};
 use crate::kernel::time::Timestamp;
 use crate::proxy::{Gate, Snapshot};
-use crate::quota::limiter::{Limiter, Past};
 use crate::telemetry::{Metrics, Reload, ShadowState};
 use crate::tls::TlsDates;
 
@@ -118,15 +115,6 @@ impl Operator {
     /// What a reload cannot change is said aloud rather than passed over.
     fn warn_of_restart(&self, new: &Config) {
         let old = self.config();
-        // These are of the snapshot and take effect with it.
-        let lasting = Bounds {
-            requests: old.bounds.requests,
-            whole_reply: old.bounds.whole_reply,
-            decoded_reply: old.bounds.decoded_reply,
-            decoded_ratio: old.bounds.decoded_ratio,
-            decision_body: old.bounds.decision_body,
-            ..new.bounds
-        };
         let watched = |config: &Config| {
             let policy = &config.policy;
             (policy.reload == ReloadTrigger::Watch).then(|| (policy.directory.clone(), policy.shadow.clone()))
@@ -136,7 +124,7 @@ impl Operator {
             ("[metrics]", old.metrics.address != new.metrics.address),
             ("[admin]", old.admin.socket != new.admin.socket),
             ("[audit]", old.audit.directory != new.audit.directory || old.audit.node != new.audit.node),
-            ("[bounds]", format!("{:?}", old.bounds) != format!("{:?}", lasting)),
+            ("[bounds]", of_the_start(&old.bounds) != of_the_start(&new.bounds)),
             ("what [policy] watches", watched(&old) != watched(new)),
             (
                 "[telemetry]",
@@ -206,6 +194,30 @@ impl Operator {
     }
 }
 
+/// The bounds that a reload cannot change. Each bound is named, so that none can be forgotten.
+fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
+    let Bounds {
+        connections,
+        handshake_timeout,
+        header_timeout,
+        stall_timeout,
+        connection_age,
+        header_bytes,
+        header_fields,
+        http2_streams,
+        drain,
+        // These are of the snapshot and take effect with it.
+        requests: _,
+        whole_reply: _,
+        decoded_reply: _,
+        decoded_ratio: _,
+        decision_body: _,
+        whole_request: _,
+    } = *bounds;
+    let times = [handshake_timeout, header_timeout, stall_timeout, connection_age, drain];
+    (times, connections, header_bytes, header_fields, http2_streams)
+}
+
 fn seconds(at: Timestamp) -> f64 {
     jiff::SignedDuration::from_millis(at.as_millisecond()).as_secs_f64()
 }
@@ -261,45 +273,4 @@ impl Observer for AuditMetrics {
     fn queued(&self, records: usize) {
         self.0.audit_queue.set(i64::try_from(records).unwrap_or(i64::MAX));
     }
-}
-
-/// Counts again what the audit log has of today, so that a restart gives nobody a second quota.
-pub(super) fn restore_quotas(config: &Config, snapshot: &Snapshot, now: Timestamp) {
-    let zone = &config.policy.zone;
-    let midnight = zone.to_datetime(now).date().to_datetime(jiff::civil::Time::midnight());
-    let Ok(since) = zone.to_timestamp(midnight) else { return };
-    let mut restored = 0_u64;
-    let read = read::since(&config.audit.directory, since, &mut |record| {
-        restored += u64::from(restore(&snapshot.limiter, now, &record));
-        ControlFlow::Continue(())
-    });
-    match read {
-        Ok(()) => tracing::info!(restored, "quotas of today restored"),
-        Err(error) => tracing::error!(%error, "quotas could not be restored from the audit log"),
-    }
-}
-
-/// Counts one record again; whether it counts at all.
-fn restore(limiter: &Limiter, now: Timestamp, record: &ParsedRecord) -> bool {
-    let (Some(at), Some(system), Some(resource)) = (record.instant(), &record.system, &record.resource)
-    else {
-        return false;
-    };
-    let ids = (SystemId::parse(system), ResourceId::parse(resource));
-    let (Ok(system), Ok(resource)) = ids else { return false };
-    let grants: Vec<GrantId> = record.grants.iter().filter_map(|grant| GrantId::parse(grant).ok()).collect();
-    let past = Past { at, system: &system, grants: &grants };
-    let admitted = match record.admitted.as_deref() {
-        // A record of before there was this member. Who had a permit was counted.
-        None => (!grants.is_empty()).then_some(Admitted::Grants),
-        Some(word) => Admitted::parse(word),
-    };
-    let Some(admitted) = admitted else { return false };
-    // An outcome was counted as a call by its intent.
-    if record.kind != "outcome" {
-        let grants = if admitted == Admitted::Grants { past.grants } else { &[] };
-        limiter.restore_call(now, Past { grants, ..past }, &resource);
-    }
-    limiter.restore_rows(now, past, record.records.unwrap_or(0));
-    true
 }

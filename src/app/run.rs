@@ -135,7 +135,7 @@ impl Running {
         let admin_listener = listen_unix(&config.admin.socket)?;
         let Assembled { snapshot, tls, dates } = assembled;
         let journal = open_journal(&config, &metrics, &clock)?;
-        super::operate::restore_quotas(&config, &snapshot, clock.now());
+        super::restore::quotas(&config, &snapshot, clock.now());
         let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
         let (drain, socket) = (config.bounds.drain, config.admin.socket.clone());
         let operator = Arc::new(Operator::new(Arc::new(gate), config, &dates));

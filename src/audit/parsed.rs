@@ -1,6 +1,7 @@
 //! A record read back.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -128,6 +129,12 @@ impl ParsedRecord {
         self.at.parse().ok()
     }
 
+    /// When what it tells had ended; when it happened, if it does not say how long it took.
+    #[must_use]
+    pub fn ended(&self) -> Option<Timestamp> {
+        self.instant()?.checked_add(Duration::from_micros(self.total_us.unwrap_or(0))).ok()
+    }
+
     /// The outcome that recovery writes for an intent whose own was never recorded: who asked for
     /// what is repeated, how it ended is `unknown`.
     #[must_use]
@@ -199,4 +206,20 @@ pub fn peek_instant(line: &[u8]) -> Option<&[u8]> {
     let at = memchr::memmem::find(line, b"\",\"at\":\"")?;
     let rest = line.get(at..)?.strip_prefix(b"\",\"at\":\"")?;
     rest.split(|byte| *byte == b'"').next()
+}
+
+/// When what a line tells had ended, without reading it whole; `None` for an intent, which has not.
+///
+/// Right for every line that a chain has checked: after `total_us` come words of ours only.
+#[must_use]
+pub fn peek_ended(line: &[u8]) -> Option<Timestamp> {
+    const TOTAL: &[u8] = b",\"total_us\":";
+    if peek_kind(line) == Some(Kind::Intent) {
+        return None;
+    }
+    let at: Timestamp = std::str::from_utf8(peek_instant(line)?).ok()?.parse().ok()?;
+    let Some(place) = memchr::memmem::rfind(line, TOTAL) else { return Some(at) };
+    let digits = line.get(place + TOTAL.len()..)?.split(|byte| !byte.is_ascii_digit()).next()?;
+    let micros = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    at.checked_add(Duration::from_micros(micros)).ok()
 }

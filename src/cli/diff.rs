@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::source::{self, DEFAULT_TRUST_DOMAIN, keys_for_checks, or_show};
 use super::when::{default_zone, zone};
 use super::{CommandError, Exit, Screen};
-use crate::app::assemble::{LoadedPolicy, PolicyPlace, load_files, load_policy};
+use crate::app::load::{LoadedPolicy, PolicyPlace, load_files, load_policy};
 use crate::kernel::time::{Clock, TimeZone};
 use crate::quota::limit::Limit;
 use crate::review::diff::{Difference, MaskerText, Side, compare};

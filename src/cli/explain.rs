@@ -12,7 +12,7 @@ use clap::Args;
 use super::source::SourceArgs;
 use super::when::When;
 use super::{CommandError, Exit, Screen, verdict};
-use crate::app::assemble::LoadedPolicy;
+use crate::app::load::LoadedPolicy;
 use crate::catalog::{Catalog, Sharing, System};
 use crate::grant::Request;
 use crate::kernel::diagnostic::did_you_mean;

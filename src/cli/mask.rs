@@ -13,7 +13,7 @@ use clap::{ArgGroup, Args};
 use super::findings::{self, To};
 use super::source::SourceArgs;
 use super::{CommandError, Exit, Screen};
-use crate::app::assemble::LoadedPolicy;
+use crate::app::load::LoadedPolicy;
 use crate::catalog::{BodyFormat, Charset, Resource, Sharing};
 use crate::grant::{Effect, Treatment};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::source::{self, DEFAULT_CONFIG, DirectoryAlone, PolicyOrigin};
 use super::when::{When, default_zone, zone};
 use super::{CommandError, Exit, Screen, verdict};
-use crate::app::assemble::LoadedPolicy;
+use crate::app::load::LoadedPolicy;
 use crate::kernel::id::{ResourceId, SystemId};
 use crate::kernel::time::{Clock, TimeZone};
 use crate::review::gate::Gate;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::findings::{self, To};
 use super::when::{default_zone, zone};
 use super::{CommandError, Screen};
-use crate::app::assemble::{LoadedPolicy, PolicyPlace, load_policy};
+use crate::app::load::{LoadedPolicy, PolicyPlace, load_policy};
 use crate::config::Config;
 use crate::kernel::diagnostic::Report;
 use crate::kernel::secret::Secret;

@@ -12,7 +12,7 @@ use clap::Args;
 use super::findings::{self, To};
 use super::source::SourceArgs;
 use super::{CommandError, Exit, Screen, verdict};
-use crate::app::assemble::LoadedPolicy;
+use crate::app::load::LoadedPolicy;
 use crate::kernel::diagnostic::{Diagnostic, Report, Source};
 use crate::kernel::time::Clock;
 use crate::proxy::problem::Code;

@@ -1,10 +1,11 @@
 mod crash;
 mod live;
 mod sim;
+mod since;
 mod tamper;
 
 use super::*;
-use crate::audit::{Access, Entry, Kind, Lifecycle};
+use crate::audit::{Access, Entry, Kind, Lifecycle, Outcome};
 use crate::kernel::id::{Digest, RequestId};
 use crate::kernel::time::{SystemClock, Timestamp};
 
@@ -27,10 +28,15 @@ fn event_with(actor: &str, detail: &[(&'static str, &str)]) -> Entry {
 
 fn access(kind: Kind, id: Option<RequestId>) -> (RequestId, Entry) {
     let id = id.unwrap_or_else(RequestId::generate);
-    let entry = Access {
+    (id, access_at(kind, id, Timestamp::UNIX_EPOCH, None))
+}
+
+/// An access that came at `at` and, if it has ended, took so long.
+fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Duration>) -> Entry {
+    Access {
         kind,
-        at: Timestamp::UNIX_EPOCH,
-        request_id: id,
+        at,
+        request_id,
         trace_id: None,
         system: None,
         department: None,
@@ -57,9 +63,24 @@ fn access(kind: Kind, id: Option<RequestId>) -> (RequestId, Entry) {
         policy: "aa",
         config: "bb",
         shadow: None,
-        outcome: None,
-    };
-    (id, entry.encode())
+        outcome: took.map(|took| Outcome {
+            status: 200,
+            bytes_in: 0,
+            bytes_out: 0,
+            records: None,
+            masked: &[],
+            dropped: &[],
+            egress: &[],
+            unclassified: 0,
+            submitted: None,
+            sent_sha256: None,
+            total_us: took.as_micros().try_into().unwrap(),
+            decide_us: 0,
+            upstream_us: 0,
+            aborted: None,
+        }),
+    }
+    .encode()
 }
 
 fn event(text: &str) -> Entry {

@@ -1,14 +1,16 @@
-//! What every format works with: [`Context`], and what becomes of one value: [`Mould`].
+//! What the reader of every format works with: [`Context`].
 
 use super::automaton::Rule;
+use super::bounds::Bounds;
 use super::detect::{Detector, Found};
 use super::error::MaskError;
-use super::json::{self, Lanes};
-use super::masker::{FittedKey, Masker, Value};
+use super::json;
+use super::lanes::Lanes;
+use super::masker::Value;
+use super::mould::Mould;
 use super::notation::Notation;
 use super::plan::Plan;
 use super::tally::Tally;
-use super::transform::Bounds;
 use crate::catalog::Charset;
 
 /// What a reader of one format works with while it walks one piece of a body.
@@ -46,17 +48,6 @@ pub(super) trait Reader {
     /// The memory that the growing parts hold, in bytes.
     #[cfg(test)]
     fn footprint(&self) -> usize;
-}
-
-/// What a value that does not leave as it is goes through.
-#[derive(Debug)]
-pub(super) enum Mould {
-    /// A masker, with what it needs for its field.
-    Masker { masker: Masker, key: Option<FittedKey> },
-    /// It is a text that holds a JSON document, of which this rule says what leaves.
-    Nested(Rule),
-    /// Nothing: it leaves as it is, and is searched for identifiers.
-    Search,
 }
 
 impl Context<'_> {
@@ -144,4 +135,10 @@ impl Context<'_> {
         *self.tally = tally;
         Some(left)
     }
+}
+
+/// Appends to `value` until it is one byte longer than `bound`, which tells that it is too long.
+pub(super) fn keep_up_to(value: &mut Vec<u8>, part: &[u8], bound: usize) {
+    let room = bound.saturating_add(1).saturating_sub(value.len());
+    value.extend_from_slice(part.get(..room).unwrap_or(part));
 }

@@ -16,12 +16,12 @@ mod fields;
 mod header;
 mod records;
 
-use super::context::Context;
+use super::context::{Context, keep_up_to};
 use super::error::MaskError;
-use super::json::{Vector, Walk};
+use super::lanes::{Vector, Walk};
 use super::plan::Plan;
 use super::specials::Specials;
-use super::untyped::{Fate, keep_up_to};
+use super::untyped::Fate;
 use header::{Column, Turn};
 
 /// The longest header, in bytes.

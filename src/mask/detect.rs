@@ -2,8 +2,8 @@
 //!
 //! A [`Detector`] takes a text in pieces of any size and finds the same in it however it is cut. It
 //! knows words (runs of letters and digits, full-width forms included) and groups (words of digits
-//! with one space or hyphen between them), and holds what one identifier can be long, no more. What
-//! it takes a word for is decided in [`identify`].
+//! with one blank, hyphen or dot between them), and holds what one identifier can be long, no more. A
+//! character that nobody sees is passed over. What a word is taken for is decided in [`identify`].
 //!
 //! Most texts have no digit: [`Detector::text`] looks for one in 32 bytes at once before it looks at
 //! characters. Every character is looked at a fixed number of times, so time is linear.
@@ -55,6 +55,11 @@ enum Symbol {
     Letter(u8),
     /// What may stand once between two groups.
     Gap,
+    /// The same, if it is no decimal point.
+    Dot,
+    /// What nobody sees. One is passed over; more of them in a row are like any other character, so that
+    /// an identifier is not of any length.
+    Hidden,
     Other,
 }
 
@@ -68,15 +73,25 @@ impl Symbol {
         match u8::try_from(narrow) {
             Ok(digit @ b'0'..=b'9') => Self::Digit(digit),
             Ok(letter @ (b'A'..=b'Z' | b'a'..=b'z')) => Self::Letter(letter.to_ascii_uppercase()),
-            // A no-break space is a space.
-            Ok(b' ' | b'-' | 0xA0) => Self::Gap,
-            _ if matches!(c, '\u{3000}' | '\u{2010}'..='\u{2013}') => Self::Gap,
-            _ => Self::Other,
+            // A no-break space is a space, and a soft hyphen is not seen.
+            Ok(b' ' | b'-' | b'\t' | 0xA0) => Self::Gap,
+            Ok(b'.') => Self::Dot,
+            Ok(0xAD) => Self::Hidden,
+            _ => match c {
+                '\u{2000}'..='\u{200A}'
+                | '\u{2010}'..='\u{2015}'
+                | '\u{202F}'
+                | '\u{205F}'
+                | '\u{2212}'
+                | '\u{3000}' => Self::Gap,
+                '\u{200B}'..='\u{200F}'
+                | '\u{202A}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}'
+                | '\u{FE00}'..='\u{FE0F}'
+                | '\u{FEFF}' => Self::Hidden,
+                _ => Self::Other,
+            },
         }
-    }
-
-    const fn is_letter(self) -> bool {
-        matches!(self, Self::Letter(_))
     }
 }
 
@@ -170,6 +185,8 @@ pub(super) struct Detector {
     within: Found,
     /// The words of digits before it, each one gap from the next.
     groups: Groups,
+    /// Whether the last character was one that nobody sees.
+    hidden: bool,
     found: Found,
 }
 
@@ -177,10 +194,10 @@ impl Detector {
     /// The fewest bytes that an identifier has.
     pub(super) const SHORTEST: usize = 11;
     /// The most characters from the first of an identifier to the one at which it [is found], both
-    /// included: those of a digest that it might be a part of, and one more.
+    /// included: those of a digest that it might be a part of, and one more, with as many that nobody sees.
     ///
     /// [is found]: Self::has_found
-    pub(super) const UNDECIDED: usize = LONGEST_DIGEST + 1;
+    pub(super) const UNDECIDED: usize = 2 * (LONGEST_DIGEST + 1);
     /// The most bytes of a number that is looked at as a whole number.
     pub(super) const LONGEST_NUMBER: usize = 64;
 
@@ -228,7 +245,10 @@ impl Detector {
 
     /// Takes the next character of the text.
     pub(super) fn character(&mut self, c: char) {
-        match Symbol::of(c) {
+        let symbol = Symbol::of(c);
+        let after_hidden = std::mem::replace(&mut self.hidden, symbol == Symbol::Hidden);
+        match symbol {
+            Symbol::Hidden if !after_hidden => {}
             Symbol::Digit(digit) => {
                 if self.run.behind.is_some() {
                     self.settle();
@@ -244,9 +264,15 @@ impl Detector {
                 }
                 self.word.push(letter);
             }
-            Symbol::Gap if self.word.length > 0 => self.end_word(),
-            Symbol::Gap => self.groups.clear(),
-            Symbol::Other => {
+            Symbol::Gap | Symbol::Dot => {
+                if self.word.length > 0 {
+                    self.end_word();
+                } else {
+                    self.groups.clear();
+                }
+                self.groups.gap(symbol == Symbol::Dot);
+            }
+            Symbol::Hidden | Symbol::Other => {
                 if self.word.length > 0 {
                     self.end_word();
                 }
@@ -323,8 +349,15 @@ impl Detector {
 /// do, since a digit may follow.
 fn next_word(text: &str) -> usize {
     let before = text.get(..next_digit(text.as_bytes())).unwrap_or(text);
-    let letters = before.chars().rev().take_while(|c| Symbol::of(*c).is_letter());
-    before.len() - letters.map(char::len_utf8).sum::<usize>()
+    let (mut start, mut after_hidden) = (before.len(), false);
+    for (at, c) in before.char_indices().rev() {
+        match Symbol::of(c) {
+            Symbol::Letter(_) => (start, after_hidden) = (at, false),
+            Symbol::Hidden if !after_hidden => after_hidden = true,
+            Symbol::Hidden | Symbol::Digit(_) | Symbol::Gap | Symbol::Dot | Symbol::Other => break,
+        }
+    }
+    start
 }
 
 /// Where the first digit is, in either width; the length if there is none.

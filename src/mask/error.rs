@@ -1,6 +1,6 @@
 //! Why a body is refused.
 
-use super::tally::Place;
+use super::place::Place;
 use crate::catalog::Identifier;
 
 /// Why a body is refused. `at` is the offset in bytes from the start of the body.

@@ -8,11 +8,11 @@
 mod encoding;
 
 use super::automaton::{NAMELESS, Rule};
-use super::context::Context;
+use super::context::{Context, keep_up_to};
 use super::error::MaskError;
 use super::masker::Value;
 use super::specials::Specials;
-use super::untyped::{self, Fate, keep_up_to};
+use super::untyped::{self, Fate};
 use encoding::{Form, decode};
 
 /// One body.

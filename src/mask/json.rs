@@ -11,7 +11,6 @@
 //! INVARIANT: `copying` is off from the first byte of a value that does not leave to its last, and
 //! inside it every rule is [`Rule::WHOLE`].
 
-mod lanes;
 mod members;
 mod scalars;
 mod search;
@@ -21,12 +20,10 @@ pub(super) mod text;
 use crate::catalog::BodyFormat;
 
 use super::automaton::{Kind, Rule, class};
-use super::context::Context;
+use super::context::{Context, keep_up_to};
 use super::error::MaskError;
+use super::lanes::{Vector, Walk};
 use super::plan::Plan;
-pub use lanes::Lanes;
-pub(super) use lanes::{Vector, Walk};
-use scalars::keep_up_to;
 use state::State;
 use state::{After, Expect, Frame, Number, Shape};
 use text::is_space;

@@ -21,8 +21,8 @@ use cipher::{FittedCipher, Form};
 pub use parameters::MaskerError;
 use parameters::Parameters;
 use write::{
-    Ends, HIDDEN, Months, write_coordinates, write_cut, write_date, write_email, write_ends, write_mobile,
-    write_network, write_phone, write_plain_ends, write_text,
+    Ends, HIDDEN, Months, write_coordinates, write_cut, write_date, write_email, write_ends,
+    write_ends_of_any, write_mobile, write_network, write_phone, write_plain_ends, write_text,
 };
 
 /// A scalar value of JSON.
@@ -161,7 +161,7 @@ impl Masker {
     /// | `address` | an address from province or city on | up to the district, and `***` | `keep` = `province`, `city`, `district` |
     /// | `bank-card` | [`recognise::bank_card`] | last 4 | `last` 0–4 |
     /// | `credit-code` | [`recognise::credit_code`] | first 2, last 4 | `first` 0–8, `last` 0–4 |
-    /// | `email` | [`recognise::email`] | first 1 of a longer local part, domain | `first` 0–3 |
+    /// | `email` | [`recognise::email`] | first 1 of the local part, domain | `first` 0–3 |
     /// | `plate` | [`recognise::plate`] | first 2, last 1 | `first` 0–2, `last` 0–2 |
     /// | `licence-no` | 8 to 64 letters, digits, brackets, `-`, `.`, `/` | first 2, last 2 | `first` 0–4, `last` 0–4 |
     /// | `passport` | [`recognise::passport`] | first 1, last 2 | `first` 0–2, `last` 0–4 |
@@ -169,13 +169,13 @@ impl Masker {
     /// | `coordinate` | one or two decimal numbers up to 180 | two decimals | `decimals` 0–4 |
     /// | `date-year` | dates, also as numbers of 8 digits | the year | `keep` = `year`, `month` |
     /// | `bucket` | numbers, also as text | a band: `<100`, `100-200`, `>=200` | `edges` = `100,200` (required) |
-    /// | `keep-first` | longer text, whole numbers | that many and `***` | `count` 1–64 (required) |
-    /// | `keep-last` | longer text, whole numbers | `***` and that many | `count` 1–64 (required) |
+    /// | `keep-first` | text at least twice as long, whole numbers | that many and `***` | `count` 1–64 (required) |
+    /// | `keep-last` | text at least twice as long, whole numbers | `***` and that many | `count` 1–64 (required) |
     /// | `full` | nothing | `***` | |
     /// | `null` | | `null` | |
     /// | `drop` | | nothing, not even its name | |
     /// | `pseudonym` | text, numbers | a keyed pseudonym, `h1:…` | `join`: a name; fields with the same name get the same pseudonyms |
-    /// | `fpe` | what `of` says | another valid value of the same form | `of` = `resident-id`, `mobile`, `bank-card`, `credit-code`, `digits` (required); `keep` = `region`, `province` of a `resident-id`; `join` |
+    /// | `fpe` | what `of` says | a valid value of the same form | `of` = `resident-id`, `mobile`, `bank-card`, `credit-code`, `digits` (required); `keep` = `region`, `province` of a `resident-id`; `join` |
     ///
     /// # Errors
     /// When there is no such method, or a parameter is unknown, doubled, missing or out of range.
@@ -345,7 +345,7 @@ impl Masker {
             }
             Method::LicenceNo(ends) => {
                 is_licence_no(text).then_some(())?;
-                write_ends::<N>(text, *ends, HIDDEN, out)
+                write_ends_of_any::<N>(text, *ends, HIDDEN, out)
             }
             Method::Passport(ends) => {
                 recognise::passport(text).then_some(())?;
@@ -355,8 +355,12 @@ impl Masker {
             Method::Coordinate { decimals } => write_coordinates::<N>(text, *decimals, out),
             Method::Date { months } => write_date::<N>(text, *months, out),
             Method::Bucket(bands) => bands.write::<N>(text, out),
-            Method::KeepFirst(count) => write_ends::<N>(text, Ends { first: *count, last: 0 }, HIDDEN, out),
-            Method::KeepLast(count) => write_ends::<N>(text, Ends { first: 0, last: *count }, HIDDEN, out),
+            Method::KeepFirst(count) => {
+                write_ends_of_any::<N>(text, Ends { first: *count, last: 0 }, HIDDEN, out)
+            }
+            Method::KeepLast(count) => {
+                write_ends_of_any::<N>(text, Ends { first: 0, last: *count }, HIDDEN, out)
+            }
             Method::Pseudonym { .. } | Method::Fpe { .. } => match &key?.0 {
                 Fitted::Pseudonym(pseudonym) => {
                     pseudonym.write::<N>(text.as_bytes(), out);

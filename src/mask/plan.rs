@@ -11,10 +11,10 @@ use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::{FieldPath, MaskerName};
 
 use super::automaton::{AddError, Automaton, Kind, NAMELESS, Rule, class};
-use super::context::Mould;
 use super::masker::Maskers;
+use super::mould::Mould;
+use super::place::Place;
 use super::pseudonym::PseudonymKey;
-use super::tally::Place;
 use super::xml::key;
 
 /// What a plan is compiled from.
@@ -60,7 +60,7 @@ pub enum PlanError {
         /// The masker.
         masker: MaskerName,
     },
-    /// A masker is keyed, but there is no usable secret for it.
+    /// A masker is keyed, but there is no secret for it.
     #[error("`{path}` leaves as a pseudonym or encrypted, which needs a key")]
     NoKey {
         /// The field.
@@ -582,8 +582,7 @@ impl<'a> Compiler<'_, 'a> {
         }
         self.masked.insert(path.clone());
         let key = if masker.is_keyed() {
-            let key = self.spec.key.filter(PseudonymKey::is_fit);
-            let fitted = key.and_then(|key| masker.fit(&key, path));
+            let fitted = self.spec.key.and_then(|key| masker.fit(&key, path));
             Some(fitted.ok_or_else(|| PlanError::NoKey { path: path.clone() })?)
         } else {
             None

@@ -8,7 +8,7 @@
 use aws_lc_rs::hmac;
 use data_encoding::BASE32_NOPAD;
 
-use crate::kernel::id::{DepartmentId, FieldPath, ResourceId};
+use crate::kernel::id::{DepartmentId, FieldPath, KeyLabel, ResourceId};
 use crate::kernel::secret::Secret;
 
 use super::notation::Notation;
@@ -21,10 +21,10 @@ const SHOWN_CHARACTERS: usize = 26;
 /// What pseudonyms are derived from: a secret and for whom.
 #[derive(Debug, Clone, Copy)]
 pub struct PseudonymKey<'a> {
-    /// The secret; at least 16 bytes.
+    /// The secret.
     pub secret: &'a Secret,
-    /// Which secret it is, a word that stands before the `:` in every pseudonym, such as `h1`.
-    pub label: &'a str,
+    /// Which secret it is: what stands before the `:` in every pseudonym.
+    pub label: &'a KeyLabel,
     /// The department that will see the pseudonyms.
     pub department: &'a DepartmentId,
     /// The resource whose fields are masked.
@@ -32,18 +32,6 @@ pub struct PseudonymKey<'a> {
 }
 
 impl PseudonymKey<'_> {
-    /// The shortest secret, in bytes: the strength that a pseudonym shows.
-    pub const MIN_SECRET_BYTES: usize = 16;
-    /// The longest label, in bytes.
-    pub const MAX_LABEL_BYTES: usize = 16;
-
-    /// Whether secret and label are such that pseudonyms can be made from them.
-    pub(super) fn is_fit(&self) -> bool {
-        self.secret.expose().len() >= Self::MIN_SECRET_BYTES
-            && (1..=Self::MAX_LABEL_BYTES).contains(&self.label.len())
-            && self.label.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    }
-
     /// The key for the pseudonyms of one field, or for those of all fields of this department that share
     /// the name `join`.
     pub(super) fn fit(&self, field: &FieldPath, join: Option<&str>) -> FittedPseudonym {
@@ -56,7 +44,7 @@ impl PseudonymKey<'_> {
                 field.as_str(),
             ]),
         };
-        FittedPseudonym { key: hmac::Key::new(hmac::HMAC_SHA256, &derived), label: self.label.to_owned() }
+        FittedPseudonym { key: hmac::Key::new(hmac::HMAC_SHA256, &derived), label: self.label.clone() }
     }
 
     /// The same for format-preserving encryption of the form that is called `form`.
@@ -93,7 +81,7 @@ impl PseudonymKey<'_> {
 #[derive(Debug)]
 pub(super) struct FittedPseudonym {
     key: hmac::Key,
-    label: String,
+    label: KeyLabel,
 }
 
 impl FittedPseudonym {
@@ -105,7 +93,7 @@ impl FittedPseudonym {
         BASE32_NOPAD.encode_mut(bytes, &mut shown);
         shown.make_ascii_lowercase();
         N::open(out);
-        N::plain(self.label.as_bytes(), out);
+        N::plain(self.label.as_str().as_bytes(), out);
         N::text(":", out);
         N::plain(&shown, out);
         N::close(out);

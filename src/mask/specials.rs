@@ -4,7 +4,7 @@
 //! next to nothing. Their places are found for [`WINDOW`] bytes at a time before they are walked:
 //! finding them one by one would have the processor guess how many there are in each block.
 
-use super::json::{Lanes, Vector, Walk};
+use super::lanes::{Lanes, Vector, Walk};
 
 /// The bytes that are looked at together.
 const BLOCK: usize = 64;

@@ -17,7 +17,7 @@ use crate::catalog::{
     BodyFormat, BodyShape, Delimiter, Egress, Field, FieldType, Level, NameMatching, XmlNames,
 };
 use crate::grant::{ReleasedField, Treatment};
-use crate::kernel::id::{DepartmentId, FieldPath, MaskerName, ResourceId};
+use crate::kernel::id::{DepartmentId, FieldPath, KeyLabel, MaskerName, ResourceId};
 use crate::kernel::secret::Secret;
 
 use super::{
@@ -99,7 +99,8 @@ pub(super) fn compile(
     let secret = Secret::new(*b"a secret of enough bytes for it!");
     let department = DepartmentId::parse("dept:minzheng").unwrap();
     let resource = ResourceId::parse("population.resident").unwrap();
-    let key = PseudonymKey { secret: &secret, label: "h1", department: &department, resource: &resource };
+    let label = KeyLabel::default();
+    let key = PseudonymKey { secret: &secret, label: &label, department: &department, resource: &resource };
     let maskers = maskers();
     Plan::compile(&PlanSpec { shape, fields, catalogue, maskers: &maskers, key: Some(key), egress: None })
         .map(Arc::new)

@@ -5,35 +5,15 @@ use std::sync::Arc;
 use crate::catalog::{BodyFormat, Charset, Identifier};
 use crate::kernel::id::FieldPath;
 
+use super::bounds::Bounds;
 use super::charset::Transcoder;
 use super::context::{Context, Reader as _};
 use super::error::MaskError;
-use super::json::Lanes;
+use super::lanes::Lanes;
+use super::place::Place;
 use super::plan::Plan;
-use super::tally::{Place, Tally};
+use super::tally::Tally;
 use super::{csv, events, form, json, xml};
-
-/// What a body may not exceed. Only values that are masked and names that are compared are held in
-/// memory; everything else may be of any length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// The most containers inside one another. A body that is deeper is refused.
-    pub depth: usize,
-    /// The longest name that is compared, in bytes as written. A body with a longer one is refused.
-    pub key: usize,
-    /// The longest value that is masked, in bytes as written. A longer one is masked fully.
-    pub value: usize,
-    /// The most white space that is held between two members, in bytes. A body with more is refused.
-    pub space: usize,
-    /// The most records, if there is a cap. A body with more is refused.
-    pub records: Option<u64>,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { depth: 128, key: 1 << 10, value: 64 << 10, space: 16 << 10, records: None }
-    }
-}
 
 /// The readers of the formats.
 #[derive(Debug)]

@@ -134,12 +134,6 @@ fn is_boolean_word(text: &[u8]) -> bool {
     WORDS.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(text))
 }
 
-/// Appends to `value` until it is one byte longer than `bound`, which tells that it is too long.
-pub(super) fn keep_up_to(value: &mut Vec<u8>, part: &[u8], bound: usize) {
-    let room = bound.saturating_add(1).saturating_sub(value.len());
-    value.extend_from_slice(part.get(..room).unwrap_or(part));
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

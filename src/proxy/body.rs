@@ -9,13 +9,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use super::normalize::is_trailer;
 use super::sieve::Sieve;
 use crate::kernel::id::FieldPath;
 use crate::mask::MaskError;
@@ -60,182 +59,6 @@ impl BodyError {
     }
 }
 
-/// What became of an upload; read by whoever has to say why forwarding failed.
-#[derive(Debug, Default)]
-pub(crate) struct UploadState {
-    bytes: AtomicU64,
-    fault: OnceLock<UploadFault>,
-}
-
-/// What was wrong with an upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum UploadFault {
-    Broken,
-    TooLarge {
-        limit: u64,
-    },
-    /// It holds what may not go to the platform, or cannot be read for it.
-    Refused {
-        error: MaskError,
-        /// The catalogue field it is about, if it has a name there.
-        field: Option<FieldPath>,
-    },
-}
-
-impl UploadState {
-    /// How many bytes of it came.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// What was wrong with it, if anything.
-    pub(crate) fn fault(&self) -> Option<&UploadFault> {
-        self.fault.get()
-    }
-
-    /// Notes what is wrong with it; what was wrong first stands.
-    pub(super) fn fail(&self, fault: UploadFault) {
-        self.fault.get_or_init(|| fault);
-    }
-}
-
-/// The body of a request.
-#[derive(Debug)]
-pub(crate) enum RequestBody {
-    /// It is still to be read.
-    Coming(Incoming),
-    /// It was read, because the decision needed it, and counted.
-    Read { bytes: Bytes, trailers: Option<HeaderMap>, state: Arc<UploadState> },
-    /// It is still to be read, and only what may go to the platform comes out.
-    Sifting(Box<Sieve>),
-}
-
-impl Default for RequestBody {
-    fn default() -> Self {
-        Self::Read { bytes: Bytes::new(), trailers: None, state: Arc::default() }
-    }
-}
-
-/// A request body on its way: bounded, counted, its trailers filtered.
-#[derive(Debug)]
-pub(crate) struct Upload {
-    inner: Parts,
-    limit: u64,
-    state: Arc<UploadState>,
-}
-
-/// Where the parts of an [`Upload`] come from.
-#[derive(Debug)]
-enum Parts {
-    Coming(Incoming),
-    /// In hand, counted and filtered.
-    Read(Bytes, Option<HeaderMap>),
-    /// Bounded and counted on its way into the sieve.
-    Sifting(Box<Sieve>),
-}
-
-impl Upload {
-    pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
-        let (inner, state) = match body {
-            RequestBody::Coming(inner) => (Parts::Coming(inner), Arc::default()),
-            RequestBody::Read { bytes, trailers, state } => (Parts::Read(bytes, trailers), state),
-            RequestBody::Sifting(sieve) => {
-                let state = Arc::clone(sieve.state());
-                (Parts::Sifting(sieve), state)
-            }
-        };
-        (Self { inner, limit, state: Arc::clone(&state) }, state)
-    }
-}
-
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
-        let inner = match &mut this.inner {
-            Parts::Coming(inner) => inner,
-            Parts::Read(bytes, trailers) => {
-                let bytes = std::mem::take(bytes);
-                let data = (!bytes.is_empty()).then(|| Frame::data(bytes));
-                return Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok));
-            }
-            Parts::Sifting(sieve) => return sieve.poll_sifted(cx),
-        };
-        let frame = match ready!(Pin::new(inner).poll_frame(cx)) {
-            None => return Poll::Ready(None),
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
-                this.state.fail(UploadFault::Broken);
-                return Poll::Ready(Some(Err(BodyError::Broken(error))));
-            }
-        };
-        let frame = match frame.into_data() {
-            Ok(data) => {
-                let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-                let bytes = this.state.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
-                if bytes > this.limit {
-                    this.state.fail(UploadFault::TooLarge { limit: this.limit });
-                    return Poll::Ready(Some(Err(BodyError::TooLarge { limit: this.limit })));
-                }
-                Frame::data(data)
-            }
-            Err(frame) => match frame.into_trailers() {
-                Ok(trailers) => Frame::trailers(filtered(trailers)),
-                Err(_unknown) => return Poll::Ready(None),
-            },
-        };
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.inner {
-            Parts::Coming(inner) => inner.is_end_stream(),
-            Parts::Read(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
-            Parts::Sifting(_) => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Parts::Coming(inner) => inner.size_hint(),
-            Parts::Read(bytes, trailers) => {
-                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                let mut hint = SizeHint::with_exact(length);
-                if trailers.is_some() {
-                    // HTTP/1.1 has trailers only after chunks (RFC 9112, section 7.1.2).
-                    hint = SizeHint::new();
-                    hint.set_lower(length);
-                }
-                hint
-            }
-            // How much comes out is known at its end.
-            Parts::Sifting(_) => SizeHint::new(),
-        }
-    }
-}
-
-/// Only the trailer fields that may pass.
-pub(crate) fn filtered(mut trailers: HeaderMap) -> HeaderMap {
-    let refused: Vec<HeaderName> = trailers.keys().filter(|name| !is_trailer(name)).cloned().collect();
-    for name in &refused {
-        trailers.remove(name);
-    }
-    trailers
-}
-
-/// Something that ends with a reply's body: a limit's permit, a counter of requests in work.
-pub(crate) trait Guard: Send {}
-
-impl<T: Send> Guard for T {}
-
-/// A streamed body, boxed once a reply.
-pub(crate) type Stream = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
-
 /// Since when a part of a body that was given has been the last: who takes nothing asks for nothing.
 /// While somebody waits for a part, it is not they who are slow; nobody has to ask again then, and over
 /// HTTP/2 nobody does.
@@ -252,12 +75,15 @@ const ENDED: u64 = u64::MAX;
 /// What it holds while a part was asked for and is not there.
 const WAITING: u64 = u64::MAX - 1;
 
-impl Pulse {
-    pub(crate) fn new() -> Self {
+impl Default for Pulse {
+    fn default() -> Self {
         Self { began: Instant::now(), last_ms: AtomicU64::new(0) }
     }
+}
 
-    fn beat(&self) {
+impl Pulse {
+    /// Its time begins.
+    pub(crate) fn beat(&self) {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(WAITING).min(WAITING - 1);
         self.last_ms.store(ms, Ordering::Relaxed);
     }
@@ -276,12 +102,208 @@ impl Pulse {
         self.last_ms.load(Ordering::Relaxed) == ENDED
     }
 
+    /// For how long nobody has asked for more of the body.
+    fn quiet(&self) -> Duration {
+        match self.last_ms.load(Ordering::Relaxed) {
+            ENDED | WAITING => Duration::ZERO,
+            last => self.began.elapsed().saturating_sub(Duration::from_millis(last)),
+        }
+    }
+
     /// Whether nobody has asked for more of the body for longer than `within`.
     pub(crate) fn is_stalled(&self, within: Duration) -> bool {
-        let last = self.last_ms.load(Ordering::Relaxed);
-        last < WAITING && self.began.elapsed().saturating_sub(Duration::from_millis(last)) > within
+        self.quiet() > within
+    }
+
+    /// Until it is stalled.
+    pub(crate) async fn stalled(&self, within: Duration) {
+        while !self.is_stalled(within) {
+            let rest = within.saturating_sub(self.quiet());
+            tokio::time::sleep(rest.saturating_add(Duration::from_millis(1))).await;
+        }
     }
 }
+
+/// What became of an upload; read by whoever has to say why forwarding failed.
+#[derive(Debug, Default)]
+pub(crate) struct UploadState {
+    /// Whether it is still taken.
+    pub(super) pulse: Pulse,
+    bytes: AtomicU64,
+    fault: OnceLock<UploadFault>,
+    over: Notify,
+}
+
+/// What was wrong with an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum UploadFault {
+    Broken,
+    TooLarge {
+        limit: u64,
+    },
+    /// It holds what may not go to the platform, or cannot be read for it.
+    Refused {
+        error: MaskError,
+        /// The catalogue field it is about, if it has a name there.
+        field: Option<FieldPath>,
+    },
+}
+
+impl UploadFault {
+    /// The reason as it stands in a record.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Broken => "client-gone",
+            Self::TooLarge { .. } => "request-too-large",
+            Self::Refused { error, .. } => error.reason(),
+        }
+    }
+}
+
+impl UploadState {
+    /// How many bytes of it came.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What was wrong with it, if anything.
+    pub(crate) fn fault(&self) -> Option<&UploadFault> {
+        self.fault.get()
+    }
+
+    /// Waits until nothing more of a body that is sifted can be found wrong. One may wait.
+    pub(crate) async fn sifted(&self) {
+        self.over.notified().await;
+    }
+
+    /// Ends that wait.
+    pub(super) fn end(&self) {
+        self.over.notify_one();
+    }
+
+    /// Notes what is wrong with it; what was wrong first stands.
+    pub(super) fn fail(&self, fault: UploadFault) {
+        self.fault.get_or_init(|| fault);
+    }
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    /// It is still to be read.
+    Coming(Incoming),
+    /// It was read, because the decision needed it, and counted.
+    Read { bytes: Bytes, state: Arc<UploadState> },
+    /// It is still to be read, and only what may go to the platform comes out.
+    Sifting(Box<Sieve>),
+}
+
+impl Default for RequestBody {
+    fn default() -> Self {
+        Self::Read { bytes: Bytes::new(), state: Arc::default() }
+    }
+}
+
+/// A request body on its way: bounded, counted, without trailers. A field behind a body is a field that
+/// no stage has seen, and some servers take it for one of the head (RFC 9110, section 6.5.1).
+#[derive(Debug)]
+pub(crate) struct Upload {
+    inner: Parts,
+    limit: u64,
+    state: Arc<UploadState>,
+}
+
+/// Where the parts of an [`Upload`] come from.
+#[derive(Debug)]
+enum Parts {
+    Coming(Incoming),
+    /// In hand and counted.
+    Read(Bytes),
+    /// Bounded and counted on its way into the sieve.
+    Sifting(Box<Sieve>),
+}
+
+impl Upload {
+    pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
+        let (inner, state) = match body {
+            RequestBody::Coming(inner) => (Parts::Coming(inner), Arc::default()),
+            RequestBody::Read { bytes, state } => (Parts::Read(bytes), state),
+            RequestBody::Sifting(sieve) => {
+                let state = Arc::clone(sieve.state());
+                (Parts::Sifting(sieve), state)
+            }
+        };
+        (Self { inner, limit, state: Arc::clone(&state) }, state)
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let inner = match &mut self.inner {
+            Parts::Coming(inner) => inner,
+            Parts::Read(bytes) => {
+                let bytes = std::mem::take(bytes);
+                return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
+            }
+            Parts::Sifting(sieve) => return sieve.poll_sifted(cx),
+        };
+        let data = loop {
+            match ready!(Pin::new(&mut *inner).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                None => return Poll::Ready(None),
+                Some(Ok(Ok(data))) => break data,
+                Some(Ok(Err(_trailers))) => {}
+                Some(Err(error)) => {
+                    self.state.fail(UploadFault::Broken);
+                    return Poll::Ready(Some(Err(BodyError::Broken(error))));
+                }
+            }
+        };
+        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        let bytes = self.state.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
+        if bytes > self.limit {
+            self.state.fail(UploadFault::TooLarge { limit: self.limit });
+            return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = self.poll_part(cx);
+        self.state.pulse.asked(polled.is_ready());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Parts::Coming(inner) => inner.is_end_stream(),
+            Parts::Read(bytes) => bytes.is_empty(),
+            Parts::Sifting(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Parts::Coming(inner) => inner.size_hint(),
+            Parts::Read(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            // How much comes out is known at its end.
+            Parts::Sifting(_) => SizeHint::new(),
+        }
+    }
+}
+
+/// Something that ends with a reply's body: a limit's permit, a counter of requests in work.
+pub(crate) trait Guard: Send {}
+
+impl<T: Send> Guard for T {}
+
+/// A streamed body, boxed once a reply.
+pub(crate) type Stream = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
 
 /// Ends a pulse with the body it belongs to.
 struct PulseOf(Arc<Pulse>);
@@ -302,7 +324,7 @@ fn next_piece(held: &mut Bytes) -> Option<Bytes> {
     (!held.is_empty()).then(|| held.split_to(held.len().min(PIECE)))
 }
 
-/// A body in pieces.
+/// A body in pieces, without trailers: they are fields as well, and those of a reply leave by a short list.
 struct Pieces<B> {
     inner: B,
     /// What was given of it and is still in hand.
@@ -322,11 +344,10 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Pieces<B> {
             if let Some(piece) = next_piece(&mut this.held) {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
-            match ready!(Pin::new(&mut this.inner).poll_frame(cx)).transpose()?.map(Frame::into_data) {
-                Some(Ok(data)) => this.held = data,
-                Some(Err(other)) => return Poll::Ready(Some(Ok(other))),
-                None => return Poll::Ready(None),
-            }
+            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)).transpose()? else {
+                return Poll::Ready(None);
+            };
+            this.held = frame.into_data().unwrap_or_default();
         }
     }
 
@@ -496,7 +517,7 @@ mod tests {
         polled.map(|part| part.map(|part| part.unwrap().into_data().unwrap()))
     }
 
-    /// Whether it is stalled as soon as any time has passed.
+    /// Whether it is stalled once any time has passed.
     fn stalls(pulse: &Pulse) -> bool {
         (0..1_000_000).any(|_| pulse.is_stalled(Duration::ZERO))
     }
@@ -504,7 +525,7 @@ mod tests {
     #[test]
     fn only_who_could_ask_and_does_not_has_stalled() {
         let mut body = stream([Some(b"a".to_vec()), None, Some(b"b".to_vec())]);
-        let pulse = Arc::new(Pulse::new());
+        let pulse = Arc::new(Pulse::default());
         body.watch(Arc::clone(&pulse));
         assert!(stalls(&pulse), "nobody has asked yet");
         assert_eq!(ask(&mut body), Poll::Ready(Some("a".into())));
@@ -516,6 +537,18 @@ mod tests {
         assert!(stalls(&pulse), "it is there, and nobody asks for more");
         drop(body);
         assert!(!stalls(&pulse) && pulse.has_ended());
+    }
+
+    #[tokio::test]
+    async fn the_time_of_a_part_begins_when_it_is_there() {
+        let (pulse, short) = (Pulse::default(), Duration::from_millis(5));
+        pulse.stalled(short).await;
+        pulse.asked(false);
+        assert!(tokio::time::timeout(4 * short, pulse.stalled(short)).await.is_err(), "it is waited for");
+        pulse.asked(true);
+        let since = Instant::now();
+        pulse.stalled(short).await;
+        assert!(since.elapsed() >= short);
     }
 
     #[test]

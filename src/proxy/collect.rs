@@ -18,6 +18,7 @@ use super::body::{BodyError, RequestBody, Upload};
 use super::exchange::Draft;
 use super::failure::{Failure, RequestFailure, Unreadable};
 use super::identify::Identified;
+use super::sift::heard;
 use super::stage::{Wait, Waited};
 use crate::catalog::BodyFormat;
 use crate::quota::limiter::Admission;
@@ -70,11 +71,19 @@ async fn read(mut identified: Identified) -> Result<Identified, Failure> {
     if !upload.is_end_stream() {
         check_form(&exchange.parts.headers, BodyFormat::Json)?;
     }
-    let (bytes, trailers) = whole(upload).await.map_err(|error| failure_of(&error))?;
+    let bytes = match whole(upload).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            if let Some(fault) = state.fault() {
+                heard(fault, exchange.parts.version).await;
+            }
+            return Err(failure_of(&error));
+        }
+    };
     if !bytes.is_empty() {
         identified.supply(parameters.read(&bytes).map_err(Unreadable::Parameters)?);
     }
-    identified.exchange_mut().body = RequestBody::Read { bytes, trailers, state };
+    identified.exchange_mut().body = RequestBody::Read { bytes, state };
     Ok(identified)
 }
 
@@ -92,21 +101,20 @@ pub(super) fn check_form(headers: &HeaderMap, format: BodyFormat) -> Result<(), 
 }
 
 /// Everything of a body, which keeps its bound itself. One that comes in one part is not copied.
-async fn whole(mut upload: Upload) -> Result<(Bytes, Option<HeaderMap>), BodyError> {
-    let (mut first, mut all, mut trailers) = (Bytes::new(), BytesMut::new(), None);
+async fn whole(mut upload: Upload) -> Result<Bytes, BodyError> {
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = upload.frame().await {
-        match frame?.into_data() {
-            Ok(data) if first.is_empty() => first = data,
-            Ok(data) => {
-                if all.is_empty() {
-                    all.extend_from_slice(&first);
-                }
-                all.extend_from_slice(&data);
-            }
-            Err(frame) => trailers = frame.into_trailers().ok(),
+        let Ok(data) = frame?.into_data() else { continue };
+        if first.is_empty() {
+            first = data;
+            continue;
         }
+        if all.is_empty() {
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&data);
     }
-    Ok((if all.is_empty() { first } else { all.freeze() }, trailers))
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 /// Whatever is wrong with the body is the client's.

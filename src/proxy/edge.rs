@@ -141,10 +141,14 @@ impl Drop for Watch {
         let resource = draft.route.get().map_or(&observe.nowhere, |route| &route.metrics);
         resource.count(outcome);
         if let Some(summary) = draft.masked.get() {
-            resource.masked.inc_by(summary.masked());
-            resource.dropped.inc_by(summary.dropped());
-            resource.unclassified.inc_by(summary.unclassified());
-            resource.records.inc_by(summary.records());
+            if draft.has_left() {
+                resource.masked.inc_by(summary.masked());
+                resource.dropped.inc_by(summary.dropped());
+                resource.unclassified.inc_by(summary.unclassified());
+                resource.records.inc_by(summary.records());
+            } else {
+                give_back(draft, snapshot, summary.records());
+            }
             if let Some(egress) = draft.route.get().and_then(|route| route.egress.as_ref()) {
                 summary.findings().for_each(|finding| egress.count(finding.kind, finding.count));
             }
@@ -166,6 +170,15 @@ impl Drop for Watch {
             }
         }
         observe.metrics.in_flight.dec();
+    }
+}
+
+/// Gives back the records that were charged for a reply of which nothing left.
+fn give_back(draft: &Draft, snapshot: &Snapshot, records: u64) {
+    if let (Some(at), Some(caller), Some(permit)) =
+        (draft.charged.get(), draft.caller.get(), draft.permit.get())
+    {
+        snapshot.limiter.refund_rows(*at, &caller.system.id, &permit.grants, records);
     }
 }
 

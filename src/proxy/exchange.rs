@@ -133,6 +133,10 @@ pub(crate) struct Draft {
     pub(crate) intent: OnceLock<()>,
     /// Set once the last record of a reply in hand is on its way to the disk.
     pub(crate) recorded: OnceLock<()>,
+    /// Set once a reply is given free.
+    pub(crate) released: OnceLock<()>,
+    /// When the first records of the reply were charged to the day.
+    pub(crate) charged: OnceLock<Timestamp>,
     /// Why the reply broke off, if it did.
     pub(crate) aborted: OnceLock<&'static str>,
     /// What masking did.
@@ -165,6 +169,8 @@ impl Draft {
             submitted: OnceLock::new(),
             intent: OnceLock::new(),
             recorded: OnceLock::new(),
+            released: OnceLock::new(),
+            charged: OnceLock::new(),
             aborted: OnceLock::new(),
             masked: OnceLock::new(),
             decided_us: AtomicU64::new(0),
@@ -202,6 +208,11 @@ impl Draft {
     /// Notes what masking did; the first summary stands.
     pub(crate) fn note_masked(&self, summary: Summary) {
         Self::note(&self.masked, summary);
+    }
+
+    /// Whether something of the platform's reply has left, or is about to.
+    pub(crate) fn has_left(&self) -> bool {
+        self.released.get().is_some() && self.refusal.get().is_none()
     }
 
     pub(crate) fn note_decided(&self, took: Duration) {

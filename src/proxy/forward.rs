@@ -7,12 +7,12 @@ use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::authorize::Cleared;
-use super::body::Upload;
+use super::body::{RequestBody, Upload};
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure, UpstreamFailure};
 use super::problem::words;
 use super::routes::Route;
-use super::sift::failure_of;
+use super::sift::{failure_of, heard};
 use crate::config::ParameterSource;
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::GrantId;
@@ -33,6 +33,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     if declared_length(&parts.headers).is_some_and(|length| length > limit) {
         return Err(RequestFailure::TooLarge { limit }.into());
     }
+    let is_sifted = matches!(body, RequestBody::Sifting(_));
     let (upload, state) = Upload::new(body, limit);
     Draft::note(&draft.upload, Arc::clone(&state));
 
@@ -54,27 +55,35 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     parts.uri = target.parse().map_err(|_| {
         Failure::from(RequestFailure::Path { why: words("it is no request target", "不是请求目标") })
     })?;
-    parts.version = Version::HTTP_11;
+    let came_by = std::mem::replace(&mut parts.version, Version::HTTP_11);
     let started = tokio::time::Instant::now();
-    let sent = route.upstream.send(Request::from_parts(parts, upload)).await;
+    // From here on it is for the platform to take the upload.
+    state.pulse.beat();
+    let too_long = state.pulse.stalled(route.upstream.response_timeout());
+    let sent = route.upstream.send_until(Request::from_parts(parts, upload), too_long).await;
     draft.note_upstream(started.elapsed());
+    if is_sifted && sent.as_ref().is_ok_and(|response| response.status().is_success()) {
+        // The platform may say yes before it has all; the gate has not said so yet.
+        state.sifted().await;
+    }
+    if let Some(fault) = state.fault() {
+        // The platform saw a request break off because of what the client sent: the client is told so.
+        heard(fault, came_by).await;
+        return Err(failure_of(fault, &route, &permit, &snapshot.policy));
+    }
     match sent {
         Ok(response) => Ok((response, draft)),
-        Err(error) => Err(match state.fault() {
-            // The platform saw a request break off because of what the client sent: the client is told so.
-            Some(fault) => failure_of(fault, &route, &permit, &snapshot.policy),
-            None => {
-                tracing::warn!(request_id = %draft.request_id, error = %chain(&error), "forwarding failed");
-                UpstreamFailure::None(error).into()
-            }
-        }),
+        Err(error) => {
+            tracing::warn!(request_id = %draft.request_id, error = %chain(&error), "forwarding failed");
+            Err(UpstreamFailure::None(error).into())
+        }
     }
 }
 
 /// Header fields of a request that mean the same to the platform as to the gate. Everything else a
 /// client sends stays at the gate, unless the route names it: a field that nobody here has heard of may be
 /// one by which the platform, or something before it, takes the client for somebody else.
-static FORWARDED: [HeaderName; 13] = [
+static FORWARDED: [HeaderName; 12] = [
     header::ACCEPT,
     header::ACCEPT_CHARSET,
     header::ACCEPT_LANGUAGE,
@@ -83,7 +92,6 @@ static FORWARDED: [HeaderName; 13] = [
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::HOST,
-    header::TRAILER,
     header::USER_AGENT,
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("traceparent"),

@@ -318,7 +318,7 @@ impl Session {
         if body.is_end_stream() || (body.is_one_piece() && version != http::Version::HTTP_2) {
             return;
         }
-        let pulse = Arc::new(Pulse::new());
+        let pulse = Arc::new(Pulse::default());
         body.watch(Arc::clone(&pulse));
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
         if replies.len() >= MAX_WATCHED {

@@ -18,7 +18,7 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame};
 use tokio_util::sync::CancellationToken;
 
-use super::body::{BodyError, ReplyBody, Stream};
+use super::body::{BodyError, ReplyBody, Stream, UploadFault};
 use super::exchange::{Draft, NotedParameters, PurposeOrigin};
 use super::failure::Failure;
 use super::problem::Code;
@@ -114,9 +114,11 @@ impl Recorder {
             if about.draft.intent.get().is_none() {
                 self.intend(about).await?;
             }
+            Draft::note(&about.draft.released, ());
             let sealing = Sealing { recorder: Arc::clone(self), about: about.clone(), status };
             return Ok(response.map(|body| body.map_stream(|inner| Box::pin(Recorded::new(inner, sealing)))));
         }
+        Draft::note(&about.draft.released, ());
         let bytes = response.body().as_whole();
         let ending = Ending {
             status,
@@ -214,7 +216,10 @@ impl Circumstances {
 
     fn counts(&self) -> Counts<'_> {
         Counts {
-            replied: self.draft.masked.get().map(Count::of),
+            replied: self.draft.masked.get().map(|summary| {
+                let count = Count::of(summary);
+                if self.draft.has_left() { count } else { count.withheld() }
+            }),
             submitted: self.draft.submitted.get().map(Count::of),
         }
     }
@@ -255,6 +260,11 @@ impl<'d> Count<'d> {
             }
         }
         Self { records: summary.records(), masked, dropped, egress, unclassified: summary.unclassified() }
+    }
+
+    /// The same of a body of which nothing left: what was found in it was found all the same.
+    fn withheld(self) -> Self {
+        Self { records: 0, masked: Vec::new(), dropped: Vec::new(), egress: self.egress, unclassified: 0 }
     }
 }
 
@@ -396,7 +406,9 @@ impl Body for Recorded {
                     error = %crate::kernel::diagnostic::chain(error),
                     "a reply was cut off"
                 );
-                self.end = End::Broken(error.reason());
+                // What was wrong with the upload has broken the connection that the reply comes on.
+                let fault = about.draft.upload.get().and_then(|upload| upload.fault());
+                self.end = End::Broken(fault.map_or(error.reason(), UploadFault::reason));
                 self.seal();
             }
         }

@@ -38,6 +38,9 @@ use crate::mask::{Bounds, Transform};
 /// A reply shorter than this is not worth a coding, in bytes.
 const MIN_CODED: usize = 1 << 10;
 
+/// The longest `Content-Language` that leaves, in bytes.
+const MAX_LANGUAGES: usize = 64;
+
 static PINEGATE_MASKED: HeaderName = HeaderName::from_static("pinegate-masked");
 /// How much is left of the tightest limit.
 pub(crate) static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -126,13 +129,31 @@ fn describe(headers: &mut HeaderMap, route: &Route, from: &HeaderMap) {
     if let Some(media_type) = route.declared.leaves_as(from) {
         headers.insert(header::CONTENT_TYPE, media_type);
     }
-    let is_file = route.resource.body.format == BodyFormat::Opaque;
-    let kept = [(header::CONTENT_LANGUAGE, true), (header::CONTENT_DISPOSITION, is_file)];
-    for (name, _) in kept.into_iter().filter(|(_, is_kept)| *is_kept) {
-        if let Some(value) = from.get(&name) {
-            headers.insert(name, value.clone());
-        }
+    if let Some(languages) = languages(from) {
+        headers.insert(header::CONTENT_LANGUAGE, languages.clone());
     }
+    if route.resource.body.format == BodyFormat::Opaque
+        && let Some(disposition) = from.get(header::CONTENT_DISPOSITION)
+    {
+        headers.insert(header::CONTENT_DISPOSITION, disposition.clone());
+    }
+}
+
+/// `Content-Language`, if it holds nothing but languages, scripts and countries: other subtags (RFC 5646) may
+/// be anybody's words.
+fn languages(from: &HeaderMap) -> Option<&HeaderValue> {
+    let mut values = from.get_all(header::CONTENT_LANGUAGE).iter();
+    let (Some(only), None) = (values.next(), values.next()) else { return None };
+    let text = only.to_str().ok().filter(|text| text.len() <= MAX_LANGUAGES)?;
+    let has_letters = |part: &str, most: usize| {
+        (2..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let is_tag = |tag: &str| {
+        let mut parts = tag.split('-');
+        parts.next().is_some_and(|language| has_letters(language, 3))
+            && parts.all(|part| has_letters(part, 4))
+    };
+    text.split(',').all(|tag| is_tag(tag.trim_matches([' ', '\t']))).then_some(only)
 }
 
 /// What the permit asks of the answer.
@@ -201,14 +222,21 @@ impl Duties {
         let within = Bounds { records: self.permit.rows_per_reply, ..Bounds::default() };
         let transform = Transform::with_charset(Arc::clone(&plan.plan), within, form.charset);
         let plain = Plain::new(body, idle, form.coding.map(decoder));
-        let format = route.resource.body.format;
-        let streams_at_once = plain.at_least() > u64::try_from(bounds.whole_reply).unwrap_or(u64::MAX)
-            || matches!(format, BodyFormat::NdJson | BodyFormat::EventStream);
+        // Who sends lines or events without saying how many may mean to go on for as long as anybody listens.
+        let is_live = match route.resource.body.format {
+            BodyFormat::EventStream => true,
+            BodyFormat::NdJson => plain.length().is_none(),
+            BodyFormat::Json | BodyFormat::Csv | BodyFormat::Xml | BodyFormat::Form | BodyFormat::Opaque => {
+                false
+            }
+        };
+        let bound = u64::try_from(bounds.whole_reply).unwrap_or(u64::MAX);
+        let is_long = plain.length().is_some_and(|length| length > bound);
         let meter = Meter::new(self.snapshot, self.permit, self.system, Arc::clone(&draft));
         let mut masked = Masked::new(plain, transform, meter);
         let started = Instant::now();
         let refuse = |error| failure_of(error, draft.request_id);
-        let is_whole = !streams_at_once && masked.gather(bounds.whole_reply).await.map_err(refuse)?;
+        let is_whole = !is_live && !is_long && masked.gather(bounds.whole_reply).await.map_err(refuse)?;
         // Nothing has left yet: what is refused whole costs nobody a record.
         masked.charge().map_err(refuse)?;
         if !is_whole {
@@ -302,6 +330,36 @@ fn failure_of(error: BodyError, request_id: RequestId) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn languages_are_nothing_else() {
+        let long = "zh-CN, ".repeat(9) + "zh";
+        for (values, leaves) in [
+            (&["zh-CN"][..], true),
+            (&["zh"], true),
+            (&["zh-Hans-CN, en-GB\t,mi"], true),
+            (&["zh-cmn-Hans-CN"], true),
+            (&[], false),
+            (&["zh-CN", "en"], false),
+            (&[""], false),
+            (&["zh-CN,"], false),
+            (&["zh--CN"], false),
+            (&["zh_CN"], false),
+            (&["zh-x-wang"], false),
+            (&["zh-13800138"], false),
+            (&["13800138000"], false),
+            (&["wang"], false),
+            (&["zh; phone=13800138000"], false),
+            (&["zh-\u{4e2d}"], false),
+            (&[long.as_str()], false),
+        ] {
+            let mut from = HeaderMap::new();
+            for value in values {
+                from.append(header::CONTENT_LANGUAGE, HeaderValue::from_str(value).unwrap());
+            }
+            assert_eq!(languages(&from).is_some(), leaves, "{values:?}");
+        }
+    }
 
     #[test]
     fn statuses_mean_one_thing_each() {

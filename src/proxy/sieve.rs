@@ -106,6 +106,7 @@ impl Sieve {
     fn end(&mut self, records: u64) {
         self.over = true;
         Draft::note(&self.draft.submitted, self.transform.summary().with_records(records));
+        self.state.end();
     }
 }
 

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Version;
 use http::header::{self, HeaderMap, HeaderName};
 use http_body::Body as _;
 
@@ -55,11 +56,10 @@ impl Wait for Sift {
 }
 
 /// Header fields that are about the very bytes of a body, which may not be those that go on: their
-/// length, their digests (RFC 9530; RFC 1864 and 3230 before it), and what is said in trailers.
-static OF_THE_BYTES: [HeaderName; 7] = [
+/// length and their digests (RFC 9530; RFC 1864 and 3230 before it).
+static OF_THE_BYTES: [HeaderName; 6] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
-    header::TRAILER,
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
     HeaderName::from_static("content-digest"),
@@ -91,6 +91,9 @@ async fn sift(mut cleared: Cleared, intake: &Arc<Intake>) -> Result<Cleared, Fai
     let mut sieve = Sieve::new((upload, Arc::clone(&state)), transform, Arc::clone(&exchange.draft));
     let gathered =
         if is_empty { Ok(Some(Bytes::new())) } else { sieve.gather(snapshot.bounds.whole_request).await };
+    if let Some(fault) = state.fault() {
+        heard(fault, exchange.parts.version).await;
+    }
     let whole = gathered.map_err(|error| match state.fault() {
         Some(fault) => failure_of(fault, route, permit, &snapshot.policy),
         None => {
@@ -99,7 +102,7 @@ async fn sift(mut cleared: Cleared, intake: &Arc<Intake>) -> Result<Cleared, Fai
         }
     })?;
     exchange.body = match whole {
-        Some(bytes) => RequestBody::Read { bytes, trailers: None, state },
+        Some(bytes) => RequestBody::Read { bytes, state },
         None => RequestBody::Sifting(Box::new(sieve)),
     };
     Ok(cleared)
@@ -108,6 +111,14 @@ async fn sift(mut cleared: Cleared, intake: &Arc<Intake>) -> Result<Cleared, Fai
 fn forget_bytes(headers: &mut HeaderMap) {
     for name in &OF_THE_BYTES {
         headers.remove(name);
+    }
+}
+
+/// Waits for somebody to hear what is wrong with an upload. Over HTTP/2 a body breaks off with its stream, or
+/// with all of the connection, and nobody does: whoever drives the stream drops this request at once.
+pub(super) async fn heard(fault: &UploadFault, came_by: Version) {
+    if *fault == UploadFault::Broken && came_by == Version::HTTP_2 {
+        std::future::pending().await
     }
 }
 

@@ -197,7 +197,7 @@ impl Plans {
         }
         let pseudonyms = secret.map(|(_, dated)| PseudonymKey {
             secret: &dated.secret,
-            label: dated.label.as_str(),
+            label: &dated.label,
             department,
             resource: &resource.id,
         });

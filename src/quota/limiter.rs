@@ -279,6 +279,12 @@ impl<C: Clock + Clone> Limiter<C> {
         self.rows.charge(now, &self.days.of(now), system, &duties, rows)
     }
 
+    /// Gives back what [`Limiter::charge_rows`] drew at the instant `at`, if nothing of it left after all.
+    /// What was drawn on a day that has ended stays drawn.
+    pub fn refund_rows(&self, at: Timestamp, system: &SystemId, grants: &[GrantId], rows: u64) {
+        self.rows.refund(&self.days.of(at), system, &self.row_duties(grants), rows);
+    }
+
     /// Counts a call for `resource` again, if it was counted on the local day that `now` falls on and its
     /// ids are still there. Give every call that [`Limiter::throttle`] let through, also those that were
     /// refused later; its grants only if [`Limiter::admit_grants`] let it through.

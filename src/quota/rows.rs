@@ -83,6 +83,18 @@ impl RowLedger {
         Ok(())
     }
 
+    /// Gives back rows that were drawn on `day`.
+    pub(super) fn refund(&self, day: &Day, system: &SystemId, duties: &[RowDuty], rows: u64) {
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if book.day == day.number {
+            for duty in duties {
+                if let Some(drawn) = book.rows.get_mut(&(duty.grant.clone(), system.clone())) {
+                    *drawn = drawn.saturating_sub(rows);
+                }
+            }
+        }
+    }
+
     /// Counts rows that left before, whatever the duties allow now.
     pub(super) fn restore(&self, day: &Day, system: &SystemId, duties: &[RowDuty], rows: u64) {
         let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -261,6 +261,11 @@ fn rows_are_drawn_on_all_duties_or_none() {
     assert_eq!((&*exceeded.name, exceeded.bound, exceeded.quota), ("G3", Bound::RowsPerDay, 60));
     assert_eq!(exceeded.retry_after_secs(), 14 * 3_600);
     assert_eq!(limiter.rows_left(noonish(), &a, &[grant("G2")]), Some(50), "nothing was drawn");
+    // What did not leave after all is given back, once and on its day.
+    charge(&both, 10).unwrap();
+    limiter.refund_rows(noonish(), &a, &both, 10);
+    limiter.refund_rows(at("2026-03-01T15:59:59Z"), &a, &both, 50);
+    assert_eq!(limiter.rows_left(noonish(), &a, &both), Some(10));
     charge(&both, 10).unwrap();
     assert_eq!(limiter.rows_left(noonish(), &a, &both), Some(0));
     // Another system and another day have their own.

@@ -13,7 +13,8 @@ use pinegate::coding::{Coding, Encoder};
 
 use crate::city::{Call, City, Http, Plan, Reply, SURVEYOR, soon, until};
 use crate::refusals::check;
-use scripted::{Scripted, Step, answer, chunks};
+pub(crate) use scripted::{Scripted, Step, head};
+use scripted::{answer, chunks};
 
 /// A phone number that leaves masked, an address of mail that does not leave, a member that nobody knows.
 const SECRETS: [&str; 3] = ["13800138000", "wang@secret.example", "of-no-catalogue"];
@@ -75,10 +76,7 @@ const ROUTES: [(&str, &str, &str); 10] = [
 
 /// A city whose platform plays scripts.
 async fn city(scripted: &Scripted) -> City {
-    plan()
-        .config("response_timeout = \"10s\"", "response_timeout = \"700ms\"")
-        .start_before(scripted.at)
-        .await
+    plan().start_before(scripted.at).await
 }
 
 fn plan() -> Plan {

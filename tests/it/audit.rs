@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::city::{Call, City, Http, Plan, Reply, SURVEYOR, Site, assert_intact, records, soon, until};
 use crate::refusals::check;
+use crate::refusals::limits::{SURVEYED, left_today};
 
 /// How often the gate is killed.
 const ROUNDS: usize = 5;
@@ -373,7 +374,10 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stops_data_until_it_is_relieved() {
-    let plan = Plan::new().unlimited().config("segment_bytes = \"4MiB\"", "segment_bytes = \"64KiB\"");
+    let plan = Plan::new()
+        .unlimited()
+        .policy("grants.csv", SURVEYED, "planning.survey, name;rows/day<=1000000")
+        .config("segment_bytes = \"4MiB\"", "segment_bytes = \"64KiB\"");
     let Some(disk) = SmallDisk::mount(plan.files.audit()) else { return };
     let city = plan.start().await;
     let call = || Call::survey("/_test/1k");
@@ -409,6 +413,11 @@ async fn a_full_disk_stops_data_until_it_is_relieved() {
     let reply = city.call(call()).await;
     reply.assert_data();
     city.record_of(&reply).await;
+    // What was refused for want of a record has cost nothing.
+    let left = left_today(&city).await;
+    let released: u64 = city.records().iter().filter_map(|record| record.records).sum();
+    assert!(released > 0);
+    assert_eq!(1_000_000 - left, released, "what is charged is what is on record");
     assert_intact(&city.files().audit());
     drop(city);
 }

@@ -121,7 +121,7 @@ async fn a_body_is_allowed_by_its_value_and_arrives_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_in_chunks_arrives_with_its_trailers() {
+async fn a_body_in_chunks_arrives_without_its_trailers() {
     let city = city().await;
     for http in [Http::One, Http::Two] {
         let (sender, body) = in_parts();
@@ -133,7 +133,7 @@ async fn a_body_in_chunks_arrives_with_its_trailers() {
         });
         let reply = city.call(submit(body).header("trailer", "x-checksum, pinegate-system").over(http)).await;
         arrived(&city, &reply, br#"{"query":{"area":"341002"}}"#).await;
-        assert_eq!(reply.json()["data"]["trailers"], serde_json::json!({ "x-checksum": "abc" }));
+        assert_eq!(reply.json()["data"]["trailers"], serde_json::json!({}));
         feed.await.unwrap();
     }
 }

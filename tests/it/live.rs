@@ -268,6 +268,24 @@ async fn who_asks_twice_does_not_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bound_that_a_reload_cannot_change_is_said() {
+    let city = Plan::new().start().await;
+    let (mut files, later) = (city.files().clone(), "has changed and takes effect at the next start");
+    let at_once =
+        ["whole_reply", "decision_body", "whole_request"].map(|name| format!("{name} = \"2KiB\"\n"));
+    files.add_config(&format!(
+        "\n[bounds]\nrequests = 17\ndecoded_reply = \"1GiB\"\ndecoded_ratio = 30\n{}",
+        at_once.concat()
+    ));
+    city.gate.reloaded().await;
+    files.edit_config("requests = 17", "requests = 17\ndrain = \"7s\"");
+    city.gate.reloaded().await;
+    let said = until("the warning", async || city.gate.logged(later)).await;
+    assert_eq!(said["section"], "[bounds]");
+    assert_eq!(city.gate.log_text().matches(later).count(), 1, "{}", city.gate.log_text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_and_liveness() {
     let city = Plan::new().start().await;
     for (path, text) in [("/readyz", "ready\n"), ("/healthz", "ok\n")] {

@@ -3,7 +3,7 @@
 
 mod bytes;
 mod identity;
-mod limits;
+pub(crate) mod limits;
 mod platform;
 mod policy;
 mod request;

@@ -1,5 +1,6 @@
 //! Bodies of requests that are held against the grants before the platform sees them.
 
+mod early;
 mod large;
 mod shapes;
 
@@ -45,11 +46,29 @@ class = "测试"
 sharing = "conditional"
 mode = ["submit"]
 format = "opaque"
+
+[[resource]]
+id = "test.notice"
+name = "通知"
+provider = "dept:shuju"
+class = "测试"
+sharing = "conditional"
+mode = ["submit"]
+format = "xml"
+namespaces = { s = "urn:soap" }
+records = "Envelope.Body.notice"
+xml = "s:Envelope/s:Body/notice"
+fields = [
+    { name = "no", label = "编号", level = 1, xml = "@no" },
+    { name = "text", label = "正文", level = 1 },
+    { name = "note", label = "备注", level = 2 },
+]
 "#;
 
 const GRANTS: &str = "
 p, LEAD-1, sys:ziran-map, test.lead, submit, planning.survey, bytes|sha256|name|id_card|age|address.city, always, allow
 p, LEAD-2, sys:ziran-map, test.lead, query, planning.survey, bytes|sha256|name|area;area=3410*, always, allow
+p, NOTICE-1, sys:ziran-map, test.notice, submit, planning.survey, no|text, always, allow
 ";
 
 const ROUTES: &str = r#"
@@ -80,6 +99,38 @@ resource = "test.lead"
 action = "submit"
 upstream = "platform"
 request = { fields = "mask", format = "ndjson" }
+
+[[route]]
+method = "POST"
+path = "/_test/upload/csv"
+resource = "test.lead"
+action = "submit"
+upstream = "platform"
+request = { fields = "restrict", format = "csv" }
+
+[[route]]
+method = "POST"
+path = "/_test/upload/form"
+resource = "test.lead"
+action = "submit"
+upstream = "platform"
+request = { fields = "restrict", format = "form" }
+
+[[route]]
+method = "POST"
+path = "/_test/upload/xml"
+resource = "test.lead"
+action = "submit"
+upstream = "platform"
+request = { fields = "restrict", format = "xml", records = "upload.item" }
+
+[[route]]
+method = "POST"
+path = "/_test/upload/notice"
+resource = "test.notice"
+action = "submit"
+upstream = "platform"
+request = { fields = "restrict", records = "upload.item" }
 
 [[route]]
 method = "PUT"

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{ExplainArgs, Explained};
-use crate::app::assemble::LoadedPolicy;
+use crate::app::load::LoadedPolicy;
 use crate::audit::{AccessView, Kind, ParsedRecord};
 use crate::cli::Screen;
 use crate::cli::verdict::{policy_codes, refused_with};

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::ReplayArgs;
 use super::stream::Streamed;
-use crate::app::assemble::LoadedPolicy;
+use crate::app::load::LoadedPolicy;
 use crate::cli::screen::Tone;
 use crate::cli::source::quoted;
 use crate::cli::table::{self, Table, plain, shown, toned};

@@ -1,7 +1,7 @@
 //! What the audit log says of the past: `replay`, and `explain --record`.
 
 use super::*;
-use crate::app::assemble::{LoadedPolicy, PolicyPlace, load_policy};
+use crate::app::load::{LoadedPolicy, PolicyPlace, load_policy};
 use crate::audit::{Access, Kind, Lifecycle};
 use crate::cli::source::keys_for_checks;
 use crate::grant::{Decision, Request};

@@ -7,11 +7,11 @@ use super::super::layout::{SegmentFile, segments};
 use super::super::lines::Lines;
 use super::super::storage::{DiskStorage, Storage};
 use super::{ReadError, generations_of};
-use crate::audit::{ParsedRecord, peek_instant};
+use crate::audit::{ParsedRecord, peek_ended, peek_instant};
 use crate::kernel::time::Timestamp;
 
-/// Calls `each` with every record from the instant `from` on, oldest first within each generation, until
-/// it breaks. A directory without a log has no records.
+/// Calls `each` with every record of what happened from the instant `from` on, or began before it and ended
+/// from then on, in the order of each generation, until it breaks. A directory without a log has no records.
 ///
 /// A segment is passed over when the one after it in its generation begins before `from`. Lines that are
 /// no records are left out.
@@ -24,7 +24,6 @@ pub fn since(
     each: &mut dyn FnMut(ParsedRecord) -> ControlFlow<()>,
 ) -> Result<(), ReadError> {
     let storage = DiskStorage;
-    let from = format!("{from:.6}");
     let generations = match generations_of(&storage, directory) {
         Err(ReadError::NoLog(_)) => return Ok(()),
         found => found?,
@@ -35,12 +34,12 @@ pub fn since(
         while let Some(file) = files.next() {
             let next = files.peek().copied();
             if let Some(next) = next
-                && begins_before(&storage, next, &from)?
+                && begins_before(&storage, next, from)?
             {
                 continue;
             }
             let limit = next.map_or(u64::MAX, |next| next.first);
-            if records_of(&storage, file, limit, &from, each)?.is_break() {
+            if records_of(&storage, file, limit, from, each)?.is_break() {
                 return Ok(());
             }
         }
@@ -48,31 +47,44 @@ pub fn since(
     Ok(())
 }
 
-fn begins_before(storage: &dyn Storage, file: &SegmentFile, from: &str) -> Result<bool, ReadError> {
+/// Whether a segment was begun before `from`. Records are written when what they tell has ended, but
+/// intents when it goes on: those say nothing.
+fn begins_before(storage: &dyn Storage, file: &SegmentFile, from: Timestamp) -> Result<bool, ReadError> {
     let failed = ReadError::io(&file.path);
     let first = || -> std::io::Result<bool> {
         let mut lines = Lines::new(storage.open_read(&file.path)?, 0);
-        let at = lines.next_line()?.and_then(peek_instant);
-        Ok(at.is_some_and(|at| at < from.as_bytes()))
+        while let Some(line) = lines.next_line()? {
+            if let Some(ended) = peek_ended(line) {
+                return Ok(ended < from);
+            }
+        }
+        Ok(false)
     };
     first().map_err(failed)
+}
+
+/// Whether a line is from before `from`. Most are not, and texts of instants sort as instants do.
+fn is_past(line: &[u8], from: Timestamp, text: &str) -> bool {
+    peek_instant(line).is_some_and(|at| at < text.as_bytes())
+        && peek_ended(line).is_none_or(|ended| ended < from)
 }
 
 fn records_of(
     storage: &dyn Storage,
     file: &SegmentFile,
     limit: u64,
-    from: &str,
+    from: Timestamp,
     each: &mut dyn FnMut(ParsedRecord) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, ReadError> {
     let open = storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
     let mut lines = Lines::new(open, 0);
+    let text = format!("{from:.6}");
     let mut left = limit.saturating_sub(file.first);
     while left > 0
         && let Some(line) = lines.next_line().map_err(ReadError::io(&file.path))?
     {
         left -= 1;
-        if peek_instant(line).is_some_and(|at| at < from.as_bytes()) {
+        if is_past(line, from, &text) {
             continue;
         }
         if let Ok(record) = ParsedRecord::parse(line)

@@ -1,8 +1,9 @@
 //! Fields that do not just leave as they are: taken whole, judged, masked, quoted again.
 
+use super::super::context::keep_up_to;
 use super::super::masker::Value;
 use super::super::notation::Plain;
-use super::super::untyped::{Fate, keep_up_to};
+use super::super::untyped::Fate;
 use super::Scan;
 use super::header::Column;
 

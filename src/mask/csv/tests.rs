@@ -105,13 +105,13 @@ fn quotes_stay_as_they_are() {
 fn what_a_masker_leaves_is_quoted_where_it_must_be() {
     let plan = plan_of(&csv_shape(), "name:first note:null phone:full size");
     for (body, expected) in [
-        ("name\n\"a,b\"\n", "name\n\"a,***\"\n"),
-        ("name\n\"\"\"bc\"\n", "name\n\"\"\"b***\"\n"),
-        ("name\n\"\n\nc\"\n", "name\n\"\n\n***\"\n"),
-        ("name\n\"\r\nx\"\n", "name\n\"\r\n***\"\n"),
-        ("name\nabc\n", "name\nab***\n"),
-        ("name\n张三丰\n", "name\n张三***\n"),
-        ("name,note\n\"abc\",\"secret\"\n", "name,note\n\"ab***\",\n"),
+        ("name\n\"a,bc\"\n", "name\n\"a,***\"\n"),
+        ("name\n\"\"\"bcd\"\n", "name\n\"\"\"b***\"\n"),
+        ("name\n\"\n\ncd\"\n", "name\n\"\n\n***\"\n"),
+        ("name\n\"\r\nxy\"\n", "name\n\"\r\n***\"\n"),
+        ("name\nabcd\n", "name\nab***\n"),
+        ("name\n张三丰a\n", "name\n张三***\n"),
+        ("name,note\n\"abcd\",\"secret\"\n", "name,note\n\"ab***\",\n"),
         ("note,size\nsecret,\nsecret,5\n", "note,size\n,\n,5\n"),
         ("note,x\nsecret,1\n\"s\",2\n,3\n\"\",4\n", "note\n\"\"\n\"\"\n\"\"\n\"\"\n"),
     ] {
@@ -173,7 +173,7 @@ fn other_delimiters() {
         let expected = "name~phone\na,b~138****8000\n\"a~b\"~\"138****8000\"\n".replace('~', byte);
         assert_eq!(run_by(&plan_of(&shape, RELEASED), &body).unwrap().0, expected);
         let first = plan_of(&shape, "name:first");
-        let body = "name\n\"a~b\"\n".replace('~', byte);
+        let body = "name\n\"a~bc\"\n".replace('~', byte);
         assert_eq!(run_by(&first, &body).unwrap().0, "name\n\"a~***\"\n".replace('~', byte));
     }
     // A tab that is no delimiter is text.

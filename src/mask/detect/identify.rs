@@ -26,6 +26,8 @@ pub(super) struct Groups {
     groups: [Group; MOST_GROUPS],
     /// Their lengths, four bits each, the last in the lowest; zero where there is none.
     lengths: u32,
+    /// Whether the last gap is a dot.
+    after_dot: bool,
 }
 
 /// How people write identifiers in groups, the first of a mobile number with or without its country
@@ -65,6 +67,9 @@ struct Shape {
 }
 
 impl Shape {
+    /// The mask of two groups.
+    const PAIR: u32 = 0xFF;
+
     const fn of(mut lengths: &[u32]) -> Self {
         let mut shape = Self { lengths: 0, mask: 0 };
         while let [first, rest @ ..] = lengths {
@@ -98,9 +103,17 @@ impl Groups {
         self.lengths = (self.lengths << 4 | length) & 0xF_FFFF;
     }
 
+    /// What separates the last of them from the next.
+    pub(super) fn gap(&mut self, is_dot: bool) {
+        self.after_dot = is_dot;
+    }
+
     /// What the last of them complete.
     pub(super) fn completed(&self) -> Option<Identifier> {
-        let alike = SHAPES.iter().filter(|(_, shape)| self.lengths & shape.mask == shape.lengths);
+        let alike = SHAPES.iter().filter(|(_, shape)| {
+            // Two groups with a dot between them are a decimal number: 138.00138000.
+            self.lengths & shape.mask == shape.lengths && !(self.after_dot && shape.mask == Shape::PAIR)
+        });
         alike.filter(|(kind, shape)| self.are(*kind, *shape)).map(|(kind, _)| *kind).next()
     }
 

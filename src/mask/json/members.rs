@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::automaton::{Automaton, Entry, Kind, Rule, class};
 use super::super::error::MaskError;
-use super::lanes::Vector;
+use super::super::lanes::Vector;
 use super::state::{After, Expect, Frame, Shape};
 use super::text::{decode, literal_run, number_run, plain_run, prefix, prefix_in};
 use super::{Scan, as_u64};

@@ -1,10 +1,11 @@
 //! Scalars: strings, numbers and literals by their grammar, and what a masker leaves of them.
 
+use super::super::context::keep_up_to;
 use super::super::error::MaskError;
+use super::super::lanes::Vector;
 use super::super::masker::Value;
 use super::super::notation::Json;
 use super::Scan;
-use super::lanes::Vector;
 use super::state::{Escape, Expect, Half, Number, Shape};
 use super::text::{decode, escape_run, unicode_run};
 
@@ -239,10 +240,4 @@ fn scalar<'v>(raw: &'v str, escaped: bool, decoded: &'v mut String) -> Value<'v>
         [b'n', ..] | [] => Value::Null,
         _ => Value::Number(raw),
     }
-}
-
-/// Appends to `value` until it is one byte longer than `bound`, which tells that it is too long.
-pub(super) fn keep_up_to(value: &mut Vec<u8>, part: &[u8], bound: usize) {
-    let room = bound.saturating_add(1).saturating_sub(value.len());
-    value.extend_from_slice(part.get(..room).unwrap_or(part));
 }

@@ -81,6 +81,7 @@ impl Search {
                 // Half a surrogate pair is of a character that no identifier has.
                 self.detector.character(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER));
             }
+            (Escape::Begun, 't') => self.detector.character('\t'),
             // The others stand for characters that no identifier has either.
             (Escape::Begun | Escape::None, _) => self.detector.character('\n'),
         }

@@ -50,7 +50,7 @@ pub(super) const fn is_space(byte: u8) -> bool {
 
 /// The number of white space bytes at the front.
 #[inline(always)]
-pub(super) fn space_run(bytes: &[u8]) -> usize {
+pub(in crate::mask) fn space_run(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let other = u64::from_le_bytes(*word) ^ eight(0x20);

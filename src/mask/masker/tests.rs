@@ -244,9 +244,17 @@ fn other_text() {
     check("date-year keep=month", &[("1990/3/7", "1990-03"), ("19900307", "1990-03")]);
     check(
         "keep-first count=2",
-        &[("黄山市屯溪区", "黄山***"), ("ab", "***"), ("a\"b", "a\"***"), ("", "***")],
+        &[("黄山市屯溪区", "黄山***"), ("ab", "***"), ("abc", "***"), ("a\"bc", "a\"***"), ("", "***")],
     );
-    check("keep-last count=2", &[("黄山市屯溪区", "***溪区"), ("ab", "***"), ("a\\\n", "***\\\n")]);
+    check(
+        "keep-last count=2",
+        &[("黄山市屯溪区", "***溪区"), ("ab", "***"), ("黄山市", "***"), ("ab\\\n", "***\\\n")],
+    );
+    // At least half is hidden, or all.
+    check("keep-last count=4", &[("12345", "***"), ("1234567", "***"), ("12345678", "***5678")]);
+    check("keep-first count=64", &[("12345678", "***")]);
+    check("email first=3", &[("abcde@b.cn", "***@b.cn"), ("abcdef@b.cn", "abc***@b.cn")]);
+    check("licence-no first=4 last=4", &[("AB-2020-001", "***"), ("AB-2020-00000001", "AB-2***0001")]);
     check("full", &[("anything", "***"), ("", "***")]);
     check("pseudonym", &[("without a key", "***")]);
     check("fpe of=mobile", &[("13800138000", "***")]);
@@ -383,7 +391,11 @@ fn shown(left: &str) -> usize {
     left.chars().filter(|c| *c != '*').count()
 }
 
-const LIMITS: [(&str, Allowed); 20] = [
+fn half_is_hidden(text: &str, left: &str) -> bool {
+    2 * shown(left) <= text.chars().count()
+}
+
+const LIMITS: [(&str, Allowed); 23] = [
     ("resident-id", |_, left| shown(left) <= 2),
     // The country code is four digits at most.
     ("mobile", |_, left| digits(left) <= 7 + 4),
@@ -396,8 +408,14 @@ const LIMITS: [(&str, Allowed); 20] = [
     ("bank-card", |_, left| shown(left) <= 4),
     ("credit-code", |_, left| shown(left) <= 6),
     ("email", |_, left| left.split('@').next().is_some_and(|local| shown(local) <= 1)),
+    ("email first=3", |text, left| {
+        left.split_once("***@").is_some_and(|(local, domain)| {
+            text.strip_suffix(domain).is_some_and(|front| half_is_hidden(front.trim_end_matches('@'), local))
+        })
+    }),
     ("plate", |_, left| shown(left) <= 3),
     ("licence-no", |_, left| shown(left) <= 4),
+    ("licence-no first=4 last=4", half_is_hidden),
     ("passport", |_, left| shown(left) <= 3),
     ("ip", |_, left| left.ends_with(".0.0/16") || left.ends_with("/32")),
     ("coordinate", |_, left| {
@@ -406,10 +424,13 @@ const LIMITS: [(&str, Allowed); 20] = [
     ("date-year", |_, left| left.len() == 4 && digits(left) == 4),
     ("keep-first count=3", |text, left| {
         left.strip_suffix("***").is_some_and(|front| front.chars().count() == 3 && text.starts_with(front))
+            && half_is_hidden(text, left)
     }),
     ("keep-last count=3", |text, left| {
         left.strip_prefix("***").is_some_and(|back| back.chars().count() == 3 && text.ends_with(back))
+            && half_is_hidden(text, left)
     }),
+    ("keep-last count=12", half_is_hidden),
     ("bucket edges=1,5", |_, left| ["<1", "1-5", ">=5"].contains(&left)),
     ("full", |_, _| false),
     ("drop", |_, _| false),

@@ -61,6 +61,23 @@ pub(super) fn write_ends<N: Notation>(text: &str, ends: Ends, hidden: &str, out:
     Some(())
 }
 
+/// [`write_ends`] for a text that has no form of its own and may be short; nothing if less than half of it would
+/// be hidden.
+pub(super) fn write_ends_of_any<N: Notation>(
+    text: &str,
+    ends: Ends,
+    hidden: &str,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    is_half(ends.first + ends.last, text).then_some(())?;
+    write_ends::<N>(text, ends, hidden, out)
+}
+
+/// Whether so many characters are at most half of `text`.
+fn is_half(kept: usize, text: &str) -> bool {
+    2 * kept <= text.chars().count()
+}
+
 /// [`write_ends`] for a text of known form: ASCII, longer than both ends, nothing to escape.
 pub(super) fn write_plain_ends<N: Notation>(
     text: &str,
@@ -198,12 +215,12 @@ pub(super) fn write_coordinates<N: Notation>(text: &str, decimals: usize, out: &
     Some(())
 }
 
-/// A local part that is no longer than what would be kept is hidden whole.
+/// A local part of which less than half would be hidden is hidden whole.
 pub(super) fn write_email<N: Notation>(text: &str, first: usize, out: &mut Vec<u8>) -> Option<()> {
     let (local, domain) = recognise::email_parts(text)?;
     let kept = match local.char_indices().nth(first) {
-        Some((end, _)) => local.get(..end)?,
-        None => "",
+        Some((end, _)) if is_half(first, local) => local.get(..end)?,
+        _ => "",
     };
     N::open(out);
     N::text(kept, out);

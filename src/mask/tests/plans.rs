@@ -264,7 +264,9 @@ fn pseudonyms_differ_by_department_field_and_secret() {
     let make = |secret: &[u8], department: &str, resource: &str, masker: &str| {
         let (secret, department) = (Secret::new(secret), DepartmentId::parse(department).unwrap());
         let resource = ResourceId::parse(resource).unwrap();
-        let key = PseudonymKey { secret: &secret, label: "h1", department: &department, resource: &resource };
+        let label = KeyLabel::default();
+        let key =
+            PseudonymKey { secret: &secret, label: &label, department: &department, resource: &resource };
         let shape = shape(None, "");
         let fields = catalogue("a:string b:string");
         let released = released(&format!("a:{masker} b:{masker}"));
@@ -312,7 +314,9 @@ fn encryption_differs_by_department_field_and_secret() {
     let make = |secret: &[u8], department: &str, resource: &str, masker: &str| {
         let (secret, department) = (Secret::new(secret), DepartmentId::parse(department).unwrap());
         let resource = ResourceId::parse(resource).unwrap();
-        let key = PseudonymKey { secret: &secret, label: "h1", department: &department, resource: &resource };
+        let label = KeyLabel::default();
+        let key =
+            PseudonymKey { secret: &secret, label: &label, department: &department, resource: &resource };
         let (shape, fields) = (shape(None, ""), catalogue("a:string b:number"));
         let released = released(&format!("a:{masker} b:{masker}"));
         let (fields, maskers, key) = (&released[..], &maskers, (fields, Some(key)));

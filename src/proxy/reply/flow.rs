@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::super::authorize::limited;
-use super::super::body::{BodyError, filtered};
+use super::super::body::BodyError;
 use super::super::exchange::Draft;
 use super::super::snapshot::Snapshot;
 use crate::catalog::Egress;
@@ -48,10 +48,12 @@ impl Meter {
         if more == 0 {
             return Ok(());
         }
+        let now = self.draft.now();
         self.snapshot
             .limiter
-            .charge_rows(self.draft.now(), &self.system, &self.permit.grants, more)
+            .charge_rows(now, &self.system, &self.permit.grants, more)
             .map_err(|error| BodyError::Quota(Box::new(limited(error))))?;
+        self.draft.charged.get_or_init(|| now);
         self.charged = records;
         Ok(())
     }
@@ -131,9 +133,9 @@ impl Plain {
         Self { inner, idle: Idle::new(idle), decoder, part: Bytes::new() }
     }
 
-    /// The fewest bytes that the platform will yet send.
-    pub(super) fn at_least(&self) -> u64 {
-        self.inner.size_hint().lower()
+    /// How many bytes the platform will yet send, if it said so.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.inner.size_hint().exact()
     }
 
     /// Gives the next piece to `take`; whether there was one. Trailers are dropped: they may tell what the
@@ -314,13 +316,7 @@ impl Body for Passed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        match ready!(poll_part(&mut this.inner, &mut this.idle, cx)) {
-            Some(Ok(part)) => match part.into_trailers() {
-                Ok(trailers) => Poll::Ready(Some(Ok(Frame::trailers(filtered(trailers))))),
-                Err(part) => Poll::Ready(Some(Ok(part))),
-            },
-            other => Poll::Ready(other),
-        }
+        poll_part(&mut this.inner, &mut this.idle, cx)
     }
 
     fn is_end_stream(&self) -> bool {

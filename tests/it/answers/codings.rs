@@ -197,8 +197,8 @@ async fn the_platform_is_asked_for_what_the_upstream_says() {
     let mut files = plain.files().clone();
     files.edit_config("admin.sock", "second.sock");
     files.edit_config(
-        "response_timeout = \"700ms\"",
-        "response_timeout = \"700ms\"\naccept_encoding = [\"zstd\", \"gzip\"]",
+        "response_timeout = \"10s\"",
+        "response_timeout = \"10s\"\naccept_encoding = [\"zstd\", \"gzip\"]",
     );
     let coded = plain.beside(&files).await;
     coded.call(Call::survey("/_x/one").header("accept-encoding", "br")).await.assert_data();

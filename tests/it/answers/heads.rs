@@ -74,6 +74,7 @@ async fn what_tells_of_the_content_does_not_leave() {
     let scripted = Scripted::start([
         ("small", telling(&[], &list(1))),
         ("large", telling(&[], &large)),
+        ("language", answer(&[JSON, ("content-language", "13800138000")], list(1))),
         ("file", telling(&[("content-disposition", "attachment; filename=\"a.json\"")], "{}")),
         ("trailing", trailing),
     ])
@@ -90,12 +91,18 @@ async fn what_tells_of_the_content_does_not_leave() {
             let told = reply.header("content-length").map(|length| length.parse().unwrap());
             assert!(told.is_none_or(|length: usize| length == reply.body.len()));
         }
+        let reply = city.call(Call::survey("/_x/language").over(http)).await;
+        reply.assert_data();
+        assert_eq!(reply.header("content-language"), None);
         let reply = city.call(Call::survey("/_file/file").over(http)).await;
         reply.assert_data();
         assert_own(&reply, &["content-disposition"]);
-        let reply = city.call(Call::survey("/_x/trailing").over(http)).await;
-        reply.assert_data();
-        assert!(reply.trailers.is_empty() && reply.header("trailer").is_none(), "{reply:?}");
+        for route in ["_x", "_file"] {
+            let call = Call::survey(&format!("/{route}/trailing")).header("te", "trailers");
+            let reply = city.call(call.over(http)).await;
+            reply.assert_data();
+            assert!(reply.trailers.is_empty() && reply.header("trailer").is_none(), "{reply:?}");
+        }
     }
 }
 

@@ -216,6 +216,31 @@ async fn about_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn about_the_last_of_a_few_lines() {
+    let lines = ("content-type", "application/x-ndjson");
+    let line = r#"{"name":"王小明","phone":"13800138000"}"#;
+    let (good, bad) = (format!("{line}\n{line}\n"), format!("{line}\n{{}}}}\n"));
+    let gzip = [lines, ("content-encoding", "gzip")];
+    let scripted = Scripted::start([
+        ("good", answer(&[lines], &good)),
+        ("bad", answer(&[lines], &bad)),
+        ("good-gzip", answer(&gzip, encoded(Coding::Gzip, good.as_bytes()))),
+        ("bad-gzip", answer(&gzip, encoded(Coding::Gzip, bad.as_bytes()))),
+    ])
+    .await;
+    let city = city(&scripted).await;
+    for http in BOTH {
+        for coding in ["", "-gzip"] {
+            let reply = city.call(Call::survey(&format!("/_lines/good{coding}")).over(http)).await;
+            reply.assert_data();
+            assert_eq!(reply.text(), "{\"name\":\"王**\",\"phone\":\"138****8000\"}\n".repeat(2));
+            assert_eq!(city.record_of(&reply).await.records, Some(2));
+            refused(&city, Call::survey(&format!("/_lines/bad{coding}")).over(http), BODY).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn about_the_transfer() {
     let list = list(1);
     let chunked = format!("{:x}\r\n{list}\r\n0\r\n\r\n", list.len());
@@ -266,19 +291,24 @@ async fn it_dies_or_falls_silent_in_the_middle() {
         scripts.push((format!("coded-{name}"), ending(coded.clone(), end)));
     }
     let scripted = Scripted::start(scripts).await;
-    let city = city(&scripted).await;
+    // Who is quick to lose patience is so with a busy machine, too.
+    let patient = city(&scripted).await;
+    let hasty = plan().config("response_timeout = \"10s\"", "response_timeout = \"700ms\"");
+    let hasty = hasty.start_before(scripted.at).await;
     for http in BOTH {
-        refused(&city, Call::survey("/_x/small-reset").over(http), INVALID).await;
-        for (end, reason) in [("close", "upstream-broken"), ("silence", "upstream-stalled")] {
-            refused(&city, Call::survey(&format!("/_x/small-{end}")).over(http), INVALID).await;
+        refused(&patient, Call::survey("/_x/small-reset").over(http), INVALID).await;
+        for (city, end, reason) in
+            [(&patient, "close", "upstream-broken"), (&hasty, "silence", "upstream-stalled")]
+        {
+            refused(city, Call::survey(&format!("/_x/small-{end}")).over(http), INVALID).await;
             for length in ["large", "coded"] {
                 let call = Call::survey(&format!("/_x/{length}-{end}"));
-                let (body, outcome) = cut_off(&city, http, call, reason).await;
+                let (body, outcome) = cut_off(city, http, call, reason).await;
                 assert!(end == "close" || !body.is_empty(), "nothing arrived before the silence");
                 assert_counts(&body, &outcome);
             }
             // A file is cut off too.
-            cut_off(&city, http, Call::survey(&format!("/_file/large-{end}")), reason).await;
+            cut_off(city, http, Call::survey(&format!("/_file/large-{end}")), reason).await;
         }
     }
 }

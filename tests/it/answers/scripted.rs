@@ -13,8 +13,10 @@ use crate::city::ANY_PORT;
 
 /// One step of an answer.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Send(Bytes),
+    /// The rest of the request is taken: a body in chunks, to its end or to where it breaks off.
+    Take,
     /// Until the test says so.
     Wait(Arc<Notify>),
     /// Nothing more, with the connection open.
@@ -26,13 +28,13 @@ pub(super) enum Step {
 }
 
 impl Step {
-    pub(super) fn send(bytes: impl Into<Bytes>) -> Self {
+    pub(crate) fn send(bytes: impl Into<Bytes>) -> Self {
         Self::Send(bytes.into())
     }
 }
 
 /// A head, the true length of `body`, and `body`.
-pub(super) fn answer(fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<Step> {
+pub(crate) fn answer(fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<Step> {
     let body = body.as_ref();
     let length = body.len().to_string();
     let head = head("200 OK", &[fields, &[("content-length", length.as_str())]].concat());
@@ -40,30 +42,30 @@ pub(super) fn answer(fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<Ste
 }
 
 /// A head alone, up to the empty line.
-pub(super) fn head(status: &str, fields: &[(&str, &str)]) -> String {
+pub(crate) fn head(status: &str, fields: &[(&str, &str)]) -> String {
     let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("HTTP/1.1 {status}\r\n{fields}\r\n")
 }
 
 /// A head, and `body` in chunks without their end.
-pub(super) fn chunks(fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<Step> {
+pub(crate) fn chunks(fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<Step> {
     let head = head("200 OK", &[fields, &[("transfer-encoding", "chunked")]].concat());
     std::iter::once(Step::send(head)).chain(body.as_ref().chunks(16 << 10).map(chunk)).collect()
 }
 
 /// One chunk.
-pub(super) fn chunk(data: &[u8]) -> Step {
+pub(crate) fn chunk(data: &[u8]) -> Step {
     Step::send([format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat())
 }
 
 /// The end of chunks.
-pub(super) fn last_chunk() -> Step {
+pub(crate) fn last_chunk() -> Step {
     Step::send("0\r\n\r\n")
 }
 
 /// The platform.
-pub(super) struct Scripted {
-    pub(super) at: SocketAddr,
+pub(crate) struct Scripted {
+    pub(crate) at: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -76,7 +78,7 @@ impl Drop for Scripted {
 
 impl Scripted {
     /// Answers a request by the last segment of its path.
-    pub(super) async fn start<N: Into<String>>(scripts: impl IntoIterator<Item = (N, Vec<Step>)>) -> Self {
+    pub(crate) async fn start<N: Into<String>>(scripts: impl IntoIterator<Item = (N, Vec<Step>)>) -> Self {
         let scripts: BTreeMap<String, Vec<Step>> =
             scripts.into_iter().map(|(name, steps)| (name.into(), steps)).collect();
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
@@ -93,12 +95,12 @@ impl Scripted {
     }
 
     /// The head of the newest request.
-    pub(super) fn last_head(&self) -> String {
+    pub(crate) fn last_head(&self) -> String {
         self.heads.lock().unwrap().last().expect("nothing reached the platform").clone()
     }
 
     /// How many requests came.
-    pub(super) fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.heads.lock().unwrap().len()
     }
 }
@@ -122,6 +124,11 @@ async fn serve(
                         return;
                     }
                 }
+                Step::Take => {
+                    if !taken(&mut stream).await {
+                        return;
+                    }
+                }
                 Step::Wait(until) => until.notified().await,
                 Step::Silence => {
                     let mut nothing = [0];
@@ -138,7 +145,19 @@ async fn serve(
     }
 }
 
-/// The head of the next request; none at the end of the connection. No request here has a body.
+/// Takes the body of a request in chunks; whether it came to its end.
+async fn taken(stream: &mut TcpStream) -> bool {
+    let mut body = Vec::new();
+    while !body.ends_with(b"0\r\n\r\n") {
+        match stream.read_buf(&mut body).await {
+            Ok(0) | Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
+    true
+}
+
+/// The head of the next request; none at the end of the connection.
 async fn request(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

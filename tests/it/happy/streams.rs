@@ -1,5 +1,7 @@
 //! Bodies that are never held whole, both ways.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Method;
 use http_body::Frame;
@@ -52,10 +54,15 @@ async fn a_long_list_is_masked_as_it_streams() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trailers_of_a_masked_reply_are_dropped() {
-    let city = Plan::new().start().await;
-    let reply = city.call(Call::survey("/_test/trailers")).await;
-    reply.assert_data();
-    assert!(reply.trailers.is_empty(), "a digest of what the masks hide: {:?}", reply.trailers);
+    // Over HTTP/2 the platform need not be asked for them, and neither need the client ask.
+    let plan = Plan::new().config("response_timeout = \"10s\"", "response_timeout = \"10s\"\nhttp2 = true");
+    for city in [Plan::new().start().await, plan.start().await] {
+        for http in [Http::One, Http::Two] {
+            let reply = city.call(Call::survey("/_test/trailers").header("te", "trailers").over(http)).await;
+            reply.assert_data();
+            assert!(reply.trailers.is_empty(), "a digest of what the masks hide: {:?}", reply.trailers);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,10 +80,18 @@ async fn an_opaque_resource_passes_whole() {
     assert_eq!(outcome.sent_sha256, Some(sha256(&reply.body)));
 }
 
+/// A field could be one thing before a body, where it is judged, and another behind it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trailers_of_an_upload() {
-    let city = Plan::new().start().await;
-    for http in [Http::One, Http::Two] {
+async fn trailers_of_an_upload_stay_at_the_gate() {
+    let uploads = "\n[[route]]\nmethod = \"POST\"\npath = \"/_test/upload/passed\"\nresource = \"test.file\"\n\
+                   action = \"submit\"\nupstream = \"platform\"\npass_headers = [\"x-checksum\", \"trailer\"]\n";
+    let city = Plan::new().more_config(uploads).start().await;
+    for (http, target) in [
+        (Http::One, "/_test/upload"),
+        (Http::Two, "/_test/upload"),
+        (Http::One, "/_test/upload/passed"),
+        (Http::Two, "/_test/upload/passed"),
+    ] {
         let (sender, body) = in_parts();
         let feed = tokio::spawn(async move {
             sender.send(Ok(Frame::data(Bytes::from_static(b"hello")))).await.unwrap();
@@ -88,17 +103,40 @@ async fn trailers_of_an_upload() {
             ];
             sender.send(Ok(trailers(&fields))).await.unwrap();
         });
-        let call = Call::new(Method::POST, "ziran-map", "planning.survey", "/_test/upload").with_body(body);
+        let call = Call::new(Method::POST, "ziran-map", "planning.survey", target).with_body(body);
         let names = "x-checksum, authorization, pinegate-system, x-forwarded-for";
         let reply = city.call(call.header("trailer", names).over(http)).await;
         reply.assert_data();
         feed.await.unwrap();
         let arrived = &reply.json()["data"];
         assert_eq!(arrived["bytes"], 5);
-        for name in ["authorization", "pinegate-system", "x-forwarded-for"] {
-            assert!(arrived["trailers"][name].is_null(), "{http:?}: {arrived}");
+        assert_eq!(arrived["trailers"], serde_json::json!({}), "{http:?}: {arrived}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_upload_is_not_the_platforms_delay() {
+    const BOUND: Duration = Duration::from_millis(400);
+    let bound = format!("response_timeout = \"{}ms\"", BOUND.as_millis());
+    for more in ["", "\nhttp2 = true"] {
+        let city = Plan::new().config("response_timeout = \"10s\"", &format!("{bound}{more}")).start().await;
+        for http in [Http::One, Http::Two] {
+            let (sender, body) = in_parts();
+            let call = Call::post("ziran-map", "planning.survey", "/_test/upload", body).over(http);
+            let mut reply = std::pin::pin!(city.call(call));
+            for _ in 0..3 {
+                sender.send(Ok(Frame::data(Bytes::from_static(b"hello")))).await.unwrap();
+                let early = tokio::time::timeout(2 * BOUND, reply.as_mut()).await;
+                assert!(early.is_err(), "{http:?}: {early:?}");
+            }
+            drop(sender);
+            let reply = reply.await;
+            reply.assert_data();
+            assert_eq!(reply.json()["data"]["bytes"], 15);
         }
-        assert_eq!(arrived["trailers"]["x-checksum"], "abc", "{http:?}: {arrived}");
+        // Its own it is.
+        let reply = city.call(Call::survey("/_test/slow?ms=600000")).await;
+        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (504, "upstream-timeout"));
     }
 }
 

@@ -39,6 +39,13 @@ async fn answers_that_do_not_leave() {
         assert_eq!(record.decision.as_deref(), Some("permit"), "{target}: what was decided");
         assert_eq!(record.grants, ["TEST-1"], "{target}");
         assert_eq!(record.aborted, None, "{target}: the client has the whole refusal");
+        let counts = (record.masked.len() + record.dropped.len(), record.records.unwrap_or(0));
+        assert_eq!((counts, record.unclassified), ((0, 0), Some(0)), "{target}: nothing left");
+    }
+    for treatment in ["masked", "dropped", "unclassified"] {
+        let resource = "resource=\"population.resident\"";
+        let series = format!("pinegate_fields_total{{{resource},treatment=\"{treatment}\"}}");
+        assert!(city.gate.metric(&series).await < 0.5, "{series} counts what was refused");
     }
     assert!(!city.gate.log_text().contains(PLANTED_ID), "the log holds a number of the platform's");
     city.call(Call::survey("/_test/1k")).await.assert_data();

@@ -137,35 +137,44 @@ async fn the_bound_decides_what_reaches_the_platform() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_breaks_off_is_on_record() {
+/// Breaks a body off in the middle, when the platform has begun to read it: how that is on record.
+async fn broken_off(http: Http) -> ParsedRecord {
     let city = plan().start().await;
-    for http in [Http::One, Http::Two] {
-        let (text, _) = list(MIB, "{}");
-        let (sender, body) = in_parts();
-        let (received, seen) = (city.received().clone(), city.received().all().len());
-        let feed = tokio::spawn(async move {
-            let front = Bytes::copy_from_slice(&text.as_bytes()[..200 << 10]);
-            sender.send(Ok(Frame::data(front))).await.unwrap();
-            received.until(|all| all.len() > seen).await;
-            sender.send(Err(std::io::Error::other("gone"))).await.unwrap();
-        });
-        let connection = city.client(SURVEYOR).connect(http).await.unwrap();
-        let before = city.records().len();
-        let request = send(Method::POST, "restrict", body).request(city.files());
-        let reply = connection.send(request).await;
-        feed.await.unwrap();
-        assert!(reply.is_err() || reply.unwrap().status() == 400);
-        drop(connection);
-        let outcome = until("the outcome", async || {
-            city.records().into_iter().skip(before).find(|record| record.kind == "outcome")
-        })
-        .await;
-        assert!(
-            outcome.reason.as_deref() == Some("request-body")
-                || outcome.aborted.as_deref() == Some("client-gone"),
-            "{outcome:#?}"
-        );
-        assert_eq!(city.last_received().body_len, None);
-    }
+    let (text, _) = list(MIB, "{}");
+    let (sender, body) = in_parts();
+    let received = city.received().clone();
+    let feed = async move {
+        let front = Bytes::copy_from_slice(&text.as_bytes()[..200 << 10]);
+        sender.send(Ok(Frame::data(front))).await.unwrap();
+        received.until(|all| !all.is_empty()).await;
+        sender.send(Err(std::io::Error::other("gone"))).await.unwrap();
+    };
+    let connection = city.client(SURVEYOR).connect(http).await.unwrap();
+    let request = send(Method::POST, "restrict", body).request(city.files());
+    let (reply, ()) = tokio::join!(connection.send(request), feed);
+    assert!(reply.is_err(), "who breaks off hears nothing: {reply:?}");
+    let outcome =
+        until("the outcome", async || city.records().into_iter().find(|record| record.kind == "outcome"))
+            .await;
+    assert_eq!(city.last_received().body_len, None);
+    // It had begun to stream, and did not come to its end.
+    assert!((64 << 10..=200 << 10).contains(&outcome.bytes_in.unwrap()), "{outcome:#?}");
+    assert_intact(&city.files().audit());
+    outcome
+}
+
+/// The end of a connection looks like a body that is wrong, whose sender may wait for a reply.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_breaks_off_is_refused() {
+    let outcome = broken_off(Http::One).await;
+    assert_eq!((outcome.status, outcome.reason.as_deref()), (Some(400), Some("request-body")));
+    assert_eq!(outcome.aborted, None);
+}
+
+/// Who resets a stream wants no reply.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_reset_is_given_up() {
+    let outcome = broken_off(Http::Two).await;
+    assert_eq!((outcome.status, outcome.aborted.as_deref()), (Some(499), Some("client-gone")));
+    assert_eq!(outcome.reason, None);
 }

@@ -28,6 +28,41 @@ async fn records_lie_where_the_route_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_format_is_held_against_the_grants() {
+    let city = plan().start().await;
+    let (csv, form, xml) = ("text/csv", "application/x-www-form-urlencoded", "application/xml");
+    let call = |place: &str, media_type, body: &str| {
+        let path = format!("/_test/upload/{place}");
+        let call = Call::post(SURVEYOR, SURVEY, &path, whole(body.to_owned()));
+        call.header("content-type", media_type).english()
+    };
+    for (place, media_type, body, records) in [
+        ("csv", csv, "name,id_card\r\n王云,11010519491231002X\r\n\"a,b\",\r\n", 2),
+        ("form", form, "name=%E7%8E%8B&id_card=1&age=7", 1),
+        ("xml", xml, "<upload><item><name>a&amp;b</name><age>7</age></item><item/></upload>", 2),
+    ] {
+        let record = arrived(&city, &city.call(call(place, media_type, body)).await, body).await;
+        assert_eq!(record.submitted, Some(records), "{body}");
+    }
+    for (place, media_type, body) in [
+        ("csv", csv, "name,diagnosis\r\na,\r\n"),
+        ("csv", csv, "name,Name\r\na,b\r\n"),
+        ("form", form, "name=a&diagnosis=x"),
+        ("form", form, "name=a&x"),
+        ("xml", xml, "<upload><item><diagnosis/></item></upload>"),
+        ("xml", xml, "<upload><item name='a'/></upload>"),
+        ("xml", xml, "<upload><item/><!-- 13800138000 --></upload>"),
+        ("notice", xml, "<upload><item no='1'><note>a</note></item></upload>"),
+    ] {
+        refuse(&city, call(place, media_type, body), (403, "scope-exceeded"), Came::ToTheGate).await;
+    }
+    // The records of a request have their own place, whatever those of a reply are called.
+    let notice = "<upload><item no='1'><text>a</text></item></upload>";
+    city.call(call("notice", xml, notice)).await;
+    assert_eq!(city.last_received().body_len, u64::try_from(notice.len()).ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_says_that_it_is_of_the_format() {
     let city = plan().start().await;
     let good = r#"{"age":7}"#;
@@ -101,7 +136,7 @@ async fn what_makes_no_sense_is_found_before_it_serves() {
             "`test.scan` has no fields that a body could be held against",
         ),
         ("POST", lead, "", "fields = \"drop\"", "`\"pass\"`, `\"restrict\"` or `\"mask\"`"),
-        ("POST", lead, "", "format = \"json\"", "`route[32].request.fields` is missing"),
+        ("POST", lead, "", "format = \"json\"", "`route[36].request.fields` is missing"),
         ("POST", lead, "", "fields = \"mask\", format = \"opaque\"", "`json`, `ndjson`"),
         ("POST", lead, "", "fields = \"pass\", format = \"json\"", "means nothing where it passes as it is"),
         ("POST", lead, "", "fields = \"mask\", envelope = [\"a\"]", "an envelope needs `records`"),

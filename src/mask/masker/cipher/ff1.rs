@@ -199,6 +199,32 @@ mod tests {
         }
     }
 
+    /// What the strings of the crate `fpe` itself, which are not used here, make of numbers in the radices
+    /// that are: NIST has samples of 10 and 36 alone.
+    #[test]
+    fn numbers_are_what_strings_of_numerals_are() {
+        const LONG: &str = "91340100, and twenty-four more";
+        for (radix, numerals, value, tweak, encrypted) in [
+            (31, 8, 0, "", 612_399_495_562),
+            (31, 8, 852_891_037_440, "3", 624_107_309_619),
+            (31, 8, 121_841_576_777, "341002", 499_695_861_257),
+            (31, 8, 568_594_024_960, LONG, 657_447_056_936),
+            (824, 4, 0, "", 288_034_067_555),
+            (824, 4, 461_008_408_575, "3", 74_803_726_661),
+            (824, 4, 65_858_344_082, "341002", 256_140_238_004),
+            (824, 4, 307_338_939_050, LONG, 6_652_692_457),
+            (6_784, 2, 0, "", 7_385_278),
+            (6_784, 2, 46_022_655, "3", 21_098_559),
+            (6_784, 2, 6_574_665, "341002", 30_378_281),
+            (6_784, 2, 30_681_770, LONG, 32_160_614),
+        ] {
+            let cipher = Cipher::new(&KEY, radix).unwrap();
+            let all = 0..u128::from(radix).pow(numerals);
+            let number = Number { value, numerals };
+            assert_eq!(cipher.encrypt(tweak.as_bytes(), number, &all), Some(encrypted), "{radix} {value}");
+        }
+    }
+
     #[test]
     fn too_few_values_are_refused() {
         // NIST SP 800-38G revision 1: at least a million values.

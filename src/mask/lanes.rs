@@ -1,10 +1,10 @@
-//! How the scanner looks at many bytes at once, as well as the processor can.
+//! How readers look at many bytes at once, as well as the processor can.
 //!
-//! [`Vector`] is all of the scanner that looks at bytes without knowing where it is. It is written
+//! [`Vector`] is all of the readers that looks at bytes without knowing where it is. It is written
 //! once for 64-bit words, which every processor has, and once for vector registers; both say the same
 //! of the same bytes. [`Lanes`] chooses one of them at run time and walks a piece with it.
 
-use super::text::{self, WIDTH};
+use super::json::text::{self, WIDTH};
 
 /// What is asked of many bytes at once. Everything is asked about one piece, and goes forward in it.
 pub(in crate::mask) trait Vector {

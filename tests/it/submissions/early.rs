@@ -1,0 +1,117 @@
+//! Platforms that answer before they have all of a body.
+
+use super::*;
+use crate::answers::{Scripted, Step, head};
+use crate::city::{soon, until};
+use crate::refusals::check;
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const RECORD: &str = r#"{"name":"王云","age":77},"#;
+/// More than the bound up to which a body is held whole.
+const RECORDS: u64 = 5_000;
+
+/// A platform that answers so as soon as it has the head of a request.
+async fn before(steps: Vec<Step>) -> (City, Scripted) {
+    let scripted = Scripted::start([("restrict", steps)]).await;
+    let plan = plan().more_config("\n[bounds]\nwhole_request = \"4KiB\"\n");
+    (plan.start_before(scripted.at).await, scripted)
+}
+
+/// Submits a list whose last record comes once the platform has answered. The list ends if it says so.
+async fn submit(city: &City, scripted: &Scripted, last: &'static str, http: Http) -> Reply {
+    let (sender, body) = in_parts();
+    let seen = scripted.requests();
+    let feed = async move {
+        let front = format!("[{}", RECORD.repeat(usize::try_from(RECORDS).unwrap()));
+        sender.send(Ok(Frame::data(front.into()))).await.unwrap();
+        until("the platform to be asked", async || (scripted.requests() > seen).then_some(())).await;
+        sender.send(Ok(Frame::data(last.into()))).await.unwrap();
+        if last.ends_with(']') {
+            drop(sender);
+        } else {
+            sender.closed().await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        reply = city.call(send(Method::POST, "restrict", body).over(http)) => reply,
+        never = feed => never,
+    }
+}
+
+/// What a platform says that has read nothing.
+fn accepted() -> Vec<Step> {
+    let body = r#"{"data":{"age":7}}"#;
+    let length = body.len().to_string();
+    vec![Step::send(head("202 Accepted", &[JSON, ("content-length", &length)]) + body), Step::Take]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_found_after_the_answer_refuses_the_request() {
+    let unended = head("200 OK", &[JSON, ("content-length", "300000")]) + r#"{"data":[{"name":"a"}"#;
+    for steps in [accepted(), vec![Step::send(unended), Step::Take]] {
+        let (city, scripted) = before(steps).await;
+        for http in [Http::One, Http::Two] {
+            let reply = submit(&city, &scripted, r#"{"diagnosis":"geheim"},"#, http).await;
+            check(&reply, 403, "scope-exceeded");
+            let outcome = city.outcome_of(&reply).await;
+            assert_eq!(outcome.reason.as_deref(), Some("scope-exceeded"));
+            assert_eq!(outcome.submitted_dropped.get("diagnosis"), Some(&1), "{outcome:#?}");
+            assert!((1..=RECORDS).contains(&outcome.submitted.unwrap()), "{outcome:#?}");
+            assert_eq!(outcome.records.unwrap_or(0), 0, "nothing of the answer left");
+        }
+        assert_intact(&city.files().audit());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_before_the_end_waits_for_it() {
+    let (city, scripted) = before(accepted()).await;
+    for http in [Http::One, Http::Two] {
+        let reply = submit(&city, &scripted, r#"{"name":"a"}]"#, http).await;
+        assert_eq!((reply.status.as_u16(), reply.text()), (202, r#"{"data":{"age":7}}"#));
+        let outcome = city.outcome_of(&reply).await;
+        assert_eq!((outcome.submitted, outcome.aborted), (Some(RECORDS + 1), None));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_of_the_platform_waits_for_nothing() {
+    let refusal = Step::send(head("422 Unprocessable Content", &[("content-length", "0")]));
+    let (city, scripted) = before(vec![refusal, Step::Take]).await;
+    for http in [Http::One, Http::Two] {
+        // The list never ends.
+        let reply = submit(&city, &scripted, r#"{"name":"a"},"#, http).await;
+        check(&reply, 422, "upstream-rejected");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_breaks_a_reply_is_blamed_for_it() {
+    let unended = head("200 OK", &[JSON, ("content-length", "300000")]) + r#"{"data":[{"name":"a"},"#;
+    let scripted = Scripted::start([("plain", vec![Step::send(unended), Step::Take])]).await;
+    let route = r#"
+[[route]]
+method = "POST"
+path = "/_test/plain"
+resource = "test.lead"
+action = "submit"
+upstream = "platform"
+max_request_body = "1KiB"
+"#;
+    let city = plan().more_config(route).start_before(scripted.at).await;
+    for http in [Http::One, Http::Two] {
+        let connection = city.client(SURVEYOR).connect(http).await.unwrap();
+        let (sender, body) = in_parts();
+        sender.send(Ok(Frame::data("[".into()))).await.unwrap();
+        let call =
+            Call::post(SURVEYOR, SURVEY, "/_test/plain", body).header("content-type", "application/json");
+        let response = soon("the head", connection.send(call.request(city.files()))).await.unwrap();
+        assert_eq!(response.status(), 200);
+        sender.send(Ok(Frame::data(" ".repeat(1 << 10).into()))).await.unwrap();
+        let reply = soon("the rest", Reply::read(response)).await;
+        assert!(reply.broken.is_some(), "a reply that was cut off looks whole");
+        let outcome = city.outcome_of(&reply).await;
+        assert_eq!(outcome.aborted.as_deref(), Some("request-too-large"), "{outcome:#?}");
+    }
+}
