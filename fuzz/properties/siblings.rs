@@ -154,6 +154,8 @@ impl Reading {
             let may_go_on = after.is_empty() && !is_whole;
             // Signs and points may make it a part of another number.
             let is_alone = !before.ends_with(['.', '+']) && !after.starts_with('.');
+            // So may digits that one character which nobody sees parts from it.
+            let is_alone = is_alone && !before.ends_with(is_hidden);
             let is_power = before.strip_suffix('-').is_some_and(|before| before.ends_with(['e', 'E']));
             let is_plain = word.is_ascii() && is_alone && !is_power && !may_go_on;
             let end = Some(word).filter(|_| is_plain).and_then(end_of_number);
@@ -161,6 +163,12 @@ impl Reading {
         }
         ends
     }
+}
+
+/// Whether a search for numbers may pass over it.
+fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
 /// Where in a word the first planted number ends, if one stands there by itself.

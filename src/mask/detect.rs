@@ -248,6 +248,8 @@ impl Detector {
         let symbol = Symbol::of(c);
         let after_hidden = std::mem::replace(&mut self.hidden, symbol == Symbol::Hidden);
         match symbol {
+            // What is whole before it needs nothing of what follows: it may be one of a list.
+            Symbol::Hidden if !after_hidden && self.run.kind().is_some() => self.end_word(),
             Symbol::Hidden if !after_hidden => {}
             Symbol::Digit(digit) => {
                 if self.run.behind.is_some() {

@@ -161,6 +161,15 @@ fn other_numbers_are_not() {
     }
 }
 
+/// A list whose marks nobody sees is a list.
+#[test]
+fn what_nobody_sees_parts_whole_numbers() {
+    check("13800138000\u{200b}13900139000", &[Mobile, Mobile]);
+    check("tel13800138000\u{ad}11010519491231002X\u{feff}13900139000", &[ResidentId, Mobile, Mobile]);
+    check("13800138000\u{200b}5", &[Mobile]);
+    check("5\u{200b}13800138000", &[]);
+}
+
 #[test]
 fn numbers_are_looked_at_as_whole_numbers() {
     for (number, expected) in [
