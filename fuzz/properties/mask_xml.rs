@@ -76,18 +76,18 @@ static SIBLINGS: LazyLock<[Siblings; 3]> = LazyLock::new(|| {
     // Only names that are declared leave, and they hold no numbers.
     let reading = Reading { meaning, is_value };
     [
-        Siblings::searching(&shape(OPEN, false, false).0, OPEN, is_searchable, Some(reading)),
-        Siblings::searching(&shape(OPEN, true, true).0, OPEN, is_searchable, None),
+        Siblings::searching(&shape(OPEN, false, false).0, OPEN, is_counted_alike, Some(reading)),
+        Siblings::searching(&shape(OPEN, true, true).0, OPEN, is_counted_alike, None),
         Siblings::refusing(&shape(OPEN, true, false).0, OPEN),
     ]
 });
 
-/// Texts with elements in them are not searched.
-fn is_searchable(body: &str) -> bool {
-    fn is_apart(node: &Node) -> bool {
-        (node.children.is_empty() || node.text.trim().is_empty()) && node.children.iter().all(is_apart)
+/// An element in a member of the envelope is counted under its name where that is searched, else without one.
+fn is_counted_alike(body: &str) -> bool {
+    fn has_none(node: &Node) -> bool {
+        (node.name.1 != "code" || node.children.is_empty()) && node.children.iter().all(has_none)
     }
-    is_apart(&Node::of_document(body))
+    has_none(&Node::of_document(body))
 }
 
 /// What is written means, but for a reference at the end that is not whole. One that stands for anything but

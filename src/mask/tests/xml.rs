@@ -334,6 +334,7 @@ fn what_leaves_clear_is_searched_where_the_catalogue_says_so() {
         ("见<b>x</b>附<c/>件<![CDATA[1]]>", "见附件<![CDATA[1]]>"),
         ("<b><c/>x</b>", ""),
         ("<b>13800138000</b>1", "1"),
+        ("]]<b/>]<c>></c>", "]]]"),
     ] {
         let body = format!("<r><code>{name}</code><p><name>{name}</name></p></r>");
         let (out, summary) = run_all(&plan(Some(Egress::Block)), Bounds::default(), body.as_bytes()).unwrap();
@@ -341,6 +342,16 @@ fn what_leaves_clear_is_searched_where_the_catalogue_says_so() {
         let (clear, unsearched) = run_all(&plan(None), Bounds::default(), body.as_bytes()).unwrap();
         assert_eq!(clear, out);
         assert!(unsearched.fields().eq(summary.fields().filter(|field| field.path.as_str() != "r.code")));
+    }
+    // Numbers with elements in them are none, searched or not.
+    for egress in [None, Some(Egress::Report), Some(Egress::Block)] {
+        let out = run(&plan(egress), "<r><p><size>1<b/>2</size><size>3</size></p></r>");
+        assert_eq!(out.unwrap(), "<r><p><size></size><size>3</size></p></r>");
+        // Without the element it would be no XML.
+        for text in ["]]<b/>>", "]<b>x</b>]<c/><c/>>"] {
+            let error = run(&plan(egress), &format!("<r><p><name>{text}</name></p></r>")).unwrap_err();
+            assert_eq!(error.reason(), "syntax", "{text}");
+        }
     }
     let split = "<r><p><name>13800<b/>138000</name></p></r>";
     assert_eq!(run(&plan(Some(Egress::Block)), split).unwrap_err().reason(), "egress");

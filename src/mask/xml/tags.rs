@@ -80,7 +80,7 @@ impl Scan<'_> {
 
     /// The tag is the start of an element, or all of it.
     pub(super) fn start(&mut self, tag: Tag<'_>) -> Result<(), MaskError> {
-        self.state.brackets = 0;
+        self.state.outer_brackets = std::mem::take(&mut self.state.brackets);
         let Some(name) = tag.text.get(1..).and_then(Name::front) else {
             return Err(tag.syntax(1, NAME));
         };
@@ -164,16 +164,17 @@ impl Scan<'_> {
             Shape::Whole => return Ok(self.enter_whole(tag)),
             Shape::Text => {
                 self.context.tally.mask(self.state.top.rule.slot);
-                return Ok(self.enter_dropped(tag));
+                return Ok(Frame { brackets: self.state.outer_brackets, ..self.enter_dropped(tag) });
             }
             Shape::Value => {
                 // A value that is only searched leaves as a text does: without the elements in it.
-                if self.context.searches(self.state.top.rule) {
+                let rule = self.state.top.rule;
+                if self.context.searches(rule) && rule.mask & class::TEXT != 0 {
                     self.cut(self.at);
-                    self.context.tally.mask(self.state.top.rule.slot);
-                } else {
-                    self.state.has_elements = true;
+                    self.context.tally.mask(rule.slot);
+                    return Ok(Frame { brackets: self.state.outer_brackets, ..self.enter_inside(tag) });
                 }
+                self.state.has_elements = true;
                 return Ok(self.enter_inside(tag));
             }
             Shape::Nothing => {
@@ -261,6 +262,7 @@ impl Scan<'_> {
     }
 
     fn end_empty(&mut self, frame: Frame) {
+        self.state.brackets = frame.brackets;
         if frame.declares {
             self.state.scope.leave(level(self.state.stack.len()), &self.context.plan.namespaces);
         }
@@ -478,7 +480,7 @@ impl Scan<'_> {
 
     #[inline(always)]
     fn close(&mut self, tag: Tag<'_>) {
-        self.state.brackets = 0;
+        self.state.brackets = self.state.top.brackets;
         match self.state.top.shape {
             Shape::Members => {
                 self.release_space();
