@@ -167,7 +167,8 @@ impl Reading {
 
 /// Whether a search for numbers may pass over it.
 fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{180e}' | '\u{3164}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
         || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
@@ -178,7 +179,9 @@ fn end_of_number(word: &str) -> Option<usize> {
         let mut places = word.match_indices(number).map(|(at, number)| (at, at + number.len()));
         let place = places.find(|(from, to)| {
             let (before, after) = (&word[..*from], &word[*to..]);
-            !before.ends_with(is_digit) && !after.starts_with(is_digit) && !after.starts_with(['e', 'E'])
+            let is_alone = !before.ends_with(is_digit) && !after.starts_with(is_digit);
+            // An exponent, and what has one, is no such number where it stands for a number.
+            is_alone && !before.ends_with(['e', 'E']) && !after.starts_with(['e', 'E'])
         });
         place.map(|(_, to)| to)
     };

@@ -78,15 +78,21 @@ impl Symbol {
             Ok(b'.') => Self::Dot,
             Ok(0xAD) => Self::Hidden,
             _ => match c {
-                '\u{2000}'..='\u{200A}'
+                '\u{1680}'
+                | '\u{2000}'..='\u{200A}'
                 | '\u{2010}'..='\u{2015}'
                 | '\u{202F}'
                 | '\u{205F}'
                 | '\u{2212}'
                 | '\u{3000}' => Self::Gap,
-                '\u{200B}'..='\u{200F}'
+                '\u{034F}'
+                | '\u{061C}'
+                | '\u{115F}'..='\u{1160}'
+                | '\u{180E}'
+                | '\u{200B}'..='\u{200F}'
                 | '\u{202A}'..='\u{202E}'
                 | '\u{2060}'..='\u{206F}'
+                | '\u{3164}'
                 | '\u{FE00}'..='\u{FE0F}'
                 | '\u{FEFF}' => Self::Hidden,
                 _ => Self::Other,
@@ -101,6 +107,7 @@ struct Word {
     /// The first of them, letters in upper case.
     front: [u8; WORD],
     length: usize,
+    has_digits: bool,
     has_letters: bool,
     has_others_than_hex: bool,
 }
@@ -108,6 +115,7 @@ struct Word {
 impl Word {
     fn clear(&mut self) {
         self.length = 0;
+        self.has_digits = false;
         self.has_letters = false;
         self.has_others_than_hex = false;
     }
@@ -117,6 +125,7 @@ impl Word {
             *place = byte;
         }
         self.length = self.length.saturating_add(1);
+        self.has_digits |= byte.is_ascii_digit();
         self.has_letters |= byte.is_ascii_alphabetic();
         self.has_others_than_hex |= byte.is_ascii_alphabetic() && byte > b'F';
     }
@@ -131,6 +140,11 @@ impl Word {
     /// Whether it will be no digest and no credit code, whatever follows.
     fn is_neither(&self) -> bool {
         self.length > LONGEST_DIGEST || (self.has_others_than_hex && self.length > WORD)
+    }
+
+    /// Whether it is letters and nothing else.
+    fn is_letters(&self) -> bool {
+        self.has_letters && !self.has_digits
     }
 
     /// All of it, if it is not longer than [`WORD`].
@@ -248,8 +262,9 @@ impl Detector {
         let symbol = Symbol::of(c);
         let after_hidden = std::mem::replace(&mut self.hidden, symbol == Symbol::Hidden);
         match symbol {
-            // What is whole before it needs nothing of what follows: it may be one of a list.
-            Symbol::Hidden if !after_hidden && self.run.kind().is_some() => self.end_word(),
+            // What is whole before it needs nothing of what follows: it may be one of a list. Nor do letters
+            // before it belong to digits behind it.
+            Symbol::Hidden if !after_hidden && (self.is_found() || self.word.is_letters()) => self.end_word(),
             Symbol::Hidden if !after_hidden => {}
             Symbol::Digit(digit) => {
                 if self.run.behind.is_some() {
@@ -299,6 +314,24 @@ impl Detector {
         self.word.length == 0 && self.groups.is_empty()
     }
 
+    /// Whether the word at hand is an identifier, or the last group of one, if it ends here.
+    fn is_found(&self) -> bool {
+        let completes = |end| {
+            let mut groups = self.groups.clone();
+            groups.push(self.run.text(), end);
+            groups.completed().is_some()
+        };
+        self.run.kind().is_some()
+            || self.word.whole().is_some_and(recognise::credit_code)
+            || (!self.word.has_letters && completes(""))
+            || (self.is_group_with_check() && completes("X"))
+    }
+
+    /// Whether the word at hand is digits and the check character of a resident number.
+    fn is_group_with_check(&self) -> bool {
+        self.run.behind == Some(b'X') && self.word.length == self.run.length + 1
+    }
+
     /// The digits that letters stand behind are what they are.
     fn settle(&mut self) {
         if let Some(kind) = self.run.kind() {
@@ -327,7 +360,7 @@ impl Detector {
             self.within.count(Identifier::CreditCode);
         } else if let Some(kind) = kind {
             self.within.count(kind);
-        } else if self.run.behind == Some(b'X') && self.word.length == self.run.length + 1 {
+        } else if self.is_group_with_check() {
             return self.end_group("X");
         }
         let within = std::mem::take(&mut self.within);

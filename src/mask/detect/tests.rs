@@ -167,6 +167,13 @@ fn what_nobody_sees_parts_whole_numbers() {
     check("13800138000\u{200b}13900139000", &[Mobile, Mobile]);
     check("tel13800138000\u{ad}11010519491231002X\u{feff}13900139000", &[ResidentId, Mobile, Mobile]);
     check("13800138000\u{200b}5", &[Mobile]);
+    check("138-0013-8000\u{200b}139-0013-9000", &[Mobile, Mobile]);
+    check("138 0013 8000\u{ad}13900139000", &[Mobile, Mobile]);
+    check("110105-19491231-002X\u{200b}a", &[ResidentId]);
+    check("91350100M000100Y43\u{200b}abc", &[CreditCode]);
+    check("9135\u{200b}0100M000100Y43", &[CreditCode]);
+    check("tel\u{202d}138-0013-8000\u{202c}tel", &[Mobile]);
+    check("138\u{1680}0013\u{1680}8000 1380013\u{61c}9000", &[Mobile, Mobile]);
     check("5\u{200b}13800138000", &[]);
 }
 
@@ -242,7 +249,7 @@ fn wide(text: &str) -> String {
 }
 
 /// A character that is of no word and between no groups.
-const NEUTRAL: &str = "[^0-9A-Za-z０-９Ａ-Ｚａ-ｚ\\t .．\\-－\u{a0}\u{2000}-\u{200a}\u{2010}-\u{2015}\u{202f}\u{205f}\u{2212}\
+const NEUTRAL: &str = "[^0-9A-Za-z０-９Ａ-Ｚａ-ｚ\\t .．\\-－\u{a0}\u{2000}-\u{200a}\u{2010}-\u{2015}\u{202f}\u{205f}\u{2212}\u{1680}\u{34f}\u{61c}\u{115f}\u{1160}\u{180e}\u{3164}\
                        \u{3000}\u{ad}\u{200b}-\u{200f}\u{202a}-\u{202e}\u{2060}-\u{206f}\u{fe00}-\u{fe0f}\u{feff}]";
 
 /// Texts that an expression describes, with [`NEUTRAL`] for `~`.
