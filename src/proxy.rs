@@ -6,6 +6,7 @@
 
 pub mod problem;
 
+mod arriving;
 mod authorize;
 mod body;
 mod collect;

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::arriving::{Arriving, Broken};
 use super::failure::Failure;
 use super::sieve::Sieve;
 use crate::kernel::id::FieldPath;
@@ -24,7 +24,7 @@ use crate::mask::MaskError;
 pub(crate) enum BodyError {
     /// The other side's body broke off or was malformed.
     #[error("the body broke off")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Broken),
     /// The client sent more than the route allows.
     #[error("the request body is larger than {limit} bytes")]
     TooLarge { limit: u64 },
@@ -191,7 +191,7 @@ impl UploadState {
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     /// It is still to be read.
-    Coming(Incoming),
+    Coming(Arriving),
     /// It was read, because the decision needed it, and counted.
     Read { bytes: Bytes, state: Arc<UploadState> },
     /// It is still to be read, and only what may go to the platform comes out.
@@ -216,7 +216,7 @@ pub(crate) struct Upload {
 /// Where the parts of an [`Upload`] come from.
 #[derive(Debug)]
 enum Parts {
-    Coming(Incoming),
+    Coming(Arriving),
     /// In hand and counted.
     Read(Bytes),
     /// Bounded and counted on its way into the sieve.

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use super::arriving::Arriving;
 use super::body::{Pulse, ReplyBody, RequestBody};
 use super::edge::Observe;
 use super::exchange::{Caller, Draft, Exchange};
@@ -353,6 +354,7 @@ impl Session {
     /// A request with all that is known before it is read.
     fn exchange(&self, request: Request<Incoming>) -> Box<Exchange> {
         let (mut parts, body) = request.into_parts();
+        let body = Arriving::new(body, parts.version);
         if let Some(token) = parts.headers.get_mut(http::header::AUTHORIZATION) {
             token.set_sensitive(true);
         }

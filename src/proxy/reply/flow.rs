@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use super::super::arriving::Arriving;
 use super::super::authorize::limited;
 use super::super::body::BodyError;
 use super::super::exchange::Draft;
@@ -103,7 +103,7 @@ impl Idle {
 
 /// The next part of the platform's body; `None` at its end.
 fn poll_part(
-    inner: &mut Incoming,
+    inner: &mut Arriving,
     idle: &mut Idle,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -121,7 +121,7 @@ fn poll_part(
 
 /// The platform's body without its content coding.
 pub(super) struct Plain {
-    inner: Incoming,
+    inner: Arriving,
     idle: Idle,
     decoder: Option<Decoder>,
     /// What is still to be decoded of the part in hand.
@@ -129,7 +129,7 @@ pub(super) struct Plain {
 }
 
 impl Plain {
-    pub(super) fn new(inner: Incoming, idle: Duration, decoder: Option<Decoder>) -> Self {
+    pub(super) fn new(inner: Arriving, idle: Duration, decoder: Option<Decoder>) -> Self {
         Self { inner, idle: Idle::new(idle), decoder, part: Bytes::new() }
     }
 
@@ -297,12 +297,12 @@ impl Drop for Masked {
 
 /// A body that is granted whole, as it came.
 pub(super) struct Passed {
-    inner: Incoming,
+    inner: Arriving,
     idle: Idle,
 }
 
 impl Passed {
-    pub(super) fn new(inner: Incoming, idle: Duration) -> Self {
+    pub(super) fn new(inner: Arriving, idle: Duration) -> Self {
         Self { inner, idle: Idle::new(idle) }
     }
 }
