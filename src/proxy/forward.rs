@@ -16,6 +16,7 @@ use super::sift::{failure_of, heard};
 use crate::config::ParameterSource;
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::GrantId;
+use crate::upstream::UpstreamError;
 
 static PINEGATE_SYSTEM: HeaderName = HeaderName::from_static("pinegate-system");
 static PINEGATE_DEPARTMENT: HeaderName = HeaderName::from_static("pinegate-department");
@@ -64,7 +65,14 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     draft.note_upstream(started.elapsed());
     if is_sifted && sent.as_ref().is_ok_and(|response| response.status().is_success()) {
         // The platform may say yes before it has all; the gate has not said so yet.
-        state.sifted().await;
+        let within = route.upstream.response_timeout();
+        tokio::select! {
+            () = state.sifted() => {}
+            () = state.pulse.stalled(within) => {
+                let upstream = route.upstream.id().clone();
+                return Err(UpstreamFailure::None(UpstreamError::Timeout { upstream, within }).into());
+            }
+        }
     }
     if let Some(fault) = state.fault() {
         // The platform saw a request break off because of what the client sent: the client is told so.

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use self::flow::{Masked, Meter, Passed, Plain, Unpacked};
+use super::arriving::Arriving;
 use super::authorize::Cleared;
 use super::body::{BodyError, ReplyBody};
 use super::exchange::Draft;
@@ -61,6 +61,7 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
     let (in_flight, cleared) = cleared.split_in_flight();
     let (response, draft) = forward(cleared).await?;
     let (parts, body) = response.into_parts();
+    let body = Arriving::new(body, parts.version);
     judge(parts.status)?;
     let mut headers = duties.headers()?;
     if let Some(usage) = &usage {
@@ -92,10 +93,10 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
 
 /// Whether there is no body to judge: by what the answer is (RFC 9110, sections 9.3.2, 15.3.5 and 15.3.6), or
 /// because the platform has done what was asked and says no more. A refusal would have it done again.
-fn has_no_body(method: &Method, status: StatusCode, body: &Incoming) -> bool {
+fn has_no_body(method: &Method, status: StatusCode, body: &Arriving) -> bool {
     *method == Method::HEAD
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT)
-        || (is_unsafe(method) && body.is_end_stream())
+        || (is_unsafe(method) && (body.is_end_stream() || body.size_hint().exact() == Some(0)))
 }
 
 /// Which coding a reply should leave in.
@@ -145,13 +146,14 @@ fn languages(from: &HeaderMap) -> Option<&HeaderValue> {
     let mut values = from.get_all(header::CONTENT_LANGUAGE).iter();
     let (Some(only), None) = (values.next(), values.next()) else { return None };
     let text = only.to_str().ok().filter(|text| text.len() <= MAX_LANGUAGES)?;
-    let has_letters = |part: &str, most: usize| {
-        (2..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphabetic())
-    };
     let is_tag = |tag: &str| {
-        let mut parts = tag.split('-');
-        parts.next().is_some_and(|language| has_letters(language, 3))
-            && parts.all(|part| has_letters(part, 4))
+        let mut lengths = tag.split('-').map(|part| {
+            let has_letters = part.bytes().all(|byte| byte.is_ascii_alphabetic());
+            if has_letters { part.len() } else { 0 }
+        });
+        // One of each at most, in this order.
+        let mut after = [3, 4, 2].into_iter();
+        matches!(lengths.next(), Some(2 | 3)) && lengths.all(|length| after.any(|other| other == length))
     };
     text.split(',').all(|tag| is_tag(tag.trim_matches([' ', '\t']))).then_some(only)
 }
@@ -203,7 +205,7 @@ impl Duties {
         route: &Route,
         form: Form,
         sought: Sought,
-        body: Incoming,
+        body: Arriving,
         draft: Arc<Draft>,
     ) -> Result<(ReplyBody, Option<Coding>), Failure> {
         let idle = route.upstream.response_timeout();
@@ -349,6 +351,9 @@ mod tests {
             (&["zh-13800138"], false),
             (&["13800138000"], false),
             (&["wang"], false),
+            (&["li-xiao-ming"], false),
+            (&["li-wang-fang"], false),
+            (&["zh-CN-CN"], false),
             (&["zh; phone=13800138000"], false),
             (&["zh-\u{4e2d}"], false),
             (&[long.as_str()], false),

@@ -76,6 +76,31 @@ async fn an_answer_before_the_end_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_that_says_yes_and_takes_no_more_is_given_up() {
+    let Some(Step::Send(yes)) = accepted().into_iter().next() else { panic!("an answer") };
+    let never = Step::Wait(std::sync::Arc::default());
+    let scripted = Scripted::start([("restrict", vec![Step::Send(yes), never])]).await;
+    let plan = plan().more_config("\n[bounds]\nwhole_request = \"4KiB\"\n");
+    let plan = plan.config("response_timeout = \"10s\"", "response_timeout = \"400ms\"");
+    let city = plan.start_before(scripted.at).await;
+    for http in [Http::One, Http::Two] {
+        let (sender, body) = in_parts();
+        let feed = async move {
+            let records = Bytes::from(RECORD.repeat(10_000));
+            sender.send(Ok(Frame::data("[".into()))).await.unwrap();
+            // More than all the buffers between here and there hold.
+            while sender.send(Ok(Frame::data(records.clone()))).await.is_ok() {}
+            std::future::pending().await
+        };
+        let reply = tokio::select! {
+            reply = city.call(send(Method::POST, "restrict", body).over(http)) => reply,
+            never = feed => never,
+        };
+        check(&reply, 504, "upstream-timeout");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_of_the_platform_waits_for_nothing() {
     let refusal = Step::send(head("422 Unprocessable Content", &[("content-length", "0")]));
     let (city, scripted) = before(vec![refusal, Step::Take]).await;
