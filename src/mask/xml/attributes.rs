@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr3;
-
-use super::characters::{Name, is_reference, space_run};
+use super::characters::{Name, is_reference, run_before, space_run};
 
 /// The most attributes of one element. All are compared with each other.
 pub(super) const ATTRIBUTES_MAX: usize = 64;
@@ -111,11 +109,9 @@ fn one(tag: &str, bytes: &[u8], from: usize, start: usize) -> Result<Attribute, 
     at += 1;
     let mut end = at;
     loop {
-        let Some(found) = memchr3(quote, b'<', b'&', rest(end)) else {
-            return fault(at, "the closing quote of the value");
-        };
-        end += found;
+        end += run_before(rest(end), [quote, b'<', b'&']);
         match bytes.get(end) {
+            None => return fault(at, "the closing quote of the value"),
             Some(b'<') => return fault(end, "`&lt;` in a value"),
             Some(b'&') => {
                 let reference = tag.get(end + 1..).and_then(|rest| rest.split_once(';'));

@@ -50,13 +50,19 @@ pub(super) const fn is_legal(c: char) -> bool {
 /// The number of bytes before the first `<`, `&` or `]`.
 #[inline(always)]
 pub(super) fn text_run(bytes: &[u8]) -> usize {
+    run_before(bytes, [b'<', b'&', b']'])
+}
+
+/// The number of bytes before the first of these.
+#[inline(always)]
+pub(super) fn run_before(bytes: &[u8], [one, two, three]: [u8; 3]) -> usize {
     /// Short texts are the rule; from here on a vector search pays.
     const SHORT: usize = 4;
     let mut rest = bytes;
     for _ in 0..SHORT {
         let Some((word, after)) = rest.split_first_chunk::<8>() else { break };
         let word = u64::from_le_bytes(*word);
-        let hit = (zero(word ^ eight(b'<')) | zero(word ^ eight(b'&')) | zero(word ^ eight(b']'))) & HIGH;
+        let hit = (zero(word ^ eight(one)) | zero(word ^ eight(two)) | zero(word ^ eight(three))) & HIGH;
         if hit != 0 {
             let first = usize::try_from(hit.trailing_zeros() >> 3).unwrap_or(0);
             return (bytes.len() - rest.len()).wrapping_add(first);
@@ -64,7 +70,7 @@ pub(super) fn text_run(bytes: &[u8]) -> usize {
         rest = after;
     }
     let done = bytes.len() - rest.len();
-    done.wrapping_add(memchr3(b'<', b'&', b']', rest).unwrap_or(rest.len()))
+    done.wrapping_add(memchr3(one, two, three, rest).unwrap_or(rest.len()))
 }
 
 #[inline(always)]

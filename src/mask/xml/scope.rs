@@ -1,5 +1,6 @@
 //! Which namespace a prefix means (Namespaces in XML 1.0), and whether the plan knows it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use quick_xml::XmlVersion;
@@ -164,6 +165,10 @@ fn space_of(uri: &str, known: &[Arc<str>]) -> Space {
 }
 
 /// The value of an attribute: references decoded, line ends and tabs as spaces (XML 1.0 section 3.3.3).
-pub(super) fn normalized(value: &str) -> Option<std::borrow::Cow<'_, str>> {
+pub(super) fn normalized(value: &str) -> Option<Cow<'_, str>> {
+    // Most have neither.
+    if value.bytes().all(|byte| byte >= b' ' && byte != b'&') {
+        return Some(Cow::Borrowed(value));
+    }
     Attribute { key: QName("value"), value: value.into() }.normalized_value(XmlVersion::Explicit1_0).ok()
 }
