@@ -265,7 +265,8 @@ impl Detector {
             // What is whole before it needs nothing of what follows: it may be one of a list. Nor do letters
             // before it belong to digits behind it.
             Symbol::Hidden if !after_hidden && (self.is_found() || self.word.is_letters()) => self.end_word(),
-            Symbol::Hidden if !after_hidden => {}
+            // Nobody writes a digest like this.
+            Symbol::Hidden if !after_hidden => self.word.has_others_than_hex |= self.word.length > 0,
             Symbol::Digit(digit) => {
                 if self.run.behind.is_some() {
                     self.settle();

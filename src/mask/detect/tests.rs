@@ -167,6 +167,7 @@ fn what_nobody_sees_parts_whole_numbers() {
     check("13800138000\u{200b}13900139000", &[Mobile, Mobile]);
     check("tel13800138000\u{ad}11010519491231002X\u{feff}13900139000", &[ResidentId, Mobile, Mobile]);
     check("13800138000\u{200b}5", &[Mobile]);
+    check("13800138000ffffffffff\u{feff}fffffffffff", &[Mobile]);
     check("138-0013-8000\u{200b}139-0013-9000", &[Mobile, Mobile]);
     check("138 0013 8000\u{ad}13900139000", &[Mobile, Mobile]);
     check("110105-19491231-002X\u{200b}a", &[ResidentId]);
