@@ -3,7 +3,8 @@
 //! A [`Detector`] takes a text in pieces of any size and finds the same in it however it is cut. It
 //! knows words (runs of letters and digits, full-width forms included) and groups (words of digits
 //! with one blank, hyphen or dot between them), and holds what one identifier can be long, no more. A
-//! character that nobody sees is passed over. What a word is taken for is decided in [`identify`].
+//! character that nobody sees is passed over in them, unless one is whole before it. What a word is taken
+//! for is decided in [`identify`].
 //!
 //! Most texts have no digit: [`Detector::text`] looks for one in 32 bytes at once before it looks at
 //! characters. Every character is looked at a fixed number of times, so time is linear.
@@ -109,6 +110,7 @@ struct Word {
     length: usize,
     has_digits: bool,
     has_letters: bool,
+    /// Whether anything is in it that the hexadecimal form of a digest has not.
     has_others_than_hex: bool,
 }
 
@@ -385,15 +387,8 @@ impl Detector {
 /// do, since a digit may follow.
 fn next_word(text: &str) -> usize {
     let before = text.get(..next_digit(text.as_bytes())).unwrap_or(text);
-    let (mut start, mut after_hidden) = (before.len(), false);
-    for (at, c) in before.char_indices().rev() {
-        match Symbol::of(c) {
-            Symbol::Letter(_) => (start, after_hidden) = (at, false),
-            Symbol::Hidden if !after_hidden => after_hidden = true,
-            Symbol::Hidden | Symbol::Digit(_) | Symbol::Gap | Symbol::Dot | Symbol::Other => break,
-        }
-    }
-    start
+    let letters = before.chars().rev().take_while(|c| matches!(Symbol::of(*c), Symbol::Letter(_)));
+    before.len() - letters.map(char::len_utf8).sum::<usize>()
 }
 
 /// Where the first digit is, in either width; the length if there is none.
