@@ -66,7 +66,7 @@ pub(super) struct Frame {
     pub(super) declares: bool,
     /// Whether it was counted that some of its content did not leave.
     pub(super) counted: bool,
-    /// What [`State::brackets`] is behind it: an element that does not leave parts nothing.
+    /// What [`State::brackets`] is behind it.
     pub(super) brackets: u8,
 }
 
@@ -106,8 +106,6 @@ pub(super) struct State {
     pub(super) has_elements: bool,
     /// How many of the last characters of the text are `]`, at most 2.
     pub(super) brackets: u8,
-    /// The same before the start tag at hand.
-    pub(super) outer_brackets: u8,
     pub(super) scope: Scope,
     /// Those of the tag at hand.
     pub(super) attributes: Attributes,
@@ -133,7 +131,6 @@ impl State {
             too_long: false,
             has_elements: false,
             brackets: 0,
-            outer_brackets: 0,
             scope: Scope::new(),
             attributes: Attributes::default(),
             key: String::new(),

@@ -80,7 +80,7 @@ impl Scan<'_> {
 
     /// The tag is the start of an element, or all of it.
     pub(super) fn start(&mut self, tag: Tag<'_>) -> Result<(), MaskError> {
-        self.state.outer_brackets = std::mem::take(&mut self.state.brackets);
+        let brackets = std::mem::take(&mut self.state.brackets);
         let Some(name) = tag.text.get(1..).and_then(Name::front) else {
             return Err(tag.syntax(1, NAME));
         };
@@ -106,7 +106,10 @@ impl Scan<'_> {
         };
         let space = self.state.scope.element(name, &self.context.plan.namespaces);
         let space = space.map_err(|error| namespace(error, tag, 1))?;
-        let frame = Frame { declares, ..self.enter(tag, name, space)? };
+        // An element that goes out of a text that leaves parts nothing.
+        let parts_nothing = self.state.top.shape == Shape::Text || self.leaves_as_text();
+        let frame = self.enter(tag, name, space)?;
+        let frame = Frame { declares, brackets: if parts_nothing { brackets } else { 0 }, ..frame };
         match content {
             Content::Follows => self.begin_content(name.text.as_bytes(), frame),
             Content::Empty => self.end_empty(frame),
@@ -164,17 +167,15 @@ impl Scan<'_> {
             Shape::Whole => return Ok(self.enter_whole(tag)),
             Shape::Text => {
                 self.context.tally.mask(self.state.top.rule.slot);
-                return Ok(Frame { brackets: self.state.outer_brackets, ..self.enter_dropped(tag) });
+                return Ok(self.enter_dropped(tag));
             }
             Shape::Value => {
-                // A value that is only searched leaves as a text does: without the elements in it.
-                let rule = self.state.top.rule;
-                if self.context.searches(rule) && rule.mask & class::TEXT != 0 {
+                if self.leaves_as_text() {
                     self.cut(self.at);
-                    self.context.tally.mask(rule.slot);
-                    return Ok(Frame { brackets: self.state.outer_brackets, ..self.enter_inside(tag) });
+                    self.context.tally.mask(self.state.top.rule.slot);
+                } else {
+                    self.state.has_elements = true;
                 }
-                self.state.has_elements = true;
                 return Ok(self.enter_inside(tag));
             }
             Shape::Nothing => {
@@ -189,6 +190,12 @@ impl Scan<'_> {
             return Ok(self.enter_dropped(tag));
         }
         self.enter_released(tag, rule)
+    }
+
+    /// Whether a value is at hand that is only searched, and leaves as a text does: without the elements in it.
+    fn leaves_as_text(&self) -> bool {
+        let rule = self.state.top.rule;
+        self.state.top.shape == Shape::Value && self.context.searches(rule) && rule.mask & class::TEXT != 0
     }
 
     #[inline(always)]
