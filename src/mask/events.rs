@@ -106,10 +106,8 @@ enum AfterReturn {
 impl Reader {
     /// A body has begun.
     pub(super) fn new(plan: &Plan) -> Self {
-        let all = Beside { event: Some(Rule::WHOLE), id: Some(Rule::WHOLE) };
-        let beside = if plan.is_identity() { all } else { plan.beside };
         Self {
-            beside,
+            beside: plan.beside,
             place: Place::LineStart,
             after_return: AfterReturn::Apart,
             name: Vec::new(),

@@ -131,7 +131,7 @@ impl Plan {
             root: Rule::WHOLE,
             format,
             delimiter: Delimiter::Comma,
-            beside: Beside::default(),
+            beside: Beside { event: Some(Rule::WHOLE), id: Some(Rule::WHOLE) },
             moulds: Vec::new(),
             refuses: false,
             search: None,
@@ -262,7 +262,7 @@ impl Plan {
 
 /// The fields of an event (WHATWG HTML, section 9.2.5) that may leave beside its data, and the rules of
 /// their values.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Beside {
     pub(super) event: Option<Rule>,
     pub(super) id: Option<Rule>,
@@ -464,10 +464,8 @@ impl<'a> Compiler<'_, 'a> {
     /// The envelope of an event is what may leave beside its data.
     fn beside(&mut self) -> Result<(), PlanError> {
         let shape = self.spec.shape;
-        if self.plan.format != BodyFormat::EventStream {
-            return Ok(());
-        }
-        let has = |name: &str| shape.envelope.iter().any(|path| path.as_str() == name);
+        let is_event_stream = self.plan.format == BodyFormat::EventStream;
+        let has = |name: &str| is_event_stream && shape.envelope.iter().any(|path| path.as_str() == name);
         let mut rule = |name| has(name).then(|| self.around(name)).transpose();
         let (event, id) = (rule("event")?, rule("id")?);
         self.plan.beside = Beside { event, id };
