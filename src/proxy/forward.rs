@@ -61,7 +61,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     // From here on it is for the platform to take the upload.
     state.pulse.beat();
     let too_long = state.pulse.stalled(route.upstream.response_timeout());
-    let sent = route.upstream.send_until(Request::from_parts(parts, upload), too_long).await;
+    let mut sent = route.upstream.send_until(Request::from_parts(parts, upload), too_long).await;
     draft.note_upstream(started.elapsed());
     if is_sifted && sent.as_ref().is_ok_and(|response| response.status().is_success()) {
         // The platform may say yes before it has all; the gate has not said so yet.
@@ -69,8 +69,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
         tokio::select! {
             () = state.sifted() => {}
             () = state.pulse.stalled(within) => {
-                let upstream = route.upstream.id().clone();
-                return Err(UpstreamFailure::None(UpstreamError::Timeout { upstream, within }).into());
+                sent = Err(UpstreamError::Timeout { upstream: route.upstream.id().clone(), within });
             }
         }
     }
