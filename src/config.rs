@@ -5,6 +5,7 @@
 //! at a worse moment: what could be wrong has been found by the time it exists. Only this module
 //! reads the environment, and only for secrets that the file refers to.
 
+mod audit;
 mod read;
 mod request;
 mod route;
@@ -18,11 +19,14 @@ use crate::catalog::MediaType;
 use crate::coding::Coding;
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::diagnostic::{Report, Source};
-use crate::kernel::id::{Action, Digest, NodeId, ParameterName, ResourceId, UpstreamId};
+use crate::kernel::id::{Action, Digest, ParameterName, ResourceId, UpstreamId};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::TimeZone;
 use crate::mask::PseudonymKeys;
 
+pub use audit::{
+    Audit, CheckpointSettings, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind, SinkSettings, WitnessSettings,
+};
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
 
@@ -244,17 +248,6 @@ pub struct PolicyDirectory {
     pub reload: ReloadTrigger,
     /// The keys of keyed maskers; without one no field may use them.
     pub pseudonym_keys: PseudonymKeys,
-}
-
-/// `[audit]`: the audit log.
-#[derive(Debug)]
-pub struct Audit {
-    /// Where it is.
-    pub directory: PathBuf,
-    /// The name of this gate in its records.
-    pub node: NodeId,
-    /// The size of one segment file.
-    pub segment_bytes: ByteLimit,
 }
 
 /// `[metrics]`: the listener for Prometheus and probes.

@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod catalog;
 pub mod document;
 pub mod grant;
+pub mod tlog;
 // layer 2: engines, pure
 pub mod audit;
 pub mod coding;

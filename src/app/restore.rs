@@ -110,7 +110,7 @@ mod tests {
         ] {
             let rest = rest.replace("PERMIT", permit);
             let line = format!(
-                r#"{{"v":1,"seq":0,"batch":0,"prev":"","node":"n","sum":"","kind":"{kind}","at":"{at}",
+                r#"{{"v":1,"seq":0,"batch":0,"prev":"","node":"n","generation":1,"sum":"","kind":"{kind}","at":"{at}",
                 "system":"sys:a","resource":"r",{rest}}}"#
             );
             let record = ParsedRecord::parse(line.as_bytes()).unwrap();

@@ -1,6 +1,9 @@
 //! The chain: each line's head names its place and the digest of the line before it.
 //!
-//! A line is `{"v":1,"seq":N,"batch":M,"prev":"<64 hex>","node":"<node>",` followed by an entry.
+//! A line is `{"v":1,"seq":N,"batch":M,"prev":"<64 hex>","node":"<node>","generation":G,` followed by
+//! an entry. `prev` is the leaf hash of the line before ([`leaf_hash`]), so that chain and tree need one
+//! hash of each line between them.
+//!
 //! `batch` is the `seq` of the first record that was committed together with this one. It tells a
 //! torn last commit from damage to what was durable: a later batch is written only after the one
 //! before it is on disk.
@@ -9,6 +12,7 @@ use super::line::{push_hex, push_u64};
 use super::record::{Entry, SUM_BYTES, checksum};
 use super::{MAX_LINE_BYTES, SCHEMA_VERSION};
 use crate::kernel::id::{Digest, NodeId};
+use crate::tlog::leaf_hash;
 
 /// What the first record of a generation has as `prev`: the digest of a text that names the log.
 #[must_use]
@@ -23,6 +27,7 @@ pub fn genesis(node: &NodeId, generation: u32) -> Digest {
 #[derive(Debug, Clone)]
 pub struct Chain {
     node: NodeId,
+    generation: u32,
     next: u64,
     batch: u64,
     head: Digest,
@@ -48,6 +53,12 @@ pub enum Broken {
     Node {
         /// The node found.
         found: String,
+    },
+    /// Another generation's record.
+    #[error("the record belongs to generation {found}")]
+    Generation {
+        /// The generation found.
+        found: u64,
     },
     /// Records are missing here.
     #[error("gap: record {expected} should stand here, but it is record {found}")]
@@ -91,6 +102,7 @@ struct Head<'l> {
     batch: u64,
     prev: &'l [u8],
     node: &'l [u8],
+    generation: u64,
     rest: &'l [u8],
 }
 
@@ -116,8 +128,9 @@ impl<'l> Head<'l> {
         let line = line.strip_prefix(b"\",\"node\":\"")?;
         let end = memchr::memchr(b'"', line)?;
         let (node, line) = line.split_at_checked(end)?;
-        let rest = line.strip_prefix(b"\",")?;
-        Some(Self { version, seq, batch, prev, node, rest })
+        let (generation, line) = take_number(line.strip_prefix(b"\",\"generation\":")?)?;
+        let rest = line.strip_prefix(b",")?;
+        Some(Self { version, seq, batch, prev, node, generation, rest })
     }
 }
 
@@ -133,7 +146,7 @@ impl Chain {
     #[must_use]
     pub fn new(node: NodeId, generation: u32) -> Self {
         let head = genesis(&node, generation);
-        Self { node, next: 0, batch: 0, head }
+        Self { node, generation, next: 0, batch: 0, head }
     }
 
     /// The `seq` of the next record; also how many there are.
@@ -142,7 +155,7 @@ impl Chain {
         self.next
     }
 
-    /// The digest of the last line, or of the genesis text.
+    /// The leaf hash of the last line, or the digest of the genesis text.
     #[must_use]
     pub const fn head(&self) -> Digest {
         self.head
@@ -172,9 +185,11 @@ impl Chain {
         push_hex(out, &self.head.0);
         out.extend_from_slice(b"\",\"node\":\"");
         out.extend_from_slice(self.node.as_str().as_bytes());
-        out.extend_from_slice(b"\",");
+        out.extend_from_slice(b"\",\"generation\":");
+        push_u64(out, u64::from(self.generation));
+        out.push(b',');
         out.extend_from_slice(entry.as_bytes());
-        self.head = Digest::of(out.get(start..).unwrap_or_default());
+        self.head = leaf_hash(out.get(start..).unwrap_or_default());
         self.next = self.next.saturating_add(1);
         out.push(b'\n');
     }
@@ -182,8 +197,8 @@ impl Chain {
     /// How many bytes [`Chain::seal`] would append at most.
     #[must_use]
     pub fn sealed_bytes(&self, entry: &Entry) -> usize {
-        // Fixed parts, three numbers of up to 20 digits, the digest, the newline.
-        const HEAD_BYTES: usize = 44 + 3 * 20 + 64 + 1;
+        // Fixed parts, three numbers of up to 20 digits, one of up to 10, the digest, the newline.
+        const HEAD_BYTES: usize = 58 + 3 * 20 + 10 + 64 + 1;
         HEAD_BYTES + self.node.as_str().len() + entry.as_bytes().len()
     }
 
@@ -201,6 +216,9 @@ impl Chain {
         }
         if head.node != self.node.as_str().as_bytes() {
             return Err(Broken::Node { found: String::from_utf8_lossy(head.node).into_owned() });
+        }
+        if head.generation != u64::from(self.generation) {
+            return Err(Broken::Generation { found: head.generation });
         }
         let (expected, found) = (self.next, head.seq);
         if !sum_holds(head.rest) {
@@ -222,7 +240,7 @@ impl Chain {
             return Err(Broken::Batch { before: self.batch, found: head.batch });
         }
         serde_json::from_slice::<serde::de::IgnoredAny>(line).map_err(|_| Broken::Syntax)?;
-        self.head = Digest::of(line);
+        self.head = leaf_hash(line);
         self.batch = head.batch;
         self.next = self.next.saturating_add(1);
         Ok(())

@@ -34,6 +34,7 @@ pub struct ParsedRecord {
     pub batch: u64,
     pub prev: String,
     pub node: String,
+    pub generation: u64,
     pub sum: String,
     pub kind: String,
     pub at: String,

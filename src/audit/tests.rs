@@ -147,8 +147,9 @@ fn the_bytes_of_a_record_are_fixed() {
         zeros
     );
     let sum: String = Digest::of(rest.as_bytes()).to_hex().chars().take(16).collect();
-    let line =
-        format!(r#"{{"v":1,"seq":0,"batch":0,"prev":"{genesis}","node":"gate-1","sum":"{sum}",{rest}"#);
+    let line = format!(
+        r#"{{"v":1,"seq":0,"batch":0,"prev":"{genesis}","node":"gate-1","generation":1,"sum":"{sum}",{rest}"#
+    );
     assert_eq!(String::from_utf8(sealed(&plain())).unwrap(), line);
 }
 

@@ -231,15 +231,16 @@ const fn may(name: &'static str, slot: Slot) -> Member {
 }
 
 /// How many members no record lacks.
-const NEEDED: u8 = 8;
+const NEEDED: u8 = 9;
 
 /// Every member, in the order of a line.
-const MEMBERS: [Member; 69] = [
+const MEMBERS: [Member; 70] = [
     must("v", Slot::Version),
     must("seq", Slot::Seq),
     must("batch", Slot::Number),
     must("prev", Slot::Text),
     must("node", Slot::Text),
+    must("generation", Slot::Number),
     must("sum", Slot::Text),
     must("kind", Slot::Kind),
     must("at", Slot::At),

@@ -1,5 +1,7 @@
 //! From a document to a [`Config`], section by section, collecting every error.
 
+mod audit;
+
 use std::fs::File;
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -10,8 +12,8 @@ use std::time::Duration;
 use jiff::civil::{Date, Time};
 
 use super::{
-    Admin, Audit, Bounds, Compress, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES,
-    Metrics, ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
+    Admin, Bounds, Compress, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES, Metrics,
+    ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
     RouteMethod, StaleCrl, Telemetry, Tls, Upstream,
 };
 use crate::catalog::{MediaType, MediaTypeError};
@@ -19,7 +21,7 @@ use crate::coding::Coding;
 use crate::document::{At, Document, Table};
 use crate::kernel::bound::{BoundError, ByteLimit, parse_duration};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
-use crate::kernel::id::{Action, Digest, KeyLabel, NodeId, ParameterName, ResourceId, UpstreamId};
+use crate::kernel::id::{Action, Digest, KeyLabel, ParameterName, ResourceId, UpstreamId};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::{TimeZone, Timestamp};
 use crate::mask::{DatedSecret, KeysError, PseudonymKeys};
@@ -519,14 +521,6 @@ impl<'d, 's> Reader<'d, 's> {
             table.finish();
         }
         keys
-    }
-
-    fn audit(&self, table: Table<'d, 's>) -> Option<Audit> {
-        let directory = table.required_text("directory", "where the records are kept");
-        let node = table.required("node", "the name of this gate in its records", NodeId::parse);
-        let segment_bytes = size(&table, "segment_bytes", ByteLimit::bytes(64 << 20));
-        table.finish();
-        Some(Audit { directory: self.resolve(&directory?.value), node: node?.value, segment_bytes })
     }
 
     fn metrics(table: Table<'d, 's>) -> Option<Metrics> {
