@@ -20,15 +20,18 @@
 
 mod compress;
 mod handle;
+mod keep;
 mod layout;
 mod lines;
 mod log;
 mod manifest;
+mod progress;
 pub mod read;
 mod recover;
 mod scan;
 mod storage;
 mod writer;
+mod zst;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +41,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::{AppendError, Fault, Health, Journal};
+pub use keep::{KeepFailure, KeepObserver, Keeper};
 pub use manifest::ManifestFault;
+pub use progress::Progress;
 pub use recover::{RecoveredGeneration, Recovery};
 pub use scan::{Damage, DamageKind};
 pub use storage::{DiskStorage, Lock, Storage, StorageFile, read_up_to, write_all_at};

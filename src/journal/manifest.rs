@@ -189,8 +189,7 @@ impl Manifests {
             Err(why) => return Ok(Some(Err(BadManifest { path, why }))),
         };
         self.before = Some(digest);
-        self.chain =
-            Chain::resume(manifest.node.clone(), manifest.generation, manifest.end(), manifest.head);
+        self.chain = Chain::resume(manifest.node.clone(), manifest.generation, manifest.end(), manifest.head);
         Ok(Some(Ok(manifest)))
     }
 

@@ -213,8 +213,7 @@ impl Records {
             if let Some(segment) = self.segments.pop_front() {
                 let left =
                     self.segments.front().map_or(u64::MAX, |next| next.first.saturating_sub(segment.first));
-                let lines =
-                    open_segment(&self.storage, &segment, 0).map_err(ReadError::io(&segment.path))?;
+                let lines = open_segment(&self.storage, &segment, 0).map_err(ReadError::io(&segment.path))?;
                 // One that was pruned since it was listed is passed over.
                 let Some(lines) = lines else { continue };
                 let path =

@@ -146,7 +146,10 @@ pub(super) fn read_small(storage: &dyn Storage, path: &Path, most: usize) -> io:
     let read = read_up_to(&*file, &mut bytes, 0)?;
     bytes.truncate(read);
     if read > most {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is longer than any that is written"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the file is longer than any that is written",
+        ));
     }
     Ok(Some(bytes))
 }
