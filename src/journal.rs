@@ -20,6 +20,7 @@
 
 mod compress;
 mod handle;
+mod keep;
 mod layout;
 mod lines;
 mod log;
@@ -30,6 +31,7 @@ mod recover;
 mod scan;
 mod storage;
 mod writer;
+mod zst;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::{AppendError, Fault, Health, Journal};
+pub use keep::{KeepFailure, KeepObserver, Keeper};
 pub use manifest::ManifestFault;
 pub use progress::Progress;
 pub use recover::{RecoveredGeneration, Recovery};

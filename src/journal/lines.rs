@@ -4,9 +4,9 @@ use std::io::{self, Read as _};
 use std::ops::Range;
 
 use super::Storage;
-use super::compress::Decompressed;
 use super::layout::{Form, SegmentFile};
 use super::storage::{StorageFile, read_up_to};
+use super::zst::Decompressed;
 use crate::audit::MAX_LINE_BYTES;
 
 /// How much is read at once; more than any line is long.

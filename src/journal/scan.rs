@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::{Form, SegmentFile, segments};
+use super::layout::{SegmentFile, segments};
 use super::lines::{Lines, is_undecodable, open_segment, used_after};
 use super::manifest::{ManifestFault, Manifests};
 use super::storage::{StorageFile, read_up_to};
@@ -79,6 +79,9 @@ pub enum DamageKind {
     /// What is known of a closed segment is wrong.
     #[error("{0}")]
     Manifest(ManifestFault),
+    /// A compressed segment has no manifest, or one that has gone left none.
+    #[error("there is no manifest of the segment that begins with this record")]
+    NoManifest,
     /// A generation is missing between two others.
     #[error("the generation {missing} is missing")]
     Generation {
