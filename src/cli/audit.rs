@@ -1,6 +1,7 @@
 //! `pinegate audit`: is the log as it was written, and who saw what?
 
 mod show;
+mod subject;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,6 +35,7 @@ enum AuditCommand {
     Verify(VerifyArgs),
     Tail(TailArgs),
     Search(Box<SearchArgs>),
+    Subject(Box<subject::SubjectArgs>),
 }
 
 /// Which logs.
@@ -170,6 +172,7 @@ pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
         }
         AuditCommand::Tail(args) => run_tail(args, screen),
         AuditCommand::Search(args) => run_search(args, screen),
+        AuditCommand::Subject(args) => subject::run(args, screen),
     }
 }
 
