@@ -20,6 +20,7 @@ mod handle;
 mod layout;
 mod lines;
 mod log;
+mod progress;
 pub mod read;
 mod recover;
 mod scan;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::{AppendError, Fault, Health, Journal};
+pub use progress::Progress;
 pub use recover::{RecoveredGeneration, Recovery};
 pub use scan::{Damage, DamageKind};
 pub use storage::{DiskStorage, Lock, Storage, StorageFile, read_up_to, write_all_at};

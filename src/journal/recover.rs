@@ -9,10 +9,11 @@ use super::layout::{
     CLOSED, GenerationDir, LOCK, MAX_GENERATION, NEXT, SPARE, TORN, generation_name, generations, segments,
 };
 use super::log::{Log, write_closed, write_file};
+use super::progress::Progress;
 use super::scan::{Leftover, Scan, scan};
 use super::storage::{Lock, Storage, read_up_to};
 use super::{JournalConfig, JournalError};
-use crate::audit::{Chain, Entry, Kind, Lifecycle, ParsedRecord, peek_kind};
+use crate::audit::{Entry, Kind, Lifecycle, ParsedRecord, peek_kind};
 use crate::kernel::time::{Clock, Timestamp};
 
 /// How many records recovery commits together.
@@ -98,10 +99,9 @@ pub(super) fn open(
     }
     let last = before.last().map_or(0, |place| place.number);
     let (place, lock) = begin_generation(config, &**storage, last)?;
-    let chain = Chain::new(config.node.clone(), place.number);
-    let mut log =
-        Log::create(Arc::clone(storage), place.path.clone(), chain, config.segment_bytes, background)
-            .map_err(JournalError::io("begin a segment in", &place.path))?;
+    let progress = Progress::new(place.node.clone(), place.number, place.path.clone());
+    let mut log = Log::create(Arc::clone(storage), progress, config.segment_bytes, background)
+        .map_err(JournalError::io("begin a segment in", &place.path))?;
     let entries = recovery_entries(config, &**storage, clock.now(), &closed, &earlier, &intents)?;
     commit_all(&mut log, &entries).map_err(JournalError::io("write to", &place.path))?;
     let mut recovered = Vec::new();

@@ -368,3 +368,24 @@ fn readers_see_rotation_and_generations_as_one_log() {
     assert_eq!(from_end.poll(10).unwrap(), []);
     assert_eq!(find(&config.directory, &Filter::default(), 5).unwrap().len(), 5);
 }
+
+#[test]
+fn others_follow_what_is_durable_until_the_writer_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, recovery) = open(&small(dir.path()));
+    let progress = journal.progress();
+    assert_eq!((progress.generation(), progress.directory()), (1, &*recovery.directory));
+    assert_eq!(progress.wait(1, Duration::ZERO), 0);
+    let long = Duration::from_secs(3600);
+    let follower = std::thread::spawn(move || (progress.wait(400, long), progress.wait(u64::MAX, long)));
+    for _ in 0..500 {
+        journal.submit(event("a")).unwrap();
+    }
+    let progress = journal.progress();
+    assert!(progress.wait(500, long) == 500 && !progress.has_ended());
+    assert_eq!(journal.durable_seq(), 500);
+    drop(journal);
+    let (soon, last) = follower.join().unwrap();
+    assert!((400..=500).contains(&soon));
+    assert!(last == 500 && progress.has_ended());
+}
