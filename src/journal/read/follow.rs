@@ -78,8 +78,7 @@ impl Follower {
                 let limit = rest.peek().map_or(u64::MAX, |next| next.first);
                 // A line that is no record is only half there yet: it is read again next time.
                 self.read_segment(file, limit, &mut progress, &mut |line| {
-                    found.len() < most
-                        && Found::parse(place.number, line).map(|record| found.push(record)).is_ok()
+                    found.len() < most && Found::parse(line).map(|record| found.push(record)).is_ok()
                 })?;
                 if limit != u64::MAX && progress.next < limit {
                     break;
