@@ -9,6 +9,7 @@
 
 mod chain;
 mod line;
+mod members;
 mod parsed;
 mod record;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 mod view;
 
 pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
+pub use members::{Members, Name};
 pub use parsed::{ParseError, ParsedRecord, peek_ended, peek_instant, peek_kind};
 pub use record::{Access, Admitted, Entry, Kind, Lifecycle, Outcome, Shadow, Submitted};
 pub use view::{AccessView, Listed};

@@ -505,4 +505,19 @@ proptest! {
         let damaged = matches!(judge_tail(&chain(), &line), Tail::Damaged { .. });
         prop_assert!(!damaged);
     }
+
+    #[test]
+    fn members_are_what_stands_in_the_line(texts in texts()) {
+        let line = sealed(&texts);
+        let members = Members::read(&line).unwrap();
+        let json: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&line).unwrap();
+        for name in Name::all() {
+            let raw = members.raw(name).map(|raw| serde_json::from_str(raw).unwrap());
+            prop_assert_eq!(raw.as_ref(), json.get(name.as_str()), "{}", name.as_str());
+        }
+        let record = ParsedRecord::parse(&line).unwrap();
+        prop_assert_eq!(members.word(Name::METHOD), record.method.unwrap());
+        prop_assert_eq!(members.items(Name::GRANTS).collect::<Vec<_>>(), record.grants);
+        prop_assert_eq!(members.total(Name::MASKED), record.masked.values().sum::<u64>());
+    }
 }

@@ -216,10 +216,10 @@ enum Slot {
 }
 
 #[derive(Debug)]
-struct Member {
-    name: &'static str,
+pub(super) struct Member {
+    pub(super) name: &'static str,
     slot: Slot,
-    needed: bool,
+    pub(super) needed: bool,
 }
 
 const fn must(name: &'static str, slot: Slot) -> Member {
@@ -231,10 +231,10 @@ const fn may(name: &'static str, slot: Slot) -> Member {
 }
 
 /// How many members no record lacks.
-const NEEDED: u8 = 9;
+pub(super) const NEEDED: u8 = 9;
 
 /// Every member, in the order of a line.
-const MEMBERS: [Member; 70] = [
+pub(super) const MEMBERS: [Member; 70] = [
     must("v", Slot::Version),
     must("seq", Slot::Seq),
     must("batch", Slot::Number),

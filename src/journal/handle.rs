@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
+use super::progress::Progress;
 use super::recover::{Recovery, open};
 use super::storage::Storage;
 use super::writer::Writer;
@@ -145,13 +146,16 @@ pub struct Journal(Arc<Handle>);
 
 /// What all clones of a journal hold; the writer does not.
 #[derive(Debug)]
-struct Handle(Arc<Shared>);
+struct Handle {
+    shared: Arc<Shared>,
+    progress: Progress,
+}
 
 impl Drop for Handle {
     /// Nobody can append any more: the writer writes what waits and ends by itself.
     fn drop(&mut self) {
-        self.0.queue().closing = true;
-        self.0.wake.notify_all();
+        self.shared.queue().closing = true;
+        self.shared.wake.notify_all();
     }
 }
 
@@ -188,6 +192,7 @@ impl Journal {
             most_bytes: config.queue_bytes,
             thread: Mutex::new(None),
         });
+        let progress = opened.log.progress().clone();
         let writer =
             Writer::new(Arc::clone(&shared), opened.log, opened.lock, &config, storage, clock, observer);
         let thread = std::thread::Builder::new()
@@ -195,7 +200,7 @@ impl Journal {
             .spawn(move || writer.run())
             .map_err(JournalError::Thread)?;
         *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
-        Ok((Self(Arc::new(Handle(shared))), opened.recovery))
+        Ok((Self(Arc::new(Handle { shared, progress })), opened.recovery))
     }
 
     /// Queues `entry` now, before the future is first polled; the future ends when the record is
@@ -210,7 +215,7 @@ impl Journal {
         entry: Entry,
     ) -> impl Future<Output = Result<u64, AppendError>> + Send + 'static + use<> {
         let (send, receive) = oneshot::channel();
-        let queued = self.0.0.enqueue(Item { entry, waiter: Some(send) });
+        let queued = self.0.shared.enqueue(Item { entry, waiter: Some(send) });
         async move {
             queued?;
             // The writer answers every item; it vanishes only if its thread ended.
@@ -226,13 +231,25 @@ impl Journal {
     /// [`AppendError::Full`] when even that room is full, [`AppendError::Closed`] after
     /// [`Journal::close`].
     pub fn submit(&self, entry: Entry) -> Result<(), AppendError> {
-        self.0.0.enqueue(Item { entry, waiter: None })
+        self.0.shared.enqueue(Item { entry, waiter: None })
     }
 
     /// Whether appends can be made durable, without waiting for anything.
     #[must_use]
     pub fn is_durable(&self) -> bool {
-        self.0.0.durable.load(Ordering::Acquire)
+        self.0.shared.durable.load(Ordering::Acquire)
+    }
+
+    /// How far the log is: what is durable, and which segments are closed. Does not keep the journal open.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.0.progress.clone()
+    }
+
+    /// How many records of this generation are durable, without waiting for anything.
+    #[must_use]
+    pub fn durable_seq(&self) -> u64 {
+        self.0.progress.durable()
     }
 
     /// How the journal is, without waiting for anything.
@@ -240,9 +257,9 @@ impl Journal {
     pub fn health(&self) -> Health {
         Health {
             durable: self.is_durable(),
-            why: self.0.0.why.load_full(),
-            queued: self.0.0.queued.load(Ordering::Relaxed),
-            free_bytes: self.0.0.free_bytes.load(Ordering::Relaxed),
+            why: self.0.shared.why.load_full(),
+            queued: self.0.shared.queued.load(Ordering::Relaxed),
+            free_bytes: self.0.shared.free_bytes.load(Ordering::Relaxed),
         }
     }
 
@@ -252,10 +269,10 @@ impl Journal {
     /// # Errors
     /// [`AppendError::Unavailable`] when records that waited could not be written.
     pub fn close(&self) -> Result<(), AppendError> {
-        self.0.0.queue().closing = true;
-        self.0.0.wake.notify_all();
-        let thread = self.0.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.shared.queue().closing = true;
+        self.0.shared.wake.notify_all();
+        let thread = self.0.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ended = thread.is_none_or(|thread| thread.join().is_ok());
-        if ended && self.0.0.queue().lost == 0 { Ok(()) } else { Err(AppendError::Unavailable) }
+        if ended && self.0.shared.queue().lost == 0 { Ok(()) } else { Err(AppendError::Unavailable) }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 
 use super::layout::{CLOSED, NEXT, SPARE, segment_name};
 use super::lines::Lines;
+use super::progress::Progress;
 use super::storage::{Storage, StorageFile, write_all_at};
 use crate::audit::{Chain, Entry, Kind};
 use crate::kernel::id::RequestId;
@@ -67,6 +68,7 @@ pub(super) struct Log {
     place: Option<Place>,
     /// Intents that no outcome has followed yet; as many as there are requests under way.
     open_intents: HashSet<RequestId>,
+    progress: Progress,
     spare: Spare,
     /// Whether spares are made by a thread of their own; tests that count calls say no.
     background: bool,
@@ -113,19 +115,19 @@ fn trim(mut file: Box<dyn StorageFile>, length: u64) -> io::Result<()> {
 }
 
 impl Log {
-    /// Begins the log of a new generation in `directory`, which is empty.
+    /// Begins the log of a new generation in its directory, which is empty.
     pub(super) fn create(
         storage: Arc<dyn Storage>,
-        directory: PathBuf,
-        chain: Chain,
+        progress: Progress,
         segment_bytes: u64,
         background: bool,
     ) -> io::Result<Self> {
         let mut log = Self {
             storage,
-            directory,
+            directory: progress.directory().to_owned(),
             segment_bytes,
-            chain,
+            chain: Chain::new(progress.node().clone(), progress.generation()),
+            progress,
             active: None,
             place: None,
             open_intents: HashSet::new(),
@@ -142,6 +144,11 @@ impl Log {
         )?;
         log.begin_segment(NEXT, capacity)?;
         Ok(log)
+    }
+
+    /// How far this log is, for others to follow.
+    pub(super) const fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The end of what is durable.
@@ -270,6 +277,7 @@ impl Log {
         active.place.length = active.place.length.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         self.place = Some(active.place.clone());
         self.chain = chain;
+        self.progress.reach(self.chain.next());
         self.buffer = buffer;
         for (kind, request) in halves {
             if kind == Kind::Intent {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::handle::{AppendError, Fault, Item, Shared};
 use super::log::{Log, RestoreError};
+use super::progress::Progress;
 use super::storage::{Lock, Storage};
 use super::{JournalConfig, Observer};
 use crate::kernel::time::Clock;
@@ -32,7 +33,7 @@ pub(super) struct Writer {
 }
 
 /// Says that the writer has ended, however it ends.
-struct Farewell(Arc<Shared>);
+struct Farewell(Arc<Shared>, Progress);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
@@ -43,6 +44,7 @@ impl Drop for Farewell {
         // Waiters learn it from their senders' end.
         queue.items.clear();
         self.0.queued.store(0, Ordering::Relaxed);
+        self.1.end();
     }
 }
 
@@ -81,7 +83,7 @@ impl Writer {
 
     /// Writes until the journal is closed.
     pub(super) fn run(mut self) {
-        let farewell = Farewell(Arc::clone(&self.shared));
+        let farewell = Farewell(Arc::clone(&self.shared), self.log.progress().clone());
         self.observer.durable(true);
         self.look();
         let mut batch = VecDeque::new();
