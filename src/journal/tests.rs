@@ -1,5 +1,6 @@
 mod crash;
 mod live;
+mod search;
 mod sim;
 mod since;
 mod tamper;
