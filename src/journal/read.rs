@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::layout::{GenerationDir, SegmentFile, generations, segments};
-use super::lines::Lines;
+use super::layout::{Form, GenerationDir, SegmentFile, generations, segments};
+use super::lines::{Lines, open_segment};
+use super::manifest;
 use super::storage::{DiskStorage, Storage, read_up_to};
 use crate::audit::{ParseError, ParsedRecord};
 
@@ -97,8 +98,8 @@ pub struct Placed<'r> {
     pub line: &'r [u8],
 }
 
-/// How many bytes the segments below `directory` have, the padding of one that is being written
-/// included.
+/// How many bytes the records below `directory` have, the padding of a segment that is being written
+/// included. Of a compressed segment its manifest says it.
 ///
 /// # Errors
 /// When there is no log, or it cannot be read.
@@ -107,11 +108,26 @@ pub fn size(directory: &Path) -> Result<u64, ReadError> {
     let mut bytes: u64 = 0;
     for generation in generations_of(&storage, directory)? {
         for file in segments(&storage, &generation.path).map_err(ReadError::io(&generation.path))? {
-            let open = storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
-            bytes = bytes.saturating_add(open.byte_len().map_err(ReadError::io(&file.path))?);
+            bytes = bytes.saturating_add(size_of(&storage, &file).map_err(ReadError::io(&file.path))?);
         }
     }
     Ok(bytes)
+}
+
+fn size_of(storage: &dyn Storage, file: &SegmentFile) -> io::Result<u64> {
+    for file in [file, &file.other_form()] {
+        if file.form == Form::Compressed
+            && let Some((Ok(manifest), _)) = manifest::read(storage, &file.manifest())?
+        {
+            return Ok(manifest.bytes);
+        }
+        match storage.open_read(&file.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            open => return open?.byte_len(),
+        }
+    }
+    // Pruned since it was listed.
+    Ok(0)
 }
 
 /// The lines of every generation and segment below a directory, in order, in bounded memory.
@@ -197,8 +213,12 @@ impl Records {
             if let Some(segment) = self.segments.pop_front() {
                 let left =
                     self.segments.front().map_or(u64::MAX, |next| next.first.saturating_sub(segment.first));
-                let file = self.storage.open_read(&segment.path).map_err(ReadError::io(&segment.path))?;
-                self.open = Some(OpenSegment { path: segment.path, lines: Lines::new(file, 0), left });
+                let lines = open_segment(&self.storage, &segment, 0).map_err(ReadError::io(&segment.path))?;
+                // One that was pruned since it was listed is passed over.
+                let Some(lines) = lines else { continue };
+                let path =
+                    if lines.form() == segment.form { segment.path } else { segment.other_form().path };
+                self.open = Some(OpenSegment { path, lines, left });
                 return Ok(true);
             }
             let Some(generation) = self.generations.pop_front() else { return Ok(false) };

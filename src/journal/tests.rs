@@ -1,4 +1,5 @@
 mod crash;
+mod keep;
 mod live;
 mod search;
 mod sim;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::super::layout::{CLOSED, GenerationDir, SegmentFile, generations, segments};
-use super::super::lines::Lines;
-use super::super::storage::{DiskStorage, Storage};
+use super::super::lines::open_segment;
+use super::super::storage::DiskStorage;
 use super::{Found, ReadError, read_closed};
 use crate::kernel::id::NodeId;
 
@@ -116,8 +116,12 @@ impl Follower {
         progress: &mut Progress,
         take: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<(), ReadError> {
-        let open = self.storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
-        let mut lines = Lines::new(open, progress.offset);
+        let opened = open_segment(&self.storage, file, progress.offset).map_err(ReadError::io(&file.path))?;
+        let Some(mut lines) = opened else {
+            // Pruned since it was listed: the next segment goes on.
+            progress.next = limit;
+            return Ok(());
+        };
         while progress.next < limit
             && let Some(line) = lines.next_line().map_err(ReadError::io(&file.path))?
         {

@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
-use super::super::layout::{GenerationDir, SegmentFile, segments};
-use super::super::lines::Lines;
-use super::super::storage::{DiskStorage, Storage as _};
+use super::super::layout::{Form, SegmentFile, segments};
+use super::super::lines::{Lines, open_segment};
+use super::super::manifest;
+use super::super::storage::DiskStorage;
 use super::filter::{Filter, Matcher};
 use super::{Found, ReadError, generations_of};
 use crate::audit::Members;
@@ -54,7 +54,6 @@ pub enum Step<'s> {
 /// A segment that is still to be searched.
 #[derive(Debug)]
 struct Part {
-    generation: Arc<GenerationDir>,
     file: SegmentFile,
     /// How many records it has before the next segment goes on; what a failed write left beyond them is
     /// no record.
@@ -100,12 +99,12 @@ impl Search {
             }
             let files = segments(&storage, &generation.path).map_err(ReadError::io(&generation.path))?;
             let ends: Vec<_> = files.iter().skip(1).map(|file| file.first).chain([u64::MAX]).collect();
-            let generation = Arc::new(generation);
-            parts.extend(files.into_iter().zip(ends).map(|(file, end)| Part {
-                generation: Arc::clone(&generation),
-                records: end.saturating_sub(file.first),
-                file,
-            }));
+            parts.extend(
+                files
+                    .into_iter()
+                    .zip(ends)
+                    .map(|(file, end)| Part { records: end.saturating_sub(file.first), file }),
+            );
         }
         if matches!(order, Order::NewestFirst { .. }) {
             parts.make_contiguous().reverse();
@@ -143,13 +142,33 @@ impl Search {
     fn open_next(&mut self) -> Result<bool, ReadError> {
         while let Some(part) = self.parts.pop_front() {
             let failed = ReadError::io(&part.file.path);
-            if let Some(lines) = open(&self.storage, &part).map_err(failed)? {
+            if self.is_elsewhen(&part.file).map_err(ReadError::io(&part.file.path))? {
+                continue;
+            }
+            // One that was pruned since it was listed is passed over.
+            if let Some(lines) = open_segment(&self.storage, &part.file, 0).map_err(failed)? {
                 let sifting = Sifting { lines, left: part.records, rest: 0..0, is_done: false, part };
                 self.open = Some(sifting);
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Whether a segment has no record of the time that is wanted, by its manifest.
+    fn is_elsewhen(&mut self, file: &SegmentFile) -> io::Result<bool> {
+        if !self.matcher.asks_for_time() || file.form == Form::Plain {
+            return Ok(false);
+        }
+        // One that cannot be read says nothing.
+        let Some((Ok(manifest), _)) = manifest::read(&self.storage, &file.manifest())? else {
+            return Ok(false);
+        };
+        let is_elsewhen = self.matcher.is_elsewhen(&manifest.first_at, &manifest.last_at);
+        if is_elsewhen {
+            self.passed.bytes = self.passed.bytes.saturating_add(manifest.bytes);
+        }
+        Ok(is_elsewhen)
     }
 
     fn forwards(&mut self) -> Result<Option<Step<'_>>, ReadError> {
@@ -265,15 +284,6 @@ fn count_lines(bytes: &[u8]) -> u64 {
 fn end_of(bytes: &[u8], count: u64) -> usize {
     let Some(last) = usize::try_from(count).ok().and_then(|count| count.checked_sub(1)) else { return 0 };
     memchr::memchr_iter(b'\n', bytes).nth(last).map_or(bytes.len(), |newline| newline + 1)
-}
-
-/// Opens a segment. `None` if it was taken away since it was listed, as retention does.
-fn open(storage: &DiskStorage, part: &Part) -> io::Result<Option<Lines>> {
-    match storage.open_read(&part.file.path) {
-        Ok(file) => Ok(Some(Lines::new(file, 0))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && part.generation.path.is_dir() => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// The first `most` records below `directory` that `filter` holds of.
