@@ -1,6 +1,7 @@
 mod crash;
 mod keep;
 mod live;
+mod search;
 mod sim;
 mod since;
 mod tamper;
