@@ -25,7 +25,8 @@ use crate::kernel::time::TimeZone;
 use crate::mask::PseudonymKeys;
 
 pub use audit::{
-    Audit, CheckpointSettings, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind, SinkSettings, WitnessSettings,
+    Audit, CheckpointSettings, MIN_DIGEST_KEY_BYTES, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind,
+    SinkSettings, WitnessSettings,
 };
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};

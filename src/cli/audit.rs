@@ -5,6 +5,7 @@ mod csv;
 mod output;
 mod search;
 mod show;
+mod subject;
 mod tail;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ enum AuditCommand {
     Verify(VerifyArgs),
     Tail(Box<tail::TailArgs>),
     Search(Box<search::SearchArgs>),
+    Subject(Box<subject::SubjectArgs>),
 }
 
 /// Which logs.
@@ -87,6 +89,7 @@ pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
         }
         AuditCommand::Tail(args) => tail::run(args, screen),
         AuditCommand::Search(args) => search::run(args, screen),
+        AuditCommand::Subject(args) => subject::run(args, screen),
     }
 }
 

@@ -15,6 +15,9 @@ pub const RETENTION_DAYS: u32 = 1_095;
 /// The shortest time that records may be kept, in days: six months (网络安全法, article 21).
 pub const MIN_RETENTION_DAYS: u32 = 180;
 
+/// The shortest key of keyed digests, in bytes: the length of its hash (RFC 2104, section 3).
+pub const MIN_DIGEST_KEY_BYTES: usize = 32;
+
 /// `[audit]`: the audit log.
 #[derive(Debug)]
 pub struct Audit {
