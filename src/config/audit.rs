@@ -53,7 +53,7 @@ pub struct CheckpointSettings {
 }
 
 /// `[[audit.witness]]`: somebody who cosigns heads of the log.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct WitnessSettings {
     /// The witness's key.
     pub key: VerifierKey,
@@ -64,7 +64,7 @@ pub struct WitnessSettings {
 }
 
 /// `[[audit.sink]]`: somewhere that records are sent.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct SinkSettings {
     /// Its name, in its cursor and in metrics.
     pub name: NodeId,
@@ -83,7 +83,7 @@ pub struct SinkSettings {
 }
 
 /// How a sink is spoken to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum SinkKind {
     /// `POST` of newline-delimited JSON.
     Http {

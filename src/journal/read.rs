@@ -6,6 +6,7 @@
 mod follow;
 mod search;
 mod since;
+mod stretch;
 mod verify;
 
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ use crate::audit::{ParseError, ParsedRecord};
 pub use follow::Follower;
 pub use search::{Filter, Search, search};
 pub use since::since;
+pub use stretch::{GenerationState, Stretch, generation_states};
 #[cfg(test)]
 pub(super) use verify::verify_on;
 pub use verify::{GenerationReport, VerifyReport, verify};
