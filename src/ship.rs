@@ -54,14 +54,14 @@ pub struct BadSink {
 
 /// The sinks of the configuration, ready to be spoken to.
 enum AnySink {
-    Http(HttpSink),
+    Http(Box<HttpSink>),
     Syslog(SyslogSink),
 }
 
 fn sink(settings: &SinkSettings, clock: &Arc<dyn Clock>) -> Result<AnySink, BadSink> {
     let made = match &settings.kind {
         SinkKind::Http { url, token } => {
-            HttpSink::new(settings, url, token.as_ref(), clock).map(AnySink::Http)
+            HttpSink::new(settings, url, token.as_ref(), clock).map(Box::new).map(AnySink::Http)
         }
         SinkKind::Syslog { host, port, tls } => {
             SyslogSink::new(settings, host, *port, *tls, clock).map(AnySink::Syslog)
@@ -117,7 +117,7 @@ impl Shipping {
                 stop: shipping.stop.clone(),
             };
             match sink {
-                AnySink::Http(sink) => shipping.spawn(sink, tools),
+                AnySink::Http(sink) => shipping.spawn(*sink, tools),
                 AnySink::Syslog(sink) => shipping.spawn(sink, tools),
             }
         }

@@ -75,12 +75,11 @@ impl SyslogSink {
     async fn connect(&self) -> Result<Box<dyn Wire>, SinkError> {
         let connect = async {
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-            match &self.tls {
-                None => Ok(Box::new(stream) as Box<dyn Wire>),
-                Some((connector, name)) => {
-                    Ok(Box::new(connector.connect(name.clone(), stream).await?) as Box<dyn Wire>)
-                }
-            }
+            let wire: Box<dyn Wire> = match &self.tls {
+                None => Box::new(stream),
+                Some((connector, name)) => Box::new(connector.connect(name.clone(), stream).await?),
+            };
+            Ok(wire)
         };
         within(self.timeout, "accept a connection", connect).await?.map_err(SinkError::Connect)
     }
