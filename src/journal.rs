@@ -7,6 +7,8 @@
 //!
 //! - `<first seq, 20 digits>.jsonl`: segments. The one being written is padded with NUL bytes, so
 //!   that writing changes no length and `fdatasync` needs no file system commit.
+//! - `<first seq>.jsonl.zst` and `<first seq>.manifest`: a closed segment compressed, and what stays
+//!   known of it when it is pruned.
 //! - `LOCK`: held by the process that writes.
 //! - `CLOSED`: how many records there are and the digest of the last, once nothing follows.
 //! - `spare.tmp`, `next.tmp`: segments under construction.
@@ -16,16 +18,20 @@
 //! An append is acknowledged after `fdatasync` of its bytes, never before. After any I/O error
 //! nothing is acknowledged until the log was opened and checked anew from disk.
 
+mod compress;
 mod handle;
+mod keep;
 mod layout;
 mod lines;
 mod log;
+mod manifest;
 mod progress;
 pub mod read;
 mod recover;
 mod scan;
 mod storage;
 mod writer;
+mod zst;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +41,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::{AppendError, Fault, Health, Journal};
+pub use keep::{KeepFailure, KeepObserver, Keeper};
+pub use manifest::ManifestFault;
 pub use progress::Progress;
 pub use recover::{RecoveredGeneration, Recovery};
 pub use scan::{Damage, DamageKind};

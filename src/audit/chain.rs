@@ -149,6 +149,13 @@ impl Chain {
         Self { node, generation, next: 0, batch: 0, head }
     }
 
+    /// The chain of a log that goes on after its first `next` records, of which `head` was the last line's
+    /// leaf hash: those before are gone, and what is known of them is in a manifest.
+    #[must_use]
+    pub const fn resume(node: NodeId, generation: u32, next: u64, head: Digest) -> Self {
+        Self { node, generation, next, batch: next, head }
+    }
+
     /// The `seq` of the next record; also how many there are.
     #[must_use]
     pub const fn next(&self) -> u64 {
@@ -165,6 +172,12 @@ impl Chain {
     #[must_use]
     pub const fn node(&self) -> &NodeId {
         &self.node
+    }
+
+    /// The generation that is written.
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// Begins a batch: what is sealed from here on is committed together.

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layout::{
-    CLOSED, GenerationDir, LOCK, MAX_GENERATION, NEXT, SPARE, TORN, generation_name, generations, segments,
+    CLOSED, Form, GenerationDir, LOCK, MAX_GENERATION, NEXT, SPARE, TORN, generation_name, generations,
+    segment_name, segments,
 };
+use super::lines::{open_segment, used_after};
 use super::log::{Log, write_closed, write_file};
 use super::progress::Progress;
-use super::scan::{Leftover, Scan, scan};
+use super::scan::{Ending, Leftover, Scan, scan};
 use super::storage::{Lock, Storage, read_up_to};
 use super::{JournalConfig, JournalError};
 use crate::audit::{Entry, Kind, Lifecycle, ParsedRecord, peek_kind};
@@ -188,8 +190,8 @@ fn read_earlier(
         cut(storage, &place.path, leftover)?;
         cut_bytes = cut_bytes.saturating_add(leftover.bytes);
     }
-    if let Some((path, length)) = &scan.end {
-        trim(storage, path, *length).map_err(JournalError::io("trim", path))?;
+    if let Some(end) = scan.end.as_ref().filter(|end| end.file.form == Form::Plain) {
+        trim(storage, &end.file.path, end.length).map_err(JournalError::io("trim", &end.file.path))?;
     }
     for name in [SPARE, NEXT] {
         remove_if_there(storage, &place.path.join(name))?;
@@ -265,26 +267,75 @@ fn put_damage_aside(storage: &dyn Storage, generation: &Path, scan: &Scan) -> Re
     let mut bytes: u64 = 0;
     let next = scan.chain.next();
     // The segment with the damage is the last one read, unless the damage is its very beginning.
-    let keep = scan.end.as_ref().map(|(path, _)| path.clone());
+    let end = match &scan.end {
+        Some(end) if end.file.form == Form::Compressed => {
+            bytes = bytes.saturating_add(put_compressed_aside(storage, end, &torn)?);
+            None
+        }
+        end => end.as_ref(),
+    };
+    let keep = end.map(|end| &end.file.path);
     let files = segments(storage, generation).map_err(JournalError::io("list", generation))?;
-    for file in files.iter().rev().filter(|file| file.first >= next && keep.as_ref() != Some(&file.path)) {
+    for file in files.iter().rev().filter(|file| file.first >= next && keep != Some(&file.path)) {
         let length = storage.open_read(&file.path).and_then(|open| open.byte_len());
         bytes = bytes.saturating_add(length.map_err(JournalError::io("read", &file.path))?);
-        let name = file.path.file_name().unwrap_or_default();
-        storage.rename(&file.path, &torn.join(name)).map_err(JournalError::io("move", &file.path))?;
+        for path in [&file.manifest(), &file.other_form().path, &file.path] {
+            move_if_there(storage, path, &torn)?;
+        }
     }
     for directory in [&torn, generation] {
         storage.sync_dir(directory).map_err(JournalError::io("sync", directory))?;
     }
-    if let Some((path, offset)) = &scan.end {
-        let used = storage.open_read(path).and_then(|file| super::lines::used_after(&*file, *offset));
+    if let Some(Ending { file, length }) = end {
+        let path = &file.path;
+        let used = storage.open_read(path).and_then(|file| used_after(&*file, *length));
         let used = used.map_err(JournalError::io("read", path))?;
         if used > 0 {
-            cut(storage, generation, &Leftover { file: path.clone(), offset: *offset, bytes: used })?;
+            cut(storage, generation, &Leftover { file: path.clone(), offset: *length, bytes: used })?;
             bytes = bytes.saturating_add(used);
         }
     }
     Ok(bytes)
+}
+
+/// Puts a damaged compressed segment and its manifest aside whole, and its good records back as a plain
+/// one. Says how long the compressed file was.
+fn put_compressed_aside(storage: &dyn Storage, end: &Ending, torn: &Path) -> Result<u64, JournalError> {
+    let path = &end.file.path;
+    let directory = path.parent().unwrap_or(torn);
+    let name = segment_name(end.file.first);
+    if end.length > 0 {
+        let good = good_bytes(storage, end).map_err(JournalError::io("read", path))?;
+        write_file(storage, directory, &name, &good).map_err(JournalError::io("restore", path))?;
+    }
+    let length = storage.open_read(path).and_then(|file| file.byte_len());
+    let length = length.map_err(JournalError::io("read", path))?;
+    for path in [&end.file.manifest(), path] {
+        move_if_there(storage, path, torn)?;
+    }
+    Ok(length)
+}
+
+fn move_if_there(storage: &dyn Storage, path: &Path, to: &Path) -> Result<(), JournalError> {
+    match storage.rename(path, &to.join(path.file_name().unwrap_or_default())) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(JournalError::io("move", path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The good records at the beginning of a segment; a segment fits into memory.
+fn good_bytes(storage: &dyn Storage, end: &Ending) -> io::Result<Vec<u8>> {
+    let mut good = Vec::new();
+    let Some(mut lines) = open_segment(storage, &end.file, 0)? else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    while lines.position() < end.length
+        && let Some(line) = lines.next_line()?
+    {
+        good.extend_from_slice(line);
+        good.push(b'\n');
+    }
+    Ok(good)
 }
 
 /// What the new generation begins with: what came before it, and the outcomes nobody recorded.

@@ -133,6 +133,27 @@ pub fn read_up_to(file: &dyn StorageFile, bytes: &mut [u8], mut offset: u64) -> 
     Ok(filled)
 }
 
+/// Reads a small file whole; `None` if it is not there.
+///
+/// # Errors
+/// Anything the disk says; `InvalidData` if it is longer than `most` bytes.
+pub(super) fn read_small(storage: &dyn Storage, path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+    let file = match storage.open_read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut bytes = vec![0; most + 1];
+    let read = read_up_to(&*file, &mut bytes, 0)?;
+    bytes.truncate(read);
+    if read > most {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the file is longer than any that is written",
+        ));
+    }
+    Ok(Some(bytes))
+}
+
 /// Records are for the gate's own account to write and for its group to read.
 const FILE_MODE: u32 = 0o640;
 const DIRECTORY_MODE: u32 = 0o750;

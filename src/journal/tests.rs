@@ -1,4 +1,5 @@
 mod crash;
+mod keep;
 mod live;
 mod sim;
 mod since;
@@ -53,6 +54,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
         requested: &[],
         parameters: &[],
         withheld: &[],
+        subjects: None,
         narrowed_to: None,
         decision: "permit",
         reason: None,
@@ -73,6 +75,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
             egress: &[],
             unclassified: 0,
             submitted: None,
+            received_hmac: None,
             sent_sha256: None,
             total_us: took.as_micros().try_into().unwrap(),
             decide_us: 0,

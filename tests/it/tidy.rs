@@ -84,6 +84,7 @@ const OWNED: &[Owned] = &[
         &["identity", "tls", "pki"],
         "certificates are read where a peer becomes a system; `tls` checks revocation, `pki` its own work",
     ),
+    owned("zstd", &["journal"], "closed segments are files; bodies go through `coding`"),
 ];
 
 /// What layers 0 to 2 must not name: they compute, the edge waits, reads and reports.

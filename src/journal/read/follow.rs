@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::super::layout::{GenerationDir, SegmentFile, generations, segments};
-use super::super::lines::Lines;
-use super::super::storage::{DiskStorage, Storage};
+use super::super::lines::open_segment;
+use super::super::storage::DiskStorage;
 use super::{Found, ReadError};
 use crate::kernel::id::NodeId;
 
@@ -78,8 +78,7 @@ impl Follower {
                 let limit = rest.peek().map_or(u64::MAX, |next| next.first);
                 // A line that is no record is only half there yet: it is read again next time.
                 self.read_segment(file, limit, &mut progress, &mut |line| {
-                    found.len() < most
-                        && Found::parse(place.number, line).map(|record| found.push(record)).is_ok()
+                    found.len() < most && Found::parse(line).map(|record| found.push(record)).is_ok()
                 })?;
                 if limit != u64::MAX && progress.next < limit {
                     break;
@@ -100,8 +99,12 @@ impl Follower {
         progress: &mut Progress,
         take: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<(), ReadError> {
-        let open = self.storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
-        let mut lines = Lines::new(open, progress.offset);
+        let opened = open_segment(&self.storage, file, progress.offset).map_err(ReadError::io(&file.path))?;
+        let Some(mut lines) = opened else {
+            // Pruned since it was listed: the next segment goes on.
+            progress.next = limit;
+            return Ok(());
+        };
         while progress.next < limit
             && let Some(line) = lines.next_line().map_err(ReadError::io(&file.path))?
         {

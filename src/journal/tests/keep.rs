@@ -1,0 +1,278 @@
+//! What becomes of closed segments, on every disk.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use super::live::actors;
+use super::sim::{Fault as DiskFault, SimDisk};
+use super::*;
+use crate::audit::ParsedRecord;
+use crate::journal::layout::{Form, segments};
+use crate::journal::read::{Filter, Follower, Records, find, size, tail, verify, verify_on};
+use crate::journal::recover::{Opened, open};
+use crate::journal::scan::scan;
+use crate::kernel::time::ManualClock;
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+/// Counts what it is told.
+#[derive(Debug, Default)]
+struct Told(Mutex<(u64, Vec<String>)>);
+
+impl KeepObserver for Told {
+    fn compressed(&self, plain_bytes: u64, bytes: u64) {
+        assert!(bytes < plain_bytes);
+        self.0.lock().unwrap().0 += 1;
+    }
+    fn failed(&self, failure: &KeepFailure) {
+        self.0.lock().unwrap().1.push(failure.to_string());
+    }
+}
+
+fn sim_config() -> JournalConfig {
+    let mut config = JournalConfig::new("/audit".into(), NodeId::parse("gate-1").unwrap());
+    config.segment_bytes = MIN_SEGMENT_BYTES;
+    config
+}
+
+fn start(config: &JournalConfig, storage: &Arc<dyn Storage>) -> Opened {
+    open(config, storage, &ManualClock::new(Timestamp::UNIX_EPOCH), false).unwrap()
+}
+
+/// Commits `count` records, long enough for a segment to hold few, and says their names.
+fn write(opened: &mut Opened, prefix: &str, count: usize) -> Vec<String> {
+    let long = "x".repeat(900);
+    let names: Vec<String> = (0..count).map(|n| format!("{prefix}{n}")).collect();
+    for name in &names {
+        let entry = event_with(name, &[("a", &*long), ("b", &*long), ("c", &*long), ("d", &*long)]);
+        opened.log.commit([entry].iter()).unwrap();
+    }
+    names
+}
+
+/// Says which segments of the generation being written are closed: all but the last.
+fn close_segments(storage: &dyn Storage, opened: &Opened) {
+    let progress = opened.log.progress();
+    let last = segments(storage, progress.directory()).unwrap().pop().unwrap();
+    progress.close_before(last.first);
+}
+
+fn keeper(config: &JournalConfig, storage: &Arc<dyn Storage>, opened: &Opened, told: &Arc<Told>) -> Keeper {
+    let (directory, told): (_, Arc<dyn KeepObserver>) = (config.directory.clone(), Arc::<Told>::clone(told));
+    Keeper::new(directory, Arc::clone(storage), opened.log.progress().clone(), told)
+}
+
+fn forms(storage: &dyn Storage, directory: &Path) -> Vec<Form> {
+    segments(storage, directory).unwrap().into_iter().map(|file| file.form).collect()
+}
+
+#[test]
+fn every_reader_takes_either_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = JournalConfig { segment_bytes: MIN_SEGMENT_BYTES, ..config(dir.path()) };
+    let storage: Arc<dyn Storage> = Arc::new(DiskStorage);
+    let mut first = start(&config, &storage);
+    let mut expected = write(&mut first, "a", 20);
+    first.log.close().unwrap();
+    drop(first);
+    let mut second = start(&config, &storage);
+    expected.push("system".to_owned());
+    expected.extend(write(&mut second, "b", 20));
+    let mut follower = Follower::from_beginning(&config.directory);
+    let mut followed = follower.poll(13).unwrap();
+    let (plain_size, report) = (size(&config.directory).unwrap(), verify(&config.directory).unwrap());
+    close_segments(&DiskStorage, &second);
+    let told = Arc::new(Told::default());
+    let mut keeper = keeper(&config, &storage, &second, &told);
+    keeper.pass(&AtomicBool::new(false));
+    let compressed = told.0.lock().unwrap().0;
+    assert!(compressed >= 4 && told.0.lock().unwrap().1.is_empty(), "{told:?}");
+    assert!(
+        forms(&DiskStorage, &config.directory.join("gate-1.000001")).iter().all(|f| *f == Form::Compressed)
+    );
+    let own = forms(&DiskStorage, &config.directory.join("gate-1.000002"));
+    assert_eq!(own.iter().filter(|form| **form == Form::Plain).count(), 1);
+    assert_eq!(own.last(), Some(&Form::Plain));
+
+    assert_eq!(actors(&config.directory), expected);
+    assert_eq!(size(&config.directory).unwrap(), plain_size);
+    assert_eq!(verify(&config.directory).unwrap(), report);
+    followed.extend(follower.poll(1000).unwrap());
+    let followed: Vec<_> = followed.into_iter().map(|found| found.record.actor.unwrap()).collect();
+    assert_eq!(followed, expected);
+    let last = tail(&config.directory, &Filter::default(), 30).unwrap();
+    let last: Vec<_> = last.into_iter().map(|found| found.record.actor.unwrap()).collect();
+    assert_eq!(last, expected[expected.len() - 30..]);
+    let found = find(&config.directory, &Filter::default(), 1000).unwrap();
+    assert_eq!(found.len(), expected.len());
+    // A second pass finds nothing to do.
+    keeper.pass(&AtomicBool::new(false));
+    assert_eq!(told.0.lock().unwrap().0, compressed);
+}
+
+#[test]
+fn a_reader_that_is_overtaken_looks_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = JournalConfig { segment_bytes: MIN_SEGMENT_BYTES, ..config(dir.path()) };
+    let storage: Arc<dyn Storage> = Arc::new(DiskStorage);
+    let mut opened = start(&config, &storage);
+    let expected = write(&mut opened, "a", 30);
+    let mut records = Records::open(&config.directory).unwrap();
+    let next = |records: &mut Records| {
+        let line = records.next_line().unwrap()?.to_vec();
+        Some(ParsedRecord::parse(&line).unwrap().actor.unwrap())
+    };
+    let mut found: Vec<_> = next(&mut records).into_iter().collect();
+    close_segments(&DiskStorage, &opened);
+    keeper(&config, &storage, &opened, &Arc::default()).pass(&AtomicBool::new(false));
+    assert_eq!(forms(&DiskStorage, opened.log.progress().directory()).first(), Some(&Form::Compressed));
+    found.extend(std::iter::from_fn(|| next(&mut records)));
+    assert_eq!(found, expected);
+}
+
+/// A disk with one closed generation and one that is being written, all records of which were acknowledged.
+fn written() -> (SimDisk, Opened, BTreeSet<String>) {
+    let disk = SimDisk::default();
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    let mut first = start(&sim_config(), &storage);
+    let mut acked: BTreeSet<String> = write(&mut first, "a", 18).into_iter().collect();
+    first.log.close().unwrap();
+    drop(first);
+    let mut second = start(&sim_config(), &storage);
+    acked.extend(write(&mut second, "b", 18));
+    close_segments(&disk, &second);
+    (disk, second, acked)
+}
+
+fn present(disk: &SimDisk) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for place in layout::generations(disk, Path::new("/audit")).unwrap() {
+        let scan = scan(disk, &place.path, &place.node, place.number, &mut |line| {
+            names.insert(ParsedRecord::parse(line).unwrap().actor.unwrap());
+        });
+        assert_eq!(scan.unwrap().damage, None);
+    }
+    names
+}
+
+/// Starts on a disk, keeps it, and says whether all is there, compressed, and as it was written.
+fn check(disk: &SimDisk, acked: &BTreeSet<String>, why: &str) {
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    let opened = start(&sim_config(), &storage);
+    let told = Arc::new(Told::default());
+    keeper(&sim_config(), &storage, &opened, &told).pass(&AtomicBool::new(false));
+    assert!(told.0.lock().unwrap().1.is_empty(), "{why}: {told:?}");
+    let report = verify_on(disk, Path::new("/audit")).unwrap();
+    assert!(report.is_intact(), "{why}: {:?}", report.damage);
+    let found = present(disk);
+    assert!(acked.is_subset(&found), "{why}: {:?}", acked.difference(&found).collect::<Vec<_>>());
+    for generation in ["gate-1.000001", "gate-1.000002"] {
+        let forms = forms(disk, &Path::new("/audit").join(generation));
+        assert!(!forms.is_empty() && forms.iter().all(|form| *form == Form::Compressed), "{why}");
+    }
+}
+
+#[test]
+fn a_crash_at_any_call_of_the_keeper_loses_nothing() {
+    let calls = {
+        let (disk, opened, _) = written();
+        let before = disk.calls();
+        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+        keeper(&sim_config(), &storage, &opened, &Arc::default()).pass(&AtomicBool::new(false));
+        disk.calls() - before
+    };
+    assert!(calls > 60, "{calls}");
+    for call in 0..calls {
+        let (disk, opened, acked) = written();
+        disk.plan(disk.calls() + call, DiskFault::Crash);
+        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+        keeper(&sim_config(), &storage, &opened, &Arc::default()).pass(&AtomicBool::new(false));
+        for seed in 0..4 {
+            check(&disk.reboot(seed), &acked, &format!("crash at {call}, seed {seed}"));
+        }
+    }
+}
+
+#[test]
+fn an_error_at_any_call_of_the_keeper_is_reported_and_tried_again() {
+    let mut call = 0;
+    loop {
+        let (disk, mut opened, mut acked) = written();
+        let code = if call % 2 == 0 { EIO } else { ENOSPC };
+        let planned = disk.calls() + call;
+        disk.plan(planned, DiskFault::Error(code));
+        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+        let told = Arc::new(Told::default());
+        let mut keeper = keeper(&sim_config(), &storage, &opened, &told);
+        keeper.pass(&AtomicBool::new(false));
+        if disk.calls() <= planned {
+            break;
+        }
+        // The removal of what was left over is all that may fail unseen.
+        let (_, failures) = std::mem::take(&mut *told.0.lock().unwrap());
+        assert!(failures.len() <= 1, "{failures:?}");
+        acked.extend(write(&mut opened, "c", 3));
+        keeper.pass(&AtomicBool::new(false));
+        assert!(told.0.lock().unwrap().1.is_empty(), "error at {call}: {told:?}");
+        assert!(verify_on(&disk, Path::new("/audit")).unwrap().is_intact());
+        drop(opened);
+        check(&disk.reboot(3), &acked, &format!("error {code} at {call}"));
+        call += 1;
+    }
+    assert!(call > 60, "{call}");
+}
+
+#[test]
+fn what_is_damaged_or_does_not_fit_is_left_alone() {
+    let (disk, opened, acked) = written();
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    let told = Arc::new(Told::default());
+    let mut keeper = keeper(&sim_config(), &storage, &opened, &told);
+    disk.limit_space(Some(0));
+    keeper.pass(&AtomicBool::new(false));
+    assert_eq!(told.0.lock().unwrap().0, 0);
+    assert!(told.0.lock().unwrap().1.iter().all(|why| why.contains("too little space")), "{told:?}");
+    disk.limit_space(None);
+    let damaged = segments(&disk, Path::new("/audit/gate-1.000001")).unwrap().swap_remove(1);
+    write_all_at(&mut *disk.open(&damaged.path).unwrap(), b"~", 400).unwrap();
+    told.0.lock().unwrap().1.clear();
+    keeper.pass(&AtomicBool::new(false));
+    let failures = std::mem::take(&mut told.0.lock().unwrap().1);
+    assert!(matches!(&failures[..], [one] if one.contains("`sum` does not match")), "{failures:?}");
+    assert_eq!(forms(&disk, Path::new("/audit/gate-1.000001"))[..2], [Form::Compressed, Form::Plain]);
+    drop((keeper, opened, acked));
+}
+
+#[test]
+fn a_compressed_segment_that_was_changed_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = JournalConfig { segment_bytes: MIN_SEGMENT_BYTES, ..config(dir.path()) };
+    let storage: Arc<dyn Storage> = Arc::new(DiskStorage);
+    let mut opened = start(&config, &storage);
+    write(&mut opened, "a", 30);
+    close_segments(&DiskStorage, &opened);
+    keeper(&config, &storage, &opened, &Arc::default()).pass(&AtomicBool::new(false));
+    let files = segments(&DiskStorage, opened.log.progress().directory()).unwrap();
+    let bytes = fs::read(&files[1].path).unwrap();
+    for at in [0, 9, bytes.len() / 2, bytes.len() - 1] {
+        let mut bad = bytes.clone();
+        bad[at] ^= 0x10;
+        fs::write(&files[1].path, bad).unwrap();
+        let report = verify(&config.directory).unwrap();
+        let [damage] = &report.damage[..] else { panic!("byte {at}: {:?}", report.damage) };
+        assert_eq!(damage.file, files[1].path, "byte {at}");
+    }
+    // A repair puts the file aside whole and its good records back.
+    drop(opened);
+    let refused = open(&config, &storage, &ManualClock::new(Timestamp::UNIX_EPOCH), false).unwrap_err();
+    assert!(matches!(refused, JournalError::Damaged(_)));
+    let repairing = JournalConfig { repair: Some("zhang@example".to_owned()), ..config.clone() };
+    drop(start(&repairing, &storage));
+    assert!(verify(&config.directory).unwrap().is_intact());
+    let torn = fs::read_dir(config.directory.join("gate-1.000001/torn")).unwrap().count();
+    assert!(torn >= 3, "{torn}");
+}
