@@ -1,11 +1,12 @@
 //! Reads one generation from any of its records on, a stretch at a time.
 
+use std::io;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use super::super::layout::{CLOSED, SegmentFile, generation_name, generations, segments};
-use super::super::lines::Lines;
-use super::super::storage::{DiskStorage, Storage};
+use super::super::lines::{Lines, is_undecodable, open_segment};
+use super::super::storage::DiskStorage;
 use super::{ReadError, read_closed};
 use crate::kernel::id::NodeId;
 
@@ -35,7 +36,7 @@ pub fn generation_states(
         let path = place.path.join(CLOSED);
         let records = match read_closed(&storage, &path) {
             Ok(mark) => Some(mark.records),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(ReadError::io(&path)(error)),
         };
         Ok(GenerationState { number: place.number, records })
@@ -131,15 +132,17 @@ impl Stretch {
             let is_new = open.offset == 0;
             // What was read ahead is from a moment when all before the same `until` was durable, or it is
             // read anew.
-            let mut lines = match open.lines.take() {
-                Some((read_until, lines)) if read_until == until => lines,
-                _ => Lines::new(self.storage.open_read(&file.path)?, open.offset),
+            let lines = match open.lines.take() {
+                Some((read_until, lines)) if read_until == until => Some(lines),
+                _ => ended_if_undecodable(open_segment(&self.storage, file, open.offset))?,
             };
+            // Removed since it was listed.
+            let Some(mut lines) = lines else { return Ok(ControlFlow::Continue(())) };
             let mut skip = if is_new { self.next.saturating_sub(file.first) } else { 0 };
             let mut flow = ControlFlow::Continue(());
             while self.next < end
                 && flow.is_continue()
-                && let Some(line) = lines.next_line()?
+                && let Some(line) = ended_if_undecodable(lines.next_line())?
             {
                 if skip > 0 {
                     skip -= 1;
@@ -156,5 +159,13 @@ impl Stretch {
             Ok(flow)
         };
         read().map_err(failed)
+    }
+}
+
+/// A damaged compressed segment ends where it is damaged: what follows it is read all the same.
+fn ended_if_undecodable<T>(read: io::Result<Option<T>>) -> io::Result<Option<T>> {
+    match read {
+        Err(error) if is_undecodable(&error) => Ok(None),
+        read => read,
     }
 }
