@@ -164,6 +164,10 @@ pub struct Metrics {
     pub audit_queue: IntGauge,
     /// Whether records can be made durable, 1 or 0.
     pub audit_durable: IntGauge,
+    /// Bytes free for records.
+    pub audit_free_bytes: IntGauge,
+    /// Whether they are fewer than there should be, 1 or 0.
+    pub audit_space_low: IntGauge,
     /// Refusals of clients that were not identified, by no name at all: they may be anybody.
     pub strangers: IntCounter,
     /// When a snapshot last went live.
@@ -376,6 +380,10 @@ impl Metrics {
                 .int_gauge("pinegate_audit_queue_records", "Audit records waiting to be durable.")?,
             audit_durable: f
                 .int_gauge("pinegate_audit_durable", "Whether audit records can be made durable.")?,
+            audit_free_bytes: f
+                .int_gauge("pinegate_audit_free_bytes", "Bytes that the disk has free for audit records.")?,
+            audit_space_low: f
+                .int_gauge("pinegate_audit_space_low", "Whether they are fewer than there should be.")?,
             strangers: f.counter(
                 "pinegate_unidentified_refusals_total",
                 "Refusals of clients nobody has registered.",

@@ -283,7 +283,8 @@ fn open_journal(
     let failed = |source| RunError::Journal { directory: directory.clone(), source };
     let mut settings = JournalConfig::new(directory.clone(), config.audit.node.clone());
     settings.segment_bytes = config.audit.segment_bytes.get();
-    let observer = Arc::new(super::operate::AuditMetrics(Arc::clone(metrics)));
+    settings.low_space = config.audit.low_space.get();
+    let observer = Arc::new(super::operate::AuditMetrics::new(Arc::clone(metrics)));
     let disk: Arc<dyn Storage> = Arc::new(DiskStorage);
     let (journal, recovery) = Journal::open(settings, disk, Arc::clone(clock), observer).map_err(failed)?;
     tracing::info!(?recovery, "the audit log is open");

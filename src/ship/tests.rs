@@ -18,7 +18,7 @@ use super::sink::{Sink, SinkError, Taken};
 use super::store::CursorFile;
 use crate::audit::{Lifecycle, ParsedRecord};
 use crate::journal::read::Records;
-use crate::journal::{DiskStorage, Journal, JournalConfig, MIN_SEGMENT_BYTES, Observer, Progress};
+use crate::journal::{DiskStorage, Fault, Journal, JournalConfig, MIN_SEGMENT_BYTES, Observer, Progress};
 use crate::kernel::id::NodeId;
 use crate::kernel::time::{Clock as _, SystemClock};
 use crate::telemetry::{Metrics, SinkMetrics};
@@ -28,7 +28,7 @@ struct Deaf;
 
 impl Observer for Deaf {
     fn committed(&self, _records: usize, _bytes: usize, _took: Duration) {}
-    fn durable(&self, _yes: bool) {}
+    fn durable(&self, _fault: Option<&Fault>) {}
     fn queued(&self, _records: usize) {}
 }
 
