@@ -70,7 +70,7 @@ pub struct Config {
 }
 
 /// A file named by the configuration, with its content.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct FileContent {
     /// Its path, made absolute against the configuration's directory.
     pub path: PathBuf,

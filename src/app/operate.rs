@@ -125,6 +125,8 @@ impl Operator {
             ("[metrics]", old.metrics.address != new.metrics.address),
             ("[admin]", old.admin.socket != new.admin.socket),
             ("[audit]", old.audit.directory != new.audit.directory || old.audit.node != new.audit.node),
+            ("[[audit.witness]]", old.audit.witnesses != new.audit.witnesses),
+            ("[[audit.sink]]", old.audit.sinks != new.audit.sinks),
             ("[bounds]", of_the_start(&old.bounds) != of_the_start(&new.bounds)),
             ("what [policy] watches", watched(&old) != watched(new)),
             (

@@ -285,6 +285,7 @@ impl CommandError {
     }
 
     /// What the user can do about it, if anything is known.
+    #[expect(clippy::too_many_lines, reason = "one arm for each error, so that none can be forgotten")]
     pub(crate) fn help(&self) -> Option<String> {
         let help = match self {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",

@@ -25,6 +25,7 @@ mod large;
 mod live;
 mod refusals;
 mod shadow;
+mod ship;
 mod subjects;
 mod submissions;
 mod tidy;
