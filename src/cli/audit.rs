@@ -2,6 +2,7 @@
 
 mod conditions;
 mod csv;
+mod key;
 mod output;
 mod search;
 mod show;
@@ -30,6 +31,7 @@ enum AuditCommand {
     Verify(VerifyArgs),
     Tail(Box<tail::TailArgs>),
     Search(Box<search::SearchArgs>),
+    Key(key::KeyArgs),
 }
 
 /// Which logs.
@@ -87,6 +89,7 @@ pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
         }
         AuditCommand::Tail(args) => tail::run(args, screen),
         AuditCommand::Search(args) => search::run(args, screen),
+        AuditCommand::Key(args) => key::run(args, screen),
     }
 }
 
