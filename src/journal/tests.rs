@@ -1,6 +1,7 @@
 mod crash;
 mod keep;
 mod live;
+mod search;
 mod sim;
 mod since;
 mod tamper;
@@ -54,6 +55,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
         requested: &[],
         parameters: &[],
         withheld: &[],
+        subjects: None,
         narrowed_to: None,
         decision: "permit",
         reason: None,
@@ -74,6 +76,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
             egress: &[],
             unclassified: 0,
             submitted: None,
+            received_hmac: None,
             sent_sha256: None,
             total_us: took.as_micros().try_into().unwrap(),
             decide_us: 0,

@@ -79,7 +79,7 @@ fn follow(
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(CommandError::Runtime)?;
     runtime.block_on(async {
-        while !screen.is_closed() {
+        while !screen.is_abandoned() {
             let mut is_behind = false;
             for follower in &mut followers {
                 let mut found = follower.poll(FOLLOW_MOST)?;

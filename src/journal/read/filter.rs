@@ -191,9 +191,20 @@ impl Matcher {
         self.is_in_time(line) && self.needles.iter().all(|needle| needle.find(line).is_some())
     }
 
+    /// Whether the time matters.
+    pub(super) const fn asks_for_time(&self) -> bool {
+        self.from.is_some() || self.until.is_some()
+    }
+
+    /// Whether nothing from `first` to `last` is wanted.
+    pub(super) fn is_elsewhen(&self, first: &str, last: &str) -> bool {
+        self.from.as_ref().is_some_and(|from| last < from.as_str())
+            || self.until.as_ref().is_some_and(|until| first >= until.as_str())
+    }
+
     /// Instants have one form, so their texts sort as they do.
     fn is_in_time(&self, line: &[u8]) -> bool {
-        if self.from.is_none() && self.until.is_none() {
+        if !self.asks_for_time() {
             return true;
         }
         let Some(at) = peek_instant(line) else { return false };

@@ -4,11 +4,13 @@
 //! in the whole stretch; only around it are lines cut out and read.
 
 use std::collections::VecDeque;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use super::super::layout::{SegmentFile, segments};
+use super::super::layout::{Form, SegmentFile, segments};
 use super::super::lines::{Lines, open_segment};
+use super::super::manifest;
 use super::super::storage::DiskStorage;
 use super::filter::{Filter, Matcher};
 use super::{Found, ReadError, generations_of};
@@ -140,6 +142,10 @@ impl Search {
     fn open_next(&mut self) -> Result<bool, ReadError> {
         while let Some(part) = self.parts.pop_front() {
             let failed = ReadError::io(&part.file.path);
+            if self.is_elsewhen(&part.file).map_err(ReadError::io(&part.file.path))? {
+                continue;
+            }
+            // One that was pruned since it was listed is passed over.
             if let Some(lines) = open_segment(&self.storage, &part.file, 0).map_err(failed)? {
                 let sifting = Sifting { lines, left: part.records, rest: 0..0, is_done: false, part };
                 self.open = Some(sifting);
@@ -147,6 +153,22 @@ impl Search {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a segment has no record of the time that is wanted, by its manifest.
+    fn is_elsewhen(&mut self, file: &SegmentFile) -> io::Result<bool> {
+        if !self.matcher.asks_for_time() || file.form == Form::Plain {
+            return Ok(false);
+        }
+        // One that cannot be read says nothing.
+        let Some((Ok(manifest), _)) = manifest::read(&self.storage, &file.manifest())? else {
+            return Ok(false);
+        };
+        let is_elsewhen = self.matcher.is_elsewhen(&manifest.first_at, &manifest.last_at);
+        if is_elsewhen {
+            self.passed.bytes = self.passed.bytes.saturating_add(manifest.bytes);
+        }
+        Ok(is_elsewhen)
     }
 
     fn forwards(&mut self) -> Result<Option<Step<'_>>, ReadError> {
