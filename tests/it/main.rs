@@ -28,3 +28,4 @@ mod shadow;
 mod submissions;
 mod tidy;
 mod tls;
+mod witness;
