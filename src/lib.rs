@@ -33,6 +33,7 @@ pub mod upstream;
 pub mod admin;
 pub mod proxy;
 pub mod ship;
+pub mod witness;
 // layer 5: wiring
 pub mod app;
 pub mod cli;

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod csv;
+mod key;
 mod output;
 mod search;
 mod show;
@@ -32,6 +33,7 @@ enum AuditCommand {
     Tail(Box<tail::TailArgs>),
     Search(Box<search::SearchArgs>),
     Subject(Box<subject::SubjectArgs>),
+    Key(key::KeyArgs),
 }
 
 /// Which logs.
@@ -90,6 +92,7 @@ pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
         AuditCommand::Tail(args) => tail::run(args, screen),
         AuditCommand::Search(args) => search::run(args, screen),
         AuditCommand::Subject(args) => subject::run(args, screen),
+        AuditCommand::Key(args) => key::run(args, screen),
     }
 }
 

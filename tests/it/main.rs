@@ -30,3 +30,4 @@ mod subjects;
 mod submissions;
 mod tidy;
 mod tls;
+mod witness;
