@@ -208,6 +208,8 @@ fn check_access(parts: &Parts) {
     let counts = ids.counts();
     let kinds = Identifier::ALL.into_iter().cycle();
     let found: Vec<_> = counts.iter().zip(kinds).map(|((path, count), kind)| (*path, kind, *count)).collect();
+    let submitted =
+        Submitted { records: u64::MAX, masked: &counts, dropped: &counts, unclassified: u64::MAX };
     let outcome = Outcome {
         status: 200,
         bytes_in: u64::MAX,
@@ -217,12 +219,7 @@ fn check_access(parts: &Parts) {
         dropped: &counts,
         egress: &found,
         unclassified: u64::MAX,
-        submitted: parts.has(4).then_some(Submitted {
-            records: u64::MAX,
-            masked: &counts,
-            dropped: &counts,
-            unclassified: u64::MAX,
-        }),
+        submitted: parts.has(4).then_some(submitted),
         received_hmac: parts.has(5).then_some(Digest([254; 32])),
         sent_sha256: parts.has(3).then_some(Digest([255; 32])),
         total_us: 1,

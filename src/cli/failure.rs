@@ -14,6 +14,8 @@ use crate::mask::{MaskError, PlanError};
 use crate::pki::PkiError;
 use crate::policy::enforcer::NotDecided;
 use crate::review::replay::LineError;
+use crate::tlog::NoteError;
+use crate::witness::WitnessError;
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -199,6 +201,12 @@ pub(crate) enum CommandError {
     /// A token cannot be made.
     #[error(transparent)]
     Mint(#[from] MintError),
+    /// A private key that cannot sign heads of logs, or a name that cannot stand in them.
+    #[error("there is no key to print")]
+    Key(#[source] NoteError),
+    /// The witness does not start.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The gate does not start or had to stop.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -273,11 +281,13 @@ impl CommandError {
             | Self::BodyRefused { .. }
             | Self::Pki(_)
             | Self::Log(_)
+            | Self::Key(_)
             | Self::Mint(_) => Exit::Refused,
             Self::Output(_)
             | Self::Unwritable { .. }
             | Self::Git(_)
             | Self::Run(_)
+            | Self::Witness(_)
             | Self::Metrics(_)
             | Self::Answer { .. }
             | Self::Runtime(_) => Exit::Internal,
@@ -285,6 +295,7 @@ impl CommandError {
     }
 
     /// What the user can do about it, if anything is known.
+    #[expect(clippy::too_many_lines, reason = "one arm for each error, so that none can be forgotten")]
     pub(crate) fn help(&self) -> Option<String> {
         let help = match self {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
@@ -305,6 +316,15 @@ impl CommandError {
             }
             Self::Pki(PkiError::NotIssued { .. }) => {
                 "`index.jsonl` beside the authority lists what it has issued"
+            }
+            Self::Key(NoteError::PrivateKey) => "make one with `--new`",
+            Self::Witness(WitnessError::NoState { .. }) => {
+                "give `--new` the first time; if it has cosigned before, bring back its directory: without it, it \
+                 would cosign a log that contradicts what it said"
+            }
+            Self::Witness(WitnessError::Exists { .. }) => "leave `--new` out, or name another `directory`",
+            Self::Witness(WitnessError::Damaged { .. }) => {
+                "bring back the file as it was; never an older one, nor none"
             }
             Self::Mint(MintError::Key) => "make one: `pinegate pki token-key`",
             Self::Unreachable { .. } => {
@@ -354,6 +374,8 @@ impl CommandError {
             | Self::Pki(_)
             | Self::Mint(_)
             | Self::Run(_)
+            | Self::Key(_)
+            | Self::Witness(_)
             | Self::Log(_)
             | Self::Metrics(_)
             | Self::Runtime(_) => return None,

@@ -869,7 +869,7 @@ fn journal(directory: &Path) -> crate::journal::Journal {
     struct Quiet;
     impl Observer for Quiet {
         fn committed(&self, _: usize, _: usize, _: Duration) {}
-        fn durable(&self, _: bool) {}
+        fn durable(&self, _: Option<&crate::journal::Fault>) {}
         fn queued(&self, _: usize) {}
     }
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));

@@ -56,7 +56,7 @@ pub struct CheckpointSettings {
 }
 
 /// `[[audit.witness]]`: somebody who cosigns heads of the log.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct WitnessSettings {
     /// The witness's key.
     pub key: VerifierKey,
@@ -67,7 +67,7 @@ pub struct WitnessSettings {
 }
 
 /// `[[audit.sink]]`: somewhere that records are sent.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct SinkSettings {
     /// Its name, in its cursor and in metrics.
     pub name: NodeId,
@@ -86,7 +86,7 @@ pub struct SinkSettings {
 }
 
 /// How a sink is spoken to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum SinkKind {
     /// `POST` of newline-delimited JSON.
     Http {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{LogArgs, show};
-use crate::audit::{DigestKey, KeyId, ParsedRecord, SubjectsOf, peek_instant, peek_subjects};
+use super::LogArgs;
+use super::output::{FormatArgs, Printer};
+use crate::audit::{DigestKey, KeyId, Members, ParsedRecord, SubjectsOf, peek_instant, peek_subjects};
 use crate::catalog::{SUBJECT_KINDS, Subject};
 use crate::cli::screen::Tone;
 use crate::cli::source;
@@ -71,9 +72,8 @@ pub(super) struct SubjectArgs {
     /// The zone in which local times are meant [default: Asia/Shanghai]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     zone: Option<TimeZone>,
-    /// Print the records as they stand in the log, one JSON object a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 fn kind(text: &str) -> Result<SubjectKind, String> {
@@ -116,10 +116,19 @@ pub(super) fn run(args: &SubjectArgs, screen: &mut Screen<'_>) -> Result<Exit, C
         _ => args.logs.directories.clone(),
     };
     let wanted = wanted(args, &keys, screen)?;
+    let mut printer = Printer::new(args.format.format());
     let mut exit = Exit::Fine;
     for directory in directories {
         let search = search(&directory, &wanted)?;
-        show::records(&search.found, args.json, screen)?;
+        for found in &search.found {
+            if let Some(record) = Members::read(&found.line) {
+                printer.take(&found.line, &record);
+            }
+            if printer.is_full() {
+                printer.show(screen)?;
+            }
+        }
+        printer.show(screen)?;
         if !tell(&directory, &search, screen)? {
             exit = Exit::Refused;
         }
@@ -251,7 +260,7 @@ fn search(directory: &Path, wanted: &Wanted) -> Result<Search, CommandError> {
             continue;
         };
         let line = line.to_vec();
-        search.found.push(Found { generation: records.generation(), record, line });
+        search.found.push(Found { record, line });
     }
     Ok(search)
 }
