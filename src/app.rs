@@ -9,4 +9,5 @@ pub mod run;
 
 mod operate;
 mod restore;
+mod signals;
 mod strangers;

@@ -270,7 +270,10 @@ fn a_compressed_segment_that_was_changed_is_damage() {
     drop(opened);
     let refused = open(&config, &storage, &ManualClock::new(Timestamp::UNIX_EPOCH)).unwrap_err();
     assert!(matches!(refused, JournalError::Damaged(_)));
-    let repairing = JournalConfig { repair: Some("zhang@example".to_owned()), ..config.clone() };
+    let repairing = JournalConfig {
+        repair: Some(Repair { actor: "zhang@example".to_owned(), reason: "a worn disk".to_owned() }),
+        ..config.clone()
+    };
     drop(start(&repairing, &storage));
     assert!(verify(&config.directory).unwrap().is_intact());
     let torn = fs::read_dir(config.directory.join("gate-1.000001/torn")).unwrap().count();
