@@ -23,6 +23,7 @@ mod egress;
 mod happy;
 mod large;
 mod live;
+mod naughty;
 mod operators;
 mod refusals;
 mod shadow;
