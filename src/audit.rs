@@ -17,6 +17,7 @@ mod tests;
 mod view;
 
 pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
+pub use line::{is_dangerous, push_escaped};
 pub use members::{Members, Name};
 pub use parsed::{ParseError, ParsedRecord, peek_ended, peek_instant, peek_kind};
 pub use record::{Access, Admitted, Entry, Kind, Lifecycle, Outcome, Shadow, Submitted};

@@ -2,9 +2,12 @@
 
 mod conditions;
 mod csv;
+mod export;
 mod output;
 mod search;
 mod show;
+mod stats;
+mod sweep;
 mod tail;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +33,8 @@ enum AuditCommand {
     Verify(VerifyArgs),
     Tail(Box<tail::TailArgs>),
     Search(Box<search::SearchArgs>),
+    Stats(Box<stats::StatsArgs>),
+    Export(Box<export::ExportArgs>),
 }
 
 /// Which logs.
@@ -87,6 +92,8 @@ pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
         }
         AuditCommand::Tail(args) => tail::run(args, screen),
         AuditCommand::Search(args) => search::run(args, screen),
+        AuditCommand::Stats(args) => stats::run(args, screen),
+        AuditCommand::Export(args) => export::run(args, screen),
     }
 }
 
