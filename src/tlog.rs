@@ -6,11 +6,13 @@
 //! `tlog-checkpoint`). Knows nothing of what the entries are.
 
 pub mod checkpoint;
+pub mod growth;
 pub mod note;
 pub mod tile;
 pub mod tree;
 
 pub use checkpoint::Checkpoint;
+pub use growth::{Growth, Tile};
 pub use note::{NoteError, NoteSigner, VerifierKey};
 pub use tile::TilePath;
 pub use tree::{Tree, empty_root, leaf_hash, node_hash};

@@ -3,9 +3,11 @@
 //! Readers need no lock and change nothing: they work beside the writer and on a copy. All but
 //! [`verify()`] take the log as it is and do not check the chain.
 
+mod claims;
 mod follow;
 mod search;
 mod since;
+mod tree;
 mod verify;
 
 use std::collections::VecDeque;
@@ -20,9 +22,11 @@ use super::manifest;
 use super::storage::{DiskStorage, Storage, read_up_to};
 use crate::audit::{ParseError, ParsedRecord};
 
+pub(super) use claims::was_repaired;
 pub use follow::Follower;
 pub use search::{Filter, Search, search};
 pub use since::since;
+pub use tree::Published;
 #[cfg(test)]
 pub(super) use verify::verify_on;
 pub use verify::{GenerationReport, VerifyReport, verify};

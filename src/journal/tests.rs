@@ -1,6 +1,7 @@
 mod crash;
 mod keep;
 mod live;
+mod publish;
 mod sim;
 mod since;
 mod tamper;

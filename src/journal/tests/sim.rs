@@ -381,6 +381,19 @@ impl Storage for SimDisk {
         Ok(())
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.call()?;
+        if state.names.get(path) != Some(&Node::Directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if state.names.keys().any(|name| name.parent() == Some(path)) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        state.change_name(NameChange::Unlink(path.to_owned()));
+        Ok(())
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.call()?;
@@ -400,6 +413,9 @@ impl Storage for SimDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
         state.alive()?;
+        if state.names.get(path) != Some(&Node::Directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let names = state.names.keys().filter(|name| name.parent() == Some(path));
         Ok(names.map(|name| name.file_name().unwrap().to_str().unwrap().to_owned()).collect())
     }
