@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use pinegate::audit::{Access, Chain, Entry, Kind, Outcome};
 use pinegate::grant::{ReleasedField, Treatment};
-use pinegate::journal::read::{Filter, search, verify};
+use pinegate::journal::read::{Filter, Order, Search, verify};
 use pinegate::journal::{DiskStorage, Journal, JournalConfig, Observer};
 use pinegate::kernel::id::*;
 use pinegate::kernel::time::{Clock as _, SystemClock};
@@ -92,6 +92,7 @@ impl Words {
             requested: &[],
             parameters: &[],
             withheld: &[],
+            subjects: None,
             narrowed_to: None,
             decision: "permit",
             reason: None,
@@ -112,6 +113,7 @@ impl Words {
                 egress: &[],
                 unclassified: 0,
                 submitted: None,
+                received_hmac: None,
                 sent_sha256: Some(self.digest),
                 total_us: 1500,
                 decide_us: 40,
@@ -206,9 +208,10 @@ fn reading(directory: &Path) {
     println!("verify: {} records, {:.0} per CPU second", report.records, report.records as f64 / took);
     let filter = Filter { system: Some(SystemId::parse("sys:ziran-map").unwrap()), ..Filter::default() };
     let start = cpu(None);
-    let result = search(directory, &filter, 10).unwrap();
+    let mut search = Search::begin(directory, &filter, Order::OldestFirst).unwrap();
+    while search.step().unwrap().is_some() {}
     let took = (cpu(None) - start).as_secs_f64();
-    println!("search, none found: {:.0} records per CPU second", result.looked_at as f64 / took);
+    println!("search, none found: {:.0} records per CPU second", search.passed().lines as f64 / took);
 }
 
 fn main() {

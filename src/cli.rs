@@ -16,6 +16,7 @@ mod fmt;
 mod logs;
 mod mask;
 mod pki;
+mod progress;
 mod reload;
 mod replay;
 mod run;

@@ -133,6 +133,31 @@ impl Lines {
         self.find().map(|found| found.is_some())
     }
 
+    /// The complete lines in hand, each with its newline, reading on if there is none; they count as
+    /// read. [`Lines::bytes`] gives them. Empty at the end and at padding.
+    pub(super) fn stretch(&mut self) -> io::Result<Range<usize>> {
+        loop {
+            let bytes = self.buffer.get(self.unread.clone()).unwrap_or_default();
+            if let Some(last) = memchr::memrchr(b'\n', bytes) {
+                let lines = bytes.get(..=last).unwrap_or_default();
+                let length = padding(lines).unwrap_or(lines.len());
+                let start = self.unread.start;
+                self.unread.start = start + length;
+                self.position = self.position.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+                return Ok(start..start + length);
+            }
+            if self.at_end || bytes.len() > MAX_LINE_BYTES {
+                return Ok(0..0);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// What was read, until the next call that reads.
+    pub(super) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.buffer.get(range).unwrap_or_default()
+    }
+
     /// The next complete line without its newline; `None` at the end, at padding and before what
     /// is too long to be a line.
     pub(super) fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
@@ -185,6 +210,12 @@ fn read_whole(bytes: &mut Decompressed, space: &mut [u8]) -> io::Result<usize> {
 /// refused.
 pub(super) fn is_undecodable(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData
+}
+
+/// Where in `lines` padding begins: with a zero where a line should.
+fn padding(lines: &[u8]) -> Option<usize> {
+    let begins_line = |at: usize| at.checked_sub(1).is_none_or(|before| lines.get(before) == Some(&b'\n'));
+    memchr::memchr_iter(0, lines).find(|&at| begins_line(at))
 }
 
 /// The length of what a file holds from `offset` on, trailing padding excluded.

@@ -4,6 +4,7 @@
 //! [`verify()`] take the log as it is and do not check the chain.
 
 mod claims;
+mod filter;
 mod follow;
 mod search;
 mod since;
@@ -23,8 +24,9 @@ use super::storage::{DiskStorage, Storage, read_up_to};
 use crate::audit::{ParseError, ParsedRecord};
 
 pub(super) use claims::was_repaired;
+pub use filter::{Filter, Matcher, Network, NetworkError};
 pub use follow::Follower;
-pub use search::{Filter, Search, search};
+pub use search::{Hit, Order, Passed, Search, Step, find, tail};
 pub use since::since;
 pub use tree::Published;
 #[cfg(test)]
@@ -54,11 +56,9 @@ impl ReadError {
     }
 }
 
-/// One record and the generation it stands in.
+/// One record and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The generation; with the record's node and `seq` it names the record.
-    pub generation: u32,
     /// The record.
     pub record: ParsedRecord,
     /// The line as it stands in the log, without its newline.
@@ -66,8 +66,8 @@ pub struct Found {
 }
 
 impl Found {
-    fn parse(generation: u32, line: &[u8]) -> Result<Self, ParseError> {
-        Ok(Self { generation, record: ParsedRecord::parse(line)?, line: line.to_vec() })
+    fn parse(line: &[u8]) -> Result<Self, ParseError> {
+        Ok(Self { record: ParsedRecord::parse(line)?, line: line.to_vec() })
     }
 }
 
@@ -231,54 +231,4 @@ impl Records {
                 segments(&self.storage, &generation.path).map_err(ReadError::io(&generation.path))?.into();
         }
     }
-}
-
-/// The last `most` records below `directory`, oldest first. Only the segments that hold them are
-/// read. Lines that are no records are left out.
-///
-/// # Errors
-/// When there is no log, or it cannot be read.
-pub fn tail(directory: &Path, most: usize) -> Result<Vec<Found>, ReadError> {
-    let storage = DiskStorage;
-    let mut found: VecDeque<Found> = VecDeque::new();
-    for generation in generations_of(&storage, directory)?.iter().rev() {
-        let files = segments(&storage, &generation.path).map_err(ReadError::io(&generation.path))?;
-        let mut limit = u64::MAX;
-        for file in files.iter().rev() {
-            let missing = most - found.len().min(most);
-            if missing == 0 {
-                return Ok(found.into());
-            }
-            let last = last_of(&storage, generation.number, file, limit, missing)?;
-            for record in last.into_iter().rev() {
-                found.push_front(record);
-            }
-            limit = file.first;
-        }
-    }
-    Ok(found.into())
-}
-
-/// The last `most` records of one segment, which ends before record `limit`.
-fn last_of(
-    storage: &dyn Storage,
-    generation: u32,
-    file: &SegmentFile,
-    limit: u64,
-    most: usize,
-) -> Result<VecDeque<Found>, ReadError> {
-    let opened = open_segment(storage, file, 0).map_err(ReadError::io(&file.path))?;
-    let Some(mut lines) = opened else { return Ok(VecDeque::new()) };
-    let mut kept: VecDeque<Vec<u8>> = VecDeque::new();
-    let mut left = limit.saturating_sub(file.first);
-    while left > 0
-        && let Some(line) = lines.next_line().map_err(ReadError::io(&file.path))?
-    {
-        left -= 1;
-        let mut space = if kept.len() == most { kept.pop_front().unwrap_or_default() } else { Vec::new() };
-        space.clear();
-        space.extend_from_slice(line);
-        kept.push_back(space);
-    }
-    Ok(kept.iter().filter_map(|line| Found::parse(generation, line).ok()).collect())
 }

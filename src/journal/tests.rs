@@ -2,6 +2,7 @@ mod crash;
 mod keep;
 mod live;
 mod publish;
+mod search;
 mod sim;
 mod since;
 mod tamper;
@@ -55,6 +56,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
         requested: &[],
         parameters: &[],
         withheld: &[],
+        subjects: None,
         narrowed_to: None,
         decision: "permit",
         reason: None,
@@ -75,6 +77,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
             egress: &[],
             unclassified: 0,
             submitted: None,
+            received_hmac: None,
             sent_sha256: None,
             total_us: took.as_micros().try_into().unwrap(),
             decide_us: 0,
