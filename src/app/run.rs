@@ -20,7 +20,7 @@ use crate::config::{Config, ReloadTrigger};
 use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage};
 use crate::kernel::time::Clock;
 use crate::proxy::Gate;
-use crate::ship::{BadSink, Shipping};
+use crate::ship::{BadPeer, Shipping};
 use crate::telemetry::Metrics;
 
 /// How long files must be quiet after a change before they are read.
@@ -65,9 +65,9 @@ pub enum RunError {
         /// Why.
         source: notify::Error,
     },
-    /// Records could not be sent as configured.
-    #[error("audit records cannot be sent")]
-    Sink(#[from] BadSink),
+    /// Records or heads of the log could not be sent as configured.
+    #[error("the audit log cannot be sent")]
+    Ship(#[from] BadPeer),
     /// The start could not be put on record.
     #[error("the start of the gate cannot be put on record")]
     Record(#[source] crate::journal::AppendError),
