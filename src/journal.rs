@@ -26,6 +26,7 @@ mod lines;
 mod log;
 mod manifest;
 mod progress;
+mod publish;
 pub mod read;
 mod recover;
 mod scan;
@@ -45,6 +46,9 @@ pub use handle::{AppendError, Fault, Health, Journal};
 pub use keep::{KeepFailure, KeepObserver, Keeper};
 pub use manifest::ManifestFault;
 pub use progress::Progress;
+pub use publish::{
+    PublishObserver, PublishSettings, Publisher, Publishing, Refusal, SignedHead, Span, locate,
+};
 pub use recover::{RecoveredGeneration, Recovery};
 pub use scan::{Damage, DamageKind};
 pub use storage::{DiskStorage, Lock, Storage, StorageFile, read_up_to, write_all_at};
