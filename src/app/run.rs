@@ -35,6 +35,9 @@ const LAST_RECORDS: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long what sinks have not taken by the end may still be sent.
 const LAST_SHIPMENT: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// How long the last head of the log may still be shown to witnesses.
+const LAST_HEAD: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Why a gate does not start, or ends badly.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -241,6 +244,7 @@ impl Running {
             Ok(Err(error)) => tracing::error!(%error, "the audit log could not be closed"),
             Err(error) => tracing::error!(%error, "the audit log could not be closed"),
         }
+        self.shipping.witness_last(LAST_HEAD).await;
         self.last.cancel();
         self.listeners.close();
         if let Err(error) = std::fs::remove_file(&self.socket) {

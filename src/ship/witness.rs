@@ -6,6 +6,8 @@
 
 mod ask;
 mod keep;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -252,12 +254,19 @@ impl Member {
         let (witness, error) = (self.address.key.name(), chain(error));
         match reason {
             WitnessFailure::Fork => tracing::error!(
-                witness, error, ?again_in,
+                witness,
+                error,
+                ?again_in,
                 "a witness has seen another log of this name: this one was changed, put back to an earlier \
                  state, or runs twice"
             ),
             WitnessFailure::Refused | WitnessFailure::Invalid | WitnessFailure::Local => {
-                tracing::error!(witness, error, ?again_in, "a witness does not cosign until somebody sees to it");
+                tracing::error!(
+                    witness,
+                    error,
+                    ?again_in,
+                    "a witness does not cosign until somebody sees to it"
+                );
             }
             WitnessFailure::Unreachable => {
                 tracing::warn!(witness, error, ?again_in, "a witness has not cosigned");

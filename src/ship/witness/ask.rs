@@ -178,9 +178,7 @@ fn judge(
             Ok(Answer::Cosigned(line, at))
         }
         StatusCode::CONFLICT => size(body).map(Answer::Size).ok_or(AskError::Size),
-        StatusCode::UNPROCESSABLE_ENTITY => {
-            Err(AskError::Inconsistent { old, new: head.checkpoint.size })
-        }
+        StatusCode::UNPROCESSABLE_ENTITY => Err(AskError::Inconsistent { old, new: head.checkpoint.size }),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(AskError::Busy(status)),
         status if status.is_server_error() => Err(AskError::Busy(status)),
         status => Err(AskError::Refused(status)),

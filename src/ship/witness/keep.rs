@@ -65,12 +65,12 @@ impl Kept {
     /// one the cosignatures of others stay.
     pub(super) fn with(before: Option<&Self>, head: &Head, lines: &str) -> Result<Self, KeepError> {
         let size = head.checkpoint.size;
-        let new = Note::parse(format!("{}\n{lines}", head.note.text()).as_bytes()).map_err(KeepError::Lines)?;
+        let new =
+            Note::parse(format!("{}\n{lines}", head.note.text()).as_bytes()).map_err(KeepError::Lines)?;
         let mut all = head.note.to_string();
         if let Some(kept) = before.filter(|kept| kept.note.text() == head.note.text()) {
             for old in kept.note.signatures() {
-                let is_same =
-                    |known: &&Signature| known.name == old.name && known.id == old.id;
+                let is_same = |known: &&Signature| known.name == old.name && known.id == old.id;
                 let mut known = head.note.signatures().iter().chain(new.signatures());
                 if known.find(is_same).is_none() {
                     all.push_str(&old.to_string());
@@ -94,6 +94,11 @@ impl Kept {
     /// Makes it the witnessed head in the directory of the tree.
     pub(super) fn write(&self, directory: &Path) -> Result<(), KeepError> {
         let temporary = directory.join(format!("{WITNESSED}.tmp"));
-        Ok(store::replace(directory, &directory.join(WITNESSED), &temporary, self.note.to_string().as_bytes())?)
+        Ok(store::replace(
+            directory,
+            &directory.join(WITNESSED),
+            &temporary,
+            self.note.to_string().as_bytes(),
+        )?)
     }
 }
