@@ -27,6 +27,7 @@ mod test;
 mod token;
 mod verdict;
 mod when;
+mod witness;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -109,6 +110,7 @@ enum Command {
     Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
+    Witness(witness::WitnessArgs),
     Token(token::TokenArgs),
     Pki(pki::PkiArgs),
     Casbin(enforce::CasbinArgs),
@@ -169,6 +171,7 @@ fn dispatch(
         Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, screen),
+        Command::Witness(args) => witness::run(args, clock, screen),
         Command::Token(args) => token::run(args, &**clock, screen),
         Command::Pki(args) => pki::run(args, &**clock, screen),
         Command::Casbin(args) => enforce::run(args, &**clock, screen),

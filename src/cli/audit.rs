@@ -2,9 +2,14 @@
 
 mod conditions;
 mod csv;
+mod export;
+mod key;
 mod output;
 mod search;
 mod show;
+mod stats;
+mod subject;
+mod sweep;
 mod tail;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +35,10 @@ enum AuditCommand {
     Verify(VerifyArgs),
     Tail(Box<tail::TailArgs>),
     Search(Box<search::SearchArgs>),
+    Subject(Box<subject::SubjectArgs>),
+    Key(key::KeyArgs),
+    Stats(Box<stats::StatsArgs>),
+    Export(Box<export::ExportArgs>),
 }
 
 /// Which logs.
@@ -87,6 +96,10 @@ pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
         }
         AuditCommand::Tail(args) => tail::run(args, screen),
         AuditCommand::Search(args) => search::run(args, screen),
+        AuditCommand::Subject(args) => subject::run(args, screen),
+        AuditCommand::Key(args) => key::run(args, screen),
+        AuditCommand::Stats(args) => stats::run(args, screen),
+        AuditCommand::Export(args) => export::run(args, screen),
     }
 }
 

@@ -8,6 +8,7 @@ mod filter;
 mod follow;
 mod search;
 mod since;
+mod stretch;
 mod tree;
 mod verify;
 
@@ -28,6 +29,7 @@ pub use filter::{Filter, Matcher, Network, NetworkError};
 pub use follow::Follower;
 pub use search::{Hit, Order, Passed, Search, Step, find, tail};
 pub use since::since;
+pub use stretch::{GenerationState, Stretch, generation_states};
 pub use tree::Published;
 #[cfg(test)]
 pub(super) use verify::verify_on;

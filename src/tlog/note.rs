@@ -165,6 +165,19 @@ pub struct NoteSigner {
     key: VerifierKey,
 }
 
+/// Makes an Ed25519 private key: PKCS #8 in PEM, as `openssl genpkey -algorithm ed25519` does.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn new_private_key() -> Result<Secret, NoteError> {
+    let pair = Ed25519KeyPair::generate().map_err(|_| NoteError::PrivateKey)?;
+    let der = pair.to_pkcs8v1().map_err(|_| NoteError::PrivateKey)?;
+    // 48 bytes: one line of base64 (RFC 7468, section 2).
+    let text = BASE64.encode(der.as_ref());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
+    Ok(Secret::new(pem.into_bytes()))
+}
+
 impl NoteSigner {
     /// Reads an Ed25519 private key: PKCS #8, as PEM or DER (`openssl genpkey -algorithm ed25519`).
     ///

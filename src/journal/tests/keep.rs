@@ -43,7 +43,7 @@ fn sim_config() -> JournalConfig {
 }
 
 fn start(config: &JournalConfig, storage: &Arc<dyn Storage>) -> Opened {
-    open(config, storage, &ManualClock::new(Timestamp::UNIX_EPOCH), false).unwrap()
+    open(config, storage, &ManualClock::new(Timestamp::UNIX_EPOCH)).unwrap()
 }
 
 /// Commits `count` records, long enough for a segment to hold few, and says their names.
@@ -110,8 +110,7 @@ fn every_reader_takes_either_form() {
     let last = tail(&config.directory, &Filter::default(), 30).unwrap();
     let last: Vec<_> = last.into_iter().map(|found| found.record.actor.unwrap()).collect();
     assert_eq!(last, expected[expected.len() - 30..]);
-    let found = find(&config.directory, &Filter::default(), 1000).unwrap();
-    assert_eq!(found.len(), expected.len());
+    assert_eq!(find(&config.directory, &Filter::default(), 1000).unwrap().len(), expected.len());
     // A second pass finds nothing to do.
     keeper.pass(&AtomicBool::new(false));
     assert_eq!(told.0.lock().unwrap().0, compressed);
@@ -271,7 +270,7 @@ fn a_compressed_segment_that_was_changed_is_damage() {
     }
     // A repair puts the file aside whole and its good records back.
     drop(opened);
-    let refused = open(&config, &storage, &ManualClock::new(Timestamp::UNIX_EPOCH), false).unwrap_err();
+    let refused = open(&config, &storage, &ManualClock::new(Timestamp::UNIX_EPOCH)).unwrap_err();
     assert!(matches!(refused, JournalError::Damaged(_)));
     let repairing = JournalConfig { repair: Some("zhang@example".to_owned()), ..config.clone() };
     drop(start(&repairing, &storage));

@@ -79,7 +79,7 @@ impl Gate {
 
     fn start_with(disk: &SimDisk, signer: Arc<NoteSigner>, config: &JournalConfig) -> Self {
         let storage: Arc<dyn Storage> = Arc::new(disk.clone());
-        let opened = open(config, &storage, &ManualClock::new(Timestamp::UNIX_EPOCH), false).unwrap();
+        let opened = open(config, &storage, &ManualClock::new(Timestamp::UNIX_EPOCH)).unwrap();
         Self::beside(disk, opened, signer)
     }
 
@@ -227,7 +227,7 @@ fn play(disk: &SimDisk) -> Vec<Checkpoint> {
     for _ in 0..2 {
         let storage: Arc<dyn Storage> = Arc::new(disk.clone());
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
-        let Ok(opened) = open(&config(), &storage, &clock, false) else { return signed };
+        let Ok(opened) = open(&config(), &storage, &clock) else { return signed };
         let mut gate = Gate::beside(disk, opened, signer(1));
         for _ in 0..3 {
             for n in 0..90 {
