@@ -65,8 +65,6 @@ fn config() -> JournalConfig {
 }
 
 struct Gate {
-    disk: SimDisk,
-    storage: Arc<dyn Storage>,
     opened: Opened,
     publisher: Publisher,
     told: Arc<Told>,
@@ -93,12 +91,12 @@ impl Gate {
         let observer: Arc<dyn PublishObserver> = Arc::<Told>::clone(&told);
         let publisher = Publisher::new(
             settings,
-            Arc::clone(&storage),
+            storage,
             Arc::new(clock.clone()),
             opened.log.progress().clone(),
             observer,
         );
-        Self { disk: disk.clone(), storage, opened, publisher, told, clock, written: 0 }
+        Self { opened, publisher, told, clock, written: 0 }
     }
 
     fn write(&mut self, count: usize) {
