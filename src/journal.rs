@@ -43,11 +43,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::{AppendError, Fault, Health, Journal};
-pub use keep::{KeepFailure, KeepObserver, Keeper};
+pub use keep::{Announce, Hold, KeepFailure, KeepObserver, Keeper, Keeping, Retention};
 pub use manifest::ManifestFault;
 pub use progress::Progress;
 pub use publish::{
-    PublishObserver, PublishSettings, Publisher, Publishing, Refusal, SignedHead, Span, locate,
+    PublishObserver, PublishSettings, PublishedHold, Publisher, Publishing, Refusal, SignedHead, Span, locate,
 };
 pub use recover::{RecoveredGeneration, Recovery};
 pub use scan::{Damage, DamageKind};

@@ -10,6 +10,7 @@
 
 mod files;
 mod follow;
+mod hold;
 mod source;
 mod spans;
 mod start;
@@ -33,6 +34,7 @@ use crate::kernel::time::Clock;
 use crate::tlog::{Checkpoint, NoteError, NoteSigner};
 
 pub(super) use files::{CHECKPOINT, SPANS, WITNESSED, read_tile};
+pub use hold::PublishedHold;
 pub(super) use spans::decode as decode_spans;
 pub use spans::{Span, locate};
 
