@@ -65,10 +65,14 @@ const OWNED: &[Owned] = &[
     owned("prometheus", &["telemetry"], "names and labels of metrics are a closed list"),
     owned("quick_xml", &["mask", "cli"], "bodies are read, and test reports written"),
     owned("rcgen", &["pki"], "only the development CA issues"),
-    owned("rustls", &["tls", "upstream", "proxy", "admin"], "listeners and clients take what `tls` made"),
+    owned(
+        "rustls",
+        &["tls", "upstream", "proxy", "admin", "witness"],
+        "listeners and clients take what `tls` made",
+    ),
     owned(
         "tokio_rustls",
-        &["tls", "upstream", "proxy", "admin"],
+        &["tls", "upstream", "proxy", "admin", "witness"],
         "listeners and clients shake hands with what `tls` made",
     ),
     owned("similar", &["cli"], "only people at a terminal see differences"),
