@@ -25,7 +25,7 @@ use pinegate::kernel::time::{Clock as _, SystemClock};
 struct Quiet;
 impl Observer for Quiet {
     fn committed(&self, _: usize, _: usize, _: Duration) {}
-    fn durable(&self, _: bool) {}
+    fn durable(&self, _: Option<&pinegate::journal::Fault>) {}
     fn queued(&self, _: usize) {}
 }
 

@@ -33,7 +33,7 @@ const TOGETHER: u64 = 4_096;
 struct Quiet;
 impl Observer for Quiet {
     fn committed(&self, _: usize, _: usize, _: Duration) {}
-    fn durable(&self, _: bool) {}
+    fn durable(&self, _: Option<&pinegate::journal::Fault>) {}
     fn queued(&self, _: usize) {}
 }
 

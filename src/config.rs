@@ -26,7 +26,8 @@ use crate::kernel::time::TimeZone;
 use crate::mask::PseudonymKeys;
 
 pub use audit::{
-    Audit, CheckpointSettings, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind, SinkSettings, WitnessSettings,
+    Audit, CheckpointSettings, MIN_DIGEST_KEY_BYTES, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind,
+    SinkSettings, WitnessSettings,
 };
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
@@ -71,7 +72,7 @@ pub struct Config {
 }
 
 /// A file named by the configuration, with its content.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct FileContent {
     /// Its path, made absolute against the configuration's directory.
     pub path: PathBuf,

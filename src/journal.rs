@@ -11,7 +11,7 @@
 //!   known of it when it is pruned.
 //! - `LOCK`: held by the process that writes.
 //! - `CLOSED`: how many records there are and the digest of the last, once nothing follows.
-//! - `spare.tmp`, `next.tmp`: segments under construction.
+//! - `spare.tmp`: the next segment, in the making or ready; the log's reserve of space.
 //! - `torn/`: what recovery cut off.
 //!
 //! # Promises
@@ -30,6 +30,7 @@ pub mod read;
 mod recover;
 mod scan;
 mod storage;
+mod upkeep;
 mod writer;
 mod zst;
 
@@ -72,8 +73,10 @@ pub struct JournalConfig {
     /// How long after an I/O error the first try to go on is made; each further try waits twice
     /// as long, up to [`JournalConfig::retry_most`].
     pub retry_first: Duration,
-    /// The longest wait between two tries.
+    /// The longest wait between two tries, and between two looks at the free space.
     pub retry_most: Duration,
+    /// Below how many free bytes the alarm is raised.
+    pub low_space: u64,
     /// Who takes it upon himself to go on over a damaged earlier generation: what is damaged, and
     /// all after it, is put aside and a `repair` record names it. `None` refuses to open.
     pub repair: Option<String>,
@@ -81,7 +84,7 @@ pub struct JournalConfig {
 
 impl JournalConfig {
     /// The usual bounds: segments of 64 MiB, 16,384 records or 16 MiB waiting, tries after 100 ms
-    /// to 5 s, no repair.
+    /// to 5 s, an alarm below 1 GiB, no repair.
     #[must_use]
     pub const fn new(directory: PathBuf, node: NodeId) -> Self {
         Self {
@@ -92,19 +95,22 @@ impl JournalConfig {
             queue_bytes: 16 << 20,
             retry_first: Duration::from_millis(100),
             retry_most: Duration::from_secs(5),
+            low_space: 1 << 30,
             repair: None,
         }
     }
 }
 
-/// Is told what the journal does. Calls come from the writer thread and must not block.
+/// Is told what the journal does. Calls come from its threads and must not block.
 pub trait Observer: std::fmt::Debug + Send + Sync {
     /// A batch is on disk: how many records and bytes, and how long writing and syncing took.
     fn committed(&self, records: usize, bytes: usize, took: Duration);
-    /// Whether appends can be made durable has changed.
-    fn durable(&self, yes: bool);
+    /// Whether appends are taken has changed: `fault` says why not, if they are not.
+    fn durable(&self, fault: Option<&Fault>);
     /// How many records the writer found waiting.
     fn queued(&self, records: usize);
+    /// How many bytes are free, and whether that is fewer than there should be.
+    fn space(&self, _free: u64, _is_low: bool) {}
 }
 
 /// Why a journal cannot be opened.

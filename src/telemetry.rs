@@ -14,7 +14,7 @@ use prometheus::{
 };
 
 use crate::catalog::{Egress, Identifier};
-use crate::kernel::id::{DepartmentId, Digest, ResourceId};
+use crate::kernel::id::{DepartmentId, Digest, NodeId, ResourceId};
 
 /// The label of requests that were not for any resource.
 const NO_RESOURCE: &str = "none";
@@ -113,6 +113,10 @@ labels! {
     }
 }
 
+mod shipping;
+
+pub use shipping::{SinkFailure, SinkMetrics, WitnessFailure, WitnessMetrics};
+
 /// What there is to say of a candidate policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShadowState {
@@ -143,6 +147,7 @@ pub struct Metrics {
     shadow_info: GaugeVec,
     certificate_expiry: GaugeVec,
     grants: IntGaugeVec,
+    shipping: shipping::Families,
     /// Whole requests, from the head's arrival to the end of the reply.
     pub request_seconds: Histogram,
     /// Open client connections.
@@ -159,6 +164,10 @@ pub struct Metrics {
     pub audit_queue: IntGauge,
     /// Whether records can be made durable, 1 or 0.
     pub audit_durable: IntGauge,
+    /// Bytes free for records.
+    pub audit_free_bytes: IntGauge,
+    /// Whether they are fewer than there should be, 1 or 0.
+    pub audit_space_low: IntGauge,
     /// Refusals of clients that were not identified, by no name at all: they may be anybody.
     pub strangers: IntCounter,
     /// When a snapshot last went live.
@@ -250,9 +259,9 @@ fn bump(counters: &[IntCounter], all: &[Outcome], outcome: Outcome) {
     }
 }
 
-struct Families<'r>(&'r Registry);
+struct Registrar<'r>(&'r Registry);
 
-impl Families<'_> {
+impl Registrar<'_> {
     fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
         self.0.register(Box::new(collector.clone()))?;
         Ok(collector)
@@ -293,7 +302,7 @@ impl Metrics {
         let registry = Registry::new();
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        let f = Families(&registry);
+        let f = Registrar(&registry);
         let build = f.gauges("pinegate_build_info", "The running version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         let stage_opts =
@@ -358,6 +367,7 @@ impl Metrics {
                 &["kind"],
             )?,
             grants: f.add(IntGaugeVec::new(Opts::new("pinegate_grants", "Grants by state."), &["state"])?)?,
+            shipping: shipping::Families::new(&f)?,
             request_seconds: f
                 .latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
             connections: f.int_gauge("pinegate_connections", "Open client connections.")?,
@@ -370,6 +380,10 @@ impl Metrics {
                 .int_gauge("pinegate_audit_queue_records", "Audit records waiting to be durable.")?,
             audit_durable: f
                 .int_gauge("pinegate_audit_durable", "Whether audit records can be made durable.")?,
+            audit_free_bytes: f
+                .int_gauge("pinegate_audit_free_bytes", "Bytes that the disk has free for audit records.")?,
+            audit_space_low: f
+                .int_gauge("pinegate_audit_space_low", "Whether they are fewer than there should be.")?,
             strangers: f.counter(
                 "pinegate_unidentified_refusals_total",
                 "Refusals of clients nobody has registered.",
@@ -471,6 +485,18 @@ impl Metrics {
             }
         };
         self.shadow_loaded.with_label_values::<&str>(&[]).set(i64::from(is_loaded));
+    }
+
+    /// The figures of the sink called `name`, which the configuration has named.
+    #[must_use]
+    pub fn sink(&self, name: &NodeId) -> SinkMetrics {
+        self.shipping.sink(name.as_str())
+    }
+
+    /// The figures of the witness whose key is called `name` in the configuration.
+    #[must_use]
+    pub fn witness(&self, name: &str) -> WitnessMetrics {
+        self.shipping.witness(name)
     }
 
     /// Shows when `kind` stops being valid, in seconds since 1970.

@@ -21,7 +21,7 @@ use crate::audit::DigestKey;
 use crate::coding;
 use crate::config::Config;
 use crate::identity::Identities;
-use crate::kernel::diagnostic::{Diagnostic, Report, Source};
+use crate::kernel::diagnostic::{Diagnostic, Report, Source, chain};
 use crate::kernel::time::Clock;
 use crate::proxy::{Plans, RequestBounds, Snapshot};
 use crate::quota::limiter::Limiter;
@@ -66,6 +66,9 @@ pub(crate) fn assemble_with(
     let tokens = token_verifier(config, &mut report);
     let tls = server_tls(config, clock, &mut report);
     let upstreams = upstreams(config, clock, &mut report);
+    for error in crate::ship::check(&config.audit, clock) {
+        report.push(at_section(config, "[audit.sink]", "bad-sink", chain(&error)));
+    }
     let Some(policy) = policy else { return (None, report) };
     let routes = routes(config, &policy.vocabulary.catalog, &upstreams, metrics, &mut report);
     let limiter = limiter(config, &policy, previous, &mut report);

@@ -1,6 +1,7 @@
 //! What operators do to a running gate, and what it shows them.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::assemble::{Assembled, assemble};
 use crate::admin::{Operations, Readiness, Reloaded};
 use crate::audit::{Entry, Lifecycle};
 use crate::config::{Bounds, Config, ReloadTrigger};
-use crate::journal::Observer;
+use crate::journal::{Fault, Observer};
 use crate::kernel::diagnostic::Severity;
 use crate::kernel::time::Timestamp;
 use crate::proxy::{Gate, Snapshot};
@@ -124,6 +125,8 @@ impl Operator {
             ("[metrics]", old.metrics.address != new.metrics.address),
             ("[admin]", old.admin.socket != new.admin.socket),
             ("[audit]", old.audit.directory != new.audit.directory || old.audit.node != new.audit.node),
+            ("[[audit.witness]]", old.audit.witnesses != new.audit.witnesses),
+            ("[[audit.sink]]", old.audit.sinks != new.audit.sinks),
             ("[bounds]", of_the_start(&old.bounds) != of_the_start(&new.bounds)),
             ("what [policy] watches", watched(&old) != watched(new)),
             (
@@ -233,10 +236,10 @@ impl Operations for Operator {
         }
         let health = self.gate.journal.health();
         if health.durable {
-            Readiness::Ready
-        } else {
-            Readiness::Unready("audit records cannot be made durable".to_owned())
+            return Readiness::Ready;
         }
+        let why = health.why.map(|why| format!(": {why}")).unwrap_or_default();
+        Readiness::Unready(format!("audit records cannot be made durable{why}"))
     }
 
     fn metrics(&self) -> Result<Vec<u8>, String> {
@@ -255,22 +258,48 @@ pub(super) async fn refresh(operator: Arc<Operator>, stop: CancellationToken) {
     }
 }
 
-/// The journal's figures, as metrics.
+/// The journal's figures, as metrics, and its turns, as log lines.
 #[derive(Debug)]
-pub(super) struct AuditMetrics(pub(super) Arc<Metrics>);
+pub(super) struct AuditMetrics {
+    metrics: Arc<Metrics>,
+    is_space_low: AtomicBool,
+}
+
+impl AuditMetrics {
+    pub(super) const fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, is_space_low: AtomicBool::new(false) }
+    }
+}
 
 impl Observer for AuditMetrics {
     fn committed(&self, records: usize, bytes: usize, took: Duration) {
-        self.0.audit_records.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
-        self.0.audit_bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
-        self.0.audit_commit_seconds.observe(took.as_secs_f64());
+        self.metrics.audit_records.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
+        self.metrics.audit_bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.metrics.audit_commit_seconds.observe(took.as_secs_f64());
     }
 
-    fn durable(&self, yes: bool) {
-        self.0.audit_durable.set(i64::from(yes));
+    fn durable(&self, fault: Option<&Fault>) {
+        match fault {
+            None => tracing::info!("audit records are made durable"),
+            Some(fault) => tracing::error!(%fault, "no data leaves: audit records cannot be made durable"),
+        }
+        self.metrics.audit_durable.set(i64::from(fault.is_none()));
     }
 
     fn queued(&self, records: usize) {
-        self.0.audit_queue.set(i64::try_from(records).unwrap_or(i64::MAX));
+        self.metrics.audit_queue.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    fn space(&self, free: u64, is_low: bool) {
+        self.metrics.audit_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
+        self.metrics.audit_space_low.set(i64::from(is_low));
+        match (self.is_space_low.swap(is_low, Ordering::Relaxed), is_low) {
+            (false, true) => tracing::warn!(
+                free_bytes = free,
+                "little space is left for audit records: make room, or no data leaves once there is none"
+            ),
+            (true, false) => tracing::info!(free_bytes = free, "there is enough space for audit records"),
+            (true, true) | (false, false) => {}
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::config::{Config, ReloadTrigger};
 use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage};
 use crate::kernel::time::Clock;
 use crate::proxy::Gate;
+use crate::ship::{BadSink, Shipping};
 use crate::telemetry::Metrics;
 
 /// How long files must be quiet after a change before they are read.
@@ -30,6 +31,9 @@ const CUT_OFF: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How long the last records may take to be written once everything else has stopped.
 const LAST_RECORDS: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How long what sinks have not taken by the end may still be sent.
+const LAST_SHIPMENT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why a gate does not start, or ends badly.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,9 @@ pub enum RunError {
         /// Why.
         source: notify::Error,
     },
+    /// Records could not be sent as configured.
+    #[error("audit records cannot be sent")]
+    Sink(#[from] BadSink),
     /// The start could not be put on record.
     #[error("the start of the gate cannot be put on record")]
     Record(#[source] crate::journal::AppendError),
@@ -71,6 +78,7 @@ pub enum RunError {
 pub struct Running {
     operator: Arc<Operator>,
     listeners: TaskTracker,
+    shipping: Shipping,
     /// Ends the listeners of operators, which outlive the drain.
     last: CancellationToken,
     addresses: Vec<SocketAddr>,
@@ -136,6 +144,7 @@ impl Running {
         let Assembled { snapshot, tls, dates } = assembled;
         let journal = open_journal(&config, &metrics, &clock)?;
         super::restore::quotas(&config, &snapshot, clock.now());
+        let shipping = Shipping::start(&config.audit, &journal.progress(), &metrics, &clock)?;
         let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
         let (drain, socket) = (config.bounds.drain, config.admin.socket.clone());
         let operator = Arc::new(Operator::new(Arc::new(gate), config, &dates));
@@ -165,7 +174,17 @@ impl Running {
         for address in &addresses {
             tracing::info!(%address, metrics = %metrics_address, "serving");
         }
-        Ok(Self { operator, listeners, last, addresses, metrics_address, drain, socket, _watcher: watcher })
+        Ok(Self {
+            operator,
+            listeners,
+            shipping,
+            last,
+            addresses,
+            metrics_address,
+            drain,
+            socket,
+            _watcher: watcher,
+        })
     }
 
     /// Where department systems connect.
@@ -214,6 +233,8 @@ impl Running {
             Ok(Err(error)) => tracing::error!(%error, "the stop could not be put on record"),
             Err(_elapsed) => tracing::error!("the stop could not be put on record in time"),
         }
+        // As long as the journal is open, no other process sends its records.
+        self.shipping.drain(LAST_SHIPMENT).await;
         let journal = gate.journal.clone();
         match tokio::task::spawn_blocking(move || journal.close()).await {
             Ok(Ok(())) => {}
@@ -262,7 +283,8 @@ fn open_journal(
     let failed = |source| RunError::Journal { directory: directory.clone(), source };
     let mut settings = JournalConfig::new(directory.clone(), config.audit.node.clone());
     settings.segment_bytes = config.audit.segment_bytes.get();
-    let observer = Arc::new(super::operate::AuditMetrics(Arc::clone(metrics)));
+    settings.low_space = config.audit.low_space.get();
+    let observer = Arc::new(super::operate::AuditMetrics::new(Arc::clone(metrics)));
     let disk: Arc<dyn Storage> = Arc::new(DiskStorage);
     let (journal, recovery) = Journal::open(settings, disk, Arc::clone(clock), observer).map_err(failed)?;
     tracing::info!(?recovery, "the audit log is open");

@@ -228,6 +228,41 @@ pub fn peek_instant(line: &[u8]) -> Option<&[u8]> {
     rest.split(|byte| *byte == b'"').next()
 }
 
+/// Whom a line is about, as it says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubjectsOf<'l> {
+    /// The list between its brackets: quoted digests apart by commas.
+    list: &'l [u8],
+    /// Which key made the digests, as in [`super::KeyId`].
+    pub key: &'l [u8],
+    /// Whether some were left out.
+    pub is_cut: bool,
+}
+
+impl SubjectsOf<'_> {
+    /// Whether `digest` is among them, as the text of a [`super::SubjectDigest`].
+    #[must_use]
+    pub fn name(&self, digest: &str) -> bool {
+        let unquoted =
+            |item: &[u8]| item.strip_prefix(b"\"")?.strip_suffix(b"\"").map(|item| item == digest.as_bytes());
+        self.list.split(|byte| *byte == b',').any(|item| unquoted(item) == Some(true))
+    }
+}
+
+/// Whom a line is about, without reading it whole; `None` if it names nobody.
+///
+/// Right for every line that a chain has checked: no text of a caller has a quote that is not escaped.
+#[must_use]
+pub fn peek_subjects(line: &[u8]) -> Option<SubjectsOf<'_>> {
+    const LIST: &[u8] = b",\"subjects\":[";
+    const KEY: &[u8] = b",\"subjects_key\":\"";
+    let rest = line.get(memchr::memmem::find(line, LIST)? + LIST.len()..)?;
+    let (list, rest) = rest.split_at_checked(memchr::memchr(b']', rest)?)?;
+    let key = rest.get(memchr::memmem::find(rest, KEY)? + KEY.len()..)?;
+    let is_cut = rest.starts_with(b"],\"subjects_more\":");
+    Some(SubjectsOf { list, key: key.split(|byte| *byte == b'"').next()?, is_cut })
+}
+
 /// When what a line tells had ended, without reading it whole; `None` for an intent, which has not.
 ///
 /// Right for every line that a chain has checked: after `total_us` come words of ours only.

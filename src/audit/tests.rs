@@ -512,6 +512,19 @@ proptest! {
     }
 
     #[test]
+    fn whom_a_record_is_about_is_seen_without_reading_it(texts in texts()) {
+        let line = sealed(&texts);
+        let record = ParsedRecord::parse(&line).unwrap();
+        let seen = peek_subjects(&line).unwrap();
+        prop_assert_eq!(Some(seen.key), record.subjects_key.as_deref().map(str::as_bytes));
+        prop_assert_eq!(seen.is_cut, record.subjects_more.is_some());
+        prop_assert!(record.subjects.iter().all(|digest| seen.name(digest)));
+        let first = record.subjects[0].clone();
+        let cut: String = first.chars().skip(1).collect();
+        prop_assert!(!seen.name("") && !seen.name(&cut));
+    }
+
+    #[test]
     fn a_record_looks_the_same_to_both_readers(texts in texts(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let line = sealed(&texts);
         let mut damaged = line.clone();

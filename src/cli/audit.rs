@@ -6,6 +6,7 @@ mod key;
 mod output;
 mod search;
 mod show;
+mod subject;
 mod tail;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ enum AuditCommand {
     Verify(VerifyArgs),
     Tail(Box<tail::TailArgs>),
     Search(Box<search::SearchArgs>),
+    Subject(Box<subject::SubjectArgs>),
     Key(key::KeyArgs),
 }
 
@@ -89,6 +91,7 @@ pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
         }
         AuditCommand::Tail(args) => tail::run(args, screen),
         AuditCommand::Search(args) => search::run(args, screen),
+        AuditCommand::Subject(args) => subject::run(args, screen),
         AuditCommand::Key(args) => key::run(args, screen),
     }
 }

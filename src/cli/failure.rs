@@ -213,6 +213,18 @@ pub(crate) enum CommandError {
     /// The audit log cannot be read.
     #[error(transparent)]
     Log(#[from] ReadError),
+    /// There is no key to find people in records with.
+    #[error("`{}` names no key of digests", config.display())]
+    NoDigestKey {
+        /// The configuration.
+        config: PathBuf,
+    },
+    /// Nobody is named to look for.
+    #[error("there is nobody to look for: the text is empty")]
+    NoSubject,
+    /// More than one line says whom to look for.
+    #[error("there is more than one line to look for")]
+    SeveralSubjects,
     /// The metric families clash.
     #[error("the metrics cannot be set up")]
     Metrics(#[source] prometheus::Error),
@@ -252,8 +264,11 @@ impl CommandError {
             | Self::GivesNothing { .. }
             | Self::ScopeExceeded { .. }
             | Self::ScopeUnfit { .. }
+            | Self::NoSubject
+            | Self::SeveralSubjects
             | Self::NoDepartment { .. } => Exit::Usage,
             Self::DoesNotLoad { .. }
+            | Self::NoDigestKey { .. }
             | Self::Masks { .. }
             | Self::TestsDoNotLoad
             | Self::ModelDoesNotLoad { .. }
@@ -280,6 +295,7 @@ impl CommandError {
     }
 
     /// What the user can do about it, if anything is known.
+    #[expect(clippy::too_many_lines, reason = "one arm for each error, so that none can be forgotten")]
     pub(crate) fn help(&self) -> Option<String> {
         let help = match self {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
@@ -341,6 +357,11 @@ impl CommandError {
             Self::Masks { source: PlanError::NoKey { .. }, .. } => {
                 "give the configuration that names the key: `--config FILE` with `[policy] pseudonym_key`"
             }
+            Self::NoDigestKey { .. } => {
+                "name its file: `--key FILE`, or `[audit] pseudonym_key` of the configuration"
+            }
+            Self::NoSubject => "give the number or name on standard input, or in a file with `--file`",
+            Self::SeveralSubjects => "look for one person or company at a time",
             Self::NoDepartment { .. } => "say for which: `--department dept:…`",
             Self::Record { .. } => "`pinegate audit verify` says whether the log is damaged",
             Self::Request { .. } => "`pinegate explain --help` shows the form of a request as JSON",

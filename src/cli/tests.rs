@@ -336,6 +336,26 @@ fn a_pseudonym_without_a_key_is_found_before_the_first_request() {
 }
 
 #[test]
+fn people_who_cannot_be_digested_are_found_before_the_first_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    edit(Path::new(&config), "pseudonym_key = \"../certs/audit.key\"\n", "");
+    let ran = pinegate(&["check", "--config", &config, "--json"]);
+    let report = json(&ran);
+    let found = report["findings"].as_array().unwrap().iter().find(|it| it["code"] == "audit-key-missing");
+    let found = found.unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(ran.exit, 1);
+    assert!(found["file"].as_str().unwrap().ends_with("catalog.toml"), "{found}");
+    assert!(found["help"].as_str().unwrap().contains("openssl rand -out audit.key 32"), "{found}");
+    // Whoever names nobody needs no key.
+    let catalog = directory.path().join("policies/catalog.toml");
+    let text = fs::read_to_string(&catalog).unwrap();
+    let nobody = text.replace(", subject = \"resident-id\"", "").replace(", subject = \"credit-code\"", "");
+    fs::write(&catalog, nobody).unwrap();
+    assert_eq!(pinegate(&["check", "--config", &config]).exit, 0);
+}
+
+#[test]
 fn an_encrypted_field_without_a_key_is_found_before_the_first_request() {
     let directory = tempfile::tempdir().unwrap();
     let config = city(directory.path());
@@ -849,7 +869,7 @@ fn journal(directory: &Path) -> crate::journal::Journal {
     struct Quiet;
     impl Observer for Quiet {
         fn committed(&self, _: usize, _: usize, _: Duration) {}
-        fn durable(&self, _: bool) {}
+        fn durable(&self, _: Option<&crate::journal::Fault>) {}
         fn queued(&self, _: usize) {}
     }
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));

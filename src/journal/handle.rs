@@ -2,19 +2,21 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
+use super::log::Log;
 use super::progress::Progress;
 use super::recover::{Recovery, open};
 use super::storage::Storage;
+use super::upkeep::Upkeep;
 use super::writer::Writer;
 use super::{JournalConfig, JournalError, MIN_SEGMENT_BYTES, Observer};
-use crate::audit::Entry;
+use crate::audit::{Entry, Kind};
 use crate::kernel::time::Clock;
 
 /// How many times the bounds of the queue what is only submitted may take: the outcome of a reply
@@ -41,6 +43,9 @@ pub enum Fault {
     /// The disk is full.
     #[error("no space is left for the audit log")]
     NoSpace,
+    /// No segment can be made to follow the last one, whose rest is kept for the ends of what has begun.
+    #[error("no space is left for another segment of the audit log")]
+    NoReserve,
     /// The disk reported an error.
     #[error("the disk failed: {0}")]
     Io(String),
@@ -56,7 +61,7 @@ pub enum Fault {
 /// How the journal is.
 #[derive(Debug, Clone)]
 pub struct Health {
-    /// Whether appends can be made durable.
+    /// Whether appends are taken and made durable.
     pub durable: bool,
     /// Why not.
     pub why: Option<Arc<Fault>>,
@@ -64,6 +69,8 @@ pub struct Health {
     pub queued: usize,
     /// How many bytes the disk had free when last looked at.
     pub free_bytes: u64,
+    /// Whether that is fewer than there should be.
+    pub is_space_low: bool,
 }
 
 /// One record on its way to the writer.
@@ -79,28 +86,52 @@ impl Item {
     pub(super) fn is_awaited(&self) -> bool {
         self.waiter.as_ref().is_some_and(|waiter| !waiter.is_closed())
     }
+
+    /// Whether this is how something ended whose beginning is on record.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self.entry.half(), Some((Kind::Outcome, _)))
+    }
 }
 
-#[derive(Debug, Default)]
+/// What may be queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Intake {
+    /// What nobody waits for.
+    Submitted = 0,
+    /// That, and the ends of what has begun.
+    Ends = 1,
+    /// Everything.
+    All = 2,
+}
+
+#[derive(Debug)]
 pub(super) struct Queue {
     pub(super) items: VecDeque<Item>,
     pub(super) bytes: usize,
-    /// Whether the writer sleeps and must be woken.
-    pub(super) idle: bool,
+    /// At how many items the writer is to be woken.
+    pub(super) wake_at: usize,
     pub(super) closing: bool,
+    /// Whether the writer is to look at its reserve although nothing is queued.
+    pub(super) stirred: bool,
     /// Records that were submitted and then lost, since the journal was closed on a failing disk.
     pub(super) lost: usize,
 }
+
+/// A [`Queue::wake_at`] that no queue reaches: the writer is awake.
+pub(super) const AWAKE: usize = usize::MAX;
 
 /// What handles and the writer share.
 #[derive(Debug)]
 pub(super) struct Shared {
     queue: Mutex<Queue>,
     pub(super) wake: Condvar,
-    pub(super) durable: AtomicBool,
+    /// An [`Intake`].
+    intake: AtomicU8,
     pub(super) why: ArcSwapOption<Fault>,
     pub(super) queued: AtomicUsize,
     pub(super) free_bytes: AtomicU64,
+    low_space: u64,
     most_records: usize,
     most_bytes: usize,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -113,6 +144,34 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn set_intake(&self, intake: Intake) {
+        #[expect(clippy::as_conversions, reason = "the number that the variant was given")]
+        self.intake.store(intake as u8, Ordering::Release);
+    }
+
+    fn takes(&self, item: &Item) -> bool {
+        let least = match item.waiter {
+            None => Intake::Submitted,
+            Some(_) if item.is_end() => Intake::Ends,
+            Some(_) => Intake::All,
+        };
+        #[expect(clippy::as_conversions, reason = "the number that the variant was given")]
+        let least = least as u8;
+        self.intake.load(Ordering::Acquire) >= least
+    }
+
+    /// Notes the free space and says whether it is low.
+    pub(super) fn note_space(&self, free: u64) -> bool {
+        self.free_bytes.store(free, Ordering::Relaxed);
+        free < self.low_space
+    }
+
+    /// Has the writer look at its reserve.
+    pub(super) fn stir(&self) {
+        self.queue().stirred = true;
+        self.wake.notify_all();
+    }
+
     fn enqueue(&self, item: Item) -> Result<(), AppendError> {
         let factor = if item.waiter.is_some() { 1 } else { SUBMIT_FACTOR };
         let bytes = item.entry.as_bytes().len();
@@ -120,7 +179,7 @@ impl Shared {
         if queue.closing {
             return Err(AppendError::Closed);
         }
-        if item.waiter.is_some() && !self.durable.load(Ordering::Acquire) {
+        if !self.takes(&item) {
             return Err(AppendError::Unavailable);
         }
         if queue.items.len() >= self.most_records.saturating_mul(factor)
@@ -131,13 +190,42 @@ impl Shared {
         queue.items.push_back(item);
         queue.bytes = queue.bytes.saturating_add(bytes);
         self.queued.store(queue.items.len(), Ordering::Relaxed);
-        let wake = std::mem::take(&mut queue.idle);
+        let wake = queue.items.len() >= queue.wake_at;
+        if wake {
+            queue.wake_at = AWAKE;
+        }
         drop(queue);
         if wake {
             self.wake.notify_one();
         }
         Ok(())
     }
+}
+
+/// Starts the thread that does what goes on beside writing.
+fn tend(
+    config: &JournalConfig,
+    shared: &Arc<Shared>,
+    log: &Log,
+    storage: Arc<dyn Storage>,
+    observer: &Arc<dyn Observer>,
+) -> Result<JoinHandle<()>, JournalError> {
+    let (shared, upkeep, observer) = (Arc::clone(shared), Arc::clone(log.upkeep()), Arc::clone(observer));
+    let (first, most, directory) = (config.retry_first, config.retry_most, config.directory.clone());
+    let mut was_ready = false;
+    let mut after = move |upkeep: &Upkeep| {
+        if let Ok(free) = storage.free_space(&directory) {
+            observer.space(free, shared.note_space(free));
+        }
+        let is_ready = upkeep.is_ready();
+        if std::mem::replace(&mut was_ready, is_ready) != is_ready {
+            shared.stir();
+        }
+    };
+    std::thread::Builder::new()
+        .name("journal-upkeep".to_owned())
+        .spawn(move || upkeep.tend(first, most, &mut after))
+        .map_err(JournalError::Thread)
 }
 
 /// The audit log of this process. Cheap to clone; all clones are the same log.
@@ -177,24 +265,34 @@ impl Journal {
         if config.segment_bytes < MIN_SEGMENT_BYTES {
             return Err(JournalError::SegmentTooSmall { found: config.segment_bytes });
         }
-        let opened = open(&config, &storage, &*clock, true)?;
+        let opened = open(&config, &storage, &*clock)?;
         let free_bytes = storage
             .free_space(&config.directory)
             .map_err(JournalError::io("measure the free space of", &config.directory))?;
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue {
+                items: VecDeque::new(),
+                bytes: 0,
+                wake_at: AWAKE,
+                closing: false,
+                stirred: false,
+                lost: 0,
+            }),
             wake: Condvar::new(),
-            durable: AtomicBool::new(true),
+            intake: AtomicU8::new(0),
             why: ArcSwapOption::empty(),
             queued: AtomicUsize::new(0),
             free_bytes: AtomicU64::new(free_bytes),
+            low_space: config.low_space,
             most_records: config.queue_records,
             most_bytes: config.queue_bytes,
             thread: Mutex::new(None),
         });
         let progress = opened.log.progress().clone();
+        shared.set_intake(Intake::All);
+        let upkeep = tend(&config, &shared, &opened.log, storage, &observer)?;
         let writer =
-            Writer::new(Arc::clone(&shared), opened.log, opened.lock, &config, storage, clock, observer);
+            Writer::new(Arc::clone(&shared), opened.log, opened.lock, &config, clock, observer, upkeep);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
@@ -234,10 +332,12 @@ impl Journal {
         self.0.shared.enqueue(Item { entry, waiter: None })
     }
 
-    /// Whether appends can be made durable, without waiting for anything.
+    /// Whether appends are taken and made durable, without waiting for anything.
     #[must_use]
     pub fn is_durable(&self) -> bool {
-        self.0.shared.durable.load(Ordering::Acquire)
+        #[expect(clippy::as_conversions, reason = "the number that the variant was given")]
+        let all = Intake::All as u8;
+        self.0.shared.intake.load(Ordering::Acquire) == all
     }
 
     /// How far the log is: what is durable, and which segments are closed. Does not keep the journal open.
@@ -255,11 +355,13 @@ impl Journal {
     /// How the journal is, without waiting for anything.
     #[must_use]
     pub fn health(&self) -> Health {
+        let free_bytes = self.0.shared.free_bytes.load(Ordering::Relaxed);
         Health {
             durable: self.is_durable(),
             why: self.0.shared.why.load_full(),
             queued: self.0.shared.queued.load(Ordering::Relaxed),
-            free_bytes: self.0.shared.free_bytes.load(Ordering::Relaxed),
+            free_bytes,
+            is_space_low: free_bytes < self.0.shared.low_space,
         }
     }
 

@@ -12,10 +12,8 @@ pub(super) const LOCK: &str = "LOCK";
 pub(super) const CLOSED: &str = "CLOSED";
 /// What recovery cut off.
 pub(super) const TORN: &str = "torn";
-/// The next segment, made ahead of need.
+/// The next segment, in the making or made ahead of need.
 pub(super) const SPARE: &str = "spare.tmp";
-/// A segment made at the moment of need.
-pub(super) const NEXT: &str = "next.tmp";
 
 const SEGMENT_DIGITS: usize = 20;
 const GENERATION_DIGITS: usize = 6;

@@ -1,26 +1,26 @@
-//! The log of one generation as the writer sees it: commit, rotate, go on after an error, close.
-//! No threads but the one that makes the next segment.
+//! The log of one generation as the writer sees it: commit, rotate, go on after an error, close. Knows no
+//! threads; what goes on beside is [`Upkeep`]'s.
 
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use super::layout::{CLOSED, NEXT, SPARE, segment_name};
+use super::layout::{CLOSED, SPARE, segment_name};
 use super::lines::Lines;
 use super::progress::Progress;
 use super::storage::{Storage, StorageFile, write_all_at};
-use crate::audit::{Chain, Entry, Kind};
+use super::upkeep::{Upkeep, fill};
+use crate::audit::{Chain, Entry, Kind, MAX_LINE_BYTES};
 use crate::kernel::id::RequestId;
 
 /// The most bytes one write has, unless a single record is longer.
 const BATCH_BYTES: usize = 1 << 20;
 /// The first segment of a generation is small, so that start-up need not wait for a large one.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
-/// How much is zero-filled before the disk is asked to take it: small slices leave room for the
-/// commits in between.
-const SLICE_BYTES: usize = 256 * 1024;
+/// How many records of the gate itself find room in the last segment, beside the ends of what has begun.
+const LAST_WORDS: usize = 4;
 
 /// Why a log cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -49,18 +49,9 @@ struct Place {
 }
 
 #[derive(Debug)]
-enum Spare {
-    None,
-    Building(mpsc::Receiver<io::Result<u64>>),
-    /// Ready, with so many bytes.
-    Ready(u64),
-}
-
-#[derive(Debug)]
 pub(super) struct Log {
     storage: Arc<dyn Storage>,
     directory: PathBuf,
-    segment_bytes: u64,
     /// The end of what is durable.
     chain: Chain,
     active: Option<Active>,
@@ -69,49 +60,8 @@ pub(super) struct Log {
     /// Intents that no outcome has followed yet; as many as there are requests under way.
     open_intents: HashSet<RequestId>,
     progress: Progress,
-    spare: Spare,
-    /// Whether spares are made by a thread of their own; tests that count calls say no.
-    background: bool,
-    /// Ends the making of a spare early.
-    stop: Arc<AtomicBool>,
+    upkeep: Arc<Upkeep>,
     buffer: Vec<u8>,
-}
-
-/// Makes a zero-filled file of `bytes` under a temporary name, durable but for its name.
-fn fill(storage: &dyn Storage, path: &Path, bytes: u64, stop: &AtomicBool) -> io::Result<u64> {
-    match storage.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let filled = fill_new(storage, path, bytes, stop);
-    if filled.is_err() {
-        // A half-made file only takes space that the next try needs. The first error is the one
-        // that matters.
-        drop(storage.remove(path));
-    }
-    filled
-}
-
-fn fill_new(storage: &dyn Storage, path: &Path, bytes: u64, stop: &AtomicBool) -> io::Result<u64> {
-    let zeros = vec![0; SLICE_BYTES];
-    let mut file = storage.create(path)?;
-    let mut done: u64 = 0;
-    while done < bytes {
-        if stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other("the log is being closed"));
-        }
-        let left = usize::try_from(bytes - done).unwrap_or(SLICE_BYTES).min(SLICE_BYTES);
-        write_all_at(&mut *file, zeros.get(..left).unwrap_or_default(), done)?;
-        file.sync_data()?;
-        done = done.saturating_add(u64::try_from(left).unwrap_or(u64::MAX));
-    }
-    Ok(bytes)
-}
-
-/// Cuts the padding off a segment that is full.
-fn trim(mut file: Box<dyn StorageFile>, length: u64) -> io::Result<()> {
-    file.set_len(length)?;
-    file.sync_data()
 }
 
 impl Log {
@@ -120,30 +70,28 @@ impl Log {
         storage: Arc<dyn Storage>,
         progress: Progress,
         segment_bytes: u64,
-        background: bool,
     ) -> io::Result<Self> {
         let mut log = Self {
+            upkeep: Arc::new(Upkeep::new(Arc::clone(&storage), progress.clone(), segment_bytes)),
             storage,
             directory: progress.directory().to_owned(),
-            segment_bytes,
             chain: Chain::new(progress.node().clone(), progress.generation()),
             progress,
             active: None,
             place: None,
             open_intents: HashSet::new(),
-            spare: Spare::None,
-            background,
-            stop: Arc::default(),
             buffer: Vec::new(),
         };
-        let capacity = fill(
-            &*log.storage,
-            &log.directory.join(NEXT),
-            segment_bytes.min(FIRST_SEGMENT_BYTES),
-            &log.stop,
-        )?;
-        log.begin_segment(NEXT, capacity)?;
+        let capacity = segment_bytes.min(FIRST_SEGMENT_BYTES);
+        fill(&*log.storage, &log.directory.join(SPARE), capacity, &AtomicBool::new(false))?;
+        log.begin_segment(capacity)?;
+        log.upkeep.renew();
         Ok(log)
+    }
+
+    /// What goes on beside writing.
+    pub(super) const fn upkeep(&self) -> &Arc<Upkeep> {
+        &self.upkeep
     }
 
     /// How far this log is, for others to follow.
@@ -156,77 +104,50 @@ impl Log {
         &self.chain
     }
 
-    /// Gives a filled file its place and its durable name, and writes there from now on.
-    fn begin_segment(&mut self, from: &str, capacity: u64) -> io::Result<()> {
-        let path = self.directory.join(segment_name(self.chain.next()));
-        self.storage.rename(&self.directory.join(from), &path)?;
+    /// Gives the spare its place and its durable name, and writes there from now on.
+    fn begin_segment(&mut self, capacity: u64) -> io::Result<()> {
+        let (from, path) = (self.directory.join(SPARE), self.directory.join(segment_name(self.chain.next())));
+        let file = self.storage.open(&from)?;
+        let found = file.byte_len()?;
+        if found != capacity {
+            let why =
+                format!("the spare segment has {found} bytes, not {capacity}: something else wrote to it");
+            return Err(io::Error::other(why));
+        }
+        self.storage.rename(&from, &path)?;
         self.storage.sync_dir(&self.directory)?;
-        let file = self.storage.open(&path)?;
         let place = Place { path, start: self.chain.clone(), length: 0, capacity };
         self.place = Some(place.clone());
         self.active = Some(Active { file, place });
         Ok(())
     }
 
-    /// Takes the spare, waiting for one in the making, or makes a segment now.
+    /// Begins the next segment with the spare, waiting for one in the making.
     fn next_segment(&mut self) -> io::Result<()> {
-        let spare = match std::mem::replace(&mut self.spare, Spare::None) {
-            Spare::None => None,
-            Spare::Ready(bytes) => Some(bytes),
-            Spare::Building(result) => result.recv().ok().and_then(Result::ok),
-        };
-        if let Some(capacity) = spare {
-            return self.begin_segment(SPARE, capacity);
-        }
-        let capacity = fill(&*self.storage, &self.directory.join(NEXT), self.segment_bytes, &self.stop)?;
-        self.begin_segment(NEXT, capacity)
+        let capacity = self.upkeep.take()?;
+        let begun = self.begin_segment(capacity);
+        self.upkeep.renew();
+        begun
     }
 
     /// Closes the active segment and begins the next one.
     fn rotate(&mut self) -> io::Result<()> {
-        let full = self.active.take();
+        let full = self.active.take().ok_or(io::ErrorKind::NotConnected)?;
         self.next_segment()?;
-        self.make_spare(full);
+        self.upkeep.retire(full.place.path, full.place.length, self.chain.next());
         Ok(())
     }
 
-    /// Trims `full` and makes the next spare, in the background if allowed.
-    fn make_spare(&mut self, full: Option<Active>) {
-        let (storage, path, bytes) =
-            (Arc::clone(&self.storage), self.directory.join(SPARE), self.segment_bytes);
-        let stop = Arc::clone(&self.stop);
-        let work = move || {
-            if let Some(full) = full {
-                // Padding that stays does no harm: readers stop there and recovery cuts it.
-                drop(trim(full.file, full.place.length));
-            }
-            fill(&*storage, &path, bytes, &stop)
-        };
-        if !self.background {
-            self.spare = work().map_or(Spare::None, Spare::Ready);
-            return;
-        }
-        let (send, receive) = mpsc::sync_channel(1);
-        let thread = std::thread::Builder::new().name("journal-spare".to_owned()).spawn(move || {
-            // The receiver may be gone: then nobody needs the spare.
-            drop(send.send(work()));
-        });
-        // Without a thread the next rotation makes its segment itself.
-        self.spare = thread.map_or(Spare::None, |_| Spare::Building(receive));
-    }
-
-    /// Makes sure that a spare is ready or in the making; a failed one is tried again.
-    pub(super) fn prepare(&mut self) {
-        if let Spare::Building(result) = &self.spare {
-            match result.try_recv() {
-                Ok(Ok(bytes)) => self.spare = Spare::Ready(bytes),
-                Ok(Err(_)) | Err(mpsc::TryRecvError::Disconnected) => self.spare = Spare::None,
-                Err(mpsc::TryRecvError::Empty) => {}
-            }
-        }
-        if matches!(self.spare, Spare::None) {
-            self.make_spare(None);
-        }
+    /// Whether the active segment, with `bytes` more of records and `intents` more of open intents, would lack room
+    /// for the ends of what has begun, if no segment followed it.
+    pub(super) fn lacks_room(&self, bytes: usize, intents: usize) -> bool {
+        let Some(Active { place, .. }) = &self.active else { return true };
+        let ends = self.open_intents.len().saturating_add(intents).saturating_add(LAST_WORDS);
+        let ends = u64::try_from(ends.saturating_mul(MAX_LINE_BYTES)).unwrap_or(u64::MAX);
+        // Few records are as long as they may be: half a segment is enough for more than there can be.
+        let reserved = ends.min(place.capacity / 2);
+        let wanted = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(reserved);
+        place.capacity.saturating_sub(place.length) < wanted
     }
 
     /// Makes a first part of `entries` durable and says how many and how many bytes.
@@ -303,14 +224,18 @@ impl Log {
     /// caller.
     pub(super) fn restore(&mut self) -> Result<(), RestoreError> {
         self.active = None;
-        if let Some(place) = self.place.clone() {
-            self.check_acknowledged(&place)?;
+        let before = self.place.clone();
+        if let Some(place) = &before {
+            self.check_acknowledged(place)?;
             let mut file = self.storage.open(&place.path)?;
             file.set_len(place.length)?;
             file.sync_data()?;
         }
-        // A segment without records is replaced: the new one has the same name.
         self.next_segment()?;
+        // A segment without records was replaced by the new one, which has the same name.
+        if let Some(place) = before.filter(|place| place.length > 0) {
+            self.upkeep.retire(place.path, place.length, self.chain.next());
+        }
         Ok(())
     }
 
@@ -333,17 +258,8 @@ impl Log {
     /// Cuts the padding off and marks the generation complete. With intents still open it is not:
     /// the next start then closes them as `unknown`.
     pub(super) fn close(&mut self) -> io::Result<()> {
-        let active = self.active.take().ok_or(io::ErrorKind::NotConnected)?;
-        trim(active.file, active.place.length)?;
-        if let Spare::Building(result) = std::mem::replace(&mut self.spare, Spare::None) {
-            self.stop.store(true, Ordering::Relaxed);
-            // Only wait: the file is removed either way.
-            drop(result.recv());
-        }
-        match self.storage.remove(&self.directory.join(SPARE)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        let Place { path, length, .. } = self.active.take().ok_or(io::ErrorKind::NotConnected)?.place;
+        self.upkeep.finish(path, length, self.chain.next())?;
         if self.open_intents.is_empty() {
             write_closed(&*self.storage, &self.directory, &self.chain)?;
         }

@@ -88,7 +88,6 @@ impl Progress {
 
     /// Blocks until `records` records are durable, the writer has ended, or `most` has passed; says how
     /// many are durable then.
-    #[must_use]
     pub fn wait(&self, records: u64, most: Duration) -> u64 {
         let inner = &*self.0;
         let guard = inner.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +110,6 @@ impl Progress {
     }
 
     /// All segments that begin before `first` are closed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the log does not say yet which segments are closed"))]
     pub(super) fn close_before(&self, first: u64) {
         self.0.closed.store(first, Ordering::Release);
     }

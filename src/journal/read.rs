@@ -7,6 +7,7 @@ mod filter;
 mod follow;
 mod search;
 mod since;
+mod stretch;
 mod verify;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ pub use filter::{Filter, Matcher, Network, NetworkError};
 pub use follow::Follower;
 pub use search::{Hit, Order, Passed, Search, Step, find, tail};
 pub use since::since;
+pub use stretch::{GenerationState, Stretch, generation_states};
 #[cfg(test)]
 pub(super) use verify::verify_on;
 pub use verify::{GenerationReport, VerifyReport, verify};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layout::{
-    CLOSED, Form, GenerationDir, LOCK, MAX_GENERATION, NEXT, SPARE, TORN, generation_name, generations,
+    CLOSED, Form, GenerationDir, LOCK, MAX_GENERATION, SPARE, TORN, generation_name, generations,
     segment_name, segments,
 };
 use super::lines::{open_segment, used_after};
@@ -74,7 +74,6 @@ pub(super) fn open(
     config: &JournalConfig,
     storage: &Arc<dyn Storage>,
     clock: &dyn Clock,
-    background: bool,
 ) -> Result<Opened, JournalError> {
     let root = &config.directory;
     create_root(&**storage, root)?;
@@ -102,7 +101,7 @@ pub(super) fn open(
     let last = before.last().map_or(0, |place| place.number);
     let (place, lock) = begin_generation(config, &**storage, last)?;
     let progress = Progress::new(place.node.clone(), place.number, place.path.clone());
-    let mut log = Log::create(Arc::clone(storage), progress, config.segment_bytes, background)
+    let mut log = Log::create(Arc::clone(storage), progress, config.segment_bytes)
         .map_err(JournalError::io("begin a segment in", &place.path))?;
     let entries = recovery_entries(config, &**storage, clock.now(), &closed, &earlier, &intents)?;
     commit_all(&mut log, &entries).map_err(JournalError::io("write to", &place.path))?;
@@ -128,14 +127,18 @@ pub(super) fn open(
 }
 
 fn create_root(storage: &dyn Storage, root: &Path) -> Result<(), JournalError> {
-    match storage.create_dir(root) {
-        Ok(()) => {
-            let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let parent = parent.unwrap_or(Path::new("."));
-            storage.sync_dir(parent).map_err(JournalError::io("sync", parent))
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(JournalError::io("create", root)(error)),
+    let is_new = match storage.create_dir(root) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(JournalError::io("create", root)(error)),
+    };
+    let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    match storage.sync_dir(parent) {
+        // Whoever was there before may have ended before this step. What this process may not open is not
+        // its own making.
+        Err(error) if !is_new && error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        done => done.map_err(JournalError::io("sync", parent)),
     }
 }
 
@@ -190,12 +193,8 @@ fn read_earlier(
         cut(storage, &place.path, leftover)?;
         cut_bytes = cut_bytes.saturating_add(leftover.bytes);
     }
-    if let Some(end) = scan.end.as_ref().filter(|end| end.file.form == Form::Plain) {
-        trim(storage, &end.file.path, end.length).map_err(JournalError::io("trim", &end.file.path))?;
-    }
-    for name in [SPARE, NEXT] {
-        remove_if_there(storage, &place.path.join(name))?;
-    }
+    trim_all(storage, &place.path)?;
+    remove_if_there(storage, &place.path.join(SPARE))?;
     Ok(Earlier { place: place.clone(), scan, cut_bytes, repaired, _lock: lock })
 }
 
@@ -228,6 +227,26 @@ fn trim(storage: &dyn Storage, path: &Path, length: u64) -> io::Result<()> {
         file.set_len(length)?;
     }
     file.sync_data()
+}
+
+/// Cuts all segments to their records, durably. Their process may have come to cut some, but not to see it
+/// through.
+fn trim_all(storage: &dyn Storage, generation: &Path) -> Result<(), JournalError> {
+    let files = segments(storage, generation).map_err(JournalError::io("list", generation))?;
+    for segment in files.iter().filter(|segment| segment.form == Form::Plain) {
+        let path = &segment.path;
+        let records = || {
+            let file = storage.open_read(path)?;
+            let length = file.byte_len()?;
+            let mut last = [0];
+            read_up_to(&*file, &mut last, length.saturating_sub(1))?;
+            // A line ends in a newline: what ends in zero is padded.
+            if last == [0] { used_after(&*file, 0) } else { Ok(length) }
+        };
+        let length = records().map_err(JournalError::io("read", path))?;
+        trim(storage, path, length).map_err(JournalError::io("trim", path))?;
+    }
+    Ok(())
 }
 
 fn torn_dir(storage: &dyn Storage, generation: &Path) -> Result<PathBuf, JournalError> {

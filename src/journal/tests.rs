@@ -15,7 +15,7 @@ use crate::kernel::time::{SystemClock, Timestamp};
 struct Quiet;
 impl Observer for Quiet {
     fn committed(&self, _: usize, _: usize, _: Duration) {}
-    fn durable(&self, _: bool) {}
+    fn durable(&self, _: Option<&Fault>) {}
     fn queued(&self, _: usize) {}
 }
 

@@ -1,20 +1,19 @@
 //! The one thread that writes.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::handle::{AppendError, Fault, Item, Shared};
+use super::handle::{AWAKE, AppendError, Fault, Intake, Item, Shared};
 use super::log::{Log, RestoreError};
 use super::progress::Progress;
-use super::storage::{Lock, Storage};
+use super::storage::Lock;
+use super::upkeep::Upkeep;
 use super::{JournalConfig, Observer};
+use crate::audit::Kind;
 use crate::kernel::time::Clock;
-
-/// After how many commits the free space is looked at.
-const COMMITS_PER_LOOK: u32 = 256;
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -22,29 +21,31 @@ pub(super) struct Writer {
     log: Log,
     /// Held while this process writes the generation.
     _lock: Box<dyn Lock>,
-    directory: PathBuf,
-    segment_bytes: u64,
     retry_first: Duration,
     retry_most: Duration,
-    storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
-    commits: u32,
+    /// The thread that does what goes on beside writing.
+    upkeep: Option<JoinHandle<()>>,
+    /// Whether new accesses are refused for want of a segment after this one.
+    is_short: bool,
 }
 
 /// Says that the writer has ended, however it ends.
-struct Farewell(Arc<Shared>, Progress);
+struct Farewell(Arc<Shared>, Progress, Arc<Upkeep>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
         queue.closing = true;
-        self.0.durable.store(false, Ordering::Release);
+        self.0.set_intake(Intake::Submitted);
         self.0.why.store(Some(Arc::new(Fault::Stopped)));
         // Waiters learn it from their senders' end.
         queue.items.clear();
         self.0.queued.store(0, Ordering::Relaxed);
+        drop(queue);
         self.1.end();
+        self.2.stop();
     }
 }
 
@@ -62,60 +63,89 @@ impl Writer {
         log: Log,
         lock: Box<dyn Lock>,
         config: &JournalConfig,
-        storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
+        upkeep: JoinHandle<()>,
     ) -> Self {
         Self {
             shared,
             log,
             _lock: lock,
-            directory: config.directory.clone(),
-            segment_bytes: config.segment_bytes,
             retry_first: config.retry_first,
             retry_most: config.retry_most,
-            storage,
             clock,
             observer,
-            commits: 0,
+            upkeep: Some(upkeep),
+            is_short: false,
         }
     }
 
     /// Writes until the journal is closed.
     pub(super) fn run(mut self) {
-        let farewell = Farewell(Arc::clone(&self.shared), self.log.progress().clone());
-        self.observer.durable(true);
-        self.look();
+        let upkeep = Arc::clone(self.log.upkeep());
+        let farewell = Farewell(Arc::clone(&self.shared), self.log.progress().clone(), Arc::clone(&upkeep));
+        self.observer.durable(None);
         let mut batch = VecDeque::new();
         while self.take(&mut batch) {
+            self.weigh(&mut batch);
             while !batch.is_empty() && self.write(&mut batch) {}
             if !batch.is_empty() {
                 self.shared.queue().lost += batch.len();
                 batch.clear();
             }
         }
-        // What is not marked closed is closed by the next process: nothing is lost.
+        upkeep.stop();
+        // What it left undone is tried once more by closing. What is not marked closed then is closed by the
+        // next process: nothing is lost.
+        drop(self.upkeep.take().map(JoinHandle::join));
         drop(self.log.close());
         drop(farewell);
     }
 
-    /// Waits for records and takes all there are; `false` when closed and empty.
+    /// Waits for records and takes all there are, or none if the reserve is to be looked at; `false` when
+    /// closed and empty.
     fn take(&self, batch: &mut VecDeque<Item>) -> bool {
         let mut queue = self.shared.queue();
-        while queue.items.is_empty() {
+        while queue.items.is_empty() && !queue.stirred {
             if queue.closing {
                 return false;
             }
-            queue.idle = true;
+            queue.wake_at = 1;
             queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        queue.idle = false;
+        queue.wake_at = AWAKE;
+        queue.stirred = false;
         queue.bytes = 0;
         std::mem::swap(&mut queue.items, batch);
         self.shared.queued.store(0, Ordering::Relaxed);
         drop(queue);
         self.observer.queued(batch.len());
         true
+    }
+
+    /// Refuses new accesses while no segment can follow the active one and its rest is needed for the ends of
+    /// what has begun.
+    fn weigh(&mut self, batch: &mut VecDeque<Item>) {
+        let upkeep = self.log.upkeep();
+        if upkeep.is_ready() {
+            if self.is_short {
+                self.accept_again();
+            }
+            return;
+        }
+        if !self.is_short {
+            let intents = batch.iter().filter(|item| matches!(item.entry.half(), Some((Kind::Intent, _))));
+            let intents = intents.count();
+            let bytes = batch.iter().map(|item| self.log.chain().sealed_bytes(&item.entry)).sum();
+            // A segment in the making is waited for.
+            if self.log.lacks_room(bytes, intents) && !upkeep.settle() {
+                self.is_short = true;
+                self.refuse_from_now_on(Intake::Ends, Fault::NoReserve);
+            }
+        }
+        if self.is_short {
+            refuse(batch, |item| item.is_awaited() && !item.is_end());
+        }
     }
 
     /// Commits a first part of `batch` and answers its waiters; after an error waits until the log
@@ -132,10 +162,6 @@ impl Writer {
                         waiter.send(Ok(seq)).ok();
                     }
                 }
-                self.commits = self.commits.wrapping_add(1);
-                if self.commits.is_multiple_of(COMMITS_PER_LOOK) {
-                    self.look();
-                }
                 true
             }
             Err(error) => {
@@ -145,34 +171,29 @@ impl Writer {
         }
     }
 
-    /// Looks at the free space, and has a spare segment made if there is room for it.
-    fn look(&mut self) {
-        if let Ok(free) = self.storage.free_space(&self.directory) {
-            self.shared.free_bytes.store(free, Ordering::Relaxed);
-            if free > self.segment_bytes {
-                self.log.prepare();
-            }
-        }
+    fn refuse_from_now_on(&self, intake: Intake, why: Fault) {
+        let why = Arc::new(why);
+        self.shared.why.store(Some(Arc::clone(&why)));
+        self.shared.set_intake(intake);
+        self.observer.durable(Some(&why));
+    }
+
+    fn accept_again(&mut self) {
+        self.is_short = false;
+        self.shared.why.store(None);
+        self.shared.set_intake(Intake::All);
+        self.observer.durable(None);
     }
 
     /// Refuses what waits and everything that comes, but keeps what nobody waits for.
     fn fail(&self, batch: &mut VecDeque<Item>, why: Fault) {
-        self.shared.why.store(Some(Arc::new(why)));
+        self.refuse_from_now_on(Intake::Submitted, why);
         let mut queue = self.shared.queue();
-        self.shared.durable.store(false, Ordering::Release);
         batch.append(&mut queue.items);
         queue.bytes = 0;
         self.shared.queued.store(0, Ordering::Relaxed);
         drop(queue);
-        self.observer.durable(false);
-        let items = std::mem::take(batch);
-        for item in items {
-            if !item.is_awaited() {
-                batch.push_back(Item { entry: item.entry, waiter: None });
-            } else if let Some(waiter) = item.waiter {
-                waiter.send(Err(AppendError::Unavailable)).ok();
-            }
-        }
+        refuse(batch, Item::is_awaited);
     }
 
     /// Tries to go on until it succeeds; `false` if the journal is being closed and a last try
@@ -183,10 +204,7 @@ impl Writer {
             let closing = self.pause(wait);
             match self.log.restore() {
                 Ok(()) => {
-                    self.shared.why.store(None);
-                    self.shared.durable.store(true, Ordering::Release);
-                    self.observer.durable(true);
-                    self.look();
+                    self.accept_again();
                     return true;
                 }
                 Err(RestoreError::Io(error)) => self.shared.why.store(Some(Arc::new(fault(&error)))),
@@ -207,5 +225,16 @@ impl Writer {
         let queue = self.shared.queue();
         let waited = self.shared.wake.wait_timeout_while(queue, wait, |queue| !queue.closing);
         waited.unwrap_or_else(PoisonError::into_inner).0.closing
+    }
+}
+
+/// Tells those whose records meet `condition` that they are not written, and keeps the rest.
+fn refuse(batch: &mut VecDeque<Item>, condition: impl Fn(&Item) -> bool) {
+    for item in std::mem::take(batch) {
+        if !condition(&item) {
+            batch.push_back(item);
+        } else if let Some(waiter) = item.waiter {
+            waiter.send(Err(AppendError::Unavailable)).ok();
+        }
     }
 }

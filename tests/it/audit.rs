@@ -34,7 +34,8 @@ async fn call_until_killed(
     }
 }
 
-async fn load_and_kill(city: City, answered: &Arc<Mutex<Vec<String>>>) -> Site {
+/// Kills a gate under load; notes the id of each call that was answered with data.
+pub(crate) async fn load_and_kill(city: City, answered: &Arc<Mutex<Vec<String>>>) -> Site {
     let mut tasks = JoinSet::new();
     let before = answered.lock().unwrap().len();
     for (http, target) in [

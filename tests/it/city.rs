@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use call::{Call, Reply};
-pub(crate) use files::{DAYS, Files, spiffe};
+pub(crate) use files::{AUDIT_KEY, DAYS, Files, spiffe};
 pub(crate) use gate::{Gate, program, run_to_end};
 pub(crate) use wire::{Body, Client, Connection, Http, in_parts, nothing, trailers, whole};
 

@@ -25,6 +25,8 @@ mod large;
 mod live;
 mod refusals;
 mod shadow;
+mod ship;
+mod subjects;
 mod submissions;
 mod tidy;
 mod tls;

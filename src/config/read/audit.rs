@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{FileContent, Reader, Secret, count, duration, size};
 use crate::config::audit::{
-    Audit, CheckpointSettings, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind, SinkSettings, WitnessSettings,
+    Audit, CheckpointSettings, MIN_DIGEST_KEY_BYTES, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind,
+    SinkSettings, WitnessSettings,
 };
 use crate::document::{At, Table};
 use crate::kernel::bound::ByteLimit;
@@ -15,8 +16,6 @@ use crate::tlog::{NoteError, NoteSigner, VerifierKey};
 
 /// The longest that records are kept, in days: a hundred years.
 const MAX_RETENTION_DAYS: i64 = 36_525;
-/// The shortest key of keyed digests, in bytes.
-const MIN_KEY_BYTES: usize = 32;
 /// The port of syslog over TLS (RFC 5425, section 4.1).
 const SYSLOG_TLS: u16 = 6514;
 
@@ -64,7 +63,7 @@ impl<'d, 's> Reader<'d, 's> {
     fn pseudonym_key(&self, table: &Table<'d, 's>) -> Option<Secret> {
         const KEY: &str = "pseudonym_key";
         let key = if table.has(KEY) { self.secret(table, KEY) } else { None }?;
-        if key.expose().len() < MIN_KEY_BYTES {
+        if key.expose().len() < MIN_DIGEST_KEY_BYTES {
             table.bad_value(KEY, table.span_of(KEY), &"a secret of at least 32 bytes");
             return None;
         }

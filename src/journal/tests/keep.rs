@@ -40,7 +40,7 @@ fn sim_config() -> JournalConfig {
 }
 
 fn start(config: &JournalConfig, storage: &Arc<dyn Storage>) -> Opened {
-    open(config, storage, &ManualClock::new(Timestamp::UNIX_EPOCH), false).unwrap()
+    open(config, storage, &ManualClock::new(Timestamp::UNIX_EPOCH)).unwrap()
 }
 
 /// Commits `count` records, long enough for a segment to hold few, and says their names.
@@ -268,7 +268,7 @@ fn a_compressed_segment_that_was_changed_is_damage() {
     }
     // A repair puts the file aside whole and its good records back.
     drop(opened);
-    let refused = open(&config, &storage, &ManualClock::new(Timestamp::UNIX_EPOCH), false).unwrap_err();
+    let refused = open(&config, &storage, &ManualClock::new(Timestamp::UNIX_EPOCH)).unwrap_err();
     assert!(matches!(refused, JournalError::Damaged(_)));
     let repairing = JournalConfig { repair: Some("zhang@example".to_owned()), ..config.clone() };
     drop(start(&repairing, &storage));

@@ -17,8 +17,8 @@ use crate::kernel::time::ManualClock;
 struct Watch(mpsc::UnboundedSender<bool>);
 impl Observer for Watch {
     fn committed(&self, _: usize, _: usize, _: Duration) {}
-    fn durable(&self, yes: bool) {
-        self.0.send(yes).ok();
+    fn durable(&self, fault: Option<&Fault>) {
+        self.0.send(fault.is_none()).ok();
     }
     fn queued(&self, _: usize) {}
 }
@@ -45,6 +45,17 @@ fn sim_config() -> JournalConfig {
     config.retry_first = Duration::from_millis(1);
     config.retry_most = Duration::from_millis(4);
     config
+}
+
+/// The actors of all records of the first generation on `disk`, in order.
+fn actors_on(disk: &SimDisk) -> Vec<String> {
+    let mut found = Vec::new();
+    let node = NodeId::parse("gate-1").unwrap();
+    scan::scan(disk, Path::new("/audit/gate-1.000001"), &node, 1, &mut |line| {
+        found.extend(crate::audit::ParsedRecord::parse(line).unwrap().actor);
+    })
+    .unwrap();
+    found
 }
 
 /// The actors of all records below `directory`, in order.
@@ -157,37 +168,106 @@ fn two_processes_write_side_by_side() {
     assert!(first.is_some() && DiskStorage.lock(&lock).unwrap().is_none());
 }
 
+/// Appends until one is refused: how many were not.
+async fn append_until_refused(journal: &Journal, append: impl Fn() -> Entry) -> u64 {
+    for written in 0.. {
+        match journal.append(append()).await {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error, AppendError::Unavailable);
+                return written;
+            }
+        }
+    }
+    panic!("a full disk took everything");
+}
+
+fn long_event(actor: &str) -> Entry {
+    let long = "x".repeat(1000);
+    event_with(actor, &[("a", &long), ("b", &long)])
+}
+
 #[tokio::test]
-async fn a_full_disk_refuses_at_once_and_heals_by_itself() {
+async fn a_full_disk_keeps_room_for_what_has_begun_and_heals_by_itself() {
     let disk = SimDisk::default();
     let (journal, mut durable) = open_sim(sim_config(), &disk);
     assert_eq!(durable.recv().await, Some(true));
+    let (begun, intent) = access(Kind::Intent, None);
+    journal.append(intent).await.unwrap();
     disk.limit_space(Some(0));
-    let long = "x".repeat(1000);
-    let mut written = 0;
-    let refused = loop {
-        match journal.append(event_with("a", &[("a", &long), ("b", &long)])).await {
-            Ok(_) => written += 1,
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(refused, AppendError::Unavailable);
+    let written = append_until_refused(&journal, || long_event("a")).await;
     assert_eq!(durable.recv().await, Some(false));
     let health = journal.health();
-    assert!(!health.durable);
-    assert_eq!(health.why.as_deref(), Some(&Fault::NoSpace));
+    assert!(!health.durable && health.is_space_low);
+    assert_eq!(health.why.as_deref(), Some(&Fault::NoReserve));
+    // The end of what has begun is written, whether somebody waits for it or not, and the gate's own words are.
+    let end = journal.append(access(Kind::Outcome, Some(begun)).1).await.unwrap();
+    assert_eq!(end, written + 1);
+    journal.submit(event("drain")).unwrap();
+    assert_eq!(journal.progress().wait(end + 2, Duration::from_secs(60)), end + 2);
     assert_eq!(journal.append(event("refused")).await, Err(AppendError::Unavailable));
-    journal.submit(event("an outcome")).unwrap();
+    assert_eq!(journal.append(access(Kind::Intent, None).1).await, Err(AppendError::Unavailable));
     disk.limit_space(None);
     assert_eq!(durable.recv().await, Some(true));
-    let seq = journal.append(event("again")).await.unwrap();
+    assert_eq!(journal.append(event("again")).await, Ok(end + 2));
     assert!(journal.health().durable && journal.health().why.is_none());
     journal.close().unwrap();
-    // What was refused is not there; what nobody waited for is.
-    assert_eq!(seq, written + 1);
+    let report = read::verify_on(&disk, Path::new("/audit")).unwrap();
+    assert!(report.is_intact() && report.generations[0].closed);
+    assert_eq!(report.records, end + 3, "what was refused is there");
+}
+
+#[tokio::test]
+async fn a_reserve_that_is_used_up_refuses_everything_and_keeps_what_nobody_waits_for() {
+    let disk = SimDisk::default();
+    let (journal, mut durable) = open_sim(sim_config(), &disk);
+    assert_eq!(durable.recv().await, Some(true));
+    let (begun, intent) = access(Kind::Intent, None);
+    journal.append(intent).await.unwrap();
+    disk.limit_space(Some(0));
+    append_until_refused(&journal, || long_event("a")).await;
+    assert_eq!(durable.recv().await, Some(false));
+    for _ in 0..60 {
+        journal.submit(long_event("b")).unwrap();
+    }
+    assert_eq!(durable.recv().await, Some(false));
+    assert_eq!(journal.health().why.as_deref(), Some(&Fault::NoSpace));
+    let end = journal.append(access(Kind::Outcome, Some(begun)).1).await;
+    assert_eq!(end, Err(AppendError::Unavailable), "there is no room for anything");
+    disk.limit_space(None);
+    assert_eq!(durable.recv().await, Some(true));
+    journal.append(event("again")).await.unwrap();
+    journal.close().unwrap();
     let report = read::verify_on(&disk, Path::new("/audit")).unwrap();
     assert!(report.is_intact());
-    assert_eq!(report.records, written + 2);
+    let lines = actors_on(&disk);
+    assert_eq!(lines.iter().filter(|actor| *actor == "b").count(), 60);
+    assert_eq!(lines.last().map(String::as_str), Some("again"));
+}
+
+#[tokio::test]
+async fn little_space_is_said_and_refuses_nothing() {
+    let disk = SimDisk::default();
+    disk.limit_space(Some(1 << 20));
+    let mut config = sim_config();
+    config.low_space = (1 << 20) - (MIN_SEGMENT_BYTES * 2);
+    let (journal, _durable) = open_sim(config, &disk);
+    let glances = |is_low: bool| {
+        let mut glances = 0;
+        while journal.health().is_space_low != is_low {
+            glances += 1;
+            assert!(glances < 10_000, "{:?}", journal.health());
+            journal.progress().wait(u64::MAX, Duration::from_millis(1));
+        }
+    };
+    for written in 0..3 * MIN_SEGMENT_BYTES / 2000 {
+        assert_eq!(journal.append(long_event("a")).await, Ok(written));
+    }
+    glances(true);
+    assert!(journal.health().durable);
+    disk.limit_space(None);
+    glances(false);
+    journal.close().unwrap();
 }
 
 #[tokio::test]
@@ -264,7 +344,7 @@ fn recover_torn(storage: &Arc<dyn Storage>, config: &JournalConfig, log: &[u8], 
     write_all_at(&mut *file, &log[..cut], 0).unwrap();
     write_all_at(&mut *file, &[0; 4096], u64::try_from(cut).unwrap()).unwrap();
     let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
-    let mut opened = recover::open(config, storage, &clock, false).unwrap();
+    let mut opened = recover::open(config, storage, &clock).unwrap();
     opened.log.close().unwrap();
     let cut_bytes = u64::try_from(cut - last).unwrap();
     let expected = RecoveredGeneration { generation: 1, records: 2, cut_bytes, repaired: None };

@@ -44,8 +44,33 @@ enum Node {
 pub(super) enum Fault {
     /// From this call on every call fails: the power is gone.
     Crash,
+    /// From this call on every call of this process fails: it was killed.
+    Kill,
     /// This one call fails; a failed sync loses what it should have kept.
     Error(i32),
+    /// This one call does what it should and says that it failed.
+    Late(i32),
+}
+
+/// Which syncs report success and do nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Lies {
+    #[default]
+    None,
+    /// Those of files.
+    Files,
+    /// Those of directories.
+    Directories,
+    All,
+}
+
+/// What a call has to say once it has done its work.
+struct Call(Option<i32>);
+
+impl Call {
+    fn end(self) -> io::Result<()> {
+        self.0.map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code)))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -58,14 +83,20 @@ struct State {
     calls: usize,
     faults: BTreeMap<usize, Fault>,
     crashed: bool,
-    lies: bool,
+    /// Which process may use the disk; earlier ones were killed.
+    process: usize,
+    lies: Lies,
     /// What the next sync of anything but zeros answers.
     sync_error: Option<i32>,
     space: Option<usize>,
 }
 
+/// The disk as one process has it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SimDisk(Arc<Mutex<State>>);
+pub(super) struct SimDisk {
+    state: Arc<Mutex<State>>,
+    process: usize,
+}
 
 /// SplitMix64: the same seed, the same crash.
 struct Random(u64);
@@ -120,23 +151,28 @@ fn touches(change: &NameChange, directory: &Path) -> bool {
 
 impl State {
     /// Counts one call that changes something and lets the planned fault happen.
-    fn call(&mut self) -> io::Result<()> {
+    fn call(&mut self, process: usize) -> io::Result<Call> {
+        self.alive(process)?;
         let fault = self.faults.get(&self.calls).copied();
         self.calls += 1;
-        if fault == Some(Fault::Crash) {
-            self.crashed = true;
+        match fault {
+            Some(Fault::Crash) => self.crashed = true,
+            Some(Fault::Kill) => self.process += 1,
+            _ => {}
         }
-        if self.crashed {
-            return Err(io::Error::other("the power is gone"));
-        }
+        self.alive(process)?;
         match fault {
             Some(Fault::Error(code)) => Err(io::Error::from_raw_os_error(code)),
-            _ => Ok(()),
+            Some(Fault::Late(code)) => Ok(Call(Some(code))),
+            _ => Ok(Call(None)),
         }
     }
 
-    fn alive(&self) -> io::Result<()> {
-        if self.crashed { Err(io::Error::other("the power is gone")) } else { Ok(()) }
+    fn alive(&self, process: usize) -> io::Result<()> {
+        if self.crashed || self.process != process {
+            return Err(io::Error::other("the power is gone, or the process"));
+        }
+        Ok(())
     }
 
     fn used(&self) -> usize {
@@ -154,12 +190,22 @@ impl State {
 }
 
 impl SimDisk {
-    pub(super) fn state_is_crashed(&self) -> bool {
-        self.state().crashed
+    pub(super) fn is_alive(&self) -> bool {
+        self.state().alive(self.process).is_ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.state.lock().unwrap()
+    }
+
+    /// The same disk in the hands of another process, after the one before was killed: nothing was lost.
+    pub(super) fn restart(&self) -> Self {
+        let mut state = self.state();
+        state.process = self.process + 1;
+        state.locks.clear();
+        state.faults.clear();
+        state.calls = 0;
+        Self { state: Arc::clone(&self.state), process: state.process }
     }
 
     pub(super) fn calls(&self) -> usize {
@@ -186,9 +232,9 @@ impl SimDisk {
         then()
     }
 
-    /// From now on syncs report success and do nothing.
-    pub(super) fn lie(&self) {
-        self.state().lies = true;
+    /// From now on these syncs report success and do nothing.
+    pub(super) fn lie(&self, lies: Lies) {
+        self.state().lies = lies;
     }
 
     /// How many bytes all files together may have.
@@ -229,12 +275,12 @@ impl SimDisk {
             files.push(FileState { view: bytes.clone(), durable: bytes, pending: Vec::new() });
         }
         let state = State { files, durable_names: names.clone(), names, ..State::default() };
-        Self(Arc::new(Mutex::new(state)))
+        Self { state: Arc::new(Mutex::new(state)), process: 0 }
     }
 
     fn open_file(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         let state = self.state();
-        state.alive()?;
+        state.alive(self.process)?;
         match state.names.get(path) {
             Some(Node::File(id)) => Ok(Box::new(SimFile { disk: self.clone(), id: *id })),
             _ => Err(io::ErrorKind::NotFound.into()),
@@ -252,24 +298,24 @@ impl StorageFile for SimFile {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let offset = usize::try_from(offset).unwrap();
         let mut state = self.disk.state();
-        let failed = state.call();
+        let failed = state.call(self.disk.process);
         let growth = (offset + bytes.len()).saturating_sub(state.files[self.id].view.len());
         let room = state.space.map_or(usize::MAX, |space| space.saturating_sub(state.used()));
         // A call that fails may have done half of its work; a full disk takes what fits.
         let taken = match &failed {
             Err(_) => bytes.len() / 2,
-            Ok(()) => bytes.len() - growth.saturating_sub(room),
+            Ok(_) => bytes.len() - growth.saturating_sub(room),
         };
         let file = &mut state.files[self.id];
         put(&mut file.view, offset, &bytes[..taken]);
         file.pending.push(Change::Write(offset, bytes[..taken].to_vec()));
-        failed?;
+        failed?.end()?;
         if taken == 0 { Err(io::Error::from_raw_os_error(28)) } else { Ok(taken) }
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let state = self.disk.state();
-        state.alive()?;
+        state.alive(self.disk.process)?;
         let view = &state.files[self.id].view;
         let rest = view.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
         let length = rest.len().min(bytes.len());
@@ -279,7 +325,8 @@ impl StorageFile for SimFile {
 
     fn sync_data(&mut self) -> io::Result<()> {
         let mut state = self.disk.state();
-        let mut done = state.call();
+        let mut late = None;
+        let mut done = state.call(self.disk.process).map(|call| late = call.0);
         let has_text =
             |change: &Change| matches!(change, Change::Write(_, bytes) if bytes.iter().any(|b| *b != 0));
         if state.files[self.id].pending.iter().any(has_text)
@@ -290,7 +337,7 @@ impl StorageFile for SimFile {
         let (crashed, lies) = (state.crashed, state.lies);
         let file = &mut state.files[self.id];
         match done {
-            Ok(()) if lies => {}
+            Ok(()) if matches!(lies, Lies::Files | Lies::All) => {}
             Ok(()) => {
                 file.durable = file.view.clone();
                 file.pending.clear();
@@ -299,22 +346,22 @@ impl StorageFile for SimFile {
             Err(_) if !crashed => file.pending.clear(),
             Err(_) => {}
         }
-        done
+        done.and(Call(late).end())
     }
 
     fn set_len(&mut self, bytes: u64) -> io::Result<()> {
         let bytes = usize::try_from(bytes).unwrap();
         let mut state = self.disk.state();
-        state.call()?;
+        let call = state.call(self.disk.process)?;
         let file = &mut state.files[self.id];
         file.view.resize(bytes, 0);
         file.pending.push(Change::Length(bytes));
-        Ok(())
+        call.end()
     }
 
     fn byte_len(&self) -> io::Result<u64> {
         let state = self.disk.state();
-        state.alive()?;
+        state.alive(self.disk.process)?;
         Ok(u64::try_from(state.files[self.id].view.len()).unwrap())
     }
 }
@@ -333,23 +380,24 @@ impl Drop for SimLock {
 impl Storage for SimDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.call()?;
+        let call = state.call(self.process)?;
         if state.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         state.change_name(NameChange::Directory(path.to_owned()));
-        Ok(())
+        call.end()
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         let mut state = self.state();
-        state.call()?;
+        let call = state.call(self.process)?;
         if state.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let id = state.files.len();
         state.files.push(FileState::default());
         state.change_name(NameChange::Link(path.to_owned(), id));
+        call.end()?;
         Ok(Box::new(SimFile { disk: self.clone(), id }))
     }
 
@@ -363,28 +411,28 @@ impl Storage for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.call()?;
+        let call = state.call(self.process)?;
         if !state.names.contains_key(from) {
             return Err(io::ErrorKind::NotFound.into());
         }
         state.change_name(NameChange::Rename(from.to_owned(), to.to_owned()));
-        Ok(())
+        call.end()
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.call()?;
+        let call = state.call(self.process)?;
         if !state.names.contains_key(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
         state.change_name(NameChange::Unlink(path.to_owned()));
-        Ok(())
+        call.end()
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.call()?;
-        if state.lies {
+        let call = state.call(self.process)?;
+        if matches!(state.lies, Lies::Directories | Lies::All) {
             return Ok(());
         }
         let (now, later) =
@@ -394,26 +442,26 @@ impl Storage for SimDisk {
         for change in &now {
             apply(&mut state.durable_names, change);
         }
-        Ok(())
+        call.end()
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
-        state.alive()?;
+        state.alive(self.process)?;
         let names = state.names.keys().filter(|name| name.parent() == Some(path));
         Ok(names.map(|name| name.file_name().unwrap().to_str().unwrap().to_owned()).collect())
     }
 
     fn free_space(&self, _: &Path) -> io::Result<u64> {
         let state = self.state();
-        state.alive()?;
+        state.alive(self.process)?;
         let free = state.space.map_or(usize::MAX, |space| space.saturating_sub(state.used()));
         Ok(u64::try_from(free).unwrap())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         let mut state = self.state();
-        state.alive()?;
+        state.alive(self.process)?;
         if !state.locks.insert(path.to_owned()) {
             return Ok(None);
         }
