@@ -2,11 +2,14 @@
 
 mod conditions;
 mod csv;
+mod export;
 mod key;
 mod output;
 mod search;
 mod show;
+mod stats;
 mod subject;
+mod sweep;
 mod tail;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +37,8 @@ enum AuditCommand {
     Search(Box<search::SearchArgs>),
     Subject(Box<subject::SubjectArgs>),
     Key(key::KeyArgs),
+    Stats(Box<stats::StatsArgs>),
+    Export(Box<export::ExportArgs>),
 }
 
 /// Which logs.
@@ -93,6 +98,8 @@ pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
         AuditCommand::Search(args) => search::run(args, screen),
         AuditCommand::Subject(args) => subject::run(args, screen),
         AuditCommand::Key(args) => key::run(args, screen),
+        AuditCommand::Stats(args) => stats::run(args, screen),
+        AuditCommand::Export(args) => export::run(args, screen),
     }
 }
 

@@ -98,7 +98,8 @@ impl Columns {
     }
 }
 
-fn unquoted(raw: &str) -> &str {
+/// The JSON of a text without its quotes, escapes included; other JSON as it is.
+pub(super) fn unquoted(raw: &str) -> &str {
     raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw)
 }
 
