@@ -96,7 +96,7 @@ pub(crate) fn run(
         let mut hangup = signal(SignalKind::hangup()).map_err(RunError::Runtime)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Runtime)?;
-        let running = Running::start(config, assembled, metrics, clock).await?;
+        let running = Box::pin(Running::start(config, assembled, metrics, clock)).await?;
         loop {
             tokio::select! {
                 _ = hangup.recv() => { running.reload("signal SIGHUP").await; }

@@ -62,6 +62,10 @@ pub struct ParsedRecord {
     pub withheld: BTreeMap<String, u64>,
     pub withheld_more: Option<u64>,
     #[serde(default)]
+    pub subjects: Vec<String>,
+    pub subjects_more: Option<u64>,
+    pub subjects_key: Option<String>,
+    #[serde(default)]
     pub narrowed_to: Vec<String>,
     pub narrowed_to_more: Option<u64>,
     pub decision: Option<String>,
@@ -107,6 +111,7 @@ pub struct ParsedRecord {
     pub submitted_dropped: BTreeMap<String, u64>,
     pub submitted_dropped_more: Option<u64>,
     pub submitted_unclassified: Option<u64>,
+    pub received_hmac: Option<String>,
     pub sent_sha256: Option<String>,
     pub total_us: Option<u64>,
     pub decide_us: Option<u64>,
@@ -169,6 +174,7 @@ impl Access<'_> {
         ] {
             line.optional(key, text.as_deref(), BOUND);
         }
+        subjects(&mut line, intent);
         line.text("decision", "unknown", BOUND);
         line.text("reason", "interrupted", BOUND);
         grants(&mut line, &intent.grants);
@@ -179,8 +185,21 @@ impl Access<'_> {
     }
 }
 
+/// Whom it was about, all of them: who looks for a person must find how it ended.
+fn subjects(line: &mut Line, intent: &ParsedRecord) {
+    texts(line, ("subjects", "subjects_more"), &intent.subjects, 4096);
+    if let Some(more) = intent.subjects_more {
+        line.number("subjects_more", more);
+    }
+    line.optional("subjects_key", intent.subjects_key.as_deref(), 64);
+}
+
 fn grants(line: &mut Line, grants: &[String]) {
-    line.bounded(("grants", "grants_more"), *b"[]", grants, 1536, |out, _, text| {
+    texts(line, ("grants", "grants_more"), grants, 1536);
+}
+
+fn texts(line: &mut Line, key: (&str, &str), texts: &[String], budget: usize) {
+    line.bounded(key, *b"[]", texts, budget, |out, _, text| {
         out.push(b'"');
         super::line::push_escaped(out, text, 128);
         out.push(b'"');

@@ -234,7 +234,7 @@ const fn may(name: &'static str, slot: Slot) -> Member {
 pub(super) const NEEDED: u8 = 9;
 
 /// Every member, in the order of a line.
-pub(super) const MEMBERS: [Member; 70] = [
+pub(super) const MEMBERS: [Member; 74] = [
     must("v", Slot::Version),
     must("seq", Slot::Seq),
     must("batch", Slot::Number),
@@ -264,6 +264,9 @@ pub(super) const MEMBERS: [Member; 70] = [
     may("parameters_more", Slot::ParametersMore),
     may("withheld", Slot::Withheld),
     may("withheld_more", Slot::WithheldMore),
+    may("subjects", Slot::List),
+    may("subjects_more", Slot::Number),
+    may("subjects_key", Slot::Text),
     may("narrowed_to", Slot::NarrowedTo),
     may("narrowed_to_more", Slot::NarrowedToMore),
     may("decision", Slot::Decision),
@@ -300,6 +303,7 @@ pub(super) const MEMBERS: [Member; 70] = [
     may("submitted_dropped", Slot::Numbers),
     may("submitted_dropped_more", Slot::Number),
     may("submitted_unclassified", Slot::Number),
+    may("received_hmac", Slot::Text),
     may("sent_sha256", Slot::Text),
     may("total_us", Slot::Number),
     may("decide_us", Slot::Number),

@@ -94,6 +94,7 @@ fn city(directory: &Path) -> String {
         let ran = pinegate(&line);
         assert_eq!(ran.exit, 0, "{ran:?}");
     }
+    fs::write(directory.join("certs/audit.key"), [7; 32]).unwrap();
     fs::create_dir(directory.join("config")).unwrap();
     let config = directory.join("config/gateway.toml");
     fs::write(&config, GATEWAY).unwrap();
@@ -121,6 +122,7 @@ zone = "Asia/Shanghai"
 [audit]
 directory = "../audit"
 node = "gate-1"
+pseudonym_key = "../certs/audit.key"
 [metrics]
 address = "127.0.0.1:0"
 [admin]
@@ -878,6 +880,7 @@ fn logged(directory: &Path) -> String {
             egress: &[],
             unclassified: 0,
             submitted: None,
+            received_hmac: None,
             sent_sha256: None,
             total_us: 1,
             decide_us: 1,
@@ -904,6 +907,7 @@ fn logged(directory: &Path) -> String {
             requested: &[],
             parameters: &[],
             withheld: &[],
+            subjects: None,
             narrowed_to: None,
             decision: if permitted { "permit" } else { "deny" },
             reason: (!permitted).then_some("scope-exceeded"),

@@ -2,8 +2,9 @@
 //! a person can open and edit.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -80,6 +81,9 @@ pub enum LayoutError {
     /// A certificate or key could not be made.
     #[error("cannot make the development certificates")]
     Pki(#[from] PkiError),
+    /// The system has no random bytes.
+    #[error("the system gives no random bytes for a key")]
+    Randomness,
     /// A token could not be minted.
     #[error("cannot mint a development token: {0}")]
     Token(String),
@@ -135,6 +139,7 @@ impl Layout {
             }
         }
         layout.certificates(now)?;
+        layout.audit_key()?;
         write(&layout.config(), &config_text(addresses))?;
         Ok(layout)
     }
@@ -150,6 +155,21 @@ impl Layout {
         }
         issue_token_key(&directory, KEY_ID, SignatureAlgorithm::Es256, replace)?;
         Ok(())
+    }
+
+    /// Makes the key of the digests in records. One that is there stays: without it nobody would find the
+    /// people in the records of earlier runs.
+    fn audit_key(&self) -> Result<(), LayoutError> {
+        let path = self.root.join("audit.key");
+        let mut key = [0; 32];
+        aws_lc_rs::rand::fill(&mut key).map_err(|_| LayoutError::Randomness)?;
+        let created = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        match created.and_then(|mut file| file.write_all(&key)) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                Err(LayoutError::File { path, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// The gateway configuration.
@@ -260,6 +280,7 @@ reload = "watch"                        # an edited policy file takes effect at 
 directory = "audit"
 node = "demo"
 segment_bytes = "4MiB"
+pseudonym_key = "audit.key"             # finds in the records whose data was asked for: `pinegate audit subject`
 
 [metrics]
 address = "{metrics}"

@@ -256,7 +256,7 @@ async fn demonstrate(settings: &DemoSettings, out: &mut dyn Write) -> Result<boo
     let stop = CancellationToken::new();
     let platform = platform.serve(stop.clone());
 
-    let gate = start_gate(&layout, &clock).await?;
+    let gate = Box::pin(start_gate(&layout, &clock)).await?;
     let port = gate.addresses().first().map_or(addresses.gate.port(), SocketAddr::port);
     let show = async {
         introduce(out, &directory, port, &gate)?;
@@ -296,7 +296,7 @@ async fn start_gate(layout: &Layout, clock: &Arc<dyn Clock>) -> Result<Running, 
     });
     match (config, assembled) {
         (Some(config), Some(assembled)) => {
-            Ok(Running::start(config, assembled, metrics, Arc::clone(clock)).await?)
+            Ok(Box::pin(Running::start(config, assembled, metrics, Arc::clone(clock))).await?)
         }
         _ => Err(DemoError::Files(report.to_string())),
     }

@@ -78,6 +78,7 @@ fn route(
                 name: name.clone(),
                 source: from.clone(),
                 recordable: parameter.recordable,
+                subject: parameter.subject.clone(),
             }),
             None => {
                 let known: Vec<&str> = resource.parameters.iter().map(|it| it.name.as_str()).collect();

@@ -107,7 +107,8 @@ fn every_reader_takes_either_form() {
     let last = tail(&config.directory, &Filter::default(), 30).unwrap();
     let last: Vec<_> = last.into_iter().map(|found| found.record.actor.unwrap()).collect();
     assert_eq!(last, expected[expected.len() - 30..]);
-    assert_eq!(find(&config.directory, &Filter::default(), 1000).unwrap().len(), expected.len());
+    let found = find(&config.directory, &Filter::default(), 1000).unwrap();
+    assert_eq!(found.len(), expected.len());
     // A second pass finds nothing to do.
     keeper.pass(&AtomicBool::new(false));
     assert_eq!(told.0.lock().unwrap().0, compressed);

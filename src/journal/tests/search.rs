@@ -60,6 +60,7 @@ fn entry(made: Made) -> Entry {
         requested: &[],
         parameters: &bait,
         withheld: &[],
+        subjects: None,
         narrowed_to: None,
         decision: if made.permitted { "permit" } else { "deny" },
         reason: (!made.permitted).then_some("scope-exceeded"),
