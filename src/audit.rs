@@ -20,6 +20,7 @@ mod view;
 
 pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
 pub use keyed::{DigestKey, KeyId, ReceivedDigest, SubjectDigest};
+pub use line::{is_dangerous, push_escaped};
 pub use members::{Members, Name};
 pub use parsed::{ParseError, ParsedRecord, SubjectsOf, peek_ended, peek_instant, peek_kind, peek_subjects};
 pub use record::{Access, Admitted, Entry, Kind, Lifecycle, Outcome, Shadow, Subjects, Submitted};

@@ -26,6 +26,7 @@ mod lines;
 mod log;
 mod manifest;
 mod progress;
+mod publish;
 pub mod read;
 mod recover;
 mod repair;
@@ -44,9 +45,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::{AppendError, Fault, Health, Journal};
-pub use keep::{KeepFailure, KeepObserver, Keeper};
+pub use keep::{Announce, Hold, KeepFailure, KeepObserver, Keeper, Keeping, Retention};
 pub use manifest::ManifestFault;
 pub use progress::Progress;
+pub use publish::{
+    PublishObserver, PublishSettings, PublishedHold, Publisher, Publishing, Refusal, SignedHead, Span, locate,
+};
 pub use recover::{RecoveredGeneration, Recovery};
 pub use repair::{Repair, damage};
 pub use scan::{Damage, DamageKind};

@@ -10,6 +10,7 @@
 
 pub mod checkpoint;
 pub mod cosignature;
+pub mod growth;
 pub mod note;
 pub mod policy;
 pub mod proof;
@@ -19,6 +20,7 @@ pub mod tree;
 pub mod witness;
 
 pub use checkpoint::Checkpoint;
+pub use growth::{Growth, Tile};
 pub use note::{NoteError, NoteSigner, VerifierKey};
 pub use policy::Policy;
 pub use receipt::Receipt;

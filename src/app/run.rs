@@ -21,7 +21,7 @@ use crate::config::{Config, ReloadTrigger};
 use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage, StrangersLog};
 use crate::kernel::time::Clock;
 use crate::proxy::Gate;
-use crate::ship::{BadSink, Shipping};
+use crate::ship::{BadPeer, Shipping};
 use crate::telemetry::Metrics;
 
 /// How long files must be quiet after a change before they are read.
@@ -35,6 +35,9 @@ const LAST_RECORDS: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How long what sinks have not taken by the end may still be sent.
 const LAST_SHIPMENT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How long the last head of the log may still be shown to witnesses.
+const LAST_HEAD: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why a gate does not start, or ends badly.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +69,9 @@ pub enum RunError {
         /// Why.
         source: notify::Error,
     },
-    /// Records could not be sent as configured.
-    #[error("audit records cannot be sent")]
-    Sink(#[from] BadSink),
+    /// Records or heads of the log could not be sent as configured.
+    #[error("the audit log cannot be sent")]
+    Ship(#[from] BadPeer),
     /// The start could not be put on record.
     #[error("the start of the gate cannot be put on record")]
     Record(#[source] crate::journal::AppendError),
@@ -245,6 +248,7 @@ impl Running {
             Ok(Err(error)) => tracing::error!(%error, "the audit log could not be closed"),
             Err(error) => tracing::error!(%error, "the audit log could not be closed"),
         }
+        self.shipping.witness_last(LAST_HEAD).await;
         self.last.cancel();
         self.listeners.close();
         if let Err(error) = std::fs::remove_file(&self.socket) {

@@ -220,6 +220,29 @@ impl Chain {
     /// # Errors
     /// What is wrong with it; the chain then stays where it was.
     pub fn check(&mut self, line: &[u8]) -> Result<(), Broken> {
+        let head = self.read(line)?;
+        if !sum_holds(head.rest) {
+            return Err(Broken::Sum);
+        }
+        self.place(&head)?;
+        serde_json::from_slice::<serde::de::IgnoredAny>(line).map_err(|_| Broken::Syntax)?;
+        self.advance(line, &head);
+        Ok(())
+    }
+
+    /// Takes `line` as [`Chain::check`] does, but for its own checksum and its syntax: enough for who
+    /// reads what was just written, and for who holds its leaf hash against one that is known.
+    ///
+    /// # Errors
+    /// What is wrong with its place; the chain then stays where it was.
+    pub fn link(&mut self, line: &[u8]) -> Result<(), Broken> {
+        let head = self.read(line)?;
+        self.place(&head)?;
+        self.advance(line, &head);
+        Ok(())
+    }
+
+    fn read<'l>(&self, line: &'l [u8]) -> Result<Head<'l>, Broken> {
         if line.len() > MAX_LINE_BYTES {
             return Err(Broken::TooLong);
         }
@@ -233,10 +256,11 @@ impl Chain {
         if head.generation != u64::from(self.generation) {
             return Err(Broken::Generation { found: head.generation });
         }
+        Ok(head)
+    }
+
+    fn place(&self, head: &Head<'_>) -> Result<(), Broken> {
         let (expected, found) = (self.next, head.seq);
-        if !sum_holds(head.rest) {
-            return Err(Broken::Sum);
-        }
         if found > expected {
             return Err(Broken::Gap { expected, found });
         }
@@ -252,11 +276,13 @@ impl Chain {
         if head.batch != found && (head.batch != self.batch || found == 0) {
             return Err(Broken::Batch { before: self.batch, found: head.batch });
         }
-        serde_json::from_slice::<serde::de::IgnoredAny>(line).map_err(|_| Broken::Syntax)?;
+        Ok(())
+    }
+
+    fn advance(&mut self, line: &[u8], head: &Head<'_>) {
         self.head = leaf_hash(line);
         self.batch = head.batch;
         self.next = self.next.saturating_add(1);
-        Ok(())
     }
 }
 

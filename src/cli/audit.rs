@@ -2,12 +2,15 @@
 
 mod conditions;
 mod csv;
+mod export;
 mod key;
 mod output;
 mod repair;
 mod search;
 mod show;
+mod stats;
 mod subject;
+mod sweep;
 mod tail;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +41,8 @@ enum AuditCommand {
     Subject(Box<subject::SubjectArgs>),
     Repair(repair::RepairArgs),
     Key(key::KeyArgs),
+    Stats(Box<stats::StatsArgs>),
+    Export(Box<export::ExportArgs>),
 }
 
 /// Which logs.
@@ -102,6 +107,8 @@ pub(super) fn run(
         AuditCommand::Subject(args) => subject::run(args, screen),
         AuditCommand::Repair(args) => repair::run(args, clock, screen),
         AuditCommand::Key(args) => key::run(args, screen),
+        AuditCommand::Stats(args) => stats::run(args, screen),
+        AuditCommand::Export(args) => export::run(args, screen),
     }
 }
 

@@ -2,6 +2,7 @@ mod enforce;
 mod example;
 mod formatting;
 mod history;
+mod log;
 mod masking;
 mod policy_tests;
 

@@ -1,27 +1,43 @@
-//! What becomes of records after they were written: closed segments are compressed.
+//! What becomes of records after they were written: closed segments are compressed, and removed once they
+//! are old enough.
 //!
 //! A pass looks at every generation of this node: at that of this process as far as its segments are closed,
 //! and under their locks at earlier ones that are closed as a whole. What fails is reported and tried again
 //! with the next pass; the writer never learns of it.
+
+mod prune;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::compress::{CompressError, compress};
 use super::layout::{CLOSED, Form, GenerationDir, LOCK, SegmentFile, generations, segments};
 use super::manifest::Manifests;
 use super::read::read_closed;
 use super::scan::{Damage, DamageKind};
-use super::{Progress, Storage};
+use super::{AppendError, JournalError, Progress, Storage};
 use crate::audit::Chain;
+use crate::kernel::time::{Clock, Timestamp};
+
+use self::prune::Pruner;
+pub use self::prune::{Announce, Hold, Retention};
+
+/// How often closed segments are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How far the keeper steps back behind whoever serves, as of `nice`.
+const NICE: i32 = 10;
 
 /// Is told what becomes of closed segments. Calls come from the keeper's thread.
 pub trait KeepObserver: std::fmt::Debug + Send + Sync {
     /// A segment was compressed: how many bytes its records have, and how many the file has now.
     fn compressed(&self, plain_bytes: u64, bytes: u64);
+    /// Records were removed, as they were old enough: how many.
+    fn pruned(&self, records: u64);
     /// Something could not be done and is tried again later.
     fn failed(&self, failure: &KeepFailure);
 }
@@ -44,6 +60,20 @@ pub enum KeepFailure {
     /// Too little space is free.
     #[error("too little space is free to compress the closed segments of `{0}`")]
     NoSpace(PathBuf),
+    /// The clock is too far ahead for records to be removed by it.
+    #[error(
+        "nothing is removed by a clock that says {now} while the newest record before the start is of \
+         {newest}; if the clock is right, start the gate again"
+    )]
+    Clock {
+        /// What the clock says.
+        now: Timestamp,
+        /// The newest record of earlier generations.
+        newest: Timestamp,
+    },
+    /// What was to be removed could not be put on record: it stays.
+    #[error("what is old enough to be removed stays, since it could not be put on record")]
+    Unannounced(#[source] AppendError),
 }
 
 /// Keeps the closed segments of one node.
@@ -57,12 +87,23 @@ pub struct Keeper {
     manifests: BTreeMap<u32, Manifests>,
     /// Earlier generations of which nothing is left to compress.
     done: BTreeSet<u32>,
+    pruner: Option<Pruner>,
 }
 
 /// Why a generation is left for the next pass.
 enum Left {
     Failed(KeepFailure),
     Stopped,
+}
+
+impl Left {
+    fn io(directory: &Path) -> impl FnOnce(io::Error) -> Self + use<'_> {
+        |source| Self::Failed(KeepFailure::Io { directory: directory.to_owned(), source })
+    }
+
+    fn damaged(file: &Path, seq: u64, why: DamageKind) -> Self {
+        Self::Failed(KeepFailure::Damaged(Damage { file: file.to_owned(), offset: 0, seq, why }))
+    }
 }
 
 impl Keeper {
@@ -74,7 +115,15 @@ impl Keeper {
         progress: Progress,
         observer: Arc<dyn KeepObserver>,
     ) -> Self {
-        Self { directory, storage, progress, observer, manifests: BTreeMap::new(), done: BTreeSet::new() }
+        let (manifests, done, pruner) = (BTreeMap::new(), BTreeSet::new(), None);
+        Self { directory, storage, progress, observer, manifests, done, pruner }
+    }
+
+    /// Also removes what is older than it has to be kept, as of `clock`. Without it everything stays.
+    #[must_use]
+    pub fn prune(mut self, retention: Retention, clock: Arc<dyn Clock>) -> Self {
+        self.pruner = Some(Pruner::new(retention, clock));
+        self
     }
 
     /// Does what there is to do, until that is done or `stop` is set.
@@ -86,8 +135,9 @@ impl Keeper {
                 return;
             }
         };
-        let node = self.progress.node().clone();
-        for place in places.iter().filter(|place| place.node == node) {
+        let mut places = places;
+        places.retain(|place| place.node == *self.progress.node());
+        for place in &places {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
@@ -95,10 +145,35 @@ impl Keeper {
                 self.observer.failed(&failure);
             }
         }
+        if let Some(pruner) = &mut self.pruner
+            && let Err(Left::Failed(failure)) =
+                pruner.prune(&*self.storage, &places, &self.progress, &*self.observer)
+        {
+            self.observer.failed(&failure);
+        }
+    }
+
+    /// Keeps on a thread of its own, behind whoever serves, until it is told to stop.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn spawn(mut self) -> Result<Keeping, JournalError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let work = move || {
+            // On Linux this is of the thread alone. Where it is refused the keeper is as the others are.
+            rustix::process::nice(NICE).ok();
+            while !stopped.load(Ordering::Acquire) {
+                self.pass(&stopped);
+                std::thread::park_timeout(LOOK_EVERY);
+            }
+        };
+        let thread = std::thread::Builder::new().name("journal-keep".to_owned()).spawn(work);
+        Ok(Keeping { thread: thread.map_err(JournalError::Thread)?, stop })
     }
 
     fn keep(&mut self, place: &GenerationDir, stop: &AtomicBool) -> Result<(), Left> {
-        let failed = |source| Left::Failed(KeepFailure::Io { directory: place.path.clone(), source });
+        let failed = || Left::io(&place.path);
         if place.number == self.progress.generation() {
             let end = self.progress.closed_before();
             return self.compress_all(place, None, end, stop);
@@ -106,13 +181,13 @@ impl Keeper {
         if self.done.contains(&place.number) {
             return Ok(());
         }
-        let names = self.storage.list(&place.path).map_err(failed)?;
+        let names = self.storage.list(&place.path).map_err(failed())?;
         if !names.iter().any(|name| name == CLOSED) {
             return Ok(());
         }
         // Nobody writes there any more; the lock keeps two keepers apart.
-        let Some(_lock) = self.storage.lock(&place.path.join(LOCK)).map_err(failed)? else { return Ok(()) };
-        let mark = read_closed(&*self.storage, &place.path.join(CLOSED)).map_err(failed)?;
+        let Some(_lock) = self.storage.lock(&place.path.join(LOCK)).map_err(failed())? else { return Ok(()) };
+        let mark = read_closed(&*self.storage, &place.path.join(CLOSED)).map_err(failed())?;
         self.compress_all(place, Some(mark.records), u64::MAX, stop)?;
         self.done.insert(place.number);
         self.manifests.remove(&place.number);
@@ -127,8 +202,8 @@ impl Keeper {
         closed: u64,
         stop: &AtomicBool,
     ) -> Result<(), Left> {
-        let failed = |source| Left::Failed(KeepFailure::Io { directory: place.path.clone(), source });
-        let files = segments(&*self.storage, &place.path).map_err(failed)?;
+        let failed = || Left::io(&place.path);
+        let files = segments(&*self.storage, &place.path).map_err(failed())?;
         let mut rest = files.iter().peekable();
         while let Some(file) = rest.next() {
             let Some(end) = rest.peek().map(|next| next.first).or(end) else { break };
@@ -148,7 +223,7 @@ impl Keeper {
         end: u64,
         stop: &AtomicBool,
     ) -> Result<(), Left> {
-        let failed = |source| Left::Failed(KeepFailure::Io { directory: place.path.clone(), source });
+        let failed = || Left::io(&place.path);
         let manifests = self
             .manifests
             .entry(place.number)
@@ -159,7 +234,7 @@ impl Keeper {
                 self.observer.compressed(done.plain_bytes, done.bytes);
                 Ok(())
             }
-            Err(CompressError::Io(source)) => Err(failed(source)),
+            Err(CompressError::Io(source)) => Err(failed()(source)),
             Err(CompressError::Damaged(damage)) => Err(Left::Failed(KeepFailure::Damaged(damage))),
             Err(CompressError::NoSpace) => Err(Left::Failed(KeepFailure::NoSpace(place.path.clone()))),
             Err(CompressError::Stopped) => Err(Left::Stopped),
@@ -174,9 +249,7 @@ fn read_up_to(
     file: &SegmentFile,
     directory: &Path,
 ) -> Result<(), Left> {
-    let damaged = |file: &Path, seq, why| {
-        Left::Failed(KeepFailure::Damaged(Damage { file: file.to_owned(), offset: 0, seq, why }))
-    };
+    let damaged = Left::damaged;
     while manifests.chain().next() < file.first {
         let seq = manifests.chain().next();
         let next = manifests.next(storage);
@@ -192,4 +265,21 @@ fn read_up_to(
         return Ok(());
     }
     Err(damaged(&file.path, manifests.chain().next(), DamageKind::Beginning { found: file.first }))
+}
+
+/// A keeper at work.
+#[derive(Debug)]
+pub struct Keeping {
+    thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Keeping {
+    /// Has it leave what it does undone, and waits until it has ended. Whether it came to its end.
+    #[must_use]
+    pub fn stop(self) -> bool {
+        self.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        self.thread.join().is_ok()
+    }
 }

@@ -35,6 +35,11 @@ pub(super) fn parse_generation(name: &str) -> Option<(NodeId, u32)> {
     Some((NodeId::parse(node).ok()?, number.parse().ok()?))
 }
 
+/// The directory name of the tree over all generations of a node.
+pub(super) fn tree_name(node: &NodeId) -> String {
+    format!("{node}.tlog")
+}
+
 /// The file name of the segment that begins with record `first`.
 pub(super) fn segment_name(first: u64) -> String {
     format!("{first:020}{PLAIN}")

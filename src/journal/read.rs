@@ -3,11 +3,13 @@
 //! Readers need no lock and change nothing: they work beside the writer and on a copy. All but
 //! [`verify()`] take the log as it is and do not check the chain.
 
+mod claims;
 mod filter;
 mod follow;
 mod search;
 mod since;
 mod stretch;
+mod tree;
 mod verify;
 
 use std::collections::VecDeque;
@@ -22,11 +24,13 @@ use super::manifest;
 use super::storage::{DiskStorage, Storage, read_up_to};
 use crate::audit::{ParseError, ParsedRecord};
 
+pub(super) use claims::was_repaired;
 pub use filter::{Filter, Matcher, Network, NetworkError};
 pub use follow::Follower;
 pub use search::{Hit, Order, Passed, Search, Step, find, tail};
 pub use since::since;
 pub use stretch::{GenerationState, Stretch, generation_states};
+pub use tree::Published;
 #[cfg(test)]
 pub(super) use verify::verify_on;
 pub use verify::{GenerationReport, VerifyReport, verify};

@@ -38,6 +38,11 @@ pub trait Storage: Debug + Send + Sync {
     /// # Errors
     /// Anything the disk says.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// Anything the disk says.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     ///
     /// # Errors
@@ -194,6 +199,12 @@ struct DiskLock(#[expect(dead_code, reason = "the open file is the lock")] File)
 
 impl Lock for DiskLock {}
 
+impl<'s> AsRef<dyn Storage + 's> for DiskStorage {
+    fn as_ref(&self) -> &(dyn Storage + 's) {
+        self
+    }
+}
+
 impl Storage for DiskStorage {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         fs::DirBuilder::new().mode(DIRECTORY_MODE).create(path)
@@ -218,6 +229,10 @@ impl Storage for DiskStorage {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

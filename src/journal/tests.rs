@@ -1,6 +1,7 @@
 mod crash;
 mod keep;
 mod live;
+mod publish;
 mod search;
 mod sim;
 mod since;

@@ -30,6 +30,9 @@ pub(super) const COLUMNS: &[&str] = &[
     "parameters_more",
     "withheld",
     "withheld_more",
+    "subjects",
+    "subjects_more",
+    "subjects_key",
     "narrowed_to",
     "narrowed_to_more",
     "decision",
@@ -66,6 +69,7 @@ pub(super) const COLUMNS: &[&str] = &[
     "submitted_dropped",
     "submitted_dropped_more",
     "submitted_unclassified",
+    "received_hmac",
     "sent_sha256",
     "total_us",
     "decide_us",
@@ -98,7 +102,8 @@ impl Columns {
     }
 }
 
-fn unquoted(raw: &str) -> &str {
+/// The JSON of a text without its quotes, escapes included; other JSON as it is.
+pub(super) fn unquoted(raw: &str) -> &str {
     raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw)
 }
 
