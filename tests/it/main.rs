@@ -23,6 +23,7 @@ mod egress;
 mod happy;
 mod large;
 mod live;
+mod outside;
 mod refusals;
 mod shadow;
 mod ship;
