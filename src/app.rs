@@ -9,3 +9,4 @@ pub mod run;
 
 mod operate;
 mod restore;
+mod strangers;

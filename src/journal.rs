@@ -31,6 +31,7 @@ pub mod read;
 mod recover;
 mod scan;
 mod storage;
+mod strangers;
 mod upkeep;
 mod writer;
 mod zst;
@@ -52,6 +53,7 @@ pub use publish::{
 pub use recover::{RecoveredGeneration, Recovery};
 pub use scan::{Damage, DamageKind};
 pub use storage::{DiskStorage, Lock, Storage, StorageFile, read_up_to, write_all_at};
+pub use strangers::StrangersLog;
 
 use crate::audit::MAX_LINE_BYTES;
 use crate::kernel::id::NodeId;

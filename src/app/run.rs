@@ -15,9 +15,10 @@ use tokio_util::task::TaskTracker;
 
 use super::assemble::Assembled;
 use super::operate::Operator;
+use super::strangers::StrangersWriter;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
 use crate::config::{Config, ReloadTrigger};
-use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage};
+use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage, StrangersLog};
 use crate::kernel::time::Clock;
 use crate::proxy::Gate;
 use crate::ship::{BadPeer, Shipping};
@@ -82,6 +83,7 @@ pub struct Running {
     operator: Arc<Operator>,
     listeners: TaskTracker,
     shipping: Shipping,
+    strangers: StrangersWriter,
     /// Ends the listeners of operators, which outlive the drain.
     last: CancellationToken,
     addresses: Vec<SocketAddr>,
@@ -149,8 +151,10 @@ impl Running {
         super::restore::quotas(&config, &snapshot, clock.now());
         let shipping = Shipping::start(&config.audit, &journal.progress(), &metrics, &clock)?;
         let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
-        let (drain, socket) = (config.bounds.drain, config.admin.socket.clone());
-        let operator = Arc::new(Operator::new(Arc::new(gate), config, &dates));
+        let (drain, socket, gate) = (config.bounds.drain, config.admin.socket.clone(), Arc::new(gate));
+        let log = StrangersLog::new(&config.audit.directory);
+        let strangers = StrangersWriter::new(Arc::clone(&gate), log, config.audit.node.clone());
+        let operator = Arc::new(Operator::new(gate, config, &dates));
         let start = operator.lifecycle("start", "pinegate", &[("version", env!("CARGO_PKG_VERSION"))]);
         operator.gate.journal.append(start).await.map_err(RunError::Record)?;
 
@@ -172,7 +176,8 @@ impl Running {
             stop.clone(),
         ));
         listeners.spawn(serve_admin(admin_listener, operations, tasks, stop.clone()));
-        listeners.spawn(super::operate::refresh(Arc::clone(&operator), stop));
+        listeners.spawn(super::operate::refresh(Arc::clone(&operator), stop.clone()));
+        listeners.spawn(strangers.clone().run(stop));
         let watcher = watch(&operator, &listeners, &last)?;
         for address in &addresses {
             tracing::info!(%address, metrics = %metrics_address, "serving");
@@ -181,6 +186,7 @@ impl Running {
             operator,
             listeners,
             shipping,
+            strangers,
             last,
             addresses,
             metrics_address,
@@ -229,6 +235,9 @@ impl Running {
                 tasks = gate.tasks.len(),
                 "what was cut off has not ended and may lack an outcome"
             );
+        }
+        if tokio::time::timeout(LAST_RECORDS, self.strangers.write()).await.is_err() {
+            tracing::error!("what strangers did last could not be written down in time");
         }
         let stop = gate.journal.append(self.operator.lifecycle("stop", actor, &[]));
         match tokio::time::timeout(LAST_RECORDS, stop).await {

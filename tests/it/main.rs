@@ -26,6 +26,7 @@ mod live;
 mod refusals;
 mod shadow;
 mod ship;
+mod strangers;
 mod subjects;
 mod submissions;
 mod tidy;

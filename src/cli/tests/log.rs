@@ -84,6 +84,7 @@ fn entry(number: u8, asked: &Asked) -> crate::audit::Entry {
         token_id: None,
         requested: &[],
         parameters: &[],
+        subjects: None,
         withheld: &[],
         subjects: None,
         narrowed_to: None,

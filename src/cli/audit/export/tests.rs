@@ -81,6 +81,7 @@ fn access(texts: &Texts, kind: Kind, reason: Option<&'static str>) -> Entry {
         token_id: Some(&token),
         requested: &texts.requested,
         parameters: &[(ParameterName::parse("area").unwrap(), texts.parameter.clone())],
+        subjects: None,
         withheld: &[(ParameterName::parse("id").unwrap(), 1)],
         subjects: None,
         narrowed_to: None,
