@@ -86,7 +86,6 @@ fn entry(number: u8, asked: &Asked) -> crate::audit::Entry {
         parameters: &[],
         subjects: None,
         withheld: &[],
-        subjects: None,
         narrowed_to: None,
         decision: if permitted { "permit" } else { "deny" },
         reason: asked.refused,

@@ -83,7 +83,6 @@ fn access(texts: &Texts, kind: Kind, reason: Option<&'static str>) -> Entry {
         parameters: &[(ParameterName::parse("area").unwrap(), texts.parameter.clone())],
         subjects: None,
         withheld: &[(ParameterName::parse("id").unwrap(), 1)],
-        subjects: None,
         narrowed_to: None,
         decision: if reason.is_some() { "deny" } else { "permit" },
         reason,
