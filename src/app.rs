@@ -7,5 +7,6 @@ pub mod assemble;
 pub mod load;
 pub mod run;
 
+mod keeping;
 mod operate;
 mod restore;
