@@ -7,6 +7,7 @@ pub mod assemble;
 pub mod load;
 pub mod run;
 
+mod keeping;
 mod operate;
 mod restore;
 mod signals;

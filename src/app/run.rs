@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::Watcher as _;
 use tokio::net::{TcpListener, UnixListener};
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::assemble::Assembled;
+use super::keeping::Afterwards;
 use super::operate::Operator;
 use super::signals::{Sent, Signals, Wish};
 use super::strangers::StrangersWriter;
@@ -84,6 +85,8 @@ pub struct Running {
     listeners: TaskTracker,
     shipping: Shipping,
     strangers: StrangersWriter,
+    /// Taken when it ends.
+    afterwards: Mutex<Option<Afterwards>>,
     /// Ends the listeners of operators, which outlive the drain.
     last: CancellationToken,
     addresses: Vec<SocketAddr>,
@@ -141,6 +144,9 @@ impl Running {
         let journal = open_journal(&config, &metrics, &clock)?;
         super::restore::quotas(&config, &snapshot, clock.now());
         let shipping = Shipping::start(&config.audit, &journal.progress(), &metrics, &clock)?;
+        let directory = config.audit.directory.clone();
+        let afterwards = Afterwards::start(&config, &journal, &metrics, &clock)
+            .map_err(|source| RunError::Journal { directory, source })?;
         let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
         let (drain, socket, gate) = (config.bounds.drain, config.admin.socket.clone(), Arc::new(gate));
         let log = StrangersLog::new(&config.audit.directory);
@@ -177,6 +183,7 @@ impl Running {
             listeners,
             shipping,
             strangers,
+            afterwards: Mutex::new(Some(afterwards)),
             last,
             addresses,
             metrics_address,
@@ -243,7 +250,14 @@ impl Running {
         // As long as the journal is open, no other process sends its records.
         self.shipping.drain(LAST_SHIPMENT).await;
         let journal = gate.journal.clone();
-        match tokio::task::spawn_blocking(move || journal.close()).await {
+        let afterwards = self.afterwards.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let close = move || {
+            let closed = journal.close();
+            // The last head is signed once the last record is durable.
+            afterwards.map(Afterwards::end).unwrap_or_default();
+            closed
+        };
+        match tokio::task::spawn_blocking(close).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the audit log could not be closed"),
             Err(error) => tracing::error!(%error, "the audit log could not be closed"),
