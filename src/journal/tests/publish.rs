@@ -443,7 +443,10 @@ fn what_a_repair_put_aside_stays_in_the_tree() {
     assert_eq!(signed, 200);
     let path = layout::segments(&disk, &directory).unwrap()[0].path.clone();
     write_all_at(&mut *disk.open(&path).unwrap(), b"~", 24_000).unwrap();
-    let repairing = JournalConfig { repair: Some("zhang@example".to_owned()), ..config() };
+    let repairing = JournalConfig {
+        repair: Some(Repair { actor: "zhang@example".to_owned(), reason: "a worn disk".to_owned() }),
+        ..config()
+    };
     let mut gate = Gate::start_with(&disk, signer(1), &repairing);
     gate.write(5);
     let told = gate.end();
