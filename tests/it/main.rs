@@ -23,6 +23,8 @@ mod egress;
 mod happy;
 mod large;
 mod live;
+mod naughty;
+mod operators;
 mod outside;
 mod refusals;
 mod shadow;
