@@ -113,8 +113,10 @@ labels! {
     }
 }
 
+mod keeping;
 mod shipping;
 
+pub use keeping::{KeepingMetrics, Upkeep};
 pub use shipping::{SinkFailure, SinkMetrics, WitnessFailure, WitnessMetrics};
 
 /// What there is to say of a candidate policy.
@@ -148,6 +150,8 @@ pub struct Metrics {
     certificate_expiry: GaugeVec,
     grants: IntGaugeVec,
     shipping: shipping::Families,
+    /// What becomes of audit records after they are durable.
+    pub keeping: KeepingMetrics,
     /// Whole requests, from the head's arrival to the end of the reply.
     pub request_seconds: Histogram,
     /// Open client connections.
@@ -370,6 +374,7 @@ impl Metrics {
             )?,
             grants: f.add(IntGaugeVec::new(Opts::new("pinegate_grants", "Grants by state."), &["state"])?)?,
             shipping: shipping::Families::new(&f)?,
+            keeping: KeepingMetrics::new(&f)?,
             request_seconds: f
                 .latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
             connections: f.int_gauge("pinegate_connections", "Open client connections.")?,

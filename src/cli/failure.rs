@@ -9,6 +9,7 @@ use crate::app::run::RunError;
 use crate::catalog::BodyFormat;
 use crate::identity::certificate::CertificateError;
 use crate::identity::token::MintError;
+use crate::journal::JournalError;
 use crate::journal::read::ReadError;
 use crate::kernel::id::{GrantId, ResourceId};
 use crate::mask::{MaskError, PlanError};
@@ -229,6 +230,15 @@ pub(crate) enum CommandError {
     /// What should prove something about the log does not, or cannot be made.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
+    /// The audit log cannot be repaired.
+    #[error("the audit log in {} cannot be repaired", directory.display())]
+    Repair {
+        /// Where it is.
+        directory: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<JournalError>,
+    },
     /// The metric families clash.
     #[error("the metrics cannot be set up")]
     Metrics(#[source] prometheus::Error),
@@ -287,6 +297,7 @@ impl CommandError {
             | Self::Pki(_)
             | Self::Log(_)
             | Self::Key(_)
+            | Self::Repair { .. }
             | Self::Mint(_) => Exit::Refused,
             Self::Output(_)
             | Self::Unwritable { .. }
@@ -383,6 +394,7 @@ impl CommandError {
             | Self::Key(_)
             | Self::Witness(_)
             | Self::Log(_)
+            | Self::Repair { .. }
             | Self::Metrics(_)
             | Self::Runtime(_) => return None,
         };

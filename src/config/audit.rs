@@ -1,6 +1,7 @@
 //! `[audit]`: the audit log, who signs and witnesses it, and where it is sent.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::FileContent;
@@ -48,7 +49,7 @@ pub struct Audit {
 #[derive(Debug)]
 pub struct CheckpointSettings {
     /// Who signs; the name of its key is the log's origin.
-    pub signer: NoteSigner,
+    pub signer: Arc<NoteSigner>,
     /// The longest that a record waits for a signed head.
     pub every: Duration,
     /// After how many records one is signed before that.

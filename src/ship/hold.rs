@@ -25,11 +25,11 @@ impl Hold {
             mandatory: mandatory.map(|sink| sink.name.clone()).collect(),
         }
     }
+}
 
-    /// The first record of a generation that must stay; `u64::MAX` if none must. A cursor that cannot be read
-    /// holds everything.
-    #[must_use]
-    pub fn first_needed(&self, node: &NodeId, generation: u32) -> u64 {
+impl crate::journal::Hold for Hold {
+    /// A cursor that cannot be read holds everything.
+    fn first_needed(&self, node: &NodeId, generation: u32) -> u64 {
         let next = self.mandatory.iter().map(|sink| {
             let read = CursorFile::new(&self.directory, sink.clone()).read();
             read.map_or_else(

@@ -1,6 +1,7 @@
 //! `[audit]` and the tables below it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{FileContent, Reader, Secret, count, duration, size};
@@ -88,7 +89,7 @@ impl<'d, 's> Reader<'d, 's> {
         });
         table.finish();
         let records = u64::try_from(records).ok()?;
-        Some(CheckpointSettings { signer: signer?, every, records })
+        Some(CheckpointSettings { signer: Arc::new(signer?), every, records })
     }
 
     fn witness(&self, table: Table<'d, 's>) -> Option<WitnessSettings> {

@@ -121,7 +121,7 @@ impl Ground {
             raised_priority: false,
             pseudonym_key: None,
             checkpoint: Some(CheckpointSettings {
-                signer: signer("gate-1", SignatureKind::Ed25519, &self.key),
+                signer: Arc::new(signer("gate-1", SignatureKind::Ed25519, &self.key)),
                 every: Duration::from_secs(1),
                 records: 1_000,
             }),
