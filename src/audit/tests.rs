@@ -124,6 +124,11 @@ fn plain() -> Texts {
     }
 }
 
+fn start(actor: &str) -> Entry {
+    let at = Timestamp::UNIX_EPOCH;
+    Lifecycle { at, event: "start", actor, detail: &[], policy: None, config: None }.encode()
+}
+
 fn chain() -> Chain {
     Chain::new(NodeId::parse("gate-1").unwrap(), 1)
 }
@@ -353,6 +358,34 @@ fn every_flipped_bit_of_every_record_is_found() {
             bad[at] ^= 1 << bit;
             assert!(!verify(&bad), "bit {bit} of byte {at}");
         }
+    }
+}
+
+#[test]
+fn a_chain_goes_on_in_the_middle_of_a_batch() {
+    let mut writer = chain();
+    let (mut heads, mut lines) = (vec![writer.head()], Vec::new());
+    for size in [2, 3, 1] {
+        writer.begin_batch();
+        for _ in 0..size {
+            let mut line = Vec::new();
+            writer.seal(&start("a"), &mut line);
+            line.pop();
+            lines.push(line);
+            heads.push(writer.head());
+        }
+    }
+    for (begin, seq) in (0..lines.len()).zip(0..) {
+        let resumed = || Chain::resume(chain().node().clone(), 1, seq, heads[begin]);
+        let mut chain = resumed();
+        for line in &lines[begin..] {
+            assert_eq!(chain.check(line), Ok(()), "from {begin}");
+        }
+        let line = String::from_utf8(lines[begin].clone()).unwrap();
+        let batch = line.split(',').nth(2).unwrap();
+        let ahead = line.replacen(batch, "\"batch\":9", 1);
+        let found = resumed().check(ahead.as_bytes());
+        assert_eq!(found, Err(Broken::Batch { before: seq, found: 9 }));
     }
 }
 
