@@ -62,6 +62,7 @@ const OWNED: &[Owned] = &[
     owned("jsonwebtoken", &["identity"], "its defaults accept bad tokens: guarded in one place"),
     owned("matchit", &["proxy"], "routes are matched at the edge"),
     owned("notify", &["app"], "files are watched only by who reloads"),
+    owned("pem", &["tlog"], "only new keys of logs and witnesses are written by us"),
     owned("prometheus", &["telemetry"], "names and labels of metrics are a closed list"),
     owned("quick_xml", &["mask", "cli"], "bodies are read, and test reports written"),
     owned("rcgen", &["pki"], "only the development CA issues"),
