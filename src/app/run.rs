@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::Watcher as _;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::assemble::Assembled;
 use super::keeping::Afterwards;
 use super::operate::Operator;
+use super::signals::{Sent, Signals, Wish};
 use super::strangers::StrangersWriter;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
 use crate::config::{Config, ReloadTrigger};
@@ -109,25 +109,16 @@ pub(crate) fn run(
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     runtime.block_on(async {
-        let mut hangup = signal(SignalKind::hangup()).map_err(RunError::Runtime)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Runtime)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Runtime)?;
+        let mut signals = Signals::listen().map_err(RunError::Runtime)?;
         let running = Box::pin(Running::start(config, assembled, metrics, clock)).await?;
-        loop {
-            tokio::select! {
-                _ = hangup.recv() => { running.reload("signal SIGHUP").await; }
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-            }
-        }
-        // Who asks twice does not want to wait.
-        let hurry = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+        let actor = loop {
+            match signals.next().await {
+                Sent { wish: Wish::Reload, actor } => drop(running.reload(&actor).await),
+                Sent { wish: Wish::Stop, actor } => break actor,
             }
         };
-        running.drain("signal", hurry).await;
+        // Who asks twice does not want to wait.
+        running.drain(&actor, signals.next_stop()).await;
         Ok(())
     })
 }
@@ -161,8 +152,7 @@ impl Running {
         let log = StrangersLog::new(&config.audit.directory);
         let strangers = StrangersWriter::new(Arc::clone(&gate), log, config.audit.node.clone());
         let operator = Arc::new(Operator::new(gate, config, &dates));
-        let start = operator.lifecycle("start", "pinegate", &[("version", env!("CARGO_PKG_VERSION"))]);
-        operator.gate.journal.append(start).await.map_err(RunError::Record)?;
+        operator.gate.journal.append(operator.started()).await.map_err(RunError::Record)?;
 
         let (listeners, last) = (TaskTracker::new(), CancellationToken::new());
         let mut addresses = Vec::new();
@@ -221,8 +211,8 @@ impl Running {
     }
 
     /// Takes no new work, lets what is in work end within the configured time and before `hurry`, cuts off
-    /// the rest, and stops. What was cut off is on record before the stop is.
-    pub async fn drain(&self, actor: &str, hurry: impl Future<Output = ()>) {
+    /// the rest, and stops. What was cut off is on record before the stop is, which names who hurried.
+    pub async fn drain(&self, actor: &str, hurry: impl Future<Output = String>) {
         let gate = &self.operator.gate;
         tracing::info!("draining");
         let entry = self.operator.lifecycle("drain", actor, &[]);
@@ -231,10 +221,14 @@ impl Running {
         }
         gate.draining.cancel();
         gate.tasks.close();
+        let mut hurried = None;
         tokio::select! {
             () = gate.tasks.wait() => {}
             () = tokio::time::sleep(self.drain) => tracing::warn!("what is still in work is cut off"),
-            () = hurry => tracing::warn!("the drain is cut short, and what is still in work cut off"),
+            actor = hurry => {
+                tracing::warn!(actor, "the drain is cut short, and what is still in work cut off");
+                hurried = Some(actor);
+            }
         }
         gate.stopped.cancel();
         if tokio::time::timeout(CUT_OFF, gate.tasks.wait()).await.is_err() {
@@ -246,7 +240,8 @@ impl Running {
         if tokio::time::timeout(LAST_RECORDS, self.strangers.write()).await.is_err() {
             tracing::error!("what strangers did last could not be written down in time");
         }
-        let stop = gate.journal.append(self.operator.lifecycle("stop", actor, &[]));
+        let hurried: Vec<_> = hurried.iter().map(|actor| ("hurried_by", actor.as_str())).collect();
+        let stop = gate.journal.append(self.operator.lifecycle("stop", actor, &hurried));
         match tokio::time::timeout(LAST_RECORDS, stop).await {
             Ok(Ok(_seq)) => {}
             Ok(Err(error)) => tracing::error!(%error, "the stop could not be put on record"),

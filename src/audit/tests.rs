@@ -1,3 +1,4 @@
+mod naughty;
 mod schema;
 
 use proptest::prelude::*;

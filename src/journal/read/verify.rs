@@ -174,6 +174,7 @@ fn into_read_error(error: JournalError) -> ReadError {
         JournalError::Io { path, source, .. } => ReadError::Io { path, source },
         other @ (JournalError::SegmentTooSmall { .. }
         | JournalError::Damaged(_)
+        | JournalError::Live { .. }
         | JournalError::Thread(_)) => {
             ReadError::Io { path: PathBuf::new(), source: std::io::Error::other(other) }
         }

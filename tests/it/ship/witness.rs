@@ -55,8 +55,8 @@ async fn heads_are_cosigned_as_the_log_grows_over_restarts() {
 async fn a_gate_without_its_witness_serves() {
     let mut plan = Plan::new();
     key_command(&["--new", "--log", "test"], &plan.files.at("certs/checkpoint.key")).unwrap();
-    // It knows a log of that name, and not its key.
-    let other = key_command(&["--new", "--log", "test"], &plan.files.at("certs/other.key")).unwrap();
+    // It knows another log.
+    let other = key_command(&["--new", "--log", "other"], &plan.files.at("certs/other.key")).unwrap();
     let place = Place::of(&[VerifierKey::parse(&other).unwrap()], "");
     let witness = place.start(&["--new"]).await;
     plan.files.add_config(&format!(
