@@ -16,10 +16,12 @@
 //! An append is acknowledged after `fdatasync` of its bytes, never before. After any I/O error
 //! nothing is acknowledged until the log was opened and checked anew from disk.
 
+mod gather;
 mod handle;
 mod layout;
 mod lines;
 mod log;
+mod priority;
 mod progress;
 pub mod read;
 mod recover;
@@ -36,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::{AppendError, Fault, Health, Journal};
+pub use priority::Priority;
 pub use progress::Progress;
 pub use recover::{RecoveredGeneration, Recovery};
 pub use scan::{Damage, DamageKind};
@@ -69,14 +72,21 @@ pub struct JournalConfig {
     pub retry_most: Duration,
     /// Below how many free bytes the alarm is raised.
     pub low_space: u64,
+    /// Whether the writer runs before other threads, as far as the system allows.
+    pub raised_priority: bool,
+    /// The longest that the writer waits for others to join a commit where there were some lately.
+    pub gather_most: Duration,
     /// Who takes it upon himself to go on over a damaged earlier generation: what is damaged, and
     /// all after it, is put aside and a `repair` record names it. `None` refuses to open.
     pub repair: Option<String>,
 }
 
 impl JournalConfig {
+    /// The usual [`JournalConfig::gather_most`]. Slow disks gather many by themselves.
+    pub const GATHER_MOST: Duration = Duration::from_micros(250);
+
     /// The usual bounds: segments of 64 MiB, 16,384 records or 16 MiB waiting, tries after 100 ms
-    /// to 5 s, an alarm below 1 GiB, no repair.
+    /// to 5 s, an alarm below 1 GiB, ordinary priority, no repair.
     #[must_use]
     pub const fn new(directory: PathBuf, node: NodeId) -> Self {
         Self {
@@ -88,6 +98,8 @@ impl JournalConfig {
             retry_first: Duration::from_millis(100),
             retry_most: Duration::from_secs(5),
             low_space: 1 << 30,
+            raised_priority: false,
+            gather_most: Self::GATHER_MOST,
             repair: None,
         }
     }
@@ -103,6 +115,8 @@ pub trait Observer: std::fmt::Debug + Send + Sync {
     fn queued(&self, records: usize);
     /// How many bytes are free, and whether that is fewer than there should be.
     fn space(&self, _free: u64, _is_low: bool) {}
+    /// Which threads the writer runs before.
+    fn priority(&self, _found: Priority) {}
 }
 
 /// Why a journal cannot be opened.

@@ -13,12 +13,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::assemble::Assembled;
+use super::assemble::{Assembled, assemble};
 use super::operate::Operator;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
 use crate::config::{Config, ReloadTrigger};
-use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage};
-use crate::kernel::time::Clock;
+use crate::journal::{Journal, JournalConfig, JournalError, Storage};
+use crate::kernel::time::{Clock, SystemClock};
 use crate::proxy::Gate;
 use crate::telemetry::Metrics;
 
@@ -61,6 +61,12 @@ pub enum RunError {
         /// Why.
         source: notify::Error,
     },
+    /// The configuration, or a file that it names, has errors.
+    #[error("the files have errors:\n{0}")]
+    Files(String),
+    /// The metrics could not be made.
+    #[error("the metrics could not be made: {0}")]
+    Metrics(String),
     /// The start could not be put on record.
     #[error("the start of the gate cannot be put on record")]
     Record(#[source] crate::journal::AppendError),
@@ -80,6 +86,26 @@ pub struct Running {
     _watcher: Option<notify::RecommendedWatcher>,
 }
 
+/// Runs the gate of a configuration file with the audit log on `storage`, as `pinegate run` does with one on disk:
+/// for benches, which measure what the disk costs.
+///
+/// # Errors
+/// When a file has errors, or the gate cannot start.
+pub fn run_on(path: &Path, storage: Arc<dyn Storage>) -> Result<(), RunError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (config, mut report) = Config::load(path);
+    let metrics = Metrics::new().map_err(|error| RunError::Metrics(error.to_string()))?;
+    let assembled = config.as_ref().and_then(|config| {
+        let (assembled, found) = assemble(config, None, &metrics, &clock);
+        report.merge(found);
+        assembled
+    });
+    let (Some(config), Some(assembled)) = (config, assembled) else {
+        return Err(RunError::Files(report.to_string()));
+    };
+    run(config, assembled, Arc::new(metrics), clock, storage)
+}
+
 /// Runs a gate until it is told to stop: SIGTERM or SIGINT drain, SIGHUP reloads.
 ///
 /// # Errors
@@ -89,6 +115,7 @@ pub(crate) fn run(
     assembled: Assembled,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
+    storage: Arc<dyn Storage>,
 ) -> Result<(), RunError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
@@ -96,7 +123,7 @@ pub(crate) fn run(
         let mut hangup = signal(SignalKind::hangup()).map_err(RunError::Runtime)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Runtime)?;
-        let running = Running::start(config, assembled, metrics, clock).await?;
+        let running = Running::start(config, assembled, metrics, clock, storage).await?;
         loop {
             tokio::select! {
                 _ = hangup.recv() => { running.reload("signal SIGHUP").await; }
@@ -126,6 +153,7 @@ impl Running {
         assembled: Assembled,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
+        storage: Arc<dyn Storage>,
     ) -> Result<Self, RunError> {
         let mut bound = Vec::new();
         for address in &config.listen {
@@ -134,7 +162,7 @@ impl Running {
         let metrics_listener = listen(config.metrics.address).await?;
         let admin_listener = listen_unix(&config.admin.socket)?;
         let Assembled { snapshot, tls, dates } = assembled;
-        let journal = open_journal(&config, &metrics, &clock)?;
+        let journal = open_journal(&config, &metrics, &clock, storage)?;
         super::restore::quotas(&config, &snapshot, clock.now());
         let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
         let (drain, socket) = (config.bounds.drain, config.admin.socket.clone());
@@ -257,15 +285,17 @@ fn open_journal(
     config: &Config,
     metrics: &Arc<Metrics>,
     clock: &Arc<dyn Clock>,
+    storage: Arc<dyn Storage>,
 ) -> Result<Journal, RunError> {
     let directory = config.audit.directory.clone();
     let failed = |source| RunError::Journal { directory: directory.clone(), source };
     let mut settings = JournalConfig::new(directory.clone(), config.audit.node.clone());
     settings.segment_bytes = config.audit.segment_bytes.get();
     settings.low_space = config.audit.low_space.get();
+    settings.raised_priority = config.audit.raised_priority;
     let observer = Arc::new(super::operate::AuditMetrics::new(Arc::clone(metrics)));
-    let disk: Arc<dyn Storage> = Arc::new(DiskStorage);
-    let (journal, recovery) = Journal::open(settings, disk, Arc::clone(clock), observer).map_err(failed)?;
+    let (journal, recovery) =
+        Journal::open(settings, storage, Arc::clone(clock), observer).map_err(failed)?;
     tracing::info!(?recovery, "the audit log is open");
     Ok(journal)
 }

@@ -1,4 +1,5 @@
 mod crash;
+mod gather;
 mod live;
 mod sim;
 mod since;
