@@ -9,6 +9,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::as_conversions,
     clippy::indexing_slicing,
     clippy::string_slice,
     reason = "a measuring tool that may stop at the first surprise"
@@ -297,6 +299,10 @@ impl Storage for NullStorage {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.0.lock().unwrap().remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn remove_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
     }
 
     fn sync_dir(&self, _: &Path) -> io::Result<()> {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use pinegate::audit::{Access, Chain, Entry, Kind, Outcome};
 use pinegate::grant::{ReleasedField, Treatment};
-use pinegate::journal::read::{Filter, search, verify};
+use pinegate::journal::read::{Filter, Order, Search, verify};
 use pinegate::journal::{DiskStorage, Journal, JournalConfig, Observer};
 use pinegate::kernel::id::*;
 use pinegate::kernel::time::{Clock as _, SystemClock};
@@ -85,6 +85,7 @@ impl Words {
             requested: &[],
             parameters: &[],
             withheld: &[],
+            subjects: None,
             narrowed_to: None,
             decision: "permit",
             reason: None,
@@ -105,6 +106,7 @@ impl Words {
                 egress: &[],
                 unclassified: 0,
                 submitted: None,
+                received_hmac: None,
                 sent_sha256: Some(self.digest),
                 total_us: 1500,
                 decide_us: 40,
@@ -166,7 +168,7 @@ fn encoding() {
 #[derive(Debug, Clone, Copy)]
 struct Manner {
     raised: bool,
-    gather: Duration,
+    gathers: bool,
 }
 
 /// What a round of appends took.
@@ -194,7 +196,7 @@ impl Observer for Commits {
 
 fn appends(directory: PathBuf, manner: Manner, waiters: usize, each: usize) -> Figures {
     let mut config = JournalConfig::new(directory, NodeId::parse("gate-1").unwrap());
-    (config.raised_priority, config.gather_most) = (manner.raised, manner.gather);
+    (config.raised_priority, config.gathers) = (manner.raised, manner.gathers);
     let commits = Arc::new(Commits::default());
     let observer: Arc<dyn Observer> = Arc::<Commits>::clone(&commits);
     let (journal, _) = Journal::open(config, Arc::new(DiskStorage), Arc::new(SystemClock), observer).unwrap();
@@ -253,10 +255,10 @@ fn median(rounds: &[Figures]) -> Figures {
 /// The manners turn by turn, so that what disturbs one disturbs all.
 fn compare(directory: &Path, rounds: usize) {
     let manners = [
-        Manner { raised: false, gather: Duration::ZERO },
-        Manner { raised: false, gather: JournalConfig::GATHER_MOST },
-        Manner { raised: true, gather: Duration::ZERO },
-        Manner { raised: true, gather: JournalConfig::GATHER_MOST },
+        Manner { raised: false, gathers: false },
+        Manner { raised: false, gathers: true },
+        Manner { raised: true, gathers: false },
+        Manner { raised: true, gathers: true },
     ];
     for (waiters, each) in [(1, 2_000), (8, 2_000), (64, 5_000), (512, 1_000)] {
         let mut figures = vec![Vec::new(); manners.len()];
@@ -270,10 +272,10 @@ fn compare(directory: &Path, rounds: usize) {
         for (found, manner) in figures.iter().zip(manners) {
             let Figures { rate, p50, p99, writer, all, batch } = median(found);
             let priority = if manner.raised { "raised" } else { "normal" };
+            let gathers = if manner.gathers { "gathers" } else { "runs at once" };
             println!(
-                "append: {waiters} waiters, {priority}, gathers for {:?}: {rate:.0}/s, p50 {p50:?}, p99 {p99:?}, \
-                 {batch:.1} a commit, CPU per record {writer:?} writer, {all:?} in all",
-                manner.gather
+                "append: {waiters} waiters, {priority}, {gathers}: {rate:.0}/s, p50 {p50:?}, p99 {p99:?}, {batch:.1} a \
+                 commit, CPU per record {writer:?} writer, {all:?} in all"
             );
         }
     }
@@ -287,9 +289,10 @@ fn reading(directory: &Path) {
     println!("verify: {} records, {:.0} per CPU second", report.records, report.records as f64 / took);
     let filter = Filter { system: Some(SystemId::parse("sys:ziran-map").unwrap()), ..Filter::default() };
     let start = cpu(None);
-    let result = search(directory, &filter, 10).unwrap();
+    let mut search = Search::begin(directory, &filter, Order::OldestFirst).unwrap();
+    while search.step().unwrap().is_some() {}
     let took = (cpu(None) - start).as_secs_f64();
-    println!("search, none found: {:.0} records per CPU second", result.looked_at as f64 / took);
+    println!("search, none found: {:.0} records per CPU second", search.passed().lines as f64 / took);
 }
 
 fn main() {
@@ -301,7 +304,7 @@ fn main() {
     let audit = dir.path().join("audit");
     let rounds = std::env::var("JOURNAL_BENCH_ROUNDS").map_or(5, |text| text.parse().unwrap());
     compare(dir.path(), rounds);
-    let manner = Manner { raised: false, gather: JournalConfig::GATHER_MOST };
+    let manner = Manner { raised: false, gathers: true };
     appends(audit.clone(), manner, 64, 12_500);
     reading(&audit);
 }

@@ -7,5 +7,8 @@ pub mod assemble;
 pub mod load;
 pub mod run;
 
+mod keeping;
 mod operate;
 mod restore;
+mod signals;
+mod strangers;

@@ -8,16 +8,23 @@
 //! and every length bounded, so that nothing a caller sends can forge or split a record.
 
 mod chain;
+mod keyed;
 mod line;
+mod members;
 mod parsed;
 mod record;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod view;
 
 pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
-pub use parsed::{ParseError, ParsedRecord, peek_ended, peek_instant, peek_kind};
-pub use record::{Access, Admitted, Entry, Kind, Lifecycle, Outcome, Shadow, Submitted};
+pub use keyed::{DigestKey, KeyId, ReceivedDigest, SubjectDigest};
+pub use line::{is_dangerous, push_escaped};
+pub use members::{Members, Name};
+pub use parsed::{ParseError, ParsedRecord, SubjectsOf, peek_ended, peek_instant, peek_kind, peek_subjects};
+pub use record::{Access, Admitted, Entry, Kind, Lifecycle, Outcome, Shadow, Subjects, Submitted};
+pub use strangers::{Reached, Strangers};
 pub use view::{AccessView, Listed};
 
 /// The version of the record's schema, its field `v`.

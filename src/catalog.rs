@@ -5,15 +5,18 @@
 //! [`Catalog`]; the constructors' caller has proved it.
 
 mod media;
+mod subject;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::id::{
-    Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, PurposeCode, ResourceId, SystemId,
+    Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, PurposeCode, ResourceId,
+    SubjectKind, SystemId,
 };
 
 pub use media::{Charset, MediaType, MediaTypeError};
+pub use subject::{SUBJECT_KINDS, Subject, resident_id_check};
 
 /// Who there is: the departments and the systems they have registered.
 #[derive(Debug, Clone, Default)]
@@ -173,6 +176,8 @@ pub struct Parameter {
     pub label: String,
     /// Whether its value may stand in a record.
     pub recordable: bool,
+    /// What it names, if that is a person or a company: records then have a keyed digest of its value.
+    pub subject: Option<SubjectKind>,
 }
 
 /// What the platform answers with for a resource.

@@ -16,6 +16,7 @@ mod fmt;
 mod logs;
 mod mask;
 mod pki;
+mod progress;
 mod reload;
 mod replay;
 mod run;
@@ -26,6 +27,7 @@ mod test;
 mod token;
 mod verdict;
 mod when;
+mod witness;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -108,6 +110,7 @@ enum Command {
     Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
     Audit(audit::AuditArgs),
+    Witness(witness::WitnessArgs),
     Token(token::TokenArgs),
     Pki(pki::PkiArgs),
     Casbin(enforce::CasbinArgs),
@@ -167,7 +170,8 @@ fn dispatch(
         Command::Mask(args) => mask::run(args, &**clock, screen),
         Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
-        Command::Audit(args) => audit::run(args, screen),
+        Command::Audit(args) => audit::run(args, clock, screen),
+        Command::Witness(args) => witness::run(args, clock, screen),
         Command::Token(args) => token::run(args, &**clock, screen),
         Command::Pki(args) => pki::run(args, &**clock, screen),
         Command::Casbin(args) => enforce::run(args, &**clock, screen),

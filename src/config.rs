@@ -9,6 +9,7 @@ mod audit;
 mod read;
 mod request;
 mod route;
+mod witness;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,10 +26,12 @@ use crate::kernel::time::TimeZone;
 use crate::mask::PseudonymKeys;
 
 pub use audit::{
-    Audit, CheckpointSettings, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind, SinkSettings, WitnessSettings,
+    Audit, CheckpointSettings, MIN_DIGEST_KEY_BYTES, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind,
+    SinkSettings, WitnessSettings,
 };
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
+pub use witness::WitnessConfig;
 
 /// The largest `gateway.toml`, and the largest file it may name.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -69,7 +72,7 @@ pub struct Config {
 }
 
 /// A file named by the configuration, with its content.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct FileContent {
     /// Its path, made absolute against the configuration's directory.
     pub path: PathBuf,
@@ -323,16 +326,10 @@ impl Config {
     /// The report holds what is wrong; there is a [`Config`] exactly when it has no error.
     #[must_use]
     pub fn load(path: &Path) -> (Option<Self>, Report) {
-        let mut report = Report::new();
-        let name = path.display().to_string();
-        match read::bounded(path) {
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => return read::config(path, &Source::new(name, text)),
-                Err(error) => report.push(read::unreadable(&name, &format!("is not UTF-8: {error}"))),
-            },
-            Err(error) => report.push(read::unreadable(&name, &format!("cannot be read: {error}"))),
+        match read::text_of(path) {
+            Ok(text) => read::config(path, &Source::new(path.display().to_string(), text)),
+            Err(report) => (None, report),
         }
-        (None, report)
     }
 
     /// What `path` says about the policy directory, even where the rest of it is wrong, so that one

@@ -7,6 +7,8 @@
 //!
 //! - `<first seq, 20 digits>.jsonl`: segments. The one being written is padded with NUL bytes, so
 //!   that writing changes no length and `fdatasync` needs no file system commit.
+//! - `<first seq>.jsonl.zst` and `<first seq>.manifest`: a closed segment compressed, and what stays
+//!   known of it when it is pruned.
 //! - `LOCK`: held by the process that writes.
 //! - `CLOSED`: how many records there are and the digest of the last, once nothing follows.
 //! - `spare.tmp`: the next segment, in the making or ready; the log's reserve of space.
@@ -16,19 +18,26 @@
 //! An append is acknowledged after `fdatasync` of its bytes, never before. After any I/O error
 //! nothing is acknowledged until the log was opened and checked anew from disk.
 
+mod compress;
 mod gather;
 mod handle;
+mod keep;
 mod layout;
 mod lines;
 mod log;
+mod manifest;
 mod priority;
 mod progress;
+mod publish;
 pub mod read;
 mod recover;
+mod repair;
 mod scan;
 mod storage;
+mod strangers;
 mod upkeep;
 mod writer;
+mod zst;
 
 #[cfg(test)]
 mod tests;
@@ -38,11 +47,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use handle::{AppendError, Fault, Health, Journal};
+pub use keep::{Announce, Hold, KeepFailure, KeepObserver, Keeper, Keeping, Retention};
+pub use manifest::ManifestFault;
 pub use priority::Priority;
 pub use progress::Progress;
+pub use publish::{
+    PublishObserver, PublishSettings, PublishedHold, Publisher, Publishing, Refusal, SignedHead, Span, locate,
+};
 pub use recover::{RecoveredGeneration, Recovery};
+pub use repair::{Repair, damage};
 pub use scan::{Damage, DamageKind};
 pub use storage::{DiskStorage, Lock, Storage, StorageFile, read_up_to, write_all_at};
+pub use strangers::StrangersLog;
 
 use crate::audit::MAX_LINE_BYTES;
 use crate::kernel::id::NodeId;
@@ -74,17 +90,15 @@ pub struct JournalConfig {
     pub low_space: u64,
     /// Whether the writer runs before other threads, as far as the system allows.
     pub raised_priority: bool,
-    /// The longest that the writer waits for others to join a commit where there were some lately.
-    pub gather_most: Duration,
+    /// Whether the writer waits a moment for others to join a commit where there were some lately.
+    pub gathers: bool,
     /// Who takes it upon himself to go on over a damaged earlier generation: what is damaged, and
-    /// all after it, is put aside and a `repair` record names it. `None` refuses to open.
-    pub repair: Option<String>,
+    /// all after it, is put aside and a `repair` record names it. Refuses to open beside another
+    /// process. `None` refuses to open over damage.
+    pub repair: Option<Repair>,
 }
 
 impl JournalConfig {
-    /// The usual [`JournalConfig::gather_most`]. Slow disks gather many by themselves.
-    pub const GATHER_MOST: Duration = Duration::from_micros(250);
-
     /// The usual bounds: segments of 64 MiB, 16,384 records or 16 MiB waiting, tries after 100 ms
     /// to 5 s, an alarm below 1 GiB, ordinary priority, no repair.
     #[must_use]
@@ -99,7 +113,7 @@ impl JournalConfig {
             retry_most: Duration::from_secs(5),
             low_space: 1 << 30,
             raised_priority: false,
-            gather_most: Self::GATHER_MOST,
+            gathers: true,
             repair: None,
         }
     }
@@ -141,10 +155,16 @@ pub enum JournalError {
     },
     /// What was durable is no longer as it was written.
     #[error(
-        "the audit log is damaged: {0}; copy the log elsewhere and find the cause, then repair it: \
-         repair puts what is damaged aside and records that it did"
+        "the audit log is damaged: {0}; copy the log elsewhere and find the cause, then run \
+         `pinegate audit repair`, which puts what is damaged aside and records who did it and why"
     )]
     Damaged(Arc<Damage>),
+    /// Another process writes the log, which must not be repaired beside it.
+    #[error("another process writes the audit log (generation {generation}); stop it first")]
+    Live {
+        /// Its generation.
+        generation: u32,
+    },
     /// A thread could not be started.
     #[error("cannot start the audit writer thread")]
     Thread(#[source] std::io::Error),

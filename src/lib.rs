@@ -32,6 +32,8 @@ pub mod upstream;
 // layer 4: edge
 pub mod admin;
 pub mod proxy;
+pub mod ship;
+pub mod witness;
 // layer 5: wiring
 pub mod app;
 pub mod cli;

@@ -5,7 +5,8 @@
 //! every reader of the body finds under that path. Where two readers could differ — a member that
 //! comes twice, a name that some programs take for another — there is no value but a [`BodyFault`].
 //! What can be read in one way but is no plain value counts as absent, which fails an allow line and
-//! matches a deny line.
+//! matches a deny line. Where it says whose data is meant, absent is not good enough: nobody could say
+//! later whose it was, and that is a [`BodyFault`] too.
 
 use std::fmt;
 
@@ -103,6 +104,12 @@ pub enum BodyFault {
         /// Of which parameter.
         path: String,
     },
+    /// What says whose data is meant is no plain value, or stands where none is looked for.
+    #[error("`{path}` says whose data is meant, and must be a text or a list of texts, below no list")]
+    Obscure {
+        /// Which parameter.
+        path: String,
+    },
     /// A parameter has more than [`MAX_VALUES`] values.
     #[error("`{path}` has more than {MAX_VALUES} values")]
     TooManyValues {
@@ -126,6 +133,8 @@ struct Node {
     /// Which parameters have their value here, by number.
     parameters: Vec<usize>,
     members: Vec<(String, Node)>,
+    /// The path to what says whose data is meant, if that stands here or below.
+    subject: Option<String>,
     /// Names that no other member may resemble, folded, and the path that each stands for.
     reserved: Vec<(String, String)>,
 }
@@ -141,6 +150,19 @@ impl BodyParameters {
         }
         root.reserved.extend(elsewhere.into_iter().map(|name| (folded(name), name.to_owned())));
         Self { root, count: paths.len() }
+    }
+
+    /// Insists that what stands at `path` is plain, wherever anything but `null` stands there.
+    #[must_use]
+    pub fn insisting(mut self, path: &BodyPath) -> Self {
+        let mut node = &mut self.root;
+        node.subject.get_or_insert_with(|| path.to_string());
+        for name in &path.0 {
+            let Some((_, member)) = node.members.iter_mut().find(|(known, _)| known == name) else { break };
+            member.subject.get_or_insert_with(|| path.to_string());
+            node = member;
+        }
+        self
     }
 
     /// The values of each parameter, in the order of the paths: none if it is absent or not plain,
@@ -212,6 +234,14 @@ impl Reading {
         error
     }
 
+    /// Something stands where whose data is meant cannot be seen, if that is looked for there.
+    fn obscure<E: serde::de::Error>(&mut self, node: &Node) -> Result<(), E> {
+        match &node.subject {
+            Some(path) => Err(self.fail(BodyFault::Obscure { path: path.clone() })),
+            None => Ok(()),
+        }
+    }
+
     fn forget(&mut self, node: &Node) {
         for &number in &node.parameters {
             if let Some(values) = self.values.get_mut(number) {
@@ -246,11 +276,20 @@ impl At<'_, '_> {
         Ok(true)
     }
 
+    /// Something that is no plain value.
+    fn give_nothing<E: serde::de::Error>(self) -> Result<bool, E> {
+        let is_value = self.is_element || !self.node.parameters.is_empty();
+        if is_value {
+            self.reading.obscure(self.node)?
+        }
+        Ok(false)
+    }
+
     /// A whole number. The parser gives none with a fraction, an exponent, or a sign before zero as a
     /// whole one, so its text is the one that was written.
     fn give_integer<E: serde::de::Error>(self, value: i128) -> Result<bool, E> {
         if value.unsigned_abs() > MAX_EXACT_INTEGER.into() {
-            return Ok(false);
+            return self.give_nothing();
         }
         self.give(&value.to_string())
     }
@@ -285,7 +324,7 @@ impl<'de> Visitor<'de> for At<'_, '_> {
 
     /// With a fraction, an exponent, or beyond 64 bits: readers differ in what they make of it.
     fn visit_f64<E: serde::de::Error>(self, _value: f64) -> Result<bool, E> {
-        Ok(false)
+        self.give_nothing()
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<bool, E> {
@@ -299,6 +338,7 @@ impl<'de> Visitor<'de> for At<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
         let Self { node, reading, is_element } = self;
         if is_element || node.parameters.is_empty() {
+            reading.obscure(node)?;
             while list.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(false);
         }
@@ -307,6 +347,7 @@ impl<'de> Visitor<'de> for At<'_, '_> {
             is_plain &= element;
         }
         if !is_plain {
+            reading.obscure(node)?;
             // One plain value beside something else is not that value.
             reading.forget(node);
         }
@@ -316,6 +357,7 @@ impl<'de> Visitor<'de> for At<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
         let Self { node, reading, is_element } = self;
         if is_element || node.members.is_empty() {
+            reading.obscure(node)?;
             while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(false);
         }

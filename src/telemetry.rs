@@ -14,7 +14,7 @@ use prometheus::{
 };
 
 use crate::catalog::{Egress, Identifier};
-use crate::kernel::id::{DepartmentId, Digest, ResourceId};
+use crate::kernel::id::{DepartmentId, Digest, NodeId, ResourceId};
 
 /// The label of requests that were not for any resource.
 const NO_RESOURCE: &str = "none";
@@ -113,6 +113,12 @@ labels! {
     }
 }
 
+mod keeping;
+mod shipping;
+
+pub use keeping::{KeepingMetrics, Upkeep};
+pub use shipping::{SinkFailure, SinkMetrics, WitnessFailure, WitnessMetrics};
+
 /// What there is to say of a candidate policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShadowState {
@@ -143,6 +149,9 @@ pub struct Metrics {
     shadow_info: GaugeVec,
     certificate_expiry: GaugeVec,
     grants: IntGaugeVec,
+    shipping: shipping::Families,
+    /// What becomes of audit records after they are durable.
+    pub keeping: KeepingMetrics,
     /// Whole requests, from the head's arrival to the end of the reply.
     pub request_seconds: Histogram,
     /// Open client connections.
@@ -165,6 +174,8 @@ pub struct Metrics {
     pub audit_space_low: IntGauge,
     /// Refusals of clients that were not identified, by no name at all: they may be anybody.
     pub strangers: IntCounter,
+    /// Intervals of the strangers' log that could not be written.
+    pub strangers_lost: IntCounter,
     /// When a snapshot last went live.
     pub last_reload: Gauge,
     /// When the first grant that is valid now will end.
@@ -254,9 +265,9 @@ fn bump(counters: &[IntCounter], all: &[Outcome], outcome: Outcome) {
     }
 }
 
-struct Families<'r>(&'r Registry);
+struct Registrar<'r>(&'r Registry);
 
-impl Families<'_> {
+impl Registrar<'_> {
     fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
         self.0.register(Box::new(collector.clone()))?;
         Ok(collector)
@@ -297,7 +308,7 @@ impl Metrics {
         let registry = Registry::new();
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        let f = Families(&registry);
+        let f = Registrar(&registry);
         let build = f.gauges("pinegate_build_info", "The running version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         let stage_opts =
@@ -362,6 +373,8 @@ impl Metrics {
                 &["kind"],
             )?,
             grants: f.add(IntGaugeVec::new(Opts::new("pinegate_grants", "Grants by state."), &["state"])?)?,
+            shipping: shipping::Families::new(&f)?,
+            keeping: KeepingMetrics::new(&f)?,
             request_seconds: f
                 .latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
             connections: f.int_gauge("pinegate_connections", "Open client connections.")?,
@@ -381,6 +394,10 @@ impl Metrics {
             strangers: f.counter(
                 "pinegate_unidentified_refusals_total",
                 "Refusals of clients nobody has registered.",
+            )?,
+            strangers_lost: f.counter(
+                "pinegate_strangers_log_failures_total",
+                "Intervals of the log of strangers that could not be written.",
             )?,
             last_reload: f
                 .gauge("pinegate_last_reload_timestamp_seconds", "When a snapshot last went live.")?,
@@ -479,6 +496,18 @@ impl Metrics {
             }
         };
         self.shadow_loaded.with_label_values::<&str>(&[]).set(i64::from(is_loaded));
+    }
+
+    /// The figures of the sink called `name`, which the configuration has named.
+    #[must_use]
+    pub fn sink(&self, name: &NodeId) -> SinkMetrics {
+        self.shipping.sink(name.as_str())
+    }
+
+    /// The figures of the witness whose key is called `name` in the configuration.
+    #[must_use]
+    pub fn witness(&self, name: &str) -> WitnessMetrics {
+        self.shipping.witness(name)
     }
 
     /// Shows when `kind` stops being valid, in seconds since 1970.

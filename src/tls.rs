@@ -27,7 +27,7 @@ pub use client_verifier::{ClientVerifier, MAX_PRESENTED_CERTIFICATES, Refusal};
 pub use error::TlsError;
 pub use handshake::HandshakeFailure;
 pub use revocation::{OnGap, Revocation};
-pub use server::{ServerTls, ServerTlsInputs, TlsDates};
+pub use server::{ServerTls, ServerTlsInputs, TlsDates, open_server};
 pub use upstream::{UpstreamTls, UpstreamTlsInputs};
 
 use crate::kernel::secret::Secret;

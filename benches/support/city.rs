@@ -126,7 +126,7 @@ fn described(index: usize) -> Resource {
         egress: None,
         fields: fields.collect(),
         groups: BTreeMap::from([(GroupName::parse("basic").unwrap(), basic)]),
-        parameters: vec![Parameter { name: area, label: String::new(), recordable: true }],
+        parameters: vec![Parameter { name: area, label: String::new(), recordable: true, subject: None }],
     }
 }
 

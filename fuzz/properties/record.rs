@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use pinegate::audit::{
-    Access, Admitted, Chain, Entry, Kind, Lifecycle, MAX_LINE_BYTES, Outcome, ParsedRecord, SCHEMA_VERSION,
-    Shadow, Submitted, Tail, judge_tail,
+    Access, Admitted, Chain, DigestKey, Entry, Kind, Lifecycle, MAX_LINE_BYTES, Outcome, ParsedRecord,
+    SCHEMA_VERSION, Shadow, SubjectDigest, Subjects, Submitted, Tail, judge_tail,
 };
-use pinegate::catalog::Identifier;
+use pinegate::catalog::{Identifier, Subject};
 use pinegate::grant::{ReleasedField, Treatment};
 use pinegate::kernel::id::{
     Action, DepartmentId, Digest, FieldPath, GrantId, MaskerName, NodeId, ParameterName, PurposeCode,
-    ResourceId, SystemId, TokenId,
+    ResourceId, SubjectKind, SystemId, TokenId,
 };
+use pinegate::kernel::secret::Secret;
 use pinegate::kernel::time::Timestamp;
 
 const NODE: &str = "gate-1";
@@ -188,11 +189,27 @@ impl Ids {
     }
 }
 
+/// Whoever the texts name, each once.
+fn subjects(parts: &Parts, key: &DigestKey) -> Vec<SubjectDigest> {
+    let kinds: Vec<SubjectKind> =
+        ["resident-id", "account"].map(|kind| SubjectKind::parse(kind).unwrap()).into();
+    let all = kinds.iter().cycle().zip(&parts.texts);
+    let mut digests: Vec<SubjectDigest> = Vec::new();
+    for digest in all.filter_map(|(kind, text)| Some(key.subject(&Subject::new(kind, text)?))) {
+        if !digests.contains(&digest) {
+            digests.push(digest);
+        }
+    }
+    digests
+}
+
 fn check_access(parts: &Parts) {
     let ids = Ids::read(parts);
     let counts = ids.counts();
     let kinds = Identifier::ALL.into_iter().cycle();
     let found: Vec<_> = counts.iter().zip(kinds).map(|((path, count), kind)| (*path, kind, *count)).collect();
+    let submitted =
+        Submitted { records: u64::MAX, masked: &counts, dropped: &counts, unclassified: u64::MAX };
     let outcome = Outcome {
         status: 200,
         bytes_in: u64::MAX,
@@ -202,12 +219,8 @@ fn check_access(parts: &Parts) {
         dropped: &counts,
         egress: &found,
         unclassified: u64::MAX,
-        submitted: parts.has(4).then_some(Submitted {
-            records: u64::MAX,
-            masked: &counts,
-            dropped: &counts,
-            unclassified: u64::MAX,
-        }),
+        submitted: parts.has(4).then_some(submitted),
+        received_hmac: parts.has(5).then_some(Digest([254; 32])),
         sent_sha256: parts.has(3).then_some(Digest([255; 32])),
         total_us: 1,
         decide_us: 2,
@@ -215,6 +228,8 @@ fn check_access(parts: &Parts) {
         aborted: parts.has(4).then_some("caller-gone"),
     };
     let withheld = ids.withheld();
+    let key = DigestKey::new(&Secret::new([1; 32]));
+    let subjects = subjects(parts, &key);
     let access = Access {
         kind: if parts.has(5) { Kind::Access } else { Kind::Intent },
         at: now(),
@@ -235,6 +250,7 @@ fn check_access(parts: &Parts) {
         requested: &parts.texts,
         parameters: &ids.parameters,
         withheld: &withheld,
+        subjects: parts.has(7).then_some(Subjects { key: key.id(), digests: &subjects }),
         narrowed_to: parts.has(6).then_some(ids.grants.as_slice()).filter(|named| !named.is_empty()),
         decision: "permit",
         reason: None,
@@ -255,6 +271,7 @@ fn check_access(parts: &Parts) {
     let (_, again) = sealed(&record.unknown_outcome(now()));
     assert_eq!(again.request, record.request);
     assert_listed(&again.grants, again.grants_more, &record.grants);
+    assert_eq!((again.subjects, again.subjects_key), (record.subjects, record.subjects_key));
 }
 
 fn check_texts(record: &ParsedRecord, access: &Access<'_>) {

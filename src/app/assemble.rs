@@ -17,13 +17,15 @@ use self::routes::routes;
 use self::trust::{challenge, server_tls, token_verifier};
 use self::upstreams::upstreams;
 use super::load::{LoadedPolicy, load_policy};
+use crate::audit::DigestKey;
 use crate::coding;
 use crate::config::Config;
 use crate::identity::Identities;
-use crate::kernel::diagnostic::{Diagnostic, Report, Source};
+use crate::kernel::diagnostic::{Diagnostic, Report, Source, chain};
 use crate::kernel::time::Clock;
 use crate::proxy::{Plans, RequestBounds, Snapshot};
 use crate::quota::limiter::Limiter;
+use crate::ship::BadPeer;
 use crate::telemetry::Metrics;
 use crate::tls::TlsDates;
 
@@ -65,9 +67,17 @@ pub(crate) fn assemble_with(
     let tokens = token_verifier(config, &mut report);
     let tls = server_tls(config, clock, &mut report);
     let upstreams = upstreams(config, clock, &mut report);
+    for error in crate::ship::check(&config.audit, clock) {
+        let (section, code) = match error {
+            BadPeer::Sink { .. } => ("[audit.sink]", "bad-sink"),
+            BadPeer::Witness { .. } => ("[audit.witness]", "bad-witness"),
+        };
+        report.push(at_section(config, section, code, chain(&error)));
+    }
     let Some(policy) = policy else { return (None, report) };
     let routes = routes(config, &policy.vocabulary.catalog, &upstreams, metrics, &mut report);
     let limiter = limiter(config, &policy, previous, &mut report);
+    check_subjects(config, &policy, &mut report);
     let (Some(tokens), Some(tls), Some(routes), Some(limiter)) = (tokens, tls, routes, limiter) else {
         return (None, report);
     };
@@ -96,6 +106,7 @@ pub(crate) fn assemble_with(
         routes,
         departments,
         plans: Plans::new(maskers, config.policy.pseudonym_keys.clone()),
+        digests: config.audit.pseudonym_key.as_ref().map(DigestKey::new),
         bounds: RequestBounds {
             requests: config.bounds.requests,
             whole_reply: config.bounds.whole_reply.as_usize(),
@@ -132,6 +143,34 @@ fn limiter(
             None
         }
     }
+}
+
+/// People whom the catalogue would have on record cannot be put there without a key, and a plain digest of
+/// them is as good as their number.
+fn check_subjects(config: &Config, policy: &LoadedPolicy, report: &mut Report) {
+    if config.audit.pseudonym_key.is_some() {
+        return;
+    }
+    let resources = policy.vocabulary.catalog.resources.values();
+    let subjects: Vec<_> = resources
+        .flat_map(|resource| {
+            let named = resource.parameters.iter().filter(|parameter| parameter.subject.is_some());
+            named.map(|parameter| format!("`{}` of `{}`", parameter.name, resource.id))
+        })
+        .collect();
+    let Some(first) = subjects.first() else { return };
+    let more = match subjects.len() - 1 {
+        0 => String::new(),
+        more => format!(", as {more} more"),
+    };
+    let source = policy.files.catalog();
+    let span = place_of(source, &(0..0), "subject");
+    let message = format!(
+        "{first} names people or companies (`subject`){more}, and there is no key to digest them with"
+    );
+    let help = "make one with `openssl rand -out audit.key 32`, and name it in `[audit]` of the gateway configuration: \
+                `pseudonym_key = \"audit.key\"`";
+    report.push(Diagnostic::error("audit-key-missing", source, span, message).help(help));
 }
 
 fn shown(path: &Path) -> String {

@@ -4,22 +4,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::Watcher as _;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::assemble::{Assembled, assemble};
+use super::keeping::Afterwards;
 use super::operate::Operator;
+use super::signals::{Sent, Signals, Wish};
+use super::strangers::StrangersWriter;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
 use crate::config::{Config, ReloadTrigger};
-use crate::journal::{Journal, JournalConfig, JournalError, Storage};
+use crate::journal::{Journal, JournalConfig, JournalError, Storage, StrangersLog};
 use crate::kernel::time::{Clock, SystemClock};
 use crate::proxy::Gate;
+use crate::ship::{BadPeer, Shipping};
 use crate::telemetry::Metrics;
 
 /// How long files must be quiet after a change before they are read.
@@ -30,6 +33,12 @@ const CUT_OFF: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How long the last records may take to be written once everything else has stopped.
 const LAST_RECORDS: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How long what sinks have not taken by the end may still be sent.
+const LAST_SHIPMENT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How long the last head of the log may still be shown to witnesses.
+const LAST_HEAD: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why a gate does not start, or ends badly.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +76,9 @@ pub enum RunError {
     /// The metrics could not be made.
     #[error("the metrics could not be made: {0}")]
     Metrics(String),
+    /// Records or heads of the log could not be sent as configured.
+    #[error("the audit log cannot be sent")]
+    Ship(#[from] BadPeer),
     /// The start could not be put on record.
     #[error("the start of the gate cannot be put on record")]
     Record(#[source] crate::journal::AppendError),
@@ -77,6 +89,10 @@ pub enum RunError {
 pub struct Running {
     operator: Arc<Operator>,
     listeners: TaskTracker,
+    shipping: Shipping,
+    strangers: StrangersWriter,
+    /// Taken when it ends.
+    afterwards: Mutex<Option<Afterwards>>,
     /// Ends the listeners of operators, which outlive the drain.
     last: CancellationToken,
     addresses: Vec<SocketAddr>,
@@ -120,25 +136,16 @@ pub(crate) fn run(
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     runtime.block_on(async {
-        let mut hangup = signal(SignalKind::hangup()).map_err(RunError::Runtime)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Runtime)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Runtime)?;
-        let running = Running::start(config, assembled, metrics, clock, storage).await?;
-        loop {
-            tokio::select! {
-                _ = hangup.recv() => { running.reload("signal SIGHUP").await; }
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-            }
-        }
-        // Who asks twice does not want to wait.
-        let hurry = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+        let mut signals = Signals::listen().map_err(RunError::Runtime)?;
+        let running = Box::pin(Running::start(config, assembled, metrics, clock, storage)).await?;
+        let actor = loop {
+            match signals.next().await {
+                Sent { wish: Wish::Reload, actor } => drop(running.reload(&actor).await),
+                Sent { wish: Wish::Stop, actor } => break actor,
             }
         };
-        running.drain("signal", hurry).await;
+        // Who asks twice does not want to wait.
+        running.drain(&actor, signals.next_stop()).await;
         Ok(())
     })
 }
@@ -162,13 +169,18 @@ impl Running {
         let metrics_listener = listen(config.metrics.address).await?;
         let admin_listener = listen_unix(&config.admin.socket)?;
         let Assembled { snapshot, tls, dates } = assembled;
-        let journal = open_journal(&config, &metrics, &clock, storage)?;
+        let journal = open_journal(&config, &metrics, &clock, Arc::clone(&storage))?;
         super::restore::quotas(&config, &snapshot, clock.now());
+        let shipping = Shipping::start(&config.audit, &journal.progress(), &metrics, &clock)?;
+        let directory = config.audit.directory.clone();
+        let afterwards = Afterwards::start(&config, &journal, &metrics, &clock, storage)
+            .map_err(|source| RunError::Journal { directory, source })?;
         let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
-        let (drain, socket) = (config.bounds.drain, config.admin.socket.clone());
-        let operator = Arc::new(Operator::new(Arc::new(gate), config, &dates));
-        let start = operator.lifecycle("start", "pinegate", &[("version", env!("CARGO_PKG_VERSION"))]);
-        operator.gate.journal.append(start).await.map_err(RunError::Record)?;
+        let (drain, socket, gate) = (config.bounds.drain, config.admin.socket.clone(), Arc::new(gate));
+        let log = StrangersLog::new(&config.audit.directory);
+        let strangers = StrangersWriter::new(Arc::clone(&gate), log, config.audit.node.clone());
+        let operator = Arc::new(Operator::new(gate, config, &dates));
+        operator.gate.journal.append(operator.started()).await.map_err(RunError::Record)?;
 
         let (listeners, last) = (TaskTracker::new(), CancellationToken::new());
         let mut addresses = Vec::new();
@@ -188,12 +200,25 @@ impl Running {
             stop.clone(),
         ));
         listeners.spawn(serve_admin(admin_listener, operations, tasks, stop.clone()));
-        listeners.spawn(super::operate::refresh(Arc::clone(&operator), stop));
+        listeners.spawn(super::operate::refresh(Arc::clone(&operator), stop.clone()));
+        listeners.spawn(strangers.clone().run(stop));
         let watcher = watch(&operator, &listeners, &last)?;
         for address in &addresses {
             tracing::info!(%address, metrics = %metrics_address, "serving");
         }
-        Ok(Self { operator, listeners, last, addresses, metrics_address, drain, socket, _watcher: watcher })
+        Ok(Self {
+            operator,
+            listeners,
+            shipping,
+            strangers,
+            afterwards: Mutex::new(Some(afterwards)),
+            last,
+            addresses,
+            metrics_address,
+            drain,
+            socket,
+            _watcher: watcher,
+        })
     }
 
     /// Where department systems connect.
@@ -214,8 +239,8 @@ impl Running {
     }
 
     /// Takes no new work, lets what is in work end within the configured time and before `hurry`, cuts off
-    /// the rest, and stops. What was cut off is on record before the stop is.
-    pub async fn drain(&self, actor: &str, hurry: impl Future<Output = ()>) {
+    /// the rest, and stops. What was cut off is on record before the stop is, which names who hurried.
+    pub async fn drain(&self, actor: &str, hurry: impl Future<Output = String>) {
         let gate = &self.operator.gate;
         tracing::info!("draining");
         let entry = self.operator.lifecycle("drain", actor, &[]);
@@ -224,10 +249,14 @@ impl Running {
         }
         gate.draining.cancel();
         gate.tasks.close();
+        let mut hurried = None;
         tokio::select! {
             () = gate.tasks.wait() => {}
             () = tokio::time::sleep(self.drain) => tracing::warn!("what is still in work is cut off"),
-            () = hurry => tracing::warn!("the drain is cut short, and what is still in work cut off"),
+            actor = hurry => {
+                tracing::warn!(actor, "the drain is cut short, and what is still in work cut off");
+                hurried = Some(actor);
+            }
         }
         gate.stopped.cancel();
         if tokio::time::timeout(CUT_OFF, gate.tasks.wait()).await.is_err() {
@@ -236,18 +265,32 @@ impl Running {
                 "what was cut off has not ended and may lack an outcome"
             );
         }
-        let stop = gate.journal.append(self.operator.lifecycle("stop", actor, &[]));
+        if tokio::time::timeout(LAST_RECORDS, self.strangers.write()).await.is_err() {
+            tracing::error!("what strangers did last could not be written down in time");
+        }
+        let hurried: Vec<_> = hurried.iter().map(|actor| ("hurried_by", actor.as_str())).collect();
+        let stop = gate.journal.append(self.operator.lifecycle("stop", actor, &hurried));
         match tokio::time::timeout(LAST_RECORDS, stop).await {
             Ok(Ok(_seq)) => {}
             Ok(Err(error)) => tracing::error!(%error, "the stop could not be put on record"),
             Err(_elapsed) => tracing::error!("the stop could not be put on record in time"),
         }
+        // As long as the journal is open, no other process sends its records.
+        self.shipping.drain(LAST_SHIPMENT).await;
         let journal = gate.journal.clone();
-        match tokio::task::spawn_blocking(move || journal.close()).await {
+        let afterwards = self.afterwards.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let close = move || {
+            let closed = journal.close();
+            // The last head is signed once the last record is durable.
+            afterwards.map(Afterwards::end).unwrap_or_default();
+            closed
+        };
+        match tokio::task::spawn_blocking(close).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the audit log could not be closed"),
             Err(error) => tracing::error!(%error, "the audit log could not be closed"),
         }
+        self.shipping.witness_last(LAST_HEAD).await;
         self.last.cancel();
         self.listeners.close();
         if let Err(error) = std::fs::remove_file(&self.socket) {

@@ -149,6 +149,13 @@ impl Chain {
         Self { node, generation, next: 0, batch: 0, head }
     }
 
+    /// The chain of a log that goes on after its first `next` records, of which `head` was the last line's
+    /// leaf hash: those before are gone, and what is known of them is in a manifest.
+    #[must_use]
+    pub const fn resume(node: NodeId, generation: u32, next: u64, head: Digest) -> Self {
+        Self { node, generation, next, batch: next, head }
+    }
+
     /// The `seq` of the next record; also how many there are.
     #[must_use]
     pub const fn next(&self) -> u64 {
@@ -165,6 +172,12 @@ impl Chain {
     #[must_use]
     pub const fn node(&self) -> &NodeId {
         &self.node
+    }
+
+    /// The generation that is written.
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// Begins a batch: what is sealed from here on is committed together.
@@ -207,6 +220,29 @@ impl Chain {
     /// # Errors
     /// What is wrong with it; the chain then stays where it was.
     pub fn check(&mut self, line: &[u8]) -> Result<(), Broken> {
+        let head = self.read(line)?;
+        if !sum_holds(head.rest) {
+            return Err(Broken::Sum);
+        }
+        self.place(&head)?;
+        serde_json::from_slice::<serde::de::IgnoredAny>(line).map_err(|_| Broken::Syntax)?;
+        self.advance(line, &head);
+        Ok(())
+    }
+
+    /// Takes `line` as [`Chain::check`] does, but for its own checksum and its syntax: enough for who
+    /// reads what was just written, and for who holds its leaf hash against one that is known.
+    ///
+    /// # Errors
+    /// What is wrong with its place; the chain then stays where it was.
+    pub fn link(&mut self, line: &[u8]) -> Result<(), Broken> {
+        let head = self.read(line)?;
+        self.place(&head)?;
+        self.advance(line, &head);
+        Ok(())
+    }
+
+    fn read<'l>(&self, line: &'l [u8]) -> Result<Head<'l>, Broken> {
         if line.len() > MAX_LINE_BYTES {
             return Err(Broken::TooLong);
         }
@@ -220,10 +256,11 @@ impl Chain {
         if head.generation != u64::from(self.generation) {
             return Err(Broken::Generation { found: head.generation });
         }
+        Ok(head)
+    }
+
+    fn place(&self, head: &Head<'_>) -> Result<(), Broken> {
         let (expected, found) = (self.next, head.seq);
-        if !sum_holds(head.rest) {
-            return Err(Broken::Sum);
-        }
         if found > expected {
             return Err(Broken::Gap { expected, found });
         }
@@ -239,11 +276,13 @@ impl Chain {
         if head.batch != found && (head.batch != self.batch || found == 0) {
             return Err(Broken::Batch { before: self.batch, found: head.batch });
         }
-        serde_json::from_slice::<serde::de::IgnoredAny>(line).map_err(|_| Broken::Syntax)?;
+        Ok(())
+    }
+
+    fn advance(&mut self, line: &[u8], head: &Head<'_>) {
         self.head = leaf_hash(line);
         self.batch = head.batch;
         self.next = self.next.saturating_add(1);
-        Ok(())
     }
 }
 

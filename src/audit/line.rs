@@ -35,7 +35,8 @@ const fn may_escape(byte: u8) -> bool {
 
 /// Whether a character must not stand in a line as it is: beyond what JSON demands, everything
 /// that a terminal, a line-based tool or a bidirectional display would obey.
-const fn is_dangerous(c: char) -> bool {
+#[must_use]
+pub const fn is_dangerous(c: char) -> bool {
     matches!(c, '\0'..='\u{1f}' | '"' | '\\' | '\u{7f}'..='\u{9f}'
         | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -62,7 +63,7 @@ fn push_escape(out: &mut Vec<u8>, c: char) {
 
 /// Appends `text` escaped, without quotes, in at most `bound` bytes; a text that is longer ends
 /// in `…`.
-pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str, bound: usize) {
+pub fn push_escaped(out: &mut Vec<u8>, text: &str, bound: usize) {
     if text.len() <= bound && !text.bytes().any(may_escape) {
         out.extend_from_slice(text.as_bytes());
         return;
@@ -99,6 +100,11 @@ impl Line {
     /// Goes on from `out`, whose last byte is a `,` or `{`.
     pub(super) const fn after(out: Vec<u8>) -> Self {
         Self { out }
+    }
+
+    /// How many bytes there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.out.len()
     }
 
     fn key(&mut self, key: &str) {

@@ -62,6 +62,10 @@ pub struct ParsedRecord {
     pub withheld: BTreeMap<String, u64>,
     pub withheld_more: Option<u64>,
     #[serde(default)]
+    pub subjects: Vec<String>,
+    pub subjects_more: Option<u64>,
+    pub subjects_key: Option<String>,
+    #[serde(default)]
     pub narrowed_to: Vec<String>,
     pub narrowed_to_more: Option<u64>,
     pub decision: Option<String>,
@@ -107,6 +111,7 @@ pub struct ParsedRecord {
     pub submitted_dropped: BTreeMap<String, u64>,
     pub submitted_dropped_more: Option<u64>,
     pub submitted_unclassified: Option<u64>,
+    pub received_hmac: Option<String>,
     pub sent_sha256: Option<String>,
     pub total_us: Option<u64>,
     pub decide_us: Option<u64>,
@@ -169,6 +174,7 @@ impl Access<'_> {
         ] {
             line.optional(key, text.as_deref(), BOUND);
         }
+        subjects(&mut line, intent);
         line.text("decision", "unknown", BOUND);
         line.text("reason", "interrupted", BOUND);
         grants(&mut line, &intent.grants);
@@ -179,8 +185,21 @@ impl Access<'_> {
     }
 }
 
+/// Whom it was about, all of them: who looks for a person must find how it ended.
+fn subjects(line: &mut Line, intent: &ParsedRecord) {
+    texts(line, ("subjects", "subjects_more"), &intent.subjects, 4096);
+    if let Some(more) = intent.subjects_more {
+        line.number("subjects_more", more);
+    }
+    line.optional("subjects_key", intent.subjects_key.as_deref(), 64);
+}
+
 fn grants(line: &mut Line, grants: &[String]) {
-    line.bounded(("grants", "grants_more"), *b"[]", grants, 1536, |out, _, text| {
+    texts(line, ("grants", "grants_more"), grants, 1536);
+}
+
+fn texts(line: &mut Line, key: (&str, &str), texts: &[String], budget: usize) {
+    line.bounded(key, *b"[]", texts, budget, |out, _, text| {
         out.push(b'"');
         super::line::push_escaped(out, text, 128);
         out.push(b'"');
@@ -207,6 +226,41 @@ pub fn peek_instant(line: &[u8]) -> Option<&[u8]> {
     let at = memchr::memmem::find(line, b"\",\"at\":\"")?;
     let rest = line.get(at..)?.strip_prefix(b"\",\"at\":\"")?;
     rest.split(|byte| *byte == b'"').next()
+}
+
+/// Whom a line is about, as it says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubjectsOf<'l> {
+    /// The list between its brackets: quoted digests apart by commas.
+    list: &'l [u8],
+    /// Which key made the digests, as in [`super::KeyId`].
+    pub key: &'l [u8],
+    /// Whether some were left out.
+    pub is_cut: bool,
+}
+
+impl SubjectsOf<'_> {
+    /// Whether `digest` is among them, as the text of a [`super::SubjectDigest`].
+    #[must_use]
+    pub fn name(&self, digest: &str) -> bool {
+        let unquoted =
+            |item: &[u8]| item.strip_prefix(b"\"")?.strip_suffix(b"\"").map(|item| item == digest.as_bytes());
+        self.list.split(|byte| *byte == b',').any(|item| unquoted(item) == Some(true))
+    }
+}
+
+/// Whom a line is about, without reading it whole; `None` if it names nobody.
+///
+/// Right for every line that a chain has checked: no text of a caller has a quote that is not escaped.
+#[must_use]
+pub fn peek_subjects(line: &[u8]) -> Option<SubjectsOf<'_>> {
+    const LIST: &[u8] = b",\"subjects\":[";
+    const KEY: &[u8] = b",\"subjects_key\":\"";
+    let rest = line.get(memchr::memmem::find(line, LIST)? + LIST.len()..)?;
+    let (list, rest) = rest.split_at_checked(memchr::memchr(b']', rest)?)?;
+    let key = rest.get(memchr::memmem::find(rest, KEY)? + KEY.len()..)?;
+    let is_cut = rest.starts_with(b"],\"subjects_more\":");
+    Some(SubjectsOf { list, key: key.split(|byte| *byte == b'"').next()?, is_cut })
 }
 
 /// When what a line tells had ended, without reading it whole; `None` for an intent, which has not.

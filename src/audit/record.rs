@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use super::keyed::{KeyId, SubjectDigest};
 use super::line::{Line, push_escaped, push_hex, push_u64};
 use crate::catalog::Identifier;
 use crate::grant::{ReleasedField, Treatment};
@@ -31,14 +32,21 @@ const LIST_BYTES: usize = 1536;
 const NARROWED_BYTES: usize = 768;
 /// How many bytes the names of withheld parameters may take.
 const WITHHELD_BYTES: usize = 384;
+/// How many bytes the digests of subjects may take: those of as many resident identity numbers as a request
+/// may have parameters. None should be left out: whoever is left out is not found.
+const SUBJECTS_BYTES: usize = 3072;
+/// How much of that is set aside. What more is needed is taken from the released fields.
+const SUBJECTS_SET_ASIDE: usize = 640;
 /// How many bytes the counts of the fields of a reply may take, each.
 const COUNTS_BYTES: usize = 1024;
 /// How many bytes the counts of the fields of the caller's body may take, each.
-const SUBMITTED_BYTES: usize = 512;
-/// How many bytes the grants of a permit may take, and the deny lines of a refusal.
+const SUBMITTED_BYTES: usize = 384;
+/// How many bytes the grants of a permit may take.
 const GRANTS_BYTES: usize = 1024;
+/// How many bytes the deny lines of a refusal may take.
+const DENIED_BYTES: usize = 512;
 /// How many bytes may be taken by what was found in fields that leave as they are.
-const EGRESS_BYTES: usize = 768;
+const EGRESS_BYTES: usize = 512;
 /// How many bytes the released fields may take.
 const RELEASED_BYTES: usize = 2816;
 /// How many bytes the details of a lifecycle record may take.
@@ -142,6 +150,8 @@ pub struct Access<'a> {
     /// The request parameters that came and may not stand in a record: their names, and how many
     /// values each had. No name twice.
     pub withheld: &'a [(ParameterName, u64)],
+    /// The people and companies that the request names, if it names any.
+    pub subjects: Option<Subjects<'a>>,
     /// The grants that the token narrows the request to, if it does; at least one then.
     pub narrowed_to: Option<&'a [GrantId]>,
     /// `permit`, `deny`, `error` or `unknown`.
@@ -164,6 +174,15 @@ pub struct Access<'a> {
     pub shadow: Option<Shadow<'a>>,
     /// How it ended; absent from an intent.
     pub outcome: Option<Outcome<'a>>,
+}
+
+/// The people and companies that a request names.
+#[derive(Debug, Clone, Copy)]
+pub struct Subjects<'a> {
+    /// Which key made the digests.
+    pub key: KeyId,
+    /// Their digests; at least one, none twice.
+    pub digests: &'a [SubjectDigest],
 }
 
 /// How a candidate policy would have decided otherwise.
@@ -197,6 +216,8 @@ pub struct Outcome<'a> {
     pub unclassified: u64,
     /// What was found in the caller's body, if it was held against the grants.
     pub submitted: Option<Submitted<'a>>,
+    /// The keyed digest of the body that the platform sent, as it came, if it came whole.
+    pub received_hmac: Option<Digest>,
     /// SHA-256 of the body sent.
     pub sent_sha256: Option<Digest>,
     /// The whole request, in microseconds.
@@ -364,8 +385,25 @@ fn withheld(line: &mut Line, withheld: &[(ParameterName, u64)]) {
     });
 }
 
-fn released(line: &mut Line, fields: &[ReleasedField]) {
-    line.bounded(("released", "released_more"), ARRAY, fields, RELEASED_BYTES, |out, _, field| {
+impl Subjects<'_> {
+    /// How many bytes more than were set aside the digests took.
+    fn encode(&self, line: &mut Line) -> usize {
+        let before = line.len();
+        line.bounded(("subjects", "subjects_more"), ARRAY, self.digests, SUBJECTS_BYTES, |out, _, digest| {
+            out.push(b'"');
+            out.extend_from_slice(digest.kind.as_str().as_bytes());
+            out.push(b':');
+            push_hex(out, &digest.code);
+            out.push(b'"');
+        });
+        let taken = line.len() - before;
+        line.hex("subjects_key", &self.key.0);
+        taken.saturating_sub(SUBJECTS_SET_ASIDE)
+    }
+}
+
+fn released(line: &mut Line, fields: &[ReleasedField], budget: usize) {
+    line.bounded(("released", "released_more"), ARRAY, fields, budget, |out, _, field| {
         out.push(b'"');
         push_escaped(out, field.path.as_str(), ITEM_BYTES - ID_BYTES - 1);
         if let Treatment::Masked(masker) = &field.treatment {
@@ -384,13 +422,13 @@ impl Access<'_> {
         line.text("kind", self.kind.as_str(), WORD_BYTES);
         line.plain("at", |out| push_instant(out, self.at));
         self.encode_caller(&mut line);
-        self.encode_request(&mut line);
+        let overdrawn = self.encode_request(&mut line);
         line.text("decision", self.decision, WORD_BYTES);
         line.optional("reason", self.reason, WORD_BYTES);
         line.optional("admitted", self.admitted.map(Admitted::as_str), WORD_BYTES);
         ids(&mut line, ("grants", "grants_more"), self.grants, GRANTS_BYTES);
-        ids(&mut line, ("denied_by", "denied_by_more"), self.denied_by, GRANTS_BYTES);
-        released(&mut line, self.released);
+        ids(&mut line, ("denied_by", "denied_by_more"), self.denied_by, DENIED_BYTES);
+        released(&mut line, self.released, RELEASED_BYTES.saturating_sub(overdrawn));
         line.text("policy", self.policy, ID_BYTES);
         line.text("config", self.config, ID_BYTES);
         if let Some(Shadow { change, policy }) = self.shadow {
@@ -424,7 +462,8 @@ impl Access<'_> {
         });
     }
 
-    fn encode_request(&self, line: &mut Line) {
+    /// How many bytes more than its share it took.
+    fn encode_request(&self, line: &mut Line) -> usize {
         line.text("method", self.method, WORD_BYTES);
         line.optional("route", self.route, ROUTE_BYTES);
         line.optional("resource", self.resource.map(ResourceId::as_str), ID_BYTES);
@@ -438,8 +477,10 @@ impl Access<'_> {
         });
         parameters(line, self.parameters);
         withheld(line, self.withheld);
+        let overdrawn = self.subjects.map_or(0, |subjects| subjects.encode(line));
         let narrowed_to = self.narrowed_to.unwrap_or_default();
         ids(line, ("narrowed_to", "narrowed_to_more"), narrowed_to, NARROWED_BYTES);
+        overdrawn
     }
 }
 
@@ -457,6 +498,9 @@ impl Outcome<'_> {
         line.number("unclassified", self.unclassified);
         if let Some(submitted) = &self.submitted {
             submitted.encode(line);
+        }
+        if let Some(digest) = &self.received_hmac {
+            line.hex("received_hmac", &digest.0);
         }
         if let Some(digest) = &self.sent_sha256 {
             line.hex("sent_sha256", &digest.0);

@@ -1,10 +1,17 @@
+mod naughty;
+mod schema;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::Identifier;
+use crate::catalog::{Identifier, Subject};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::*;
+use crate::kernel::secret::Secret;
 use crate::kernel::time::Timestamp;
+
+/// The longest kind of subject that there can be.
+const KIND: &str = "resident-id-or-another-long-word";
 
 /// Everything an access can hold, owned.
 #[derive(Debug, Clone)]
@@ -17,22 +24,20 @@ struct Texts {
     grants: Vec<GrantId>,
 }
 
+fn released(texts: &Texts) -> Vec<ReleasedField> {
+    let masker = MaskerName::parse("mobile").unwrap();
+    let treatments = [Treatment::Clear, Treatment::Masked(masker)].into_iter().cycle();
+    let fields = texts.fields.iter().cloned().zip(treatments);
+    fields.map(|(path, treatment)| ReleasedField { path, treatment }).collect()
+}
+
 fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
     let system = SystemId::parse("sys:minzheng-aid").unwrap();
     let department = DepartmentId::parse("dept:minzheng").unwrap();
     let resource = ResourceId::parse("population.resident").unwrap();
     let purpose = PurposeCode::parse("social-aid.eligibility").unwrap();
     let (action, token) = (Action::parse("query").unwrap(), TokenId::parse("t-1").unwrap());
-    let masker = MaskerName::parse("mobile").unwrap();
-    let released: Vec<_> = texts
-        .fields
-        .iter()
-        .enumerate()
-        .map(|(n, path)| ReleasedField {
-            path: path.clone(),
-            treatment: if n % 2 == 0 { Treatment::Clear } else { Treatment::Masked(masker.clone()) },
-        })
-        .collect();
+    let released = released(texts);
     let counts: Vec<_> = texts.fields.iter().zip(1..).collect();
     let found: Vec<_> = texts
         .fields
@@ -41,6 +46,8 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
         .map(|(path, kind)| (path, kind, 1))
         .collect();
     let digest = Digest::of(b"");
+    let key = DigestKey::new(&Secret::new([1; 32]));
+    let digests = subjects(&key, texts);
     then(&Access {
         kind: Kind::Access,
         at: "2026-11-23T09:30:00.123456789Z".parse().unwrap(),
@@ -61,6 +68,7 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
         requested: &texts.requested,
         parameters: &texts.parameters,
         withheld: &withheld(texts),
+        subjects: Some(Subjects { key: key.id(), digests: &digests }),
         narrowed_to: Some(&texts.grants),
         decision: "permit",
         reason: None,
@@ -81,6 +89,7 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
             egress: &found,
             unclassified: 3,
             submitted: Some(Submitted { records: 4, masked: &counts, dropped: &counts, unclassified: 5 }),
+            received_hmac: Some(digest),
             sent_sha256: Some(digest),
             total_us: 1234,
             decide_us: 56,
@@ -88,6 +97,13 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
             aborted: None,
         }),
     })
+}
+
+/// A subject for each parameter, and one that is always there.
+fn subjects(key: &DigestKey, texts: &Texts) -> Vec<SubjectDigest> {
+    let kind = SubjectKind::parse(KIND).unwrap();
+    let numbers = (0..=texts.parameters.len()).map(|number| format!("11010519491231{number:03}X"));
+    numbers.map(|number| key.subject(&Subject::new(&kind, &number).unwrap())).collect()
 }
 
 /// Each name once, as an access promises.
@@ -124,6 +140,8 @@ fn sealed(texts: &Texts) -> Vec<u8> {
 fn the_bytes_of_a_record_are_fixed() {
     let zeros = Digest::of(b"").to_hex();
     let genesis = Digest::of(b"pinegate audit log\nversion 1\nnode gate-1\ngeneration 1\n").to_hex();
+    let key = DigestKey::new(&Secret::new([1; 32]));
+    let subjects = subjects(&key, &plain());
     let rest = format!(
         concat!(
             r#""kind":"access","at":"2026-11-23T09:30:00.123456Z","#,
@@ -133,6 +151,7 @@ fn the_bytes_of_a_record_are_fixed() {
             r#""resource":"population.resident","provider":"dept:minzheng","action":"query","#,
             r#""purpose":"social-aid.eligibility","purpose_source":"token","token":"t-1","#,
             r#""requested":["name","@basic"],"parameters":{{"area":"330100"}},"withheld":{{"area":2}},"#,
+            r#""subjects":["{1}","{2}"],"subjects_key":"{3}","#,
             r#""narrowed_to":["HS-2026-0117"],"decision":"permit","admitted":"grants","#,
             r#""grants":["HS-2026-0117"],"denied_by":["HS-2026-0117"],"#,
             r#""released":["name","phone:mobile","地址.市"],"policy":"{0}","config":"{0}","#,
@@ -142,9 +161,12 @@ fn the_bytes_of_a_record_are_fixed() {
             r#""egress":{{"name:resident-id":1,"phone:mobile":1,"地址.市:bank-card":1}},"#,
             r#""unclassified":3,"submitted":4,"submitted_masked":{{"name":1,"phone":2,"地址.市":3}},"#,
             r#""submitted_dropped":{{"name":1,"phone":2,"地址.市":3}},"submitted_unclassified":5,"#,
-            r#""sent_sha256":"{0}","total_us":1234,"decide_us":56,"upstream_us":789}}"#
+            r#""received_hmac":"{0}","sent_sha256":"{0}","total_us":1234,"decide_us":56,"upstream_us":789}}"#
         ),
-        zeros
+        zeros,
+        subjects[0],
+        subjects[1],
+        key.id()
     );
     let sum: String = Digest::of(rest.as_bytes()).to_hex().chars().take(16).collect();
     let line = format!(
@@ -205,6 +227,17 @@ fn assert_fits(count: usize, [id, path]: [usize; 2], item: &str) {
             reason: Some("an-outcome-that-nobody-has-seen-yet-but-that-could-be-as-long-as-so"),
             policy: &long,
             config: &long,
+            outcome: access.outcome.clone().map(|outcome| Outcome {
+                status: u16::MAX,
+                bytes_in: u64::MAX,
+                records: Some(u64::MAX),
+                unclassified: u64::MAX,
+                total_us: u64::MAX,
+                decide_us: u64::MAX,
+                upstream_us: u64::MAX,
+                aborted: Some("a-reason-that-nobody-has-seen-yet-but-that-could-be-as-long-as-so"),
+                ..outcome
+            }),
             ..access.clone()
         }
         .encode()
@@ -482,6 +515,19 @@ proptest! {
     }
 
     #[test]
+    fn whom_a_record_is_about_is_seen_without_reading_it(texts in texts()) {
+        let line = sealed(&texts);
+        let record = ParsedRecord::parse(&line).unwrap();
+        let seen = peek_subjects(&line).unwrap();
+        prop_assert_eq!(Some(seen.key), record.subjects_key.as_deref().map(str::as_bytes));
+        prop_assert_eq!(seen.is_cut, record.subjects_more.is_some());
+        prop_assert!(record.subjects.iter().all(|digest| seen.name(digest)));
+        let first = record.subjects[0].clone();
+        let cut: String = first.chars().skip(1).collect();
+        prop_assert!(!seen.name("") && !seen.name(&cut));
+    }
+
+    #[test]
     fn a_record_looks_the_same_to_both_readers(texts in texts(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let line = sealed(&texts);
         let mut damaged = line.clone();
@@ -504,5 +550,20 @@ proptest! {
         prop_assert!(chain().check(&real).is_err());
         let damaged = matches!(judge_tail(&chain(), &line), Tail::Damaged { .. });
         prop_assert!(!damaged);
+    }
+
+    #[test]
+    fn members_are_what_stands_in_the_line(texts in texts()) {
+        let line = sealed(&texts);
+        let members = Members::read(&line).unwrap();
+        let json: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&line).unwrap();
+        for name in Name::all() {
+            let raw = members.raw(name).map(|raw| serde_json::from_str(raw).unwrap());
+            prop_assert_eq!(raw.as_ref(), json.get(name.as_str()), "{}", name.as_str());
+        }
+        let record = ParsedRecord::parse(&line).unwrap();
+        prop_assert_eq!(members.word(Name::METHOD), record.method.unwrap());
+        prop_assert_eq!(members.items(Name::GRANTS).collect::<Vec<_>>(), record.grants);
+        prop_assert_eq!(members.total(Name::MASKED), record.masked.values().sum::<u64>());
     }
 }

@@ -216,10 +216,42 @@ enum Slot {
 }
 
 #[derive(Debug)]
-struct Member {
-    name: &'static str,
+pub(super) struct Member {
+    pub(super) name: &'static str,
     slot: Slot,
-    needed: bool,
+    pub(super) needed: bool,
+}
+
+#[cfg(test)]
+impl Member {
+    /// The type that it has in JSON.
+    pub(super) fn json_type(&self) -> &'static str {
+        match self.slot {
+            Slot::Version
+            | Slot::Seq
+            | Slot::RequestedMore
+            | Slot::ParametersMore
+            | Slot::WithheldMore
+            | Slot::NarrowedToMore
+            | Slot::GrantsMore
+            | Slot::ReleasedMore
+            | Slot::Number
+            | Slot::Status => "integer",
+            Slot::Kind
+            | Slot::At
+            | Slot::Request
+            | Slot::System
+            | Slot::Resource
+            | Slot::Action
+            | Slot::Purpose
+            | Slot::Decision
+            | Slot::Reason
+            | Slot::Policy
+            | Slot::Text => "string",
+            Slot::Requested | Slot::NarrowedTo | Slot::Grants | Slot::Released | Slot::List => "array",
+            Slot::Parameters | Slot::Withheld | Slot::Texts | Slot::Numbers => "object",
+        }
+    }
 }
 
 const fn must(name: &'static str, slot: Slot) -> Member {
@@ -231,10 +263,10 @@ const fn may(name: &'static str, slot: Slot) -> Member {
 }
 
 /// How many members no record lacks.
-const NEEDED: u8 = 9;
+pub(super) const NEEDED: u8 = 9;
 
 /// Every member, in the order of a line.
-const MEMBERS: [Member; 70] = [
+pub(super) const MEMBERS: [Member; 74] = [
     must("v", Slot::Version),
     must("seq", Slot::Seq),
     must("batch", Slot::Number),
@@ -264,6 +296,9 @@ const MEMBERS: [Member; 70] = [
     may("parameters_more", Slot::ParametersMore),
     may("withheld", Slot::Withheld),
     may("withheld_more", Slot::WithheldMore),
+    may("subjects", Slot::List),
+    may("subjects_more", Slot::Number),
+    may("subjects_key", Slot::Text),
     may("narrowed_to", Slot::NarrowedTo),
     may("narrowed_to_more", Slot::NarrowedToMore),
     may("decision", Slot::Decision),
@@ -300,6 +335,7 @@ const MEMBERS: [Member; 70] = [
     may("submitted_dropped", Slot::Numbers),
     may("submitted_dropped_more", Slot::Number),
     may("submitted_unclassified", Slot::Number),
+    may("received_hmac", Slot::Text),
     may("sent_sha256", Slot::Text),
     may("total_us", Slot::Number),
     may("decide_us", Slot::Number),

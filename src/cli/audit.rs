@@ -1,28 +1,32 @@
 //! `pinegate audit`: is the log as it was written, and who saw what?
 
+mod conditions;
+mod csv;
+mod export;
+mod key;
+mod output;
+mod repair;
+mod search;
 mod show;
+mod stats;
+mod subject;
+mod sweep;
+mod tail;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
+use super::screen::Tone;
 use super::source::{self, DEFAULT_CONFIG};
-use super::when::{When, default_zone, zone};
 use super::{CommandError, Exit, Screen};
-use crate::journal::read::{Filter, Follower, search, tail, verify};
-use crate::kernel::id::{DepartmentId, GrantId, PurposeCode, RequestId, ResourceId, SystemId};
-use crate::kernel::time::TimeZone;
-
-/// How often a log that is followed is looked at.
-const FOLLOW_EVERY: Duration = Duration::from_millis(250);
-
-/// How many records are taken at once from a log that is followed.
-const FOLLOW_MOST: usize = 1_000;
+use crate::journal::read::verify;
+use crate::kernel::time::Clock;
 
 /// Verify, read and search the audit log
 ///
-/// Works beside the running gate and on copies, holds no lock and changes nothing.
+/// Works beside the running gate and on copies, holds no lock and changes nothing; `repair` alone does.
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
@@ -32,8 +36,13 @@ pub(super) struct AuditArgs {
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
     Verify(VerifyArgs),
-    Tail(TailArgs),
-    Search(Box<SearchArgs>),
+    Tail(Box<tail::TailArgs>),
+    Search(Box<search::SearchArgs>),
+    Subject(Box<subject::SubjectArgs>),
+    Repair(repair::RepairArgs),
+    Key(key::KeyArgs),
+    Stats(Box<stats::StatsArgs>),
+    Export(Box<export::ExportArgs>),
 }
 
 /// Which logs.
@@ -68,85 +77,6 @@ struct VerifyArgs {
     json: bool,
 }
 
-/// Show the last records
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  pinegate audit tail
-  pinegate audit tail --follow
-  pinegate audit tail -n 1000 --json | jq 'select(.decision == \"deny\")'")]
-struct TailArgs {
-    #[command(flatten)]
-    logs: LogArgs,
-    /// How many
-    #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT")]
-    records: usize,
-    /// Go on, and show records as they come
-    #[arg(short, long)]
-    follow: bool,
-    /// Print the records as they stand in the log, one JSON object a line
-    #[arg(long)]
-    json: bool,
-}
-
-/// Find records by what they say
-///
-/// Every condition that is given must hold.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  pinegate audit search --request 019a2b3c-…       the X-Request-Id of a reply
-  pinegate audit search --system sys:minzheng-aid --from 2026-06-01 --until 2026-07-01
-  pinegate audit search --resource population.resident --decision deny
-  pinegate audit search --grant HS-2026-0117 --json | wc -l
-  pinegate audit search --shadow refused           what the candidate policy would take away")]
-struct SearchArgs {
-    #[command(flatten)]
-    logs: LogArgs,
-    /// Not before this time
-    #[arg(long, value_name = "TIME", value_parser = When::parse)]
-    from: Option<When>,
-    /// Before this time
-    #[arg(long, value_name = "TIME", value_parser = When::parse)]
-    until: Option<When>,
-    /// The zone in which local times are meant [default: Asia/Shanghai]
-    #[arg(long, value_name = "ZONE", value_parser = zone)]
-    zone: Option<TimeZone>,
-    /// Asked by this system
-    #[arg(long, value_parser = SystemId::parse)]
-    system: Option<SystemId>,
-    /// Asked by a system of this department
-    #[arg(long, value_parser = DepartmentId::parse)]
-    department: Option<DepartmentId>,
-    /// For this resource
-    #[arg(long, value_parser = ResourceId::parse)]
-    resource: Option<ResourceId>,
-    /// For this purpose
-    #[arg(long, value_parser = PurposeCode::parse)]
-    purpose: Option<PurposeCode>,
-    /// Allowed by this grant, or denied by it
-    #[arg(long, value_parser = GrantId::parse)]
-    grant: Option<GrantId>,
-    /// Decided so
-    #[arg(long, value_parser = ["permit", "deny", "error", "unknown"])]
-    decision: Option<String>,
-    /// Refused with this code
-    #[arg(long, value_name = "CODE")]
-    reason: Option<String>,
-    /// Decided otherwise by the candidate policy: it allowed, it refused, it let out something else
-    #[arg(long, value_name = "CHANGE", value_parser = ["any", "allowed", "refused", "extent"])]
-    shadow: Option<String>,
-    /// Of this request
-    #[arg(long, value_name = "ID")]
-    request: Option<RequestId>,
-    /// At most so many in each log
-    #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
-    limit: usize,
-    /// Print the records as they stand in the log, one JSON object a line
-    #[arg(long)]
-    json: bool,
-}
-
 impl LogArgs {
     fn directories(&self, screen: &mut Screen<'_>) -> Result<Vec<PathBuf>, CommandError> {
         if self.directories.is_empty() {
@@ -156,7 +86,11 @@ impl LogArgs {
     }
 }
 
-pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
+pub(super) fn run(
+    args: &AuditArgs,
+    clock: &Arc<dyn Clock>,
+    screen: &mut Screen<'_>,
+) -> Result<Exit, CommandError> {
     match &args.command {
         AuditCommand::Verify(args) => {
             let mut reports = Vec::new();
@@ -168,65 +102,22 @@ pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
             let is_intact = reports.iter().all(|(_, report)| report.is_intact());
             Ok(if is_intact { Exit::Fine } else { Exit::Refused })
         }
-        AuditCommand::Tail(args) => run_tail(args, screen),
-        AuditCommand::Search(args) => run_search(args, screen),
+        AuditCommand::Tail(args) => tail::run(args, screen),
+        AuditCommand::Search(args) => search::run(args, screen),
+        AuditCommand::Subject(args) => subject::run(args, screen),
+        AuditCommand::Repair(args) => repair::run(args, clock, screen),
+        AuditCommand::Key(args) => key::run(args, screen),
+        AuditCommand::Stats(args) => stats::run(args, screen),
+        AuditCommand::Export(args) => export::run(args, screen),
     }
 }
 
-fn run_tail(args: &TailArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
-    let mut followers = Vec::new();
-    for directory in args.logs.directories(screen)? {
-        // Taken first: what comes in between is shown twice rather than not at all.
-        if args.follow {
-            followers.push(Follower::from_end(&directory)?);
-        }
-        show::records(&tail(&directory, args.records)?, args.json, screen)?;
+/// Says that lines are no records, if some are not. Whether there are none of them.
+fn unreadable(directory: &Path, lines: u64, screen: &mut Screen<'_>) -> Result<bool, CommandError> {
+    if lines > 0 {
+        let word = screen.paint_aside(Tone::Bad, "error");
+        let shown = directory.display();
+        screen.aside(format!("{word}: {lines} lines are no records: run `pinegate audit verify {shown}`"))?;
     }
-    if args.follow {
-        follow(followers, args.json, screen)?;
-    }
-    Ok(Exit::Fine)
-}
-
-/// Shows what comes until nobody reads it any more.
-fn follow(mut followers: Vec<Follower>, json: bool, screen: &mut Screen<'_>) -> Result<(), CommandError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(CommandError::Runtime)?;
-    runtime.block_on(async {
-        while !screen.is_closed() {
-            for follower in &mut followers {
-                show::records(&follower.poll(FOLLOW_MOST)?, json, screen)?;
-            }
-            screen.flush()?;
-            tokio::time::sleep(FOLLOW_EVERY).await;
-        }
-        Ok(())
-    })
-}
-
-fn run_search(args: &SearchArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
-    let zone = args.zone.clone().unwrap_or_else(default_zone);
-    let instant = |when: Option<When>| when.map(|when| when.instant(&zone)).transpose();
-    let filter = Filter {
-        from: instant(args.from)?,
-        until: instant(args.until)?,
-        system: args.system.clone(),
-        department: args.department.clone(),
-        resource: args.resource.clone(),
-        purpose: args.purpose.clone(),
-        grant: args.grant.clone(),
-        decision: args.decision.clone(),
-        reason: args.reason.clone(),
-        shadow: args.shadow.clone(),
-        request: args.request,
-    };
-    let mut exit = Exit::Fine;
-    for directory in args.logs.directories(screen)? {
-        let search = search(&directory, &filter, args.limit)?;
-        show::records(&search.found, args.json, screen)?;
-        if !show::searched(&directory, &search, screen)? {
-            exit = Exit::Refused;
-        }
-    }
-    Ok(exit)
+    Ok(lines == 0)
 }

@@ -8,12 +8,15 @@ use crate::app::run::RunError;
 use crate::catalog::BodyFormat;
 use crate::identity::certificate::CertificateError;
 use crate::identity::token::MintError;
+use crate::journal::JournalError;
 use crate::journal::read::ReadError;
 use crate::kernel::id::{GrantId, ResourceId};
 use crate::mask::{MaskError, PlanError};
 use crate::pki::PkiError;
 use crate::policy::enforcer::NotDecided;
 use crate::review::replay::LineError;
+use crate::tlog::NoteError;
+use crate::witness::WitnessError;
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -199,12 +202,39 @@ pub(crate) enum CommandError {
     /// A token cannot be made.
     #[error(transparent)]
     Mint(#[from] MintError),
+    /// A private key that cannot sign heads of logs, or a name that cannot stand in them.
+    #[error("there is no key to print")]
+    Key(#[source] NoteError),
+    /// The witness does not start.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The gate does not start or had to stop.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The audit log cannot be read.
     #[error(transparent)]
     Log(#[from] ReadError),
+    /// There is no key to find people in records with.
+    #[error("`{}` names no key of digests", config.display())]
+    NoDigestKey {
+        /// The configuration.
+        config: PathBuf,
+    },
+    /// Nobody is named to look for.
+    #[error("there is nobody to look for: the text is empty")]
+    NoSubject,
+    /// More than one line says whom to look for.
+    #[error("there is more than one line to look for")]
+    SeveralSubjects,
+    /// The audit log cannot be repaired.
+    #[error("the audit log in {} cannot be repaired", directory.display())]
+    Repair {
+        /// Where it is.
+        directory: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<JournalError>,
+    },
     /// The metric families clash.
     #[error("the metrics cannot be set up")]
     Metrics(#[source] prometheus::Error),
@@ -244,8 +274,11 @@ impl CommandError {
             | Self::GivesNothing { .. }
             | Self::ScopeExceeded { .. }
             | Self::ScopeUnfit { .. }
+            | Self::NoSubject
+            | Self::SeveralSubjects
             | Self::NoDepartment { .. } => Exit::Usage,
             Self::DoesNotLoad { .. }
+            | Self::NoDigestKey { .. }
             | Self::Masks { .. }
             | Self::TestsDoNotLoad
             | Self::ModelDoesNotLoad { .. }
@@ -258,11 +291,14 @@ impl CommandError {
             | Self::BodyRefused { .. }
             | Self::Pki(_)
             | Self::Log(_)
+            | Self::Key(_)
+            | Self::Repair { .. }
             | Self::Mint(_) => Exit::Refused,
             Self::Output(_)
             | Self::Unwritable { .. }
             | Self::Git(_)
             | Self::Run(_)
+            | Self::Witness(_)
             | Self::Metrics(_)
             | Self::Answer { .. }
             | Self::Runtime(_) => Exit::Internal,
@@ -270,6 +306,7 @@ impl CommandError {
     }
 
     /// What the user can do about it, if anything is known.
+    #[expect(clippy::too_many_lines, reason = "one arm for each error, so that none can be forgotten")]
     pub(crate) fn help(&self) -> Option<String> {
         let help = match self {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
@@ -290,6 +327,15 @@ impl CommandError {
             }
             Self::Pki(PkiError::NotIssued { .. }) => {
                 "`index.jsonl` beside the authority lists what it has issued"
+            }
+            Self::Key(NoteError::PrivateKey) => "make one with `--new`",
+            Self::Witness(WitnessError::NoState { .. }) => {
+                "give `--new` the first time; if it has cosigned before, bring back its directory: without it, it \
+                 would cosign a log that contradicts what it said"
+            }
+            Self::Witness(WitnessError::Exists { .. }) => "leave `--new` out, or name another `directory`",
+            Self::Witness(WitnessError::Damaged { .. }) => {
+                "bring back the file as it was; never an older one, nor none"
             }
             Self::Mint(MintError::Key) => "make one: `pinegate pki token-key`",
             Self::Unreachable { .. } => {
@@ -322,6 +368,11 @@ impl CommandError {
             Self::Masks { source: PlanError::NoKey { .. }, .. } => {
                 "give the configuration that names the key: `--config FILE` with `[policy] pseudonym_key`"
             }
+            Self::NoDigestKey { .. } => {
+                "name its file: `--key FILE`, or `[audit] pseudonym_key` of the configuration"
+            }
+            Self::NoSubject => "give the number or name on standard input, or in a file with `--file`",
+            Self::SeveralSubjects => "look for one person or company at a time",
             Self::NoDepartment { .. } => "say for which: `--department dept:…`",
             Self::Record { .. } => "`pinegate audit verify` says whether the log is damaged",
             Self::Request { .. } => "`pinegate explain --help` shows the form of a request as JSON",
@@ -334,7 +385,10 @@ impl CommandError {
             | Self::Pki(_)
             | Self::Mint(_)
             | Self::Run(_)
+            | Self::Key(_)
+            | Self::Witness(_)
             | Self::Log(_)
+            | Self::Repair { .. }
             | Self::Metrics(_)
             | Self::Runtime(_) => return None,
         };

@@ -122,6 +122,8 @@ impl Stream<'_> {
 pub(crate) struct Screen<'w> {
     out: Stream<'w>,
     err: Stream<'w>,
+    /// Whether `out` is the standard output of the process.
+    is_standard: bool,
 }
 
 impl<'w> Screen<'w> {
@@ -136,6 +138,7 @@ impl<'w> Screen<'w> {
         Self {
             out: Stream { to: Box::new(io::BufWriter::new(out)), coloured: out_coloured, closed: false },
             err: Stream { to: Box::new(err), coloured: err_coloured, closed: false },
+            is_standard: true,
         }
     }
 
@@ -143,7 +146,7 @@ impl<'w> Screen<'w> {
     #[cfg(test)]
     pub(crate) fn new(out: Box<dyn Write + 'w>, err: Box<dyn Write + 'w>) -> Self {
         let stream = |to| Stream { to, coloured: false, closed: false };
-        Self { out: stream(out), err: stream(err) }
+        Self { out: stream(out), err: stream(err), is_standard: false }
     }
 
     /// Streams into memory, without colour.
@@ -206,6 +209,21 @@ impl<'w> Screen<'w> {
 
     /// Whether nobody reads standard output any more, so that long work may end.
     pub(crate) fn is_closed(&self) -> bool {
+        self.out.closed
+    }
+
+    /// The same, found out without writing anything: a reader that has gone is otherwise noticed only when
+    /// there is something for it again.
+    pub(crate) fn is_abandoned(&mut self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        if self.is_standard && !self.out.closed {
+            let out = io::stdout();
+            let mut watched = [PollFd::new(&out, PollFlags::empty())];
+            let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let is_gone =
+                |watched: &PollFd<'_>| watched.revents().intersects(PollFlags::ERR | PollFlags::HUP);
+            self.out.closed = poll(&mut watched, Some(&at_once)).is_ok() && watched.iter().any(is_gone);
+        }
         self.out.closed
     }
 

@@ -14,6 +14,8 @@ pub(super) type Cell = (Option<Tone>, String);
 #[derive(Debug, Default)]
 pub(super) struct Table {
     rows: Vec<Vec<Cell>>,
+    /// How wide columns were in rows that are gone.
+    widths: Vec<usize>,
 }
 
 impl Table {
@@ -23,7 +25,25 @@ impl Table {
 
     /// The lines, each indented by `indent` spaces and without spaces at its end.
     pub(super) fn lines(&self, screen: &Screen<'_>, indent: usize) -> Vec<String> {
-        let mut widths: Vec<usize> = Vec::new();
+        let widths = self.widths();
+        self.rows.iter().map(|row| line(screen, indent, row, &widths)).collect()
+    }
+
+    /// The same, and forgets the rows: those that come later align with them where they can.
+    pub(super) fn take_lines(&mut self, screen: &Screen<'_>, indent: usize) -> Vec<String> {
+        let lines = self.lines(screen, indent);
+        self.widths = self.widths();
+        self.rows.clear();
+        lines
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let mut widths = self.widths.clone();
         for row in &self.rows {
             // Nothing stands behind the last cell of a row, so that it needs no column.
             let padded = row.len().saturating_sub(1);
@@ -34,7 +54,7 @@ impl Table {
                 }
             }
         }
-        self.rows.iter().map(|row| line(screen, indent, row, &widths)).collect()
+        widths
     }
 }
 

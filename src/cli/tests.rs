@@ -2,6 +2,7 @@ mod enforce;
 mod example;
 mod formatting;
 mod history;
+mod log;
 mod masking;
 mod policy_tests;
 
@@ -93,6 +94,7 @@ fn city(directory: &Path) -> String {
         let ran = pinegate(&line);
         assert_eq!(ran.exit, 0, "{ran:?}");
     }
+    fs::write(directory.join("certs/audit.key"), [7; 32]).unwrap();
     fs::create_dir(directory.join("config")).unwrap();
     let config = directory.join("config/gateway.toml");
     fs::write(&config, GATEWAY).unwrap();
@@ -120,6 +122,7 @@ zone = "Asia/Shanghai"
 [audit]
 directory = "../audit"
 node = "gate-1"
+pseudonym_key = "../certs/audit.key"
 [metrics]
 address = "127.0.0.1:0"
 [admin]
@@ -331,6 +334,26 @@ fn a_pseudonym_without_a_key_is_found_before_the_first_request() {
     assert!(ran.out.contains("the time of the first key has not begun"), "{}", ran.out);
     let then = pinegate(&["check", "--config", &config, "--at", "2099-01-01"]);
     assert!(!then.out.contains("has not begun"), "{}", then.out);
+}
+
+#[test]
+fn people_who_cannot_be_digested_are_found_before_the_first_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    edit(Path::new(&config), "pseudonym_key = \"../certs/audit.key\"\n", "");
+    let ran = pinegate(&["check", "--config", &config, "--json"]);
+    let report = json(&ran);
+    let found = report["findings"].as_array().unwrap().iter().find(|it| it["code"] == "audit-key-missing");
+    let found = found.unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(ran.exit, 1);
+    assert!(found["file"].as_str().unwrap().ends_with("catalog.toml"), "{found}");
+    assert!(found["help"].as_str().unwrap().contains("openssl rand -out audit.key 32"), "{found}");
+    // Whoever names nobody needs no key.
+    let catalog = directory.path().join("policies/catalog.toml");
+    let text = fs::read_to_string(&catalog).unwrap();
+    let nobody = text.replace(", subject = \"resident-id\"", "").replace(", subject = \"credit-code\"", "");
+    fs::write(&catalog, nobody).unwrap();
+    assert_eq!(pinegate(&["check", "--config", &config]).exit, 0);
 }
 
 #[test]
@@ -877,6 +900,7 @@ fn logged(directory: &Path) -> String {
             egress: &[],
             unclassified: 0,
             submitted: None,
+            received_hmac: None,
             sent_sha256: None,
             total_us: 1,
             decide_us: 1,
@@ -903,6 +927,7 @@ fn logged(directory: &Path) -> String {
             requested: &[],
             parameters: &[],
             withheld: &[],
+            subjects: None,
             narrowed_to: None,
             decision: if permitted { "permit" } else { "deny" },
             reason: (!permitted).then_some("scope-exceeded"),

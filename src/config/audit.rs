@@ -1,6 +1,7 @@
 //! `[audit]`: the audit log, who signs and witnesses it, and where it is sent.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::FileContent;
@@ -14,6 +15,9 @@ use crate::tlog::{NoteSigner, VerifierKey};
 pub const RETENTION_DAYS: u32 = 1_095;
 /// The shortest time that records may be kept, in days: six months (网络安全法, article 21).
 pub const MIN_RETENTION_DAYS: u32 = 180;
+
+/// The shortest key of keyed digests, in bytes: the length of its hash (RFC 2104, section 3).
+pub const MIN_DIGEST_KEY_BYTES: usize = 32;
 
 /// `[audit]`: the audit log.
 #[derive(Debug)]
@@ -45,7 +49,7 @@ pub struct Audit {
 #[derive(Debug)]
 pub struct CheckpointSettings {
     /// Who signs; the name of its key is the log's origin.
-    pub signer: NoteSigner,
+    pub signer: Arc<NoteSigner>,
     /// The longest that a record waits for a signed head.
     pub every: Duration,
     /// After how many records one is signed before that.
@@ -53,7 +57,7 @@ pub struct CheckpointSettings {
 }
 
 /// `[[audit.witness]]`: somebody who cosigns heads of the log.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct WitnessSettings {
     /// The witness's key.
     pub key: VerifierKey,
@@ -64,7 +68,7 @@ pub struct WitnessSettings {
 }
 
 /// `[[audit.sink]]`: somewhere that records are sent.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct SinkSettings {
     /// Its name, in its cursor and in metrics.
     pub name: NodeId,
@@ -83,7 +87,7 @@ pub struct SinkSettings {
 }
 
 /// How a sink is spoken to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum SinkKind {
     /// `POST` of newline-delimited JSON.
     Http {

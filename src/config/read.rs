@@ -1,6 +1,7 @@
 //! From a document to a [`Config`], section by section, collecting every error.
 
 mod audit;
+mod witness;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -48,10 +49,25 @@ pub(super) fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// A file that could not be read at all.
-pub(super) fn unreadable(name: &str, why: &str) -> Diagnostic {
+fn unreadable(name: &str, why: &str) -> Diagnostic {
     let source = Source::new(name, "");
     Diagnostic::error("file-unreadable", &source, 0..0, format!("{name} {why}"))
         .help("give its path with `--config`; `pinegate demo --dir DIR` makes one to begin with")
+}
+
+pub(super) use witness::witness;
+
+/// The text of a configuration, or what keeps it from being read.
+pub(super) fn text_of(path: &Path) -> Result<String, Report> {
+    let name = path.display().to_string();
+    let finding = match bounded(path).map(String::from_utf8) {
+        Ok(Ok(text)) => return Ok(text),
+        Ok(Err(error)) => unreadable(&name, &format!("is not UTF-8: {error}")),
+        Err(error) => unreadable(&name, &format!("cannot be read: {error}")),
+    };
+    let mut report = Report::new();
+    report.push(finding);
+    Err(report)
 }
 
 /// Reads the whole configuration.

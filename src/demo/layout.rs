@@ -2,8 +2,9 @@
 //! a person can open and edit.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::kernel::id::{PurposeCode, SystemId, TokenId};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::Timestamp;
 use crate::pki::{ClientName, DevelopmentCa, Overwrite, PkiError, issue_token_key};
+use crate::tlog::note::new_private_key;
 
 /// The SPIFFE trust domain of the invented city.
 pub(super) const TRUST_DOMAIN: &str = "city.example";
@@ -80,6 +82,9 @@ pub enum LayoutError {
     /// A certificate or key could not be made.
     #[error("cannot make the development certificates")]
     Pki(#[from] PkiError),
+    /// The system has no random bytes.
+    #[error("the system gives no random bytes for a key")]
+    Randomness,
     /// A token could not be minted.
     #[error("cannot mint a development token: {0}")]
     Token(String),
@@ -135,6 +140,7 @@ impl Layout {
             }
         }
         layout.certificates(now)?;
+        layout.audit_keys()?;
         write(&layout.config(), &config_text(addresses))?;
         Ok(layout)
     }
@@ -150,6 +156,29 @@ impl Layout {
         }
         issue_token_key(&directory, KEY_ID, SignatureAlgorithm::Es256, replace)?;
         Ok(())
+    }
+
+    /// Makes the key of the digests in records, and that of the log's signed heads. Those that are there stay:
+    /// without the one nobody would find the people in the records of earlier runs, without the other the log
+    /// could not go on.
+    fn audit_keys(&self) -> Result<(), LayoutError> {
+        let mut key = [0; 32];
+        aws_lc_rs::rand::fill(&mut key).map_err(|_| LayoutError::Randomness)?;
+        self.secret("audit.key", &key)?;
+        let key = new_private_key().map_err(|_| LayoutError::Randomness)?;
+        self.secret("checkpoint.key", key.expose())
+    }
+
+    /// Writes a secret, unless there is one.
+    fn secret(&self, name: &str, secret: &[u8]) -> Result<(), LayoutError> {
+        let path = self.root.join(name);
+        let created = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        match created.and_then(|mut file| file.write_all(secret)) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                Err(LayoutError::File { path, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// The gateway configuration.
@@ -260,6 +289,10 @@ reload = "watch"                        # an edited policy file takes effect at 
 directory = "audit"
 node = "demo"
 segment_bytes = "4MiB"
+pseudonym_key = "audit.key"             # finds in the records whose data was asked for: `pinegate audit subject`
+
+[audit.checkpoint]
+key = "checkpoint.key"                  # signs the heads of the log: `pinegate audit key --log demo checkpoint.key`
 
 [metrics]
 address = "{metrics}"

@@ -256,7 +256,7 @@ async fn demonstrate(settings: &DemoSettings, out: &mut dyn Write) -> Result<boo
     let stop = CancellationToken::new();
     let platform = platform.serve(stop.clone());
 
-    let gate = start_gate(&layout, &clock).await?;
+    let gate = Box::pin(start_gate(&layout, &clock)).await?;
     let port = gate.addresses().first().map_or(addresses.gate.port(), SocketAddr::port);
     let show = async {
         introduce(out, &directory, port, &gate)?;
@@ -296,7 +296,8 @@ async fn start_gate(layout: &Layout, clock: &Arc<dyn Clock>) -> Result<Running, 
     });
     match (config, assembled) {
         (Some(config), Some(assembled)) => {
-            Ok(Running::start(config, assembled, metrics, Arc::clone(clock), Arc::new(DiskStorage)).await?)
+            let disk = Arc::new(DiskStorage);
+            Ok(Box::pin(Running::start(config, assembled, metrics, Arc::clone(clock), disk)).await?)
         }
         _ => Err(DemoError::Files(report.to_string())),
     }
@@ -490,7 +491,7 @@ fn print_result(out: &mut dyn Write, result: &Came, is_right: bool) -> io::Resul
 
 fn records(out: &mut dyn Write, layout: &Layout) -> io::Result<()> {
     writeln!(out, "The records that these requests left ({}):", layout.audit().display())?;
-    let records = read::tail(&layout.audit(), 16).map_err(io::Error::other)?;
+    let records = read::tail(&layout.audit(), &read::Filter::default(), 16).map_err(io::Error::other)?;
     for record in records.into_iter().map(|found| found.record) {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         writeln!(

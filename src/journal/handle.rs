@@ -321,6 +321,16 @@ impl Journal {
         }
     }
 
+    /// Puts `entry` into the log and blocks until it is on disk; for threads of their own, not for tasks.
+    ///
+    /// # Errors
+    /// As of [`Journal::append`].
+    pub fn append_blocking(&self, entry: Entry) -> Result<u64, AppendError> {
+        let (send, receive) = oneshot::channel();
+        self.0.shared.enqueue(Item { entry, waiter: Some(send) })?;
+        receive.blocking_recv().unwrap_or(Err(AppendError::Unavailable))
+    }
+
     /// Queues `entry` and does not wait. It is written as soon as the disk takes it, even if that
     /// is only after a fault. There is more room for such records than for appends, so that
     /// outcomes find room where new accesses do not.

@@ -35,15 +35,47 @@ pub(super) fn parse_generation(name: &str) -> Option<(NodeId, u32)> {
     Some((NodeId::parse(node).ok()?, number.parse().ok()?))
 }
 
-/// The file name of the segment that begins with record `first`.
-pub(super) fn segment_name(first: u64) -> String {
-    format!("{first:020}.jsonl")
+/// The directory name of the tree over all generations of a node.
+pub(super) fn tree_name(node: &NodeId) -> String {
+    format!("{node}.tlog")
 }
 
-fn parse_segment(name: &str) -> Option<u64> {
-    let number = name.strip_suffix(".jsonl")?;
+/// The file name of the segment that begins with record `first`.
+pub(super) fn segment_name(first: u64) -> String {
+    format!("{first:020}{PLAIN}")
+}
+
+/// The file name of the same segment once it is compressed.
+pub(super) fn compressed_name(first: u64) -> String {
+    format!("{first:020}{COMPRESSED}")
+}
+
+/// The file name of what is known of the same segment, and stays when it goes.
+pub(super) fn manifest_name(first: u64) -> String {
+    format!("{first:020}{MANIFEST}")
+}
+
+/// What ends the name of a segment as it was written.
+const PLAIN: &str = ".jsonl";
+/// What ends the name of a compressed one.
+const COMPRESSED: &str = ".jsonl.zst";
+/// What ends the name of a manifest.
+const MANIFEST: &str = ".manifest";
+
+/// The number before `suffix` in the name of a file.
+fn parse_numbered(name: &str, suffix: &str) -> Option<u64> {
+    let number = name.strip_suffix(suffix)?;
     let right = number.len() == SEGMENT_DIGITS && number.bytes().all(|byte| byte.is_ascii_digit());
     if right { number.parse().ok() } else { None }
+}
+
+/// In which form a segment is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Form {
+    /// As it was written.
+    Plain,
+    /// Compressed by Zstandard.
+    Compressed,
 }
 
 /// One segment file.
@@ -53,16 +85,40 @@ pub(super) struct SegmentFile {
     pub(super) first: u64,
     /// Where it is.
     pub(super) path: PathBuf,
+    /// In which form.
+    pub(super) form: Form,
 }
 
-/// The segments of a generation, in order.
+impl SegmentFile {
+    fn parse(directory: &Path, name: &str) -> Option<Self> {
+        let (first, form) = parse_numbered(name, PLAIN)
+            .map(|first| (first, Form::Plain))
+            .or_else(|| Some((parse_numbered(name, COMPRESSED)?, Form::Compressed)))?;
+        Some(Self { first, path: directory.join(name), form })
+    }
+
+    /// The same segment in the other form.
+    pub(super) fn other_form(&self) -> Self {
+        let (form, name) = match self.form {
+            Form::Plain => (Form::Compressed, compressed_name(self.first)),
+            Form::Compressed => (Form::Plain, segment_name(self.first)),
+        };
+        Self { first: self.first, path: self.path.with_file_name(name), form }
+    }
+
+    /// Where its manifest is, or will be.
+    pub(super) fn manifest(&self) -> PathBuf {
+        self.path.with_file_name(manifest_name(self.first))
+    }
+}
+
+/// The segments of a generation, in order. Of one that is there in both forms, the plain one: the other
+/// may not be whole yet.
 pub(super) fn segments(storage: &dyn Storage, directory: &Path) -> io::Result<Vec<SegmentFile>> {
-    let mut found: Vec<_> = storage
-        .list(directory)?
-        .into_iter()
-        .filter_map(|name| Some(SegmentFile { first: parse_segment(&name)?, path: directory.join(name) }))
-        .collect();
-    found.sort_unstable_by_key(|segment| segment.first);
+    let names = storage.list(directory)?;
+    let mut found: Vec<_> = names.iter().filter_map(|name| SegmentFile::parse(directory, name)).collect();
+    found.sort_unstable_by_key(|segment| (segment.first, segment.form));
+    found.dedup_by_key(|segment| segment.first);
     Ok(found)
 }
 

@@ -3,9 +3,13 @@
 //! Readers need no lock and change nothing: they work beside the writer and on a copy. All but
 //! [`verify()`] take the log as it is and do not check the chain.
 
+mod claims;
+mod filter;
 mod follow;
 mod search;
 mod since;
+mod stretch;
+mod tree;
 mod verify;
 
 use std::collections::VecDeque;
@@ -14,14 +18,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::layout::{GenerationDir, SegmentFile, generations, segments};
-use super::lines::Lines;
+use super::layout::{Form, GenerationDir, SegmentFile, generations, segments};
+use super::lines::{Lines, open_segment};
+use super::manifest;
 use super::storage::{DiskStorage, Storage, read_up_to};
 use crate::audit::{ParseError, ParsedRecord};
 
+pub(super) use claims::was_repaired;
+pub use filter::{Filter, Matcher, Network, NetworkError};
 pub use follow::Follower;
-pub use search::{Filter, Search, search};
+pub use search::{Hit, Order, Passed, Search, Step, find, tail};
 pub use since::since;
+pub use stretch::{GenerationState, Stretch, generation_states};
+pub use tree::Published;
 #[cfg(test)]
 pub(super) use verify::verify_on;
 pub use verify::{GenerationReport, VerifyReport, verify};
@@ -49,11 +58,9 @@ impl ReadError {
     }
 }
 
-/// One record and the generation it stands in.
+/// One record and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The generation; with the record's node and `seq` it names the record.
-    pub generation: u32,
     /// The record.
     pub record: ParsedRecord,
     /// The line as it stands in the log, without its newline.
@@ -61,8 +68,8 @@ pub struct Found {
 }
 
 impl Found {
-    fn parse(generation: u32, line: &[u8]) -> Result<Self, ParseError> {
-        Ok(Self { generation, record: ParsedRecord::parse(line)?, line: line.to_vec() })
+    fn parse(line: &[u8]) -> Result<Self, ParseError> {
+        Ok(Self { record: ParsedRecord::parse(line)?, line: line.to_vec() })
     }
 }
 
@@ -97,8 +104,8 @@ pub struct Placed<'r> {
     pub line: &'r [u8],
 }
 
-/// How many bytes the segments below `directory` have, the padding of one that is being written
-/// included.
+/// How many bytes the records below `directory` have, the padding of a segment that is being written
+/// included. Of a compressed segment its manifest says it.
 ///
 /// # Errors
 /// When there is no log, or it cannot be read.
@@ -107,11 +114,26 @@ pub fn size(directory: &Path) -> Result<u64, ReadError> {
     let mut bytes: u64 = 0;
     for generation in generations_of(&storage, directory)? {
         for file in segments(&storage, &generation.path).map_err(ReadError::io(&generation.path))? {
-            let open = storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
-            bytes = bytes.saturating_add(open.byte_len().map_err(ReadError::io(&file.path))?);
+            bytes = bytes.saturating_add(size_of(&storage, &file).map_err(ReadError::io(&file.path))?);
         }
     }
     Ok(bytes)
+}
+
+fn size_of(storage: &dyn Storage, file: &SegmentFile) -> io::Result<u64> {
+    for file in [file, &file.other_form()] {
+        if file.form == Form::Compressed
+            && let Some((Ok(manifest), _)) = manifest::read(storage, &file.manifest())?
+        {
+            return Ok(manifest.bytes);
+        }
+        match storage.open_read(&file.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            open => return open?.byte_len(),
+        }
+    }
+    // Pruned since it was listed.
+    Ok(0)
 }
 
 /// The lines of every generation and segment below a directory, in order, in bounded memory.
@@ -197,8 +219,12 @@ impl Records {
             if let Some(segment) = self.segments.pop_front() {
                 let left =
                     self.segments.front().map_or(u64::MAX, |next| next.first.saturating_sub(segment.first));
-                let file = self.storage.open_read(&segment.path).map_err(ReadError::io(&segment.path))?;
-                self.open = Some(OpenSegment { path: segment.path, lines: Lines::new(file, 0), left });
+                let lines = open_segment(&self.storage, &segment, 0).map_err(ReadError::io(&segment.path))?;
+                // One that was pruned since it was listed is passed over.
+                let Some(lines) = lines else { continue };
+                let path =
+                    if lines.form() == segment.form { segment.path } else { segment.other_form().path };
+                self.open = Some(OpenSegment { path, lines, left });
                 return Ok(true);
             }
             let Some(generation) = self.generations.pop_front() else { return Ok(false) };
@@ -207,54 +233,4 @@ impl Records {
                 segments(&self.storage, &generation.path).map_err(ReadError::io(&generation.path))?.into();
         }
     }
-}
-
-/// The last `most` records below `directory`, oldest first. Only the segments that hold them are
-/// read. Lines that are no records are left out.
-///
-/// # Errors
-/// When there is no log, or it cannot be read.
-pub fn tail(directory: &Path, most: usize) -> Result<Vec<Found>, ReadError> {
-    let storage = DiskStorage;
-    let mut found: VecDeque<Found> = VecDeque::new();
-    for generation in generations_of(&storage, directory)?.iter().rev() {
-        let files = segments(&storage, &generation.path).map_err(ReadError::io(&generation.path))?;
-        let mut limit = u64::MAX;
-        for file in files.iter().rev() {
-            let missing = most - found.len().min(most);
-            if missing == 0 {
-                return Ok(found.into());
-            }
-            let last = last_of(&storage, generation.number, file, limit, missing)?;
-            for record in last.into_iter().rev() {
-                found.push_front(record);
-            }
-            limit = file.first;
-        }
-    }
-    Ok(found.into())
-}
-
-/// The last `most` records of one segment, which ends before record `limit`.
-fn last_of(
-    storage: &dyn Storage,
-    generation: u32,
-    file: &SegmentFile,
-    limit: u64,
-    most: usize,
-) -> Result<VecDeque<Found>, ReadError> {
-    let open = storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
-    let mut lines = Lines::new(open, 0);
-    let mut kept: VecDeque<Vec<u8>> = VecDeque::new();
-    let mut left = limit.saturating_sub(file.first);
-    while left > 0
-        && let Some(line) = lines.next_line().map_err(ReadError::io(&file.path))?
-    {
-        left -= 1;
-        let mut space = if kept.len() == most { kept.pop_front().unwrap_or_default() } else { Vec::new() };
-        space.clear();
-        space.extend_from_slice(line);
-        kept.push_back(space);
-    }
-    Ok(kept.iter().filter_map(|line| Found::parse(generation, line).ok()).collect())
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layout::{
-    CLOSED, GenerationDir, LOCK, MAX_GENERATION, SPARE, TORN, generation_name, generations, segments,
+    CLOSED, Form, GenerationDir, LOCK, MAX_GENERATION, SPARE, TORN, generation_name, segment_name, segments,
 };
-use super::lines::used_after;
+use super::lines::{open_segment, used_after};
 use super::log::{Log, write_closed, write_file};
 use super::progress::Progress;
-use super::scan::{Leftover, Scan, scan};
+use super::repair::{generations_of, lock};
+use super::scan::{Ending, Leftover, Scan, scan};
 use super::storage::{Lock, Storage, read_up_to};
 use super::{JournalConfig, JournalError};
 use crate::audit::{Entry, Kind, Lifecycle, ParsedRecord, peek_kind};
@@ -76,27 +77,27 @@ pub(super) fn open(
 ) -> Result<Opened, JournalError> {
     let root = &config.directory;
     create_root(&**storage, root)?;
-    let before: Vec<_> = generations(&**storage, root)
-        .map_err(JournalError::io("list", root))?
-        .into_iter()
-        .filter(|place| place.node == config.node)
-        .collect();
+    let before = generations_of(config, &**storage)?;
     let mut live = Vec::new();
-    let mut earlier = Vec::new();
+    let mut locked = Vec::new();
     let mut closed = Vec::new();
-    let mut intents = BTreeMap::new();
     for place in &before {
         let names = storage.list(&place.path).map_err(JournalError::io("list", &place.path))?;
         if names.iter().any(|name| name == CLOSED) {
             closed.push(place.clone());
             continue;
         }
-        let lock_path = place.path.join(LOCK);
-        match storage.lock(&lock_path).map_err(JournalError::io("lock", &lock_path))? {
+        match lock(&**storage, place)? {
             None => live.push(place.number),
-            Some(lock) => earlier.push(read_earlier(config, &**storage, place, lock, &mut intents)?),
+            Some(lock) => locked.push((place, lock)),
         }
     }
+    if let (Some(_), Some(&generation)) = (&config.repair, live.first()) {
+        return Err(JournalError::Live { generation });
+    }
+    let mut intents = BTreeMap::new();
+    let read = |(place, lock)| read_earlier(config, &**storage, place, lock, &mut intents);
+    let earlier = locked.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let last = before.last().map_or(0, |place| place.number);
     let (place, lock) = begin_generation(config, &**storage, last)?;
     let progress = Progress::new(place.node.clone(), place.number, place.path.clone());
@@ -231,7 +232,8 @@ fn trim(storage: &dyn Storage, path: &Path, length: u64) -> io::Result<()> {
 /// Cuts all segments to their records, durably. Their process may have come to cut some, but not to see it
 /// through.
 fn trim_all(storage: &dyn Storage, generation: &Path) -> Result<(), JournalError> {
-    for segment in segments(storage, generation).map_err(JournalError::io("list", generation))? {
+    let files = segments(storage, generation).map_err(JournalError::io("list", generation))?;
+    for segment in files.iter().filter(|segment| segment.form == Form::Plain) {
         let path = &segment.path;
         let records = || {
             let file = storage.open_read(path)?;
@@ -284,26 +286,75 @@ fn put_damage_aside(storage: &dyn Storage, generation: &Path, scan: &Scan) -> Re
     let mut bytes: u64 = 0;
     let next = scan.chain.next();
     // The segment with the damage is the last one read, unless the damage is its very beginning.
-    let keep = scan.end.as_ref().map(|(path, _)| path.clone());
+    let end = match &scan.end {
+        Some(end) if end.file.form == Form::Compressed => {
+            bytes = bytes.saturating_add(put_compressed_aside(storage, end, &torn)?);
+            None
+        }
+        end => end.as_ref(),
+    };
+    let keep = end.map(|end| &end.file.path);
     let files = segments(storage, generation).map_err(JournalError::io("list", generation))?;
-    for file in files.iter().rev().filter(|file| file.first >= next && keep.as_ref() != Some(&file.path)) {
+    for file in files.iter().rev().filter(|file| file.first >= next && keep != Some(&file.path)) {
         let length = storage.open_read(&file.path).and_then(|open| open.byte_len());
         bytes = bytes.saturating_add(length.map_err(JournalError::io("read", &file.path))?);
-        let name = file.path.file_name().unwrap_or_default();
-        storage.rename(&file.path, &torn.join(name)).map_err(JournalError::io("move", &file.path))?;
+        for path in [&file.manifest(), &file.other_form().path, &file.path] {
+            move_if_there(storage, path, &torn)?;
+        }
     }
     for directory in [&torn, generation] {
         storage.sync_dir(directory).map_err(JournalError::io("sync", directory))?;
     }
-    if let Some((path, offset)) = &scan.end {
-        let used = storage.open_read(path).and_then(|file| used_after(&*file, *offset));
+    if let Some(Ending { file, length }) = end {
+        let path = &file.path;
+        let used = storage.open_read(path).and_then(|file| used_after(&*file, *length));
         let used = used.map_err(JournalError::io("read", path))?;
         if used > 0 {
-            cut(storage, generation, &Leftover { file: path.clone(), offset: *offset, bytes: used })?;
+            cut(storage, generation, &Leftover { file: path.clone(), offset: *length, bytes: used })?;
             bytes = bytes.saturating_add(used);
         }
     }
     Ok(bytes)
+}
+
+/// Puts a damaged compressed segment and its manifest aside whole, and its good records back as a plain
+/// one. Says how long the compressed file was.
+fn put_compressed_aside(storage: &dyn Storage, end: &Ending, torn: &Path) -> Result<u64, JournalError> {
+    let path = &end.file.path;
+    let directory = path.parent().unwrap_or(torn);
+    let name = segment_name(end.file.first);
+    if end.length > 0 {
+        let good = good_bytes(storage, end).map_err(JournalError::io("read", path))?;
+        write_file(storage, directory, &name, &good).map_err(JournalError::io("restore", path))?;
+    }
+    let length = storage.open_read(path).and_then(|file| file.byte_len());
+    let length = length.map_err(JournalError::io("read", path))?;
+    for path in [&end.file.manifest(), path] {
+        move_if_there(storage, path, torn)?;
+    }
+    Ok(length)
+}
+
+fn move_if_there(storage: &dyn Storage, path: &Path, to: &Path) -> Result<(), JournalError> {
+    match storage.rename(path, &to.join(path.file_name().unwrap_or_default())) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(JournalError::io("move", path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The good records at the beginning of a segment; a segment fits into memory.
+fn good_bytes(storage: &dyn Storage, end: &Ending) -> io::Result<Vec<u8>> {
+    let mut good = Vec::new();
+    let Some(mut lines) = open_segment(storage, &end.file, 0)? else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    while lines.position() < end.length
+        && let Some(line) = lines.next_line()?
+    {
+        good.extend_from_slice(line);
+        good.push(b'\n');
+    }
+    Ok(good)
 }
 
 /// What the new generation begins with: what came before it, and the outcomes nobody recorded.
@@ -336,8 +387,12 @@ fn recovery_entries(
         ];
         let (mut event, mut actor) = ("recovered", "system");
         if let Some(damage) = &done.repaired {
-            (event, actor) = ("repair", config.repair.as_deref().unwrap_or("system"));
+            event = "repair";
             detail.push(("damage", damage));
+            if let Some(repair) = &config.repair {
+                actor = &repair.actor;
+                detail.push(("reason", &repair.reason));
+            }
         }
         entries.push(lifecycle(at, event, actor, &detail));
     }

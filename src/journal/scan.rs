@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout::{SegmentFile, segments};
-use super::lines::{Lines, used_after};
-use super::storage::read_up_to;
+use super::lines::{Lines, is_undecodable, open_segment, used_after};
+use super::manifest::{ManifestFault, Manifests};
+use super::storage::{StorageFile, read_up_to};
 use super::{JournalError, Storage};
 use crate::audit::{Broken, Chain, Tail, judge_tail};
 use crate::kernel::id::NodeId;
@@ -50,7 +51,7 @@ pub enum DamageKind {
         /// The first record of the next segment.
         next: u64,
     },
-    /// The first segment does not begin with the first record.
+    /// The first segment does not begin with the first record, and nothing tells of those before it.
     #[error("the generation begins with record {found}: the segments before it are missing")]
     Beginning {
         /// The first record found.
@@ -72,6 +73,15 @@ pub enum DamageKind {
         /// The digest of the last.
         head: String,
     },
+    /// A compressed segment is not as it was written.
+    #[error("the compressed segment cannot be read any further: it was changed")]
+    Compressed,
+    /// What is known of a closed segment is wrong.
+    #[error("{0}")]
+    Manifest(ManifestFault),
+    /// A compressed segment has no manifest, or one that has gone left none.
+    #[error("there is no manifest of the segment that begins with this record")]
+    NoManifest,
     /// A generation is missing between two others.
     #[error("the generation {missing} is missing")]
     Generation {
@@ -88,19 +98,36 @@ pub(super) struct Leftover {
     pub(super) bytes: u64,
 }
 
+/// Where the records of a segment end.
+#[derive(Debug, Clone)]
+pub(super) struct Ending {
+    /// The segment, in the form it was read in.
+    pub(super) file: SegmentFile,
+    /// The length of its records, in plain bytes.
+    pub(super) length: u64,
+}
+
 /// A generation, read to its end.
 #[derive(Debug)]
 pub(super) struct Scan {
     /// The end of the chain.
     pub(super) chain: Chain,
+    /// The first record that is there; those before it have been pruned.
+    pub(super) begin: u64,
     /// What a write that was never acknowledged left behind, in segments before the last one.
     pub(super) strays: Vec<Leftover>,
     /// The torn end of the last segment, if it is torn.
     pub(super) torn: Option<Leftover>,
     /// The end of the records of the last segment.
-    pub(super) end: Option<(PathBuf, u64)>,
+    pub(super) end: Option<Ending>,
     /// What is damaged; nothing beyond was read.
     pub(super) damage: Option<Damage>,
+}
+
+impl Scan {
+    fn damage(&mut self, file: &Path, offset: u64, why: DamageKind) {
+        self.damage = Some(Damage { file: file.to_owned(), offset, seq: self.chain.next(), why });
+    }
 }
 
 /// Reads the generation in `directory`, calling `on_record` with every good line.
@@ -114,60 +141,110 @@ pub(super) fn scan(
     let files = segments(storage, directory).map_err(JournalError::io("list", directory))?;
     let mut scan = Scan {
         chain: Chain::new(node.clone(), generation),
+        begin: 0,
         strays: Vec::new(),
         torn: None,
         end: None,
         damage: None,
     };
+    let first = files.first().map(|file| file.first);
+    pass_over_pruned(storage, directory, first, &mut scan).map_err(JournalError::io("read", directory))?;
     let mut rest = files.iter().peekable();
-    while let Some(file) = rest.next() {
-        let limit = rest.peek().map(|next| next.first);
-        scan_segment(storage, file, limit, &mut scan, on_record)
-            .map_err(JournalError::io("read", &file.path))?;
-        if scan.damage.is_some() {
-            break;
+    while let Some(file) = rest.next()
+        && scan.damage.is_none()
+    {
+        let next = rest.peek().map(|next| next.first);
+        if scan.chain.next() > file.first && scan.begin > file.first {
+            // Pruned together with the one before, while that was looked for.
+            continue;
+        }
+        let failed = JournalError::io("read", &file.path);
+        let is_there = scan_segment(storage, file, next, &mut scan, on_record).map_err(failed)?;
+        if !is_there {
+            let failed = JournalError::io("read", directory);
+            pass_over_pruned(storage, directory, next, &mut scan).map_err(failed)?;
         }
     }
     Ok(scan)
 }
 
+/// Takes what manifests tell of the segments before record `until`, or of all where there is no segment.
+fn pass_over_pruned(
+    storage: &dyn Storage,
+    directory: &Path,
+    until: Option<u64>,
+    scan: &mut Scan,
+) -> io::Result<()> {
+    let genesis = Chain::new(scan.chain.node().clone(), scan.chain.generation());
+    let mut manifests = Manifests::new(directory, genesis);
+    while until.is_none_or(|until| manifests.chain().next() < until) {
+        match manifests.next(storage)? {
+            Some(Ok(_)) => {}
+            Some(Err(bad)) => {
+                scan.chain = manifests.chain().clone();
+                scan.damage(&bad.path, 0, DamageKind::Manifest(bad.why));
+                return Ok(());
+            }
+            None => break,
+        }
+    }
+    // What was read is held against what is said of it.
+    let known = manifests.chain();
+    let is_before = known.next() < scan.chain.next();
+    let differs = known.next() == scan.chain.next() && known.head() != scan.chain.head();
+    match until {
+        Some(found) if known.next() != found || is_before || differs => {
+            scan.damage(directory, 0, DamageKind::Beginning { found });
+        }
+        Some(_) | None if !is_before && !differs => {
+            scan.begin = known.next();
+            scan.chain = known.clone();
+        }
+        Some(_) | None => {}
+    }
+    Ok(())
+}
+
 /// How often the end of a segment is looked at anew while a writer moves it on.
 const MOST_PASSES: usize = 1000;
 
+/// Checks one segment, which ends before record `limit`; `false` if it is gone.
 fn scan_segment(
     storage: &dyn Storage,
     file: &SegmentFile,
     limit: Option<u64>,
     scan: &mut Scan,
     on_record: &mut dyn FnMut(&[u8]),
-) -> io::Result<()> {
+) -> io::Result<bool> {
     if file.first != scan.chain.next() {
-        let why = DamageKind::Beginning { found: file.first };
-        scan.damage = Some(Damage { file: file.path.clone(), offset: 0, seq: scan.chain.next(), why });
-        return Ok(());
+        scan.damage(&file.path, 0, DamageKind::Beginning { found: file.first });
+        return Ok(true);
     }
     let mut good = 0;
     let mut suspect = None;
     for _ in 0..MOST_PASSES {
         let before = good;
-        let broken = read_records(storage, file, limit, &mut good, scan, on_record)?;
-        scan.end = Some((file.path.clone(), good));
-        let found = judge_end(storage, file, limit, good, broken, scan)?;
+        let found = match look(storage, file, limit, &mut good, scan, on_record) {
+            Ok(None) => return Ok(false),
+            Ok(Some(found)) => found,
+            Err(error) if is_undecodable(&error) => End::Damaged(DamageKind::Compressed),
+            Err(error) => return Err(error),
+        };
         // A writer may move the end between two looks: only what is seen twice is so.
         match found {
-            End::Clean => return Ok(()),
+            End::Clean => return Ok(true),
             End::Stray(leftover) => {
                 scan.strays.push(leftover);
-                return Ok(());
+                return Ok(true);
             }
             End::Torn(leftover) => {
                 scan.torn = Some(leftover);
-                return Ok(());
+                return Ok(true);
             }
             End::Damaged(why) if before == good && suspect.as_ref() == Some(&why) => {
-                scan.damage =
-                    Some(Damage { file: file.path.clone(), offset: good, seq: scan.chain.next(), why });
-                return Ok(());
+                let path = scan.end.as_ref().map_or(&file.path, |end| &end.file.path).clone();
+                scan.damage(&path, good, why);
+                return Ok(true);
             }
             End::Damaged(why) => suspect = Some(why),
             End::Moved => {}
@@ -186,17 +263,35 @@ enum End {
     Moved,
 }
 
-/// Checks records from byte `good` on, moves it behind the last good one, and says what was wrong
-/// with the first bad one.
-fn read_records(
+/// Checks records from byte `good` on, moves it behind the last good one, and says what follows; `None` if
+/// the segment is gone.
+fn look(
     storage: &dyn Storage,
     file: &SegmentFile,
     limit: Option<u64>,
     good: &mut u64,
     scan: &mut Scan,
     on_record: &mut dyn FnMut(&[u8]),
+) -> io::Result<Option<End>> {
+    let Some(mut lines) = open_segment(storage, file, *good)? else { return Ok(None) };
+    let file = if lines.form() == file.form { file.clone() } else { file.other_form() };
+    scan.end = Some(Ending { file: file.clone(), length: *good });
+    let broken = read_records(&mut lines, limit, good, scan, on_record)?;
+    scan.end = Some(Ending { file: file.clone(), length: *good });
+    match lines.plain_file() {
+        Some(plain) => judge_end(plain, &file, limit, *good, broken, scan).map(Some),
+        None => judge_compressed_end(&mut lines, limit, broken, scan).map(Some),
+    }
+}
+
+/// Checks records, moves `good` behind the last good one, and says what was wrong with the first bad one.
+fn read_records(
+    lines: &mut Lines,
+    limit: Option<u64>,
+    good: &mut u64,
+    scan: &mut Scan,
+    on_record: &mut dyn FnMut(&[u8]),
 ) -> io::Result<Option<Broken>> {
-    let mut lines = Lines::new(storage.open_read(&file.path)?, *good);
     while limit.is_none_or(|limit| scan.chain.next() < limit) {
         let Some(line) = lines.next_line()? else { break };
         if let Err(why) = scan.chain.check(line) {
@@ -209,15 +304,14 @@ fn read_records(
 }
 
 fn judge_end(
-    storage: &dyn Storage,
+    file: &dyn StorageFile,
     segment: &SegmentFile,
     limit: Option<u64>,
     good: u64,
     broken: Option<Broken>,
     scan: &Scan,
 ) -> io::Result<End> {
-    let file = storage.open_read(&segment.path)?;
-    let used = used_after(&*file, good)?;
+    let used = used_after(file, good)?;
     let leftover = Leftover { file: segment.path.clone(), offset: good, bytes: used };
     match limit {
         Some(limit) if scan.chain.next() < limit => {
@@ -229,12 +323,31 @@ fn judge_end(
         Some(_) | None => return Ok(End::Clean),
     }
     let mut tail = vec![0; usize::try_from(used).map_err(|_| io::ErrorKind::FileTooLarge)?];
-    let read = read_up_to(&*file, &mut tail, good)?;
+    let read = read_up_to(file, &mut tail, good)?;
     tail.truncate(read);
     Ok(match judge_tail(&scan.chain, &tail) {
         Tail::Clean => End::Clean,
         Tail::Whole => End::Moved,
         Tail::Torn { .. } => End::Torn(leftover),
         Tail::Damaged { why, later } => End::Damaged(DamageKind::Middle { why, later }),
+    })
+}
+
+/// A compressed segment was whole when it was compressed: nothing in it is a torn end.
+fn judge_compressed_end(
+    lines: &mut Lines,
+    limit: Option<u64>,
+    broken: Option<Broken>,
+    scan: &Scan,
+) -> io::Result<End> {
+    if let Some(why) = broken {
+        return Ok(End::Damaged(DamageKind::Line(why)));
+    }
+    if let Some(next) = limit.filter(|limit| scan.chain.next() < *limit) {
+        return Ok(End::Damaged(DamageKind::Gap { next }));
+    }
+    Ok(match lines.used_after()? {
+        0 => End::Clean,
+        bytes => End::Damaged(DamageKind::Surplus { bytes }),
     })
 }

@@ -38,6 +38,11 @@ pub trait Storage: Debug + Send + Sync {
     /// # Errors
     /// Anything the disk says.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// Anything the disk says.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     ///
     /// # Errors
@@ -133,6 +138,27 @@ pub fn read_up_to(file: &dyn StorageFile, bytes: &mut [u8], mut offset: u64) -> 
     Ok(filled)
 }
 
+/// Reads a small file whole; `None` if it is not there.
+///
+/// # Errors
+/// Anything the disk says; `InvalidData` if it is longer than `most` bytes.
+pub(super) fn read_small(storage: &dyn Storage, path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+    let file = match storage.open_read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut bytes = vec![0; most + 1];
+    let read = read_up_to(&*file, &mut bytes, 0)?;
+    bytes.truncate(read);
+    if read > most {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the file is longer than any that is written",
+        ));
+    }
+    Ok(Some(bytes))
+}
+
 /// Records are for the gate's own account to write and for its group to read.
 const FILE_MODE: u32 = 0o640;
 const DIRECTORY_MODE: u32 = 0o750;
@@ -173,6 +199,12 @@ struct DiskLock(#[expect(dead_code, reason = "the open file is the lock")] File)
 
 impl Lock for DiskLock {}
 
+impl<'s> AsRef<dyn Storage + 's> for DiskStorage {
+    fn as_ref(&self) -> &(dyn Storage + 's) {
+        self
+    }
+}
+
 impl Storage for DiskStorage {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         fs::DirBuilder::new().mode(DIRECTORY_MODE).create(path)
@@ -197,6 +229,10 @@ impl Storage for DiskStorage {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

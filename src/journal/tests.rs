@@ -1,6 +1,9 @@
 mod crash;
 mod gather;
+mod keep;
 mod live;
+mod publish;
+mod search;
 mod sim;
 mod since;
 mod tamper;
@@ -54,6 +57,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
         requested: &[],
         parameters: &[],
         withheld: &[],
+        subjects: None,
         narrowed_to: None,
         decision: "permit",
         reason: None,
@@ -74,6 +78,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
             egress: &[],
             unclassified: 0,
             submitted: None,
+            received_hmac: None,
             sent_sha256: None,
             total_us: took.as_micros().try_into().unwrap(),
             decide_us: 0,

@@ -32,7 +32,8 @@ pub(super) struct Writer {
     /// Whether new accesses are refused for want of a segment after this one.
     is_short: bool,
     is_raised: bool,
-    crowd: Crowd,
+    /// `None` if nobody is waited for.
+    crowd: Option<Crowd>,
 }
 
 /// Says that the writer has ended, however it ends.
@@ -82,7 +83,7 @@ impl Writer {
             upkeep: Some(upkeep),
             is_short: false,
             is_raised: config.raised_priority,
-            crowd: Crowd::new(config.gather_most),
+            crowd: config.gathers.then_some(Crowd::new(Priority::Normal)),
         }
     }
 
@@ -90,7 +91,9 @@ impl Writer {
     pub(super) fn run(mut self) {
         let upkeep = Arc::clone(self.log.upkeep());
         let farewell = Farewell(Arc::clone(&self.shared), self.log.progress().clone(), Arc::clone(&upkeep));
-        self.observer.priority(if self.is_raised { raise() } else { Priority::Normal });
+        let priority = if self.is_raised { raise() } else { Priority::Normal };
+        self.crowd = self.crowd.map(|_| Crowd::new(priority));
+        self.observer.priority(priority);
         self.observer.durable(None);
         let mut batch = VecDeque::new();
         while self.take(&mut batch) {
@@ -120,7 +123,7 @@ impl Writer {
             queue.wake_at = 1;
             queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        if let Some((expected, most)) = self.crowd.expected()
+        if let Some((expected, most)) = self.crowd.as_ref().and_then(Crowd::expected)
             && queue.items.len() < expected
         {
             queue.wake_at = expected;
@@ -172,7 +175,9 @@ impl Writer {
             Ok((count, bytes)) => {
                 let took = self.clock.monotonic().saturating_sub(start);
                 self.observer.committed(count, bytes, took);
-                self.crowd.note(count, self.shared.queued.load(Ordering::Relaxed), took);
+                if let Some(crowd) = &mut self.crowd {
+                    crowd.note(count, self.shared.queued.load(Ordering::Relaxed), took);
+                }
                 for (seq, item) in (first..).zip(batch.drain(..count)) {
                     if let Some(waiter) = item.waiter {
                         // Whoever no longer waits has its record all the same.

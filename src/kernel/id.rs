@@ -59,6 +59,10 @@ fn is_token_id(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }
 
+fn is_subject_kind(text: &str) -> bool {
+    text.len() <= 32 && text.starts_with(|first: char| first.is_ascii_lowercase()) && is_name(text)
+}
+
 fn is_key_label(text: &str) -> bool {
     text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
@@ -133,6 +137,8 @@ ids! {
     MaskerName, "a masker name", is_name, "one lower-case word, such as `mobile`";
     /// The label of a key of pseudonyms, as it stands before each of them.
     KeyLabel, "a key label", is_key_label, "1 to 16 letters and digits, such as `h2`";
+    /// What kind of number or name leads to a person or company, as `resident-id`.
+    SubjectKind, "a kind of subject", is_subject_kind, "one lower-case word of at most 32 characters, such as `resident-id`";
     /// A field group of a resource, without its `@`.
     GroupName, "a field group", is_name, "one lower-case word, such as `basic`";
     /// A request parameter that grants may constrain.

@@ -127,6 +127,38 @@ fn work_is_bounded() {
     assert_eq!(read(&list(MAX_VALUES + 1)), Err(BodyFault::TooManyValues { path: "year".to_owned() }));
 }
 
+/// Wherever nobody could say later whose data was meant, nothing is read.
+#[test]
+fn what_names_a_subject_is_plain_or_not_there() {
+    let path = |text| BodyPath::parse(text).unwrap();
+    let paths = [path("person.number"), path("year")];
+    let reader = BodyParameters::new(&[&paths[0], &paths[1]], []).insisting(&paths[0]);
+    let obscure = Err(BodyFault::Obscure { path: "person.number".to_owned() });
+    for (body, expected) in [
+        (r#"{"person":{"number":"1"}}"#, Ok(&["1"][..])),
+        (r#"{"person":{"number":["1","2"]},"year":{}}"#, Ok(&["1", "2"])),
+        (r#"{"person":{"number":1}}"#, Ok(&["1"])),
+        (r#"{"person":{"number":null}}"#, Ok(&[])),
+        (r#"{"person":null,"year":2e3}"#, Ok(&[])),
+        (r#"{"person":"1"}"#, Ok(&[])),
+        (r#"{"year":[null]}"#, Ok(&[])),
+        (r#"{"person":{"number":110105194912310021}}"#, Err(())),
+        (r#"{"person":{"number":1.0}}"#, Err(())),
+        (r#"{"person":{"number":{}}}"#, Err(())),
+        (r#"{"person":{"number":[["1"]]}}"#, Err(())),
+        (r#"{"person":{"number":["1",null]}}"#, Err(())),
+        (r#"{"person":{"number":["1",{"number":"2"}]}}"#, Err(())),
+        (r#"{"person":[{"number":"1"}]}"#, Err(())),
+        (r#"[{"person":{"number":"1"}}]"#, Err(())),
+    ] {
+        let read = reader.read(body.as_bytes()).map(|mut values| values.remove(0));
+        match expected {
+            Ok(values) => assert_eq!(read, Ok(values.iter().map(ToString::to_string).collect()), "{body}"),
+            Err(()) => assert_eq!(read, obscure, "{body}"),
+        }
+    }
+}
+
 #[test]
 fn paths_are_read_strictly() {
     for text in ["area", "query.area", "a.b.c.d.e.f.g.h", "查询.区划", "area-code", "_a1"] {

@@ -14,10 +14,11 @@ use super::problem::{Code, Language};
 use super::record::Circumstances;
 use super::routes::Route;
 use super::snapshot::Snapshot;
+use crate::audit::SubjectDigest;
 use crate::catalog::{Department, System};
 use crate::grant::Permit;
 use crate::identity::Peer;
-use crate::kernel::id::{GrantId, ParameterName, PurposeCode, RequestId, TokenId};
+use crate::kernel::id::{Digest, GrantId, ParameterName, PurposeCode, RequestId, TokenId};
 use crate::kernel::time::Timestamp;
 use crate::mask::Summary;
 use crate::telemetry::ShadowChange;
@@ -116,6 +117,9 @@ pub(crate) struct Draft {
     pub(crate) requested: OnceLock<Requested>,
     /// The parameters of the body: known later than those of the head.
     pub(crate) in_body: OnceLock<NotedParameters>,
+    /// The people and companies that the parameters of the head name, and those of the body.
+    pub(crate) subjects: OnceLock<Vec<SubjectDigest>>,
+    pub(crate) subjects_in_body: OnceLock<Vec<SubjectDigest>>,
     pub(crate) permit: OnceLock<Arc<Permit>>,
     /// The deny lines that matched.
     pub(crate) denied_by: OnceLock<Vec<GrantId>>,
@@ -139,6 +143,8 @@ pub(crate) struct Draft {
     pub(crate) charged: OnceLock<Timestamp>,
     /// Why the reply broke off, if it did.
     pub(crate) aborted: OnceLock<&'static str>,
+    /// The keyed digest of what the platform sent, once it has come whole.
+    pub(crate) received_hmac: OnceLock<Digest>,
     /// What masking did.
     pub(crate) masked: OnceLock<Summary>,
     decided_us: AtomicU64,
@@ -159,6 +165,8 @@ impl Draft {
             purpose: OnceLock::new(),
             requested: OnceLock::new(),
             in_body: OnceLock::new(),
+            subjects: OnceLock::new(),
+            subjects_in_body: OnceLock::new(),
             permit: OnceLock::new(),
             denied_by: OnceLock::new(),
             shadow: OnceLock::new(),
@@ -172,6 +180,7 @@ impl Draft {
             released: OnceLock::new(),
             charged: OnceLock::new(),
             aborted: OnceLock::new(),
+            received_hmac: OnceLock::new(),
             masked: OnceLock::new(),
             decided_us: AtomicU64::new(0),
             upstream_us: AtomicU64::new(0),

@@ -107,6 +107,9 @@ fn fault_in_chinese(fault: &BodyFault) -> String {
         BodyFault::Alike { path } => format!("某一成员名可能被当作 `{path}`"),
         BodyFault::ControlInName { path } => format!("与 `{path}` 并列的某一成员名含有控制字符"),
         BodyFault::Control { path } => format!("`{path}` 的取值含有控制字符"),
+        BodyFault::Obscure { path } => {
+            format!("`{path}` 指明查询的对象，取值须为文本或文本列表，且不得位于列表之下")
+        }
         BodyFault::TooManyValues { path } => format!("`{path}` 的取值超过 {MAX_VALUES} 个"),
     }
 }

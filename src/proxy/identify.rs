@@ -11,9 +11,10 @@ use super::exchange::{Caller, Draft, Exchange, NotedParameters, PurposeOrigin, R
 use super::failure::{Failure, PurposeFailure, RequestFailure};
 use super::problem::words;
 use super::resolve::Routed;
-use super::routes::Route;
+use super::routes::{Route, RouteParameter};
 use super::snapshot::Snapshot;
 use super::stage::Check;
+use super::subjects;
 use crate::catalog::System;
 use crate::config::{ParameterSource, PurposeSource};
 use crate::identity::token::bearer_token;
@@ -97,6 +98,7 @@ impl Identified {
             noted.note(name, declared.recordable, &values);
             *slot = values;
         }
+        subjects::note_of_body(&self.routed, &self.parameters);
         Draft::note(&self.routed.exchange().draft.in_body, noted);
     }
 
@@ -278,24 +280,8 @@ fn check_one_reading(routed: &Routed) -> Result<(), Failure> {
 
 /// Every value of every parameter the route declares.
 fn parameters(routed: &Routed) -> Vec<(ParameterName, Vec<String>)> {
-    let route = routed.route();
-    let values_of = |source: &ParameterSource| -> Vec<String> {
-        match source {
-            ParameterSource::Path(name) => {
-                routed.variables().iter().filter(|(known, _)| known == name).map(|(_, v)| v.clone()).collect()
-            }
-            ParameterSource::Query(name) => {
-                let pairs = routed.head().query.parameters.iter();
-                pairs.filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
-            }
-            ParameterSource::Header(name) => {
-                let values = routed.exchange().parts.headers.get_all(name).iter();
-                values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
-            }
-            ParameterSource::Body(_) => Vec::new(),
-        }
-    };
-    route.parameters.iter().map(|parameter| (parameter.name.clone(), values_of(&parameter.source))).collect()
+    let values = |parameter: &RouteParameter| (parameter.name.clone(), routed.values_of(&parameter.source));
+    routed.route().parameters.iter().map(values).collect()
 }
 
 fn noted(route: &Route, parameters: &[(ParameterName, Vec<String>)]) -> NotedParameters {

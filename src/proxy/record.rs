@@ -23,7 +23,8 @@ use super::exchange::{Draft, NotedParameters, PurposeOrigin};
 use super::failure::Failure;
 use super::problem::Code;
 use super::snapshot::Snapshot;
-use crate::audit::{Access, Admitted, Entry, Kind, Outcome, Shadow, Submitted};
+use super::subjects;
+use crate::audit::{Access, Admitted, Entry, Kind, Outcome, Shadow, SubjectDigest, Subjects, Submitted};
 use crate::catalog::Identifier;
 use crate::identity::Peer;
 use crate::journal::Journal;
@@ -159,6 +160,7 @@ impl Circumstances {
         let refusal = draft.refusal.get().copied();
         let counts = self.counts();
         let parameters = self.parameters();
+        let subjects = self.subjects();
         Access {
             kind,
             at: draft.received,
@@ -182,6 +184,11 @@ impl Circumstances {
             requested: requested.map_or(&[], |requested| &requested.fields),
             parameters: &parameters.recordable,
             withheld: &parameters.withheld,
+            subjects: snapshot
+                .digests
+                .as_ref()
+                .filter(|_| !subjects.is_empty())
+                .map(|key| Subjects { key: key.id(), digests: &subjects }),
             narrowed_to: requested.and_then(|requested| requested.narrowed_to.as_deref()),
             decision: decision(permit.is_some(), refusal, ending),
             reason: refusal.map(Code::as_str),
@@ -211,6 +218,19 @@ impl Circumstances {
                 withheld: [in_head.withheld.as_slice(), &in_body.withheld].concat(),
             }),
             (None, None) => Cow::Owned(NotedParameters::default()),
+        }
+    }
+
+    /// Whom the request is about, each once.
+    fn subjects(&self) -> Cow<'_, [SubjectDigest]> {
+        let slots = [&self.draft.subjects, &self.draft.subjects_in_body];
+        match slots.map(|slot| slot.get().map_or(&[][..], Vec::as_slice)) {
+            [only, []] | [[], only] => Cow::Borrowed(only),
+            [in_head, in_body] => {
+                let mut all = in_head.to_vec();
+                in_body.iter().for_each(|digest| subjects::add(&mut all, digest.clone()));
+                Cow::Owned(all)
+            }
         }
     }
 
@@ -286,6 +306,7 @@ impl Counts<'_> {
                 dropped: &count.dropped,
                 unclassified: count.unclassified,
             }),
+            received_hmac: draft.received_hmac.get().copied(),
             sent_sha256: ending.digest,
             total_us: draft.total_us(),
             decide_us: draft.decided_us(),

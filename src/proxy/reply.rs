@@ -14,7 +14,7 @@ use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 use tokio::time::Instant;
 
-use self::flow::{Masked, Meter, Passed, Plain, Unpacked};
+use self::flow::{Masked, Meter, Passed, Plain, Source, Unpacked};
 use super::arriving::Arriving;
 use super::authorize::Cleared;
 use super::body::{BodyError, ReplyBody};
@@ -211,11 +211,12 @@ impl Duties {
         let idle = route.upstream.response_timeout();
         let bounds = self.snapshot.bounds;
         let decoder = |coding| Decoder::new(coding, bounds.decoded);
+        let source = Source::new(body, idle, Arc::clone(&draft), self.snapshot.digests.as_ref());
         let Some(plan) = self.plan else {
             let body = match form.coding.filter(|coding| sought.coding != Some(*coding)) {
-                None => ReplyBody::stream(Passed::new(body, idle)),
+                None => ReplyBody::stream(Passed::new(source)),
                 Some(coding) => {
-                    let plain = Plain::new(body, idle, Some(decoder(coding)));
+                    let plain = Plain::new(source, Some(decoder(coding)));
                     ReplyBody::stream(Unpacked::new(plain))
                 }
             };
@@ -223,7 +224,7 @@ impl Duties {
         };
         let within = Bounds { records: self.permit.rows_per_reply, ..Bounds::default() };
         let transform = Transform::with_charset(Arc::clone(&plan.plan), within, form.charset);
-        let plain = Plain::new(body, idle, form.coding.map(decoder));
+        let plain = Plain::new(source, form.coding.map(decoder));
         // Who sends lines or events without saying how many may mean to go on for as long as anybody listens.
         let is_live = match route.resource.body.format {
             BodyFormat::EventStream => true,

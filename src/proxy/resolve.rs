@@ -7,7 +7,9 @@ use super::failure::Failure;
 use super::normalize::{NormalHead, normalize};
 use super::routes::{PathVariables, Route};
 use super::stage::Check;
+use super::subjects;
 use crate::catalog::Sharing;
+use crate::config::ParameterSource;
 
 /// A request whose head has one reading only.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ impl Check for Normalize {
 pub(crate) struct Routed {
     normalized: Normalized,
     route: Arc<Route>,
+    /// The path's variable segments, decoded.
     variables: PathVariables,
 }
 
@@ -70,9 +73,22 @@ impl Routed {
         &self.route
     }
 
-    /// The path's variable segments, decoded.
-    pub(crate) fn variables(&self) -> &[(String, String)] {
-        &self.variables
+    /// Every value of the parameter that is found in `source`; of the body none, which has not been read.
+    pub(crate) fn values_of(&self, source: &ParameterSource) -> Vec<String> {
+        match source {
+            ParameterSource::Path(name) => {
+                self.variables.iter().filter(|(known, _)| known == name).map(|(_, v)| v.clone()).collect()
+            }
+            ParameterSource::Query(name) => {
+                let pairs = self.head().query.parameters.iter();
+                pairs.filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
+            }
+            ParameterSource::Header(name) => {
+                let values = self.exchange().parts.headers.get_all(name).iter();
+                values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+            }
+            ParameterSource::Body(_) => Vec::new(),
+        }
     }
 
     /// Whom the certificate names. Taken once, by the stage that insists on it.
@@ -99,10 +115,13 @@ impl Check for Resolve {
         let (route, variables) =
             exchange.snapshot.routes.find(&exchange.parts.method, &normalized.head.path.decoded)?;
         Draft::note(&exchange.draft.route, Arc::clone(&route));
-        if route.resource.sharing == Sharing::None {
+        let routed = Routed { normalized, route, variables };
+        // Whoever is refused from here on was asked for all the same.
+        subjects::note_of_head(&routed);
+        if routed.route.resource.sharing == Sharing::None {
             // Before anything else could tell it from a path that is not there.
             return Err(Failure::ResourceUnknown);
         }
-        Ok(Routed { normalized, route, variables })
+        Ok(routed)
     }
 }

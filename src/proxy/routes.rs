@@ -12,7 +12,7 @@ use super::media::Declared;
 use crate::catalog::{BodyShape, Department, Resource, Sharing};
 use crate::config::{Compress, Denials, ParameterSource, PurposeSource, RequestFields};
 use crate::kernel::bound::ByteLimit;
-use crate::kernel::id::{Action, ParameterName};
+use crate::kernel::id::{Action, ParameterName, SubjectKind};
 use crate::parameters::BodyParameters;
 use crate::telemetry::{EgressMetrics, ResourceMetrics};
 use crate::upstream::Upstream;
@@ -80,6 +80,8 @@ pub(crate) struct RouteParameter {
     pub(crate) source: ParameterSource,
     /// Whether its value may stand in a record.
     pub(crate) recordable: bool,
+    /// What it names, if that is a person or a company.
+    pub(crate) subject: Option<SubjectKind>,
 }
 
 /// Why routes cannot be used together.

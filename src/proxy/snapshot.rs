@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::routes::{Intake, Routes};
 use super::shadow::Shadow;
+use crate::audit::DigestKey;
 use crate::catalog::{Catalog, Resource};
 use crate::coding;
 use crate::config::RequestFields;
@@ -64,6 +65,8 @@ pub(crate) struct Snapshot {
     pub(crate) departments: HashMap<DepartmentId, DepartmentMetrics>,
     /// Masking plans.
     pub(crate) plans: Plans,
+    /// The key of the digests in records, if there is one.
+    pub(crate) digests: Option<DigestKey>,
     /// What is bounded per request.
     pub(crate) bounds: RequestBounds,
 }

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use super::reference::{Declared, head};
 use crate::catalog::{
     BodyFormat, BodyShape, Delimiter, Egress, Field, FieldType, Level, NameMatching, Parameter, Resource,
-    Sharing, XmlNames,
+    SUBJECT_KINDS, Sharing, XmlNames,
 };
 use crate::document::{At, Document, Table};
-use crate::kernel::diagnostic::{Report, Source};
-use crate::kernel::id::{Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, ResourceId};
+use crate::kernel::diagnostic::{Report, Source, did_you_mean};
+use crate::kernel::id::{
+    Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, ResourceId, SubjectKind,
+};
 
 /// The names that the catalogue may refer to.
 #[derive(Debug, Clone, Copy)]
@@ -239,6 +241,7 @@ fn read_parameters(table: &Table<'_, '_>) -> Vec<Parameter> {
         let name = table.required("name", "such as `area`", ParameterName::parse);
         let label = table.required_text("label", "its name for people");
         let recordable = table.flag("recordable").is_some_and(|flag| flag.value);
+        let subject = table.parsed("subject", parse_subject).map(|subject| subject.value);
         table.finish();
         let Some(name) = name else { continue };
         if name.value.as_str() == "rows" {
@@ -249,10 +252,23 @@ fn read_parameters(table: &Table<'_, '_>) -> Vec<Parameter> {
         if declared.declare(document, &name)
             && let Some(label) = label
         {
-            parameters.push(Parameter { name: name.value, label: label.value, recordable });
+            parameters.push(Parameter { name: name.value, label: label.value, recordable, subject });
         }
     }
     parameters
+}
+
+/// A kind that is nearly a known one is a slip: its numbers would not be brought to one form, and nobody
+/// would find them.
+fn parse_subject(word: &str) -> Result<SubjectKind, String> {
+    let kind = SubjectKind::parse(word).map_err(|error| error.to_string())?;
+    if SUBJECT_KINDS.contains(&word) {
+        return Ok(kind);
+    }
+    match did_you_mean(word, SUBJECT_KINDS) {
+        Some(near) => Err(format!("did you mean `{near}`? choose a word that is less like it if not")),
+        None => Ok(kind),
+    }
 }
 
 fn read_body(table: &Table<'_, '_>, has_no_fields: bool, spelled: &[xml::Spelled<'_>]) -> Option<BodyShape> {

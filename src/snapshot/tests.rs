@@ -432,6 +432,34 @@ fn what_is_searched_is_said_by_resource() {
 }
 
 #[test]
+fn whom_a_parameter_names_is_said_in_a_word() {
+    const AS_IT_IS: &str = r#"label = "居民身份号码", subject = "resident-id" }"#;
+    let load = |word: &str| {
+        let text = example().catalog().text.replacen(AS_IT_IS, &AS_IT_IS.replace("resident-id", word), 1);
+        let (vocabulary, report) = load(&example_with(&[("catalog.toml", &text)]));
+        (vocabulary, report.to_string())
+    };
+    for word in ["mobile", "account", "a2-b"] {
+        let (vocabulary, report) = load(word);
+        let people = &vocabulary.unwrap_or_else(|| panic!("{report}")).catalog.resources
+            [&resource("population.resident")];
+        assert_eq!(people.parameter("id_card").unwrap().subject.as_ref().unwrap().as_str(), word);
+        assert_eq!(people.parameter("area").unwrap().subject, None);
+    }
+    for (word, help) in [
+        ("resident_id", "did you mean `resident-id`?"),
+        ("mobil", "did you mean `mobile`?"),
+        ("Account", "one lower-case word"),
+        ("2", "one lower-case word"),
+        ("", "one lower-case word"),
+        ("a-word-of-more-than-thirty-two-letters", "one lower-case word"),
+    ] {
+        let (vocabulary, report) = load(word);
+        assert!(vocabulary.is_none() && report.contains(help), "{word}: {report}");
+    }
+}
+
+#[test]
 fn a_notice_may_begin_in_december() {
     let text = "[[year]]\nyear = 2023\nsource = \"notice\"\nworkdays = [\"2022-12-25\"]\n[year.holidays]\n\"元旦\" = \"2022-12-31/2023-01-02\"\n";
     let (vocabulary, report) = load(&example_with(&[("calendar.toml", text)]));

@@ -5,6 +5,7 @@ use std::fmt;
 use data_encoding::BASE64;
 
 use super::note::{Note, NoteError, NoteSigner, VerifierKey};
+use super::text;
 use crate::kernel::id::Digest;
 
 /// A head of a log. It shows as the text that is signed.
@@ -29,18 +30,17 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When it is no checkpoint.
-    pub fn parse(text: &str) -> Result<Self, NoteError> {
+    pub fn parse(note: &str) -> Result<Self, NoteError> {
         const BAD: NoteError = NoteError::Form("its text is no checkpoint");
-        let mut lines = text.strip_suffix('\n').ok_or(BAD)?.split('\n');
+        let mut lines = note.strip_suffix('\n').ok_or(BAD)?.split('\n');
         let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(BAD);
         };
-        let is_plain = size == "0" || (!size.starts_with('0') && size.bytes().all(|b| b.is_ascii_digit()));
-        if origin.is_empty() || !is_plain || lines.any(str::is_empty) {
+        let (size, root) = (text::number(size).ok_or(BAD)?, text::hash(root).ok_or(BAD)?);
+        if origin.is_empty() || lines.any(str::is_empty) {
             return Err(BAD);
         }
-        let root = BASE64.decode(root.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(BAD)?;
-        Ok(Self { origin: origin.to_owned(), size: size.parse().map_err(|_| BAD)?, root: Digest(root) })
+        Ok(Self { origin: origin.to_owned(), size, root })
     }
 
     /// The whole note, signed.

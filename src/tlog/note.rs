@@ -119,6 +119,12 @@ impl VerifierKey {
         &self.name
     }
 
+    /// The public key itself.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.key
+    }
+
     /// How it signs.
     #[must_use]
     pub const fn kind(&self) -> SignatureKind {
@@ -157,6 +163,19 @@ impl fmt::Debug for VerifierKey {
 pub struct NoteSigner {
     pair: Ed25519KeyPair,
     key: VerifierKey,
+}
+
+/// Makes an Ed25519 private key: PKCS #8 in PEM, as `openssl genpkey -algorithm ed25519` does.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn new_private_key() -> Result<Secret, NoteError> {
+    let pair = Ed25519KeyPair::generate().map_err(|_| NoteError::PrivateKey)?;
+    let der = pair.to_pkcs8v1().map_err(|_| NoteError::PrivateKey)?;
+    // 48 bytes: one line of base64 (RFC 7468, section 2).
+    let text = BASE64.encode(der.as_ref());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
+    Ok(Secret::new(pem.into_bytes()))
 }
 
 impl NoteSigner {
@@ -207,11 +226,10 @@ impl fmt::Debug for NoteSigner {
 /// The line that says that `key` made `signature`, newline included.
 #[must_use]
 pub fn signature_line(key: &VerifierKey, signature: &[u8]) -> String {
-    let bytes = [&key.id()[..], signature].concat();
-    format!("{DASH}{} {}\n", key.name, BASE64.encode(&bytes))
+    Signature { name: key.name.clone(), id: key.id(), bytes: signature.to_vec() }.to_string()
 }
 
-/// One signature line, read.
+/// One signature line, read. It shows as that line, newline included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     /// Whose it says it is.
@@ -222,7 +240,15 @@ pub struct Signature {
     pub bytes: Vec<u8>,
 }
 
-/// A note, read but not believed: its text means nothing before [`Note::verify`].
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = [&self.id[..], &self.bytes].concat();
+        writeln!(f, "{DASH}{} {}", self.name, BASE64.encode(&bytes))
+    }
+}
+
+/// A note, read but not believed: its text means nothing before [`Note::verify`]. It shows as the bytes
+/// that were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     text: String,
@@ -283,6 +309,13 @@ impl Note {
             is_signed = true;
         }
         if is_signed { Ok(&self.text) } else { Err(NoteError::Unsigned(key.name.clone())) }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        self.signatures.iter().try_for_each(|signature| write!(f, "{signature}"))
     }
 }
 

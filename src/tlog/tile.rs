@@ -1,6 +1,10 @@
 //! Tiles: the tree as files that never change, 256 hashes each (C2SP `tlog-tiles`).
 
+use std::collections::VecDeque;
 use std::fmt;
+
+use super::tree::{Nodes, node_hash};
+use crate::kernel::id::Digest;
 
 /// How many hashes a full tile has.
 pub const TILE_WIDTH: u16 = 256;
@@ -68,6 +72,134 @@ pub fn new_tiles(before: u64, size: u64) -> impl Iterator<Item = TilePath> {
         let rest = (has_new && partial > 0).then_some(TilePath { level, index: full, width: partial });
         full_tiles.chain(rest)
     })
+}
+
+/// Why a node cannot be had from tiles.
+#[derive(Debug, thiserror::Error)]
+pub enum TileError<E> {
+    /// The tree has not so many leaves.
+    #[error("a tree of {size} leaves has no node {index} of height {height}")]
+    Absent {
+        /// The node's height.
+        height: u8,
+        /// Which one of its height.
+        index: u64,
+        /// How many leaves there are.
+        size: u64,
+    },
+    /// A tile cannot be read.
+    #[error("`{tile}` cannot be read")]
+    Unread {
+        /// Which one.
+        tile: TilePath,
+        /// Why.
+        #[source]
+        source: E,
+    },
+    /// A tile has not as many hashes as its path says.
+    #[error("`{tile}` has {bytes} bytes, which are not its hashes")]
+    Unfit {
+        /// Which one.
+        tile: TilePath,
+        /// How long it is.
+        bytes: usize,
+    },
+}
+
+/// The nodes of a tree, out of its tiles. They are as true as the tiles: who makes a proof from them
+/// holds it against a signed root.
+#[derive(Debug)]
+pub struct TileNodes<F> {
+    read: F,
+    size: u64,
+    /// Last used first, at most [`MAX_CACHED_TILES`].
+    cached: VecDeque<Inner>,
+}
+
+/// How many tiles are kept in memory: those on the way from a leaf to the root, on two sides.
+const MAX_CACHED_TILES: usize = 16;
+
+impl<F> TileNodes<F> {
+    /// The tree of `size` leaves whose tiles `read` reads, by their paths. It may give the bytes of a
+    /// wider tile of the same place, since partial tiles are removed once there are full ones.
+    pub fn new(size: u64, read: F) -> Self {
+        Self { read, size, cached: VecDeque::new() }
+    }
+
+    /// How many leaves the tree has.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl<F, E> Nodes for TileNodes<F>
+where
+    F: FnMut(TilePath) -> Result<Vec<u8>, E>,
+{
+    type Error = TileError<E>;
+
+    fn node(&mut self, height: u8, index: u64) -> Result<Digest, TileError<E>> {
+        let absent = TileError::Absent { height, index, size: self.size };
+        let complete = self.size.checked_shr(height.into()).unwrap_or(0);
+        if index >= complete {
+            return Err(absent);
+        }
+        // Of each 2^height leaves a tile of this level has 2^within hashes.
+        let (level, within) = (height / 8, height % 8);
+        let tile = index >> (8 - within);
+        if let Some(at) = self.cached.iter().position(|inner| (inner.level, inner.index) == (level, tile)) {
+            if let Some(inner) = self.cached.remove(at) {
+                self.cached.push_front(inner);
+            }
+        } else {
+            let inner = self.load(level, tile)?;
+            self.cached.truncate(MAX_CACHED_TILES - 1);
+            self.cached.push_front(inner);
+        }
+        let place = usize::try_from(index - (tile << (8 - within))).unwrap_or(usize::MAX);
+        let layer = self.cached.front().and_then(|inner| inner.layers.get(usize::from(within)));
+        layer.and_then(|layer| layer.get(place)).copied().ok_or(absent)
+    }
+}
+
+impl<F> TileNodes<F> {
+    fn load<E>(&mut self, level: u8, index: u64) -> Result<Inner, TileError<E>>
+    where
+        F: FnMut(TilePath) -> Result<Vec<u8>, E>,
+    {
+        let hashes = self.size.checked_shr(u32::from(level) * 8).unwrap_or(0);
+        let rest = hashes.saturating_sub(index * u64::from(TILE_WIDTH));
+        let width = u16::try_from(rest).unwrap_or(TILE_WIDTH).min(TILE_WIDTH);
+        let tile = TilePath { level, index, width };
+        let bytes = (self.read)(tile).map_err(|source| TileError::Unread { tile, source })?;
+        let (hashes, rest) = bytes.as_chunks::<32>();
+        if !rest.is_empty() || bytes.len() > TILE_BYTES || hashes.len() < usize::from(width) {
+            return Err(TileError::Unfit { tile, bytes: bytes.len() });
+        }
+        let leaves = hashes.iter().take(width.into()).map(|hash| Digest(*hash)).collect();
+        Ok(Inner::over(level, index, leaves))
+    }
+}
+
+/// A tile with the nodes inside it.
+#[derive(Debug)]
+struct Inner {
+    level: u8,
+    index: u64,
+    /// The tile's hashes, then the complete nodes over them, up to those of 128 hashes.
+    layers: Vec<Vec<Digest>>,
+}
+
+impl Inner {
+    fn over(level: u8, index: u64, hashes: Vec<Digest>) -> Self {
+        let mut layers = vec![hashes];
+        for below in 0..7 {
+            let (pairs, _) = layers.get(below).map_or(&[][..], Vec::as_slice).as_chunks::<2>();
+            let nodes = pairs.iter().map(|[left, right]| node_hash(left, right)).collect();
+            layers.push(nodes);
+        }
+        Self { level, index, layers }
+    }
 }
 
 #[cfg(test)]

@@ -41,6 +41,38 @@ pub fn empty_root() -> Digest {
     Digest::of(b"")
 }
 
+/// What holds the nodes of a tree: tiles on a disk, or leaves in memory.
+pub trait Nodes {
+    /// Why a node cannot be had.
+    type Error;
+
+    /// The root of the complete subtree of 2^`height` leaves whose first leaf is `index` · 2^`height`.
+    ///
+    /// # Errors
+    /// When it cannot be had, or the tree has not so many leaves.
+    fn node(&mut self, height: u8, index: u64) -> Result<Digest, Self::Error>;
+}
+
+/// The largest complete subtrees that the leaves from `begin` up to `end` are made of, as height and
+/// index, in order.
+pub(super) fn complete_subtrees(begin: u64, end: u64) -> impl Iterator<Item = (u8, u64)> {
+    let mut begin = begin;
+    std::iter::from_fn(move || {
+        let rest = end.checked_sub(begin).filter(|rest| *rest > 0)?;
+        let height = begin.trailing_zeros().min(rest.ilog2());
+        let index = begin >> height;
+        begin += 1 << height;
+        Some((u8::try_from(height).ok()?, index))
+    })
+}
+
+/// The root over the roots of complete subtrees, largest first.
+pub(super) fn root_over(peaks: &[Digest]) -> Digest {
+    let mut smallest_first = peaks.iter().rev();
+    let Some(last) = smallest_first.next() else { return empty_root() };
+    smallest_first.fold(*last, |right, left| node_hash(left, &right))
+}
+
 /// A tree that only grows, as the roots of its complete subtrees: one hash for each bit of its size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
@@ -55,6 +87,15 @@ impl Tree {
     #[must_use]
     pub fn from_peaks(size: u64, peaks: Vec<Digest>) -> Option<Self> {
         (u32::try_from(peaks.len()).ok()? == size.count_ones()).then_some(Self { size, peaks })
+    }
+
+    /// The tree of the first `size` leaves of a larger one.
+    ///
+    /// # Errors
+    /// When `nodes` fails.
+    pub fn load<N: Nodes>(nodes: &mut N, size: u64) -> Result<Self, N::Error> {
+        let peaks = complete_subtrees(0, size).map(|(height, index)| nodes.node(height, index));
+        Ok(Self { size, peaks: peaks.collect::<Result<_, _>>()? })
     }
 
     /// How many leaves it has.
@@ -79,8 +120,6 @@ impl Tree {
     /// The root over all leaves.
     #[must_use]
     pub fn root(&self) -> Digest {
-        let mut smallest_first = self.peaks.iter().rev();
-        let Some(last) = smallest_first.next() else { return empty_root() };
-        smallest_first.fold(*last, |right, left| node_hash(left, &right))
+        root_over(&self.peaks)
     }
 }

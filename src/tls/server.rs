@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 
-use super::anchors::{Anchors, certificates, private_key};
+use super::anchors::{Anchors, Loaded, certificates, private_key};
 use super::client_verifier::ClientVerifier;
 use super::revocation::{Revocation, lists};
 use super::{KeyFile, PemFile, RustlsClock, TlsError, provider};
@@ -79,16 +80,7 @@ impl ServerTls {
         dates.authorities =
             authorities.iter().map(|ca| (Arc::clone(&ca.facts.subject), ca.facts.not_after)).collect();
 
-        let key = private_key(inputs.key)?;
-        let chain = chain.into_iter().map(|certificate| certificate.der).collect::<Vec<_>>();
-        let own = CertifiedKey::from_der(chain, key, &provider).map_err(|error| {
-            let key = Arc::clone(&inputs.key.name);
-            if error == rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) {
-                TlsError::KeyMismatch { certificate: Arc::clone(&inputs.certificate_chain.name), key }
-            } else {
-                TlsError::Key { file: key }
-            }
-        })?;
+        let own = certified(chain, inputs.certificate_chain, inputs.key, &provider)?;
 
         let verifier = Arc::new(ClientVerifier::new(
             anchors,
@@ -110,4 +102,48 @@ impl ServerTls {
         config.max_early_data_size = 0;
         Ok(Self { config: Arc::new(config), verifier, dates })
     }
+}
+
+/// TLS towards anyone: no client is asked for a certificate.
+///
+/// # Errors
+/// When a file is not what it should be, a certificate is not in force at the clock's now, or the key is
+/// another certificate's.
+pub fn open_server(
+    certificate_chain: &PemFile,
+    key: &KeyFile,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = provider();
+    let chain = certificates(certificate_chain, "the server's PEM certificate chain", clock.now())?;
+    let own = certified(chain, certificate_chain, key, &provider)?;
+    let mut config = ServerConfig::builder_with_details(provider, Arc::new(RustlsClock(clock)))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(TlsError::Setup)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(own)));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+/// A chain with the private key of its first certificate.
+fn certified(
+    chain: Vec<Loaded>,
+    file: &PemFile,
+    key: &KeyFile,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let private = private_key(key)?;
+    let chain = chain.into_iter().map(|certificate| certificate.der).collect::<Vec<_>>();
+    CertifiedKey::from_der(chain, private, provider).map_err(|error| {
+        let key = Arc::clone(&key.name);
+        if error == rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) {
+            TlsError::KeyMismatch { certificate: Arc::clone(&file.name), key }
+        } else {
+            TlsError::Key { file: key }
+        }
+    })
 }

@@ -5,6 +5,7 @@ mod codings;
 mod heads;
 mod lies;
 mod pauses;
+mod received;
 mod resets;
 mod scripted;
 

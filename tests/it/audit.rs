@@ -40,7 +40,8 @@ async fn call_until_killed(
     }
 }
 
-async fn load_and_kill(city: City, calls: usize, answered: &Arc<Mutex<Vec<String>>>) -> Site {
+/// Kills a gate under load, after so many calls were answered; notes the id of each that was answered with data.
+pub(crate) async fn load_and_kill(city: City, calls: usize, answered: &Arc<Mutex<Vec<String>>>) -> Site {
     let mut tasks = JoinSet::new();
     let before = answered.lock().unwrap().len();
     for (http, target) in [

@@ -44,6 +44,7 @@ fn families(text: &str) -> BTreeSet<String> {
 async fn every_metric_is_on_the_page() {
     // With everything that has families of its own.
     let plan = Plan::new().config("reload = \"signal\"", "reload = \"signal\"\nshadow = \"next\"");
+    let plan = plan.more_config("\n[[audit.sink]]\nname = \"siem\"\nurl = \"syslog+tcp://localhost:1\"\n");
     let requirements = "requirements = \"仅用于申请时注明的事项";
     let plan = plan.policy("catalog.toml", requirements, &format!("egress = \"report\"\n{requirements}"));
     plan.files.copy_policies("next");

@@ -17,6 +17,8 @@ use proptest::test_runner::{TestError, TestRunner};
 mod certificate;
 #[path = "../../fuzz/properties/charset.rs"]
 mod charset;
+#[path = "../../fuzz/properties/checkpoint.rs"]
+mod checkpoint;
 #[path = "../../fuzz/properties/coding.rs"]
 mod coding;
 #[path = "../../fuzz/properties/documents.rs"]
@@ -43,14 +45,24 @@ mod mask_xml;
 mod media;
 #[path = "../../fuzz/properties/normalize.rs"]
 mod normalize;
+#[path = "../../fuzz/properties/note.rs"]
+mod note;
+#[path = "../../fuzz/properties/receipt.rs"]
+mod receipt;
 #[path = "../../fuzz/properties/record.rs"]
 mod record;
 #[path = "../../fuzz/properties/siblings.rs"]
 mod siblings;
+#[path = "../../fuzz/properties/signers.rs"]
+mod signers;
 #[path = "../../fuzz/properties/token.rs"]
 mod token;
+#[path = "../../fuzz/properties/trust.rs"]
+mod trust;
 #[path = "../../fuzz/properties/untyped.rs"]
 mod untyped;
+#[path = "../../fuzz/properties/witness.rs"]
+mod witness;
 
 /// The most that all inputs may take together, in bytes: they are seeds, not a collection.
 const MAX_BYTES: usize = 200 << 10;
@@ -70,8 +82,8 @@ macro_rules! targets {
 }
 
 targets! {
-    certificate charset coding documents format grants jwks mask_csv mask_events mask_form mask_json mask_xml media
-    normalize record token
+    certificate charset checkpoint coding documents format grants jwks mask_csv mask_events mask_form mask_json mask_xml
+    media normalize note receipt record token trust witness
 }
 
 /// A property of an input.
@@ -134,6 +146,7 @@ fn explore(target: &'static str, check: Check) {
 fn what_is_like_a_seed_holds_too() {
     let targets: &[(&str, Check)] = &[
         ("charset", charset::check),
+        ("checkpoint", checkpoint::check),
         ("coding", coding::check),
         ("mask_csv", mask_csv::check),
         ("mask_events", mask_events::check),
@@ -142,6 +155,10 @@ fn what_is_like_a_seed_holds_too() {
         ("mask_xml", mask_xml::check),
         ("media", media::check),
         ("normalize", normalize::check),
+        ("note", note::check),
+        ("receipt", receipt::check),
+        ("trust", trust::check),
+        ("witness", witness::check),
     ];
     targets.iter().for_each(|(target, check)| explore(target, *check));
 }

@@ -65,21 +65,27 @@ const OWNED: &[Owned] = &[
     owned("prometheus", &["telemetry"], "names and labels of metrics are a closed list"),
     owned("quick_xml", &["mask", "cli"], "bodies are read, and test reports written"),
     owned("rcgen", &["pki"], "only the development CA issues"),
-    owned("rustls", &["tls", "upstream", "proxy", "admin"], "listeners and clients take what `tls` made"),
+    owned(
+        "rustls",
+        &["tls", "upstream", "proxy", "admin", "ship", "witness"],
+        "listeners and clients take what `tls` made",
+    ),
     owned(
         "tokio_rustls",
-        &["tls", "upstream", "proxy", "admin"],
+        &["tls", "upstream", "proxy", "admin", "ship", "witness"],
         "listeners and clients shake hands with what `tls` made",
     ),
     owned("similar", &["cli"], "only people at a terminal see differences"),
     owned("simdutf8", &["mask", "audit"], "bodies and log lines are validated where they are read"),
     owned("toml", &["document"], "`snapshot` and `config` read files through the strict document"),
+    owned("thread_priority", &["journal"], "one thread may run before others: the audit writer"),
     owned("tower", &["proxy"], "the stage list is the edge's"),
     owned(
         "x509_parser",
         &["identity", "tls", "pki"],
         "certificates are read where a peer becomes a system; `tls` checks revocation, `pki` its own work",
     ),
+    owned("zstd", &["journal"], "closed segments are files; bodies go through `coding`"),
 ];
 
 /// What layers 0 to 2 must not name: they compute, the edge waits, reads and reports.

@@ -165,8 +165,15 @@ async fn a_revocation_reaches_living_connections() {
 
 /// TLS on the platform, by the city's authority; it asks for the gate's certificate if `mutual`.
 fn platform_tls(files: &Files, name: &str, mutual: bool) -> TlsAcceptor {
-    let issued =
-        files.authority().issue_server("platform", &[name], DAYS, now(), Overwrite::Replace).unwrap();
+    let mut config = service_tls(files, "platform", name, mutual);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// TLS on a service that the gate calls, with a certificate `file` by the city's authority; it asks for the
+/// gate's certificate if `mutual`.
+pub(crate) fn service_tls(files: &Files, file: &str, name: &str, mutual: bool) -> ServerConfig {
+    let issued = files.authority().issue_server(file, &[name], DAYS, now(), Overwrite::Replace).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -181,10 +188,7 @@ fn platform_tls(files: &Files, name: &str, mutual: bool) -> TlsAcceptor {
         builder.with_no_client_auth()
     };
     let chain = vec![CertificateDer::from_pem_file(&issued.certificate).unwrap()];
-    let mut config =
-        builder.with_single_cert(chain, PrivateKeyDer::from_pem_file(&issued.key).unwrap()).unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    TlsAcceptor::from(Arc::new(config))
+    builder.with_single_cert(chain, PrivateKeyDer::from_pem_file(&issued.key).unwrap()).unwrap()
 }
 
 async fn with_platform(name: &str, mutual: bool, upstream: &str) -> City {

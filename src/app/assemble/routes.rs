@@ -78,6 +78,7 @@ fn route(
                 name: name.clone(),
                 source: from.clone(),
                 recordable: parameter.recordable,
+                subject: parameter.subject.clone(),
             }),
             None => {
                 let known: Vec<&str> = resource.parameters.iter().map(|it| it.name.as_str()).collect();
@@ -188,17 +189,17 @@ fn intake(
 }
 
 /// What a route reads of request bodies before the decision, if anything.
-fn body_parameters(parameters: &[RouteParameter]) -> Option<BodyParameters> {
-    let paths: Vec<&BodyPath> = parameters
-        .iter()
-        .filter_map(|parameter| match &parameter.source {
-            ParameterSource::Body(path) => Some(path),
-            ParameterSource::Path(_) | ParameterSource::Query(_) | ParameterSource::Header(_) => None,
-        })
-        .collect();
+fn body_parameters<'p>(parameters: &'p [RouteParameter]) -> Option<BodyParameters> {
+    let path = |parameter: &'p RouteParameter| match &parameter.source {
+        ParameterSource::Body(path) => Some(path),
+        ParameterSource::Path(_) | ParameterSource::Query(_) | ParameterSource::Header(_) => None,
+    };
+    let paths: Vec<&BodyPath> = parameters.iter().filter_map(path).collect();
     let elsewhere = parameters.iter().filter_map(|parameter| match &parameter.source {
         ParameterSource::Path(name) | ParameterSource::Query(name) => Some(name.as_str()),
         ParameterSource::Header(_) | ParameterSource::Body(_) => None,
     });
-    (!paths.is_empty()).then(|| BodyParameters::new(&paths, elsewhere))
+    let subjects = parameters.iter().filter(|parameter| parameter.subject.is_some()).filter_map(path);
+    (!paths.is_empty())
+        .then(|| subjects.fold(BodyParameters::new(&paths, elsewhere), BodyParameters::insisting))
 }

@@ -1,87 +1,13 @@
-//! Records and the state of a log, on a terminal and as JSON.
+//! The state of a log, on a terminal and as JSON.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::audit::ParsedRecord;
 use crate::cli::screen::Tone;
-use crate::cli::table::{Cell, Table, plain, toned};
+use crate::cli::table::{Table, plain, toned};
 use crate::cli::{CommandError, Screen};
-use crate::journal::read::{Found, GenerationReport, Search, VerifyReport};
-
-/// Records, one a line: as they stand in the log, or in columns.
-pub(super) fn records(found: &[Found], json: bool, screen: &mut Screen<'_>) -> Result<(), CommandError> {
-    if json {
-        for found in found {
-            screen.bytes(&found.line)?;
-            screen.bytes(b"\n")?;
-        }
-        return Ok(());
-    }
-    let mut table = Table::default();
-    for found in found {
-        table.row(row(&found.record));
-    }
-    table.lines(screen, 0).into_iter().try_for_each(|line| screen.line(line))
-}
-
-fn row(record: &ParsedRecord) -> Vec<Cell> {
-    let text = |text: &Option<String>| plain(text.as_deref().unwrap_or("-"));
-    // Whole seconds tell records apart well enough; `--json` has the rest.
-    let at = record.at.split_once('.').map_or(record.at.clone(), |(seconds, _)| format!("{seconds}Z"));
-    if let Some(event) = &record.event {
-        let actor = record.actor.as_deref().unwrap_or("-");
-        let mut what = format!("{event} by {actor}");
-        for (name, value) in &record.detail {
-            what.push_str(&format!(", {name} {value}"));
-        }
-        return vec![toned(Tone::Faint, at), toned(Tone::Strong, record.kind.as_str()), plain(what)];
-    }
-    let decision = record.decision.as_deref().unwrap_or("-");
-    let tone = match decision {
-        "permit" => Tone::Good,
-        "deny" => Tone::Bad,
-        _ => Tone::Doubtful,
-    };
-    let status = record.status.map_or_else(|| record.kind.clone(), |status| status.to_string());
-    let mut why = record.reason.clone().unwrap_or_else(|| record.grants.join(" "));
-    if let Some(shadow) = &record.shadow {
-        why.push_str(&format!(", shadow {shadow}"));
-    }
-    let action = record.action.as_deref().unwrap_or("-");
-    let resource = record.resource.as_deref().unwrap_or("-");
-    vec![
-        toned(Tone::Faint, at),
-        toned(tone, decision),
-        plain(status),
-        text(&record.system),
-        plain(format!("{action} {resource}")),
-        text(&record.purpose),
-        plain(why),
-        toned(Tone::Faint, record.request.as_deref().unwrap_or("-")),
-    ]
-}
-
-/// Says what of a search its records do not show. Whether every line could be read.
-pub(super) fn searched(
-    directory: &Path,
-    search: &Search,
-    screen: &mut Screen<'_>,
-) -> Result<bool, CommandError> {
-    let shown = directory.display();
-    let (found, looked_at) = (search.found.len(), search.looked_at);
-    let more = if search.more { "; there are more: raise `--limit`, or narrow it down" } else { "" };
-    screen.aside(format!("{shown}: {found} found in {looked_at} records{more}"))?;
-    if search.unreadable == 0 {
-        return Ok(true);
-    }
-    let word = screen.paint_aside(Tone::Bad, "error");
-    let unreadable = search.unreadable;
-    screen
-        .aside(format!("{word}: {unreadable} lines are no records: run `pinegate audit verify {shown}`"))?;
-    Ok(false)
-}
+use crate::journal::read::{GenerationReport, VerifyReport};
 
 #[derive(Debug, Serialize)]
 struct VerifyJson<'v> {

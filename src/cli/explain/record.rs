@@ -8,7 +8,7 @@ use crate::audit::{AccessView, Kind, ParsedRecord};
 use crate::cli::Screen;
 use crate::cli::verdict::{policy_codes, refused_with};
 use crate::cli::{CommandError, source};
-use crate::journal::read::{Filter, search};
+use crate::journal::read;
 use crate::kernel::id::{ParameterName, RequestId};
 use crate::review::gate::{Gate, Verdict};
 use crate::review::replay::{Finding, Recorded, Replay, Unknown};
@@ -38,8 +38,8 @@ pub(super) fn find(
         Some(directory) => directory.clone(),
         None => source::config(args.source.config_path(), screen)?.audit.directory,
     };
-    let filter = Filter { request: Some(id), ..Filter::default() };
-    let found = search(&directory, &filter, MAX_RECORDS)?.found.into_iter().map(|found| found.record);
+    let filter = read::Filter { request: Some(id), ..read::Filter::default() };
+    let found = read::find(&directory, &filter, MAX_RECORDS)?.into_iter().map(|found| found.record);
     let access =
         |record: &ParsedRecord| [Kind::Access, Kind::Intent].iter().any(|kind| kind.as_str() == record.kind);
     found.into_iter().find(access).ok_or_else(|| missing(id, &directory))

@@ -1,13 +1,11 @@
 //! Reads a log once, in batches that all cores decide, in bounded memory.
 
-use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
+use crate::cli::progress::Progress;
 use crate::journal::read::{Placed, ReadError, Records, size};
 use crate::review::replay::{LineError, Replay, Report};
 
@@ -100,7 +98,7 @@ pub(super) fn stream(directories: &[PathBuf], replay: &Replay<'_>) -> Result<Str
         bytes = bytes.saturating_add(size(directory)?);
         logs.push(Records::open(directory)?);
     }
-    let progress = progress(bytes);
+    let progress = Progress::over(bytes);
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS);
     let streamed = std::thread::scope(|scope| {
         let (mut senders, mut workers) = (Vec::new(), Vec::new());
@@ -121,7 +119,7 @@ pub(super) fn stream(directories: &[PathBuf], replay: &Replay<'_>) -> Result<Str
         }
         read.map(|_| streamed)
     });
-    progress.finish_and_clear();
+    progress.end();
     streamed
 }
 
@@ -138,12 +136,12 @@ fn send(
     log: &mut Records,
     mut place: u64,
     senders: &[SyncSender<Batch>],
-    progress: &ProgressBar,
+    progress: &Progress,
 ) -> Result<u64, ReadError> {
     let mut turn = senders.iter().cycle();
     let mut hand_over = |batch: Option<Batch>| {
         let (Some(batch), Some(sender)) = (batch, turn.next()) else { return };
-        progress.inc(u64::try_from(batch.text.len()).unwrap_or(u64::MAX));
+        progress.add(u64::try_from(batch.text.len()).unwrap_or(u64::MAX));
         // A worker that has gone panicked; that is seen when it is joined.
         sender.send(batch).unwrap_or(());
     };
@@ -161,16 +159,4 @@ fn send(
     }
     hand_over(batch);
     Ok(place)
-}
-
-/// A bar on a terminal, nothing elsewhere.
-fn progress(bytes: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(bytes);
-    match ProgressStyle::with_template("{bar:32} {percent:>3} %  {bytes} of {total_bytes}, {eta} to go") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

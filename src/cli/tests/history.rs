@@ -111,6 +111,7 @@ fn written(log: &Path, policies: &Path) {
             requested: &request.fields,
             parameters: &recorded,
             withheld: &withheld,
+            subjects: None,
             narrowed_to: request.narrowed_to.as_deref(),
             decision: if permit.is_some() { "permit" } else { "deny" },
             reason,

@@ -1,11 +1,13 @@
 //! `[audit]` and the tables below it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{FileContent, Reader, Secret, count, duration, size};
 use crate::config::audit::{
-    Audit, CheckpointSettings, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind, SinkSettings, WitnessSettings,
+    Audit, CheckpointSettings, MIN_DIGEST_KEY_BYTES, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind,
+    SinkSettings, WitnessSettings,
 };
 use crate::document::{At, Table};
 use crate::kernel::bound::ByteLimit;
@@ -15,8 +17,6 @@ use crate::tlog::{NoteError, NoteSigner, VerifierKey};
 
 /// The longest that records are kept, in days: a hundred years.
 const MAX_RETENTION_DAYS: i64 = 36_525;
-/// The shortest key of keyed digests, in bytes.
-const MIN_KEY_BYTES: usize = 32;
 /// The port of syslog over TLS (RFC 5425, section 4.1).
 const SYSLOG_TLS: u16 = 6514;
 
@@ -50,7 +50,7 @@ impl<'d, 's> Reader<'d, 's> {
             segment_bytes,
             retention_days,
             low_space,
-            raised_priority: priority.is_none_or(|at| at.value),
+            raised_priority: priority.is_some_and(|at| at.value),
             pseudonym_key,
             checkpoint: match checkpoint {
                 Some(checkpoint) => Some(checkpoint?),
@@ -64,7 +64,7 @@ impl<'d, 's> Reader<'d, 's> {
     fn pseudonym_key(&self, table: &Table<'d, 's>) -> Option<Secret> {
         const KEY: &str = "pseudonym_key";
         let key = if table.has(KEY) { self.secret(table, KEY) } else { None }?;
-        if key.expose().len() < MIN_KEY_BYTES {
+        if key.expose().len() < MIN_DIGEST_KEY_BYTES {
             table.bad_value(KEY, table.span_of(KEY), &"a secret of at least 32 bytes");
             return None;
         }
@@ -89,7 +89,7 @@ impl<'d, 's> Reader<'d, 's> {
         });
         table.finish();
         let records = u64::try_from(records).ok()?;
-        Some(CheckpointSettings { signer: signer?, every, records })
+        Some(CheckpointSettings { signer: Arc::new(signer?), every, records })
     }
 
     fn witness(&self, table: Table<'d, 's>) -> Option<WitnessSettings> {

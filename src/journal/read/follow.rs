@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::super::layout::{GenerationDir, SegmentFile, generations, segments};
-use super::super::lines::Lines;
-use super::super::storage::{DiskStorage, Storage};
-use super::{Found, ReadError};
+use super::super::layout::{CLOSED, GenerationDir, SegmentFile, generations, segments};
+use super::super::lines::open_segment;
+use super::super::storage::DiskStorage;
+use super::{Found, ReadError, read_closed};
 use crate::kernel::id::NodeId;
 
 /// How far one generation has been read.
@@ -18,6 +18,8 @@ struct Progress {
     offset: u64,
     /// The number of the next record.
     next: u64,
+    /// Whether it is closed and was read to its end: nothing comes any more.
+    is_done: bool,
 }
 
 /// Gives records as they come, generation by generation. Whoever calls decides how often to look.
@@ -44,10 +46,15 @@ impl Follower {
     pub fn from_end(directory: &Path) -> Result<Self, ReadError> {
         let mut follower = Self::from_beginning(directory);
         for place in follower.generations()? {
+            if let Some(records) = follower.closed_at(&place) {
+                let progress = Progress { next: records, is_done: true, ..Progress::default() };
+                follower.progress.insert((place.node, place.number), progress);
+                continue;
+            }
             let files = segments(&follower.storage, &place.path).map_err(ReadError::io(&place.path))?;
             let mut progress = Progress::default();
             if let Some(last) = files.last() {
-                progress = Progress { segment: last.first, offset: 0, next: last.first };
+                progress = Progress { segment: last.first, next: last.first, ..progress };
                 follower.read_segment(last, u64::MAX, &mut progress, &mut |_| true)?;
             }
             follower.progress.insert((place.node, place.number), progress);
@@ -59,6 +66,12 @@ impl Follower {
         generations(&self.storage, &self.directory).map_err(ReadError::io(&self.directory))
     }
 
+    /// How many records a generation has, if it is closed.
+    fn closed_at(&self, place: &GenerationDir) -> Option<u64> {
+        // A mark that cannot be read is none: the records are looked for instead.
+        read_closed(&self.storage, &place.path.join(CLOSED)).ok().map(|mark| mark.records)
+    }
+
     /// What has come since the last call, at most `most` records.
     ///
     /// # Errors
@@ -68,23 +81,26 @@ impl Follower {
         for place in self.generations()? {
             let key = (place.node.clone(), place.number);
             let mut progress = self.progress.get(&key).copied().unwrap_or_default();
+            if progress.is_done {
+                continue;
+            }
             let files = segments(&self.storage, &place.path).map_err(ReadError::io(&place.path))?;
             let begin = progress.segment;
             let mut rest = files.iter().skip_while(|file| file.first < begin).peekable();
             while let Some(file) = rest.next() {
                 if file.first != progress.segment {
-                    progress = Progress { segment: file.first, offset: 0, next: file.first };
+                    progress = Progress { segment: file.first, next: file.first, ..Progress::default() };
                 }
                 let limit = rest.peek().map_or(u64::MAX, |next| next.first);
                 // A line that is no record is only half there yet: it is read again next time.
                 self.read_segment(file, limit, &mut progress, &mut |line| {
-                    found.len() < most
-                        && Found::parse(place.number, line).map(|record| found.push(record)).is_ok()
+                    found.len() < most && Found::parse(line).map(|record| found.push(record)).is_ok()
                 })?;
                 if limit != u64::MAX && progress.next < limit {
                     break;
                 }
             }
+            progress.is_done = found.len() < most && self.closed_at(&place) == Some(progress.next);
             self.progress.insert(key, progress);
             if found.len() >= most {
                 break;
@@ -100,8 +116,12 @@ impl Follower {
         progress: &mut Progress,
         take: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<(), ReadError> {
-        let open = self.storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
-        let mut lines = Lines::new(open, progress.offset);
+        let opened = open_segment(&self.storage, file, progress.offset).map_err(ReadError::io(&file.path))?;
+        let Some(mut lines) = opened else {
+            // Pruned since it was listed: the next segment goes on.
+            progress.next = limit;
+            return Ok(());
+        };
         while progress.next < limit
             && let Some(line) = lines.next_line().map_err(ReadError::io(&file.path))?
         {

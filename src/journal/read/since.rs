@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::super::layout::{SegmentFile, segments};
-use super::super::lines::Lines;
+use super::super::lines::open_segment;
 use super::super::storage::{DiskStorage, Storage};
 use super::{ReadError, generations_of};
 use crate::audit::{ParsedRecord, peek_ended, peek_instant};
@@ -52,7 +52,8 @@ pub fn since(
 fn begins_before(storage: &dyn Storage, file: &SegmentFile, from: Timestamp) -> Result<bool, ReadError> {
     let failed = ReadError::io(&file.path);
     let first = || -> std::io::Result<bool> {
-        let mut lines = Lines::new(storage.open_read(&file.path)?, 0);
+        // One that was pruned since it was listed is older than any that is asked for.
+        let Some(mut lines) = open_segment(storage, file, 0)? else { return Ok(true) };
         while let Some(line) = lines.next_line()? {
             if let Some(ended) = peek_ended(line) {
                 return Ok(ended < from);
@@ -76,8 +77,8 @@ fn records_of(
     from: Timestamp,
     each: &mut dyn FnMut(ParsedRecord) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, ReadError> {
-    let open = storage.open_read(&file.path).map_err(ReadError::io(&file.path))?;
-    let mut lines = Lines::new(open, 0);
+    let opened = open_segment(storage, file, 0).map_err(ReadError::io(&file.path))?;
+    let Some(mut lines) = opened else { return Ok(ControlFlow::Continue(())) };
     let text = format!("{from:.6}");
     let mut left = limit.saturating_sub(file.first);
     while left > 0

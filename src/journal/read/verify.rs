@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::super::layout::{CLOSED, GenerationDir};
 use super::super::scan::{Damage, DamageKind, Scan, scan};
 use super::super::storage::{DiskStorage, Storage};
+use super::claims::Claim;
 use super::{ReadError, generations_of, read_closed};
-use crate::audit::{ParsedRecord, peek_instant};
+use crate::audit::peek_instant;
 use crate::journal::JournalError;
 use crate::kernel::id::NodeId;
 
@@ -50,13 +51,6 @@ pub struct GenerationReport {
     pub closed: bool,
     /// How many bytes of an unfinished commit follow its records.
     pub unfinished_bytes: u64,
-}
-
-/// What a later generation says of an earlier one.
-struct Claim {
-    generation: u32,
-    records: u64,
-    head: String,
 }
 
 /// Checks every record of every generation below `directory`: its own checksum, its place, the
@@ -128,7 +122,7 @@ fn verify_generation(
         }
         last_at.clear();
         last_at.extend_from_slice(at);
-        claims.extend(claim(line));
+        claims.extend(Claim::of(line));
     });
     let scan = scan.map_err(into_read_error)?;
     let leftover =
@@ -180,23 +174,9 @@ fn into_read_error(error: JournalError) -> ReadError {
         JournalError::Io { path, source, .. } => ReadError::Io { path, source },
         other @ (JournalError::SegmentTooSmall { .. }
         | JournalError::Damaged(_)
+        | JournalError::Live { .. }
         | JournalError::Thread(_)) => {
             ReadError::Io { path: PathBuf::new(), source: std::io::Error::other(other) }
         }
     }
-}
-
-/// What a lifecycle record says of an earlier generation, if it does.
-fn claim(line: &[u8]) -> Option<Claim> {
-    memchr::memmem::find(line, b"\"kind\":\"lifecycle\"")?;
-    let record = ParsedRecord::parse(line).ok()?;
-    if !matches!(record.event.as_deref(), Some("follows" | "recovered" | "repair")) {
-        return None;
-    }
-    let detail = |name: &str| record.detail.get(name);
-    Some(Claim {
-        generation: detail("generation")?.parse().ok()?,
-        records: detail("records")?.parse().ok()?,
-        head: detail("head")?.clone(),
-    })
 }

@@ -429,6 +429,19 @@ impl Storage for SimDisk {
         call.end()
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let call = state.call(self.process)?;
+        if state.names.get(path) != Some(&Node::Directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if state.names.keys().any(|name| name.parent() == Some(path)) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        state.change_name(NameChange::Unlink(path.to_owned()));
+        call.end()
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         let call = state.call(self.process)?;
@@ -448,6 +461,9 @@ impl Storage for SimDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
         state.alive(self.process)?;
+        if state.names.get(path) != Some(&Node::Directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let names = state.names.keys().filter(|name| name.parent() == Some(path));
         Ok(names.map(|name| name.file_name().unwrap().to_str().unwrap().to_owned()).collect())
     }

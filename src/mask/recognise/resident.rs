@@ -2,29 +2,10 @@
 
 use super::date::date_digits;
 use super::{digit_value, is_province};
+pub use crate::catalog::resident_id_check;
 
 /// The years that a birth date may be of.
 const YEARS: std::ops::Range<u16> = 1850..2100;
-
-/// The check character of a resident identity number (GB 11643-1999, ISO 7064 MOD 11-2) from its
-/// first 17 digits; nothing unless they are 17 digits.
-#[must_use]
-pub fn resident_id_check(first17: &str) -> Option<char> {
-    const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
-    const CHECKS: [char; 11] = ['1', '0', 'X', '9', '8', '7', '6', '5', '4', '3', '2'];
-    let first17 = first17.as_bytes().first_chunk::<17>().filter(|_| first17.len() == 17)?;
-    // No early way out: all digits are looked at side by side.
-    let (mut sum, mut highest) = (0, 0);
-    for (byte, weight) in first17.iter().zip(WEIGHTS) {
-        let digit = byte.wrapping_sub(b'0');
-        highest = digit.max(highest);
-        sum += u32::from(digit) * weight;
-    }
-    if highest > 9 {
-        return None;
-    }
-    CHECKS.get(usize::try_from(sum % 11).ok()?).copied()
-}
 
 /// Whether `text` is a resident identity number (公民身份号码): 18 characters, a region of the first
 /// level, a date that was or can be, the right check character (`X` or `x`).

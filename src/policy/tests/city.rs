@@ -95,6 +95,7 @@ pub(crate) fn resource(
                 name: ParameterName::parse(name).unwrap(),
                 label: String::new(),
                 recordable: *name != "id_card",
+                subject: None,
             })
             .collect(),
     };

@@ -144,6 +144,7 @@ fn resource(dice: &mut Dice, number: u64) -> Resource {
         name: ParameterName::parse(name).unwrap(),
         label: String::new(),
         recordable: name != "id",
+        subject: None,
     });
     Resource {
         id: ResourceId::parse(&format!("r.n{number}")).unwrap(),

@@ -13,11 +13,12 @@ use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep};
 
-use super::super::arriving::Arriving;
+use super::super::arriving::{Arriving, Broken};
 use super::super::authorize::limited;
 use super::super::body::BodyError;
 use super::super::exchange::Draft;
 use super::super::snapshot::Snapshot;
+use crate::audit::{DigestKey, ReceivedDigest};
 use crate::catalog::Egress;
 use crate::coding::{Coding, Decoder, Encoder};
 use crate::grant::Permit;
@@ -101,41 +102,69 @@ impl Idle {
     }
 }
 
-/// The next part of the platform's body; `None` at its end.
-fn poll_part(
-    inner: &mut Arriving,
-    idle: &mut Idle,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    match Pin::new(inner).poll_frame(cx) {
-        Poll::Ready(part) => {
-            idle.wind();
-            Poll::Ready(part.map(|part| part.map_err(BodyError::Broken)))
+/// The platform's body as it comes, digested on its way.
+pub(super) struct Source {
+    inner: Arriving,
+    idle: Idle,
+    /// The keyed digest of what has come; taken at the end, and by what breaks off.
+    digest: Option<ReceivedDigest>,
+    draft: Arc<Draft>,
+}
+
+impl Source {
+    /// Nothing of `inner` was taken yet. Each part of it must come within `idle`.
+    pub(super) fn new(inner: Arriving, idle: Duration, draft: Arc<Draft>, key: Option<&DigestKey>) -> Self {
+        Self { inner, idle: Idle::new(idle), digest: key.map(DigestKey::received), draft }
+    }
+
+    /// The next part; `None` at the end.
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(part) => {
+                self.idle.wind();
+                self.digest(part.as_ref());
+                Poll::Ready(part.map(|part| part.map_err(BodyError::Broken)))
+            }
+            Poll::Pending => {
+                ready!(self.idle.poll_run_out(cx));
+                self.digest = None;
+                Poll::Ready(Some(Err(BodyError::Stalled)))
+            }
         }
-        Poll::Pending => {
-            ready!(idle.poll_run_out(cx));
-            Poll::Ready(Some(Err(BodyError::Stalled)))
+    }
+
+    /// Goes on with the digest, and notes it once all has come: nobody has to ask again after the last part.
+    fn digest(&mut self, part: Option<&Result<Frame<Bytes>, Broken>>) {
+        let Some(mut digest) = self.digest.take() else { return };
+        match part {
+            Some(Err(_)) => return,
+            Some(Ok(frame)) => frame.data_ref().into_iter().for_each(|data| digest.update(data)),
+            None => {}
+        }
+        if part.is_none() || self.inner.is_end_stream() {
+            Draft::note(&self.draft.received_hmac, digest.finish());
+        } else {
+            self.digest = Some(digest);
         }
     }
 }
 
 /// The platform's body without its content coding.
 pub(super) struct Plain {
-    inner: Arriving,
-    idle: Idle,
+    source: Source,
     decoder: Option<Decoder>,
     /// What is still to be decoded of the part in hand.
     part: Bytes,
 }
 
 impl Plain {
-    pub(super) fn new(inner: Arriving, idle: Duration, decoder: Option<Decoder>) -> Self {
-        Self { inner, idle: Idle::new(idle), decoder, part: Bytes::new() }
+    pub(super) fn new(source: Source, decoder: Option<Decoder>) -> Self {
+        Self { source, decoder, part: Bytes::new() }
     }
 
     /// How many bytes the platform will yet send, if it said so.
     pub(super) fn length(&self) -> Option<u64> {
-        self.inner.size_hint().exact()
+        self.source.inner.size_hint().exact()
     }
 
     /// Gives the next piece to `take`; whether there was one. Trailers are dropped: they may tell what the
@@ -157,7 +186,7 @@ impl Plain {
                 }
                 self.part.advance(taken);
             }
-            let Some(part) = ready!(poll_part(&mut self.inner, &mut self.idle, cx)) else {
+            let Some(part) = ready!(self.source.poll_part(cx)) else {
                 let end = self.decoder.as_ref().map_or(Ok(()), Decoder::finish);
                 return Poll::Ready(end.map(|()| false).map_err(BodyError::Coding));
             };
@@ -296,14 +325,11 @@ impl Drop for Masked {
 }
 
 /// A body that is granted whole, as it came.
-pub(super) struct Passed {
-    inner: Arriving,
-    idle: Idle,
-}
+pub(super) struct Passed(Source);
 
 impl Passed {
-    pub(super) fn new(inner: Arriving, idle: Duration) -> Self {
-        Self { inner, idle: Idle::new(idle) }
+    pub(super) fn new(source: Source) -> Self {
+        Self(source)
     }
 }
 
@@ -315,16 +341,15 @@ impl Body for Passed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
-        poll_part(&mut this.inner, &mut this.idle, cx)
+        self.0.poll_part(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.0.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        self.inner.size_hint()
+        self.0.inner.size_hint()
     }
 }
 

@@ -72,6 +72,7 @@ fn line(policy: &Policy, catalog: &Catalog, asking: &Asking) -> (Vec<u8>, Decisi
         requested: &asking.fields,
         parameters: &parameters,
         withheld: &withheld,
+        subjects: None,
         // A token that names none is refused before it comes to this.
         narrowed_to: asking.narrowed_to.as_deref().filter(|named| !named.is_empty()),
         decision: if permit.is_some() { "permit" } else { "deny" },

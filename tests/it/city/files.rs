@@ -61,6 +61,7 @@ reload = "signal"
 directory = "audit"
 node = "test"
 segment_bytes = "4MiB"
+pseudonym_key = "audit.key"
 
 [metrics]
 address = "127.0.0.1:0"
@@ -77,6 +78,9 @@ id = "platform"
 url = "http://PLATFORM"
 response_timeout = "10s"
 "#;
+
+/// The key of the digests in records.
+pub(crate) const AUDIT_KEY: &str = "a key for the digests of this city";
 
 /// Method, path, resource, action, and what else the route says.
 const ROUTES: [(&str, &str, &str, &str, &str); 26] = [
@@ -165,6 +169,7 @@ impl Files {
         }
         let files = Self { ground, config };
         files.write("gateway.toml", &files.config);
+        files.write("audit.key", AUDIT_KEY);
         files.add_policy("catalog.toml", CATALOG);
         files.add_policy("grants.csv", GRANTS);
         files.issue();

@@ -20,7 +20,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::{GLANCE, PATIENCE, soon, until};
 
 /// The program under test.
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_pinegate"))
 }
 

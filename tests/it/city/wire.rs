@@ -64,7 +64,7 @@ pub(crate) enum Http {
 #[derive(Clone)]
 pub(crate) struct Client {
     tls: ClientConfig,
-    gate: SocketAddr,
+    server: SocketAddr,
 }
 
 impl Client {
@@ -73,9 +73,23 @@ impl Client {
         Self::with_versions(gate, ca, certificate, rustls::ALL_VERSIONS)
     }
 
-    /// The same, limited to versions of TLS.
+    /// A client of another server, to which it shows no certificate.
+    pub(crate) fn to(server: SocketAddr, ca: &Path) -> Self {
+        Self::configured(server, ca, None, rustls::ALL_VERSIONS)
+    }
+
+    /// The same as [`Client::new`], limited to versions of TLS.
     pub(crate) fn with_versions(
         gate: &Gate,
+        ca: &Path,
+        certificate: Option<(&Path, &Path)>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        Self::configured(gate.address, ca, certificate, versions)
+    }
+
+    fn configured(
+        server: SocketAddr,
         ca: &Path,
         certificate: Option<(&Path, &Path)>,
         versions: &[&'static SupportedProtocolVersion],
@@ -94,7 +108,7 @@ impl Client {
                 builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
             }
         };
-        Self { tls, gate: gate.address }
+        Self { tls, server }
     }
 
     /// A TLS stream, whatever is then spoken on it.
@@ -104,7 +118,7 @@ impl Client {
         let connector = TlsConnector::from(Arc::new(tls));
         let name = ServerName::try_from("localhost").unwrap();
         soon("a TLS handshake", async {
-            let stream = TcpStream::connect(self.gate).await?;
+            let stream = TcpStream::connect(self.server).await?;
             stream.set_nodelay(true)?;
             connector.connect(name, stream).await
         })

@@ -1,0 +1,276 @@
+//! Removes segments whose records are older than they have to be kept. What is known of them stays.
+//!
+//! Oldest first, over all generations of the node: so one place says how far the log has been pruned. The record
+//! that says it is durable before the first file goes.
+//!
+//! A clock that is wrong must not empty the log. The instant that age is measured by may be ahead of the newest
+//! record of earlier generations by the time this process has run and [`MOST_DOWN`], and what one look removes
+//! spans [`MOST_AT_ONCE`] of records at most, one look in [`LOOK_EVERY`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{KeepFailure, KeepObserver, Left};
+use crate::audit::{Entry, Lifecycle};
+use crate::journal::layout::{CLOSED, Form, GenerationDir, LOCK, SegmentFile, segments};
+use crate::journal::manifest::{self, Manifest};
+use crate::journal::scan::DamageKind;
+use crate::journal::storage::Storage;
+use crate::journal::{AppendError, Journal, Lock, Progress};
+use crate::kernel::id::NodeId;
+use crate::kernel::time::{Clock, Timestamp};
+
+/// How often it is looked whether something is old enough; the first time so long after the start.
+const LOOK_EVERY: Duration = Duration::from_secs(3_600);
+/// How much time the records of one look may span, beyond those of a single segment.
+const MOST_AT_ONCE: Duration = DAY;
+/// How long the gate may have been down for the clock to be believed at once.
+const MOST_DOWN: Duration = Duration::from_secs(31 * 24 * 3_600);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// Keeps records from being removed, however old they are.
+pub trait Hold: fmt::Debug + Send + Sync {
+    /// The first record of a generation that must stay, and with it all after it; `u64::MAX` if none must.
+    /// Who cannot tell answers 0.
+    fn first_needed(&self, node: &NodeId, generation: u32) -> u64;
+}
+
+/// Puts a record into the log.
+pub trait Announce: fmt::Debug + Send + Sync {
+    /// Blocks until `entry` is durable.
+    ///
+    /// # Errors
+    /// When it is not.
+    fn announce(&self, entry: Entry) -> Result<(), AppendError>;
+}
+
+impl Announce for Journal {
+    fn announce(&self, entry: Entry) -> Result<(), AppendError> {
+        self.append_blocking(entry).map(|_seq| ())
+    }
+}
+
+/// How long records are kept.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// How many days, at least.
+    pub days: u32,
+    /// What keeps records longer.
+    pub holds: Vec<Arc<dyn Hold>>,
+    /// Where it is put on record.
+    pub announce: Arc<dyn Announce>,
+}
+
+/// Looks now and then whether something is old enough.
+#[derive(Debug)]
+pub(super) struct Pruner {
+    retention: Retention,
+    clock: Arc<dyn Clock>,
+    started: Duration,
+    looked: Duration,
+}
+
+/// Segments of one generation that go.
+struct Going {
+    place: GenerationDir,
+    files: Vec<SegmentFile>,
+    before: u64,
+    records: u64,
+    last_at: String,
+    _lock: Option<Box<dyn Lock>>,
+}
+
+/// How far into the log segments may go, found while it is looked at.
+struct Reach {
+    /// Records from this instant on stay.
+    old_before: Timestamp,
+    /// The latest instant of the first segment that goes.
+    oldest: Option<Timestamp>,
+}
+
+impl Reach {
+    /// Whether a segment whose latest instant this is may go.
+    fn takes(&mut self, last_at: Timestamp) -> bool {
+        let oldest = *self.oldest.get_or_insert(last_at);
+        last_at < self.old_before && oldest.checked_add(MOST_AT_ONCE).is_ok_and(|most| last_at <= most)
+    }
+}
+
+impl Pruner {
+    pub(super) fn new(retention: Retention, clock: Arc<dyn Clock>) -> Self {
+        let started = clock.monotonic();
+        Self { retention, clock, started, looked: started }
+    }
+
+    /// Removes what is old enough, if it is time to look.
+    pub(super) fn prune(
+        &mut self,
+        storage: &dyn Storage,
+        places: &[GenerationDir],
+        progress: &Progress,
+        observer: &dyn KeepObserver,
+    ) -> Result<(), Left> {
+        let monotonic = self.clock.monotonic();
+        if monotonic.saturating_sub(self.looked) < LOOK_EVERY {
+            return Ok(());
+        }
+        self.looked = monotonic;
+        let now = self.clock.now();
+        self.believe(storage, places, progress, now, monotonic)?;
+        let age = DAY.saturating_mul(self.retention.days);
+        let Ok(old_before) = now.checked_sub(age) else { return Ok(()) };
+        let mut reach = Reach { old_before, oldest: None };
+        for place in places {
+            let (going, is_last) = self.going(storage, place, progress, &mut reach)?;
+            if let Some(going) = going {
+                self.remove(storage, &going, now)?;
+                observer.pruned(going.records);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the clock can be right.
+    fn believe(
+        &self,
+        storage: &dyn Storage,
+        places: &[GenerationDir],
+        progress: &Progress,
+        now: Timestamp,
+        monotonic: Duration,
+    ) -> Result<(), Left> {
+        let mut newest = None;
+        for place in places.iter().filter(|place| place.number < progress.generation()) {
+            let Some(file) = segments(storage, &place.path).map_err(Left::io(&place.path))?.pop() else {
+                continue;
+            };
+            let read = manifest::read(storage, &file.manifest()).map_err(Left::io(&place.path))?;
+            let last = read.and_then(|(manifest, _)| manifest.ok()).and_then(|found| instant(&found));
+            newest = newest.max(last);
+        }
+        // A log without earlier generations has nothing that a wrong clock makes old: it is as young as this
+        // process.
+        let Some(newest) = newest else { return Ok(()) };
+        let ran = monotonic.saturating_sub(self.started);
+        let latest = newest.checked_add(MOST_DOWN.saturating_add(ran));
+        if latest.is_ok_and(|latest| now > latest) {
+            return Err(Left::Failed(KeepFailure::Clock { now, newest }));
+        }
+        Ok(())
+    }
+
+    /// The segments of one generation that go, and whether something of it stays.
+    fn going(
+        &self,
+        storage: &dyn Storage,
+        place: &GenerationDir,
+        progress: &Progress,
+        reach: &mut Reach,
+    ) -> Result<(Option<Going>, bool), Left> {
+        let failed = || Left::io(&place.path);
+        let files = segments(storage, &place.path).map_err(failed())?;
+        let is_own = place.number == progress.generation();
+        let mut lock = None;
+        if !is_own {
+            let names = storage.list(&place.path).map_err(failed())?;
+            lock = storage.lock(&place.path.join(LOCK)).map_err(failed())?;
+            if lock.is_none() || !names.iter().any(|name| name == CLOSED) {
+                return Ok((None, true));
+            }
+        }
+        let holds = self.retention.holds.iter();
+        let needed = holds.map(|hold| hold.first_needed(&place.node, place.number)).min().unwrap_or(u64::MAX);
+        let mut going = Going {
+            place: place.clone(),
+            files: Vec::new(),
+            before: 0,
+            records: 0,
+            last_at: String::new(),
+            _lock: lock,
+        };
+        for file in &files {
+            let Some(manifest) = read_manifest(storage, place, file)? else {
+                let length = storage.open_read(&file.path).and_then(|open| open.byte_len());
+                if !is_own && length.map_err(failed())? == 0 {
+                    // The last segment of a closed generation may have no record.
+                    continue;
+                }
+                return Ok((Some(going).filter(Going::is_some), true));
+            };
+            let Some(last_at) = instant(&manifest) else {
+                return Err(Left::damaged(&file.manifest(), file.first, DamageKind::NoManifest));
+            };
+            if manifest.end() > needed || !reach.takes(last_at) {
+                return Ok((Some(going).filter(Going::is_some), true));
+            }
+            going.before = manifest.end();
+            going.records = going.records.saturating_add(manifest.records);
+            going.last_at = going.last_at.max(manifest.last_at);
+            going.files.push(file.clone());
+        }
+        Ok((Some(going).filter(Going::is_some), is_own))
+    }
+
+    /// Puts on record what goes, and removes it.
+    fn remove(&self, storage: &dyn Storage, going: &Going, now: Timestamp) -> Result<(), Left> {
+        let text = |number: u64| number.to_string();
+        let (generation, before) = (going.place.number.to_string(), text(going.before));
+        let (records, days) = (text(going.records), text(self.retention.days.into()));
+        let detail = [
+            ("generation", &*generation),
+            ("before", &*before),
+            ("records", &*records),
+            ("last_at", &*going.last_at),
+            ("retention_days", &*days),
+        ];
+        let entry = Lifecycle {
+            at: now,
+            event: "pruned",
+            actor: "system",
+            detail: &detail,
+            policy: None,
+            config: None,
+        };
+        let announced = self.retention.announce.announce(entry.encode());
+        announced.map_err(|why| Left::Failed(KeepFailure::Unannounced(why)))?;
+        for file in &going.files {
+            storage.remove(&file.path).map_err(Left::io(&going.place.path))?;
+        }
+        storage.sync_dir(&going.place.path).map_err(Left::io(&going.place.path))
+    }
+}
+
+impl Going {
+    const fn is_some(&self) -> bool {
+        self.records > 0
+    }
+}
+
+fn instant(manifest: &Manifest) -> Option<Timestamp> {
+    manifest.last_at.parse().ok()
+}
+
+/// The manifest of a segment that may go; `None` if it is not compressed.
+fn read_manifest(
+    storage: &dyn Storage,
+    place: &GenerationDir,
+    file: &SegmentFile,
+) -> Result<Option<Manifest>, Left> {
+    if file.form == Form::Plain {
+        return Ok(None);
+    }
+    let path = file.manifest();
+    let damaged = |why| Left::damaged(&path, file.first, why);
+    match manifest::read(storage, &path).map_err(Left::io(&place.path))? {
+        Some((Ok(manifest), _)) if manifest.first == file.first && manifest.node == place.node => {
+            Ok(Some(manifest))
+        }
+        Some((Ok(_), _)) => Err(damaged(DamageKind::Manifest(manifest::ManifestFault::Place))),
+        Some((Err(why), _)) => Err(damaged(DamageKind::Manifest(why))),
+        None => Err(damaged(DamageKind::NoManifest)),
+    }
+}

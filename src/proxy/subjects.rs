@@ -1,0 +1,53 @@
+//! Whom a request is about: noted as keyed digests as soon as the route is known, and of the body as soon as
+//! it is read, so that refusals name them as permits do. No value outlives the stage that reads it.
+
+use super::exchange::Draft;
+use super::resolve::Routed;
+use super::routes::RouteParameter;
+use crate::audit::SubjectDigest;
+use crate::catalog::Subject;
+use crate::config::ParameterSource;
+use crate::kernel::id::ParameterName;
+
+/// Notes whom the parameters of the head name.
+pub(super) fn note_of_head(routed: &Routed) {
+    let named = routed.route().parameters.iter().filter(|parameter| parameter.subject.is_some());
+    let named: Vec<_> = named.map(|parameter| (parameter, routed.values_of(&parameter.source))).collect();
+    if !named.is_empty() {
+        let pairs = named.iter().map(|(parameter, values)| (*parameter, values.as_slice()));
+        Draft::note(&routed.exchange().draft.subjects, digests(routed, pairs));
+    }
+}
+
+/// Notes whom the parameters of the body name; `values` are those of all parameters of the route, in its order.
+pub(super) fn note_of_body(routed: &Routed, values: &[(ParameterName, Vec<String>)]) {
+    let pairs =
+        routed.route().parameters.iter().zip(values).map(|(parameter, (_, values))| (parameter, values));
+    let in_body = pairs
+        .filter(|(parameter, _)| matches!(parameter.source, ParameterSource::Body(_)))
+        .map(|(parameter, values)| (parameter, values.as_slice()));
+    Draft::note(&routed.exchange().draft.subjects_in_body, digests(routed, in_body));
+}
+
+/// The digests of all values of subjects, each once. A catalogue with subjects does not load without a key.
+fn digests<'p>(
+    routed: &Routed,
+    parameters: impl Iterator<Item = (&'p RouteParameter, &'p [String])>,
+) -> Vec<SubjectDigest> {
+    let mut digests = Vec::new();
+    let Some(key) = &routed.exchange().snapshot.digests else { return digests };
+    for (parameter, values) in parameters {
+        let Some(kind) = &parameter.subject else { continue };
+        for subject in values.iter().filter_map(|value| Subject::new(kind, value)) {
+            add(&mut digests, key.subject(&subject));
+        }
+    }
+    digests
+}
+
+/// Adds a digest that is not there yet.
+pub(super) fn add(digests: &mut Vec<SubjectDigest>, digest: SubjectDigest) {
+    if !digests.contains(&digest) {
+        digests.push(digest);
+    }
+}

@@ -1,0 +1,456 @@
+//! Brings the log to one sink: what comes next, how often to try, and how far it is.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::batch::Batch;
+use super::cursor::{Cursor, Oddity};
+use super::lag::Lag;
+use super::pace::Pace;
+use super::sink::{Sink, SinkError, Taken};
+use super::source::{Filled, Next, Source};
+use super::store::{CursorFile, Held, StoreError};
+use crate::journal::Progress;
+use crate::journal::read::{GenerationState, ReadError, generation_states};
+use crate::kernel::diagnostic::chain;
+use crate::kernel::id::NodeId;
+use crate::kernel::time::Clock;
+use crate::telemetry::SinkFailure;
+
+/// Why records were not brought to a sink.
+#[derive(Debug, thiserror::Error)]
+enum ShipError {
+    #[error("the sink has not taken records")]
+    Sink(#[from] SinkError),
+    #[error("the log cannot be read")]
+    Read(#[from] ReadError),
+    #[error("its cursor cannot be kept")]
+    Store(#[from] StoreError),
+    #[error("a thread of it has ended")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+impl ShipError {
+    fn reason(&self) -> SinkFailure {
+        match self {
+            Self::Sink(error) => error.reason(),
+            Self::Read(_) | Self::Store(_) | Self::Thread(_) => SinkFailure::Local,
+        }
+    }
+
+    /// How long to wait after the `failures`th failure in a row.
+    fn wait(&self, pace: &Pace, failures: u32) -> Duration {
+        match self {
+            Self::Sink(SinkError::Busy { after: Some(after), .. }) => (*after).min(pace.asked),
+            Self::Sink(error) if error.reason() == SinkFailure::Refused => pace.refused,
+            Self::Sink(_) | Self::Read(_) | Self::Store(_) | Self::Thread(_) => pace.again(failures),
+        }
+    }
+}
+
+/// What a step has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Another may follow at once.
+    More,
+    /// Nothing to do for now.
+    Idle,
+}
+
+/// All that a shipper works with.
+#[derive(Debug)]
+pub(super) struct Tools {
+    /// The name of the sink.
+    pub(super) name: NodeId,
+    /// The audit directory.
+    pub(super) audit: PathBuf,
+    /// How far the log of this process is.
+    pub(super) own: Progress,
+    /// The most records sent at once.
+    pub(super) batch_records: usize,
+    pub(super) pace: Pace,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) lag: Arc<Lag>,
+    /// Asks to send what is left and end.
+    pub(super) stop: CancellationToken,
+}
+
+/// Brings the log to one sink. A process sends its own generation as long as it lives, and one process at a
+/// time, the heir, those that are closed.
+///
+/// INVARIANT: the cursor on disk never says more than what the sink has taken.
+#[derive(Debug)]
+pub(super) struct Shipper<S> {
+    sink: S,
+    tools: Tools,
+    file: CursorFile,
+    /// Lent to a thread while it reads.
+    source: Option<Source>,
+    most: usize,
+    /// What the file says; `None` before it was looked at.
+    cursor: Option<Cursor>,
+    /// Whether there was no cursor when this process began.
+    is_new: bool,
+    /// What was taken and is not in the file yet, by generation.
+    taken: BTreeMap<u32, u64>,
+    /// What was sent, but nobody knows whether it was taken.
+    ahead: Ahead,
+    heir: Option<Held>,
+    states: Vec<GenerationState>,
+    surveyed: Option<Duration>,
+    /// Records that were read and not sent yet.
+    batch: Option<Filled>,
+}
+
+#[derive(Debug, Default)]
+struct Ahead {
+    next: BTreeMap<u32, u64>,
+    records: u64,
+    since: Option<Duration>,
+}
+
+impl<S: Sink> Shipper<S> {
+    pub(super) fn new(sink: S, tools: Tools) -> Self {
+        Self {
+            sink,
+            file: CursorFile::new(&tools.audit, tools.name.clone()),
+            source: Some(Source::new(&tools.audit, tools.own.node().clone())),
+            most: tools.batch_records,
+            tools,
+            cursor: None,
+            is_new: false,
+            taken: BTreeMap::new(),
+            ahead: Ahead::default(),
+            heir: None,
+            states: Vec::new(),
+            surveyed: None,
+            batch: None,
+        }
+    }
+
+    /// Sends until it is asked to stop; then what is left, as long as the sink takes it.
+    pub(super) async fn run(mut self) {
+        let mut failures: u32 = 0;
+        loop {
+            let is_last = self.tools.stop.is_cancelled();
+            let wait = match self.step().await {
+                Ok(step) => {
+                    if failures > 0 {
+                        tracing::info!(sink = %self.tools.name, "the sink takes records again");
+                    }
+                    failures = 0;
+                    match step {
+                        Step::More => continue,
+                        Step::Idle if is_last => return,
+                        Step::Idle => self.tools.pace.glance,
+                    }
+                }
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    self.back(&error);
+                    let wait = error.wait(&self.tools.pace, failures);
+                    self.say(&error, (!is_last).then_some(wait));
+                    if is_last {
+                        return;
+                    }
+                    wait
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.tools.stop.cancelled() => {}
+            }
+        }
+    }
+
+    fn say(&self, error: &ShipError, again_in: Option<Duration>) {
+        let (sink, why) = (&self.tools.name, error.reason());
+        self.tools.lag.metrics.failed(why);
+        self.show();
+        let error = chain(error);
+        let Some(again_in) = again_in else {
+            tracing::warn!(%sink, error, "audit records are left for the next process to send");
+            return;
+        };
+        if why == SinkFailure::Refused || why == SinkFailure::Local {
+            tracing::error!(%sink, error, ?again_in, "audit records are not sent until somebody sees to it");
+        } else {
+            tracing::warn!(%sink, error, ?again_in, "audit records are kept and sent again");
+        }
+    }
+
+    /// After an error, what was not settled is sent again, from the cursor on.
+    fn back(&mut self, error: &ShipError) {
+        if matches!(error, ShipError::Sink(_)) && !self.ahead.next.is_empty() {
+            self.ahead = Ahead::default();
+            self.batch = None;
+        }
+        if matches!(error, ShipError::Store(StoreError::Content { .. })) {
+            // Somebody has changed the file: it is looked at as at the beginning.
+            (self.cursor, self.heir, self.surveyed) = (None, None, None);
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step, ShipError> {
+        self.begin().await?;
+        self.survey().await?;
+        self.save().await?;
+        let now = self.tools.clock.monotonic();
+        let is_old = |since| now.saturating_sub(since) >= self.tools.pace.settle_after;
+        if self.ahead.records >= self.tools.pace.settle_records || self.ahead.since.is_some_and(is_old) {
+            self.settle().await?;
+        }
+        let is_last = self.tools.stop.is_cancelled();
+        let Some(filled) = self.next().await? else {
+            if is_last && !self.ahead.next.is_empty() {
+                self.settle().await?;
+                return Ok(Step::More);
+            }
+            return Ok(Step::Idle);
+        };
+        let is_full = filled.is_full;
+        match self.sink.send(&filled.batch).await {
+            Ok(Taken::Yes) => self.take(&filled.batch).await?,
+            Ok(Taken::OnceSettled) => self.wait_for(&filled.batch),
+            Err(SinkError::TooLarge { records, .. }) if records > 1 => {
+                self.most = usize::try_from(records / 2).unwrap_or(1);
+                tracing::warn!(sink = %self.tools.name, records = self.most, "smaller batches are sent");
+                return Ok(Step::More);
+            }
+            Err(error) => {
+                self.batch = Some(filled);
+                return Err(error.into());
+            }
+        }
+        Ok(if is_full || is_last { Step::More } else { Step::Idle })
+    }
+
+    /// Looks at the cursor for the first time.
+    async fn begin(&mut self) -> Result<(), ShipError> {
+        if self.cursor.is_some() {
+            return Ok(());
+        }
+        let (file, node, own) =
+            (self.file.clone(), self.tools.own.node().clone(), self.tools.own.generation());
+        let begun = blocking(move || {
+            file.prepare()?;
+            let mut aside = None;
+            let is_new = match file.read() {
+                Ok(found) => found.is_none(),
+                Err(error @ StoreError::Content { .. }) => {
+                    aside = Some((chain(&error), file.put_aside()?));
+                    false
+                }
+                Err(error) => return Err(error),
+            };
+            let mut odd = Vec::new();
+            let cursor = file.update(|cursor| odd = cursor.begin(&node, own))?;
+            Ok((cursor, is_new, odd, aside))
+        });
+        let (cursor, is_new, odd, aside) = begun.await??;
+        if let Some((error, aside)) = aside {
+            let (sink, aside) = (&self.tools.name, aside.display());
+            tracing::error!(%sink, error, %aside, "the whole log is sent again, for want of a cursor");
+        }
+        self.say_odd(&odd);
+        (self.cursor, self.is_new) = (Some(cursor), is_new);
+        Ok(())
+    }
+
+    fn say_odd(&self, odd: &[Oddity]) {
+        for oddity in odd {
+            let message = "a sink's cursor does not fit the log";
+            match oddity {
+                // Whoever archives generations takes them away.
+                Oddity::Unknown { .. } => tracing::warn!(sink = %self.tools.name, %oddity, message),
+                Oddity::Ahead { .. } | Oddity::Future { .. } => {
+                    tracing::error!(sink = %self.tools.name, %oddity, message);
+                }
+            }
+        }
+    }
+
+    /// Looks now and then for generations that are closed, and takes them over if nobody else has.
+    async fn survey(&mut self) -> Result<(), ShipError> {
+        let now = self.tools.clock.monotonic();
+        if self.surveyed.is_some_and(|at| now.saturating_sub(at) < self.tools.pace.survey) {
+            return Ok(());
+        }
+        let (file, audit, node) =
+            (self.file.clone(), self.tools.audit.clone(), self.tools.own.node().clone());
+        let is_heir = self.heir.is_some();
+        let from = self.cursor.as_ref().map_or(0, |cursor| cursor.all_before(&node));
+        let found = blocking(move || -> Result<Option<Survey>, ShipError> {
+            if is_heir {
+                return Ok(Some((generation_states(&audit, &node, from)?, None)));
+            }
+            let Some(held) = file.inherit()? else { return Ok(None) };
+            // The file is looked at anew: whoever was the heir before has moved it on. What is there is
+            // listed under the lock, so that no generation that is in the file can be missing.
+            let (mut odd, mut states) = (Vec::new(), Ok(Vec::new()));
+            let cursor = file.update(|cursor| {
+                states = generation_states(&audit, &node, cursor.all_before(&node));
+                if let Ok(states) = &states {
+                    odd = cursor.fit(&node, states);
+                }
+            })?;
+            Ok(Some((states?, Some((held, cursor, odd)))))
+        });
+        if let Some((states, inherited)) = found.await?? {
+            self.states = states;
+            if let Some((held, cursor, odd)) = inherited {
+                (self.heir, self.cursor) = (Some(held), Some(cursor));
+                self.say_odd(&odd);
+            }
+        }
+        self.surveyed = Some(now);
+        self.show();
+        Ok(())
+    }
+
+    /// What was taken is put into the file.
+    async fn save(&mut self) -> Result<(), ShipError> {
+        if self.taken.is_empty() {
+            return Ok(());
+        }
+        let (file, node, states) = (self.file.clone(), self.tools.own.node().clone(), self.states.clone());
+        let taken = self.taken.clone();
+        let saved = blocking(move || {
+            file.update(|cursor| {
+                for (generation, next) in &taken {
+                    cursor.advance(&node, *generation, *next);
+                }
+                cursor.fold(&node, &states);
+            })
+        });
+        self.cursor = Some(saved.await??);
+        self.taken.clear();
+        Ok(())
+    }
+
+    /// The records that come next; `None` if there are none yet.
+    async fn next(&mut self) -> Result<Option<Filled>, ShipError> {
+        if let Some(filled) = self.batch.take() {
+            return Ok(Some(filled));
+        }
+        loop {
+            let Some((generation, next, until)) = self.work() else { return Ok(None) };
+            let node = self.tools.own.node().clone();
+            let mut source = self.source.take().unwrap_or_else(|| Source::new(&self.tools.audit, node));
+            let most = self.most;
+            let (source, read) = blocking(move || {
+                let read = source.read(generation, next, until, most);
+                (source, read)
+            })
+            .await?;
+            self.source = Some(source);
+            match read? {
+                Next::Records(filled) => {
+                    if self.ahead.next.is_empty() {
+                        self.tools.lag.set_oldest(filled.at);
+                    }
+                    return Ok(Some(filled));
+                }
+                Next::Missing(missing) => {
+                    self.say_missing(generation, &missing);
+                    let next =
+                        if self.ahead.next.is_empty() { &mut self.taken } else { &mut self.ahead.next };
+                    next.insert(generation, missing.end);
+                    self.save().await?;
+                }
+            }
+        }
+    }
+
+    fn say_missing(&self, generation: u32, missing: &std::ops::Range<u64>) {
+        let (sink, first, last) = (&self.tools.name, missing.start, missing.end.saturating_sub(1));
+        if self.is_new && first == 0 {
+            tracing::info!(%sink, generation, first, last, "records were removed before there was the sink");
+            return;
+        }
+        let records = missing.end.saturating_sub(first);
+        self.tools.lag.metrics.missing.inc_by(records);
+        tracing::error!(
+            %sink, generation, first, last,
+            "records are gone before the sink had them: they were removed in time, or the log is damaged; \
+             `pinegate audit verify` says which"
+        );
+    }
+
+    /// The first generation of which there are records to send, from where on, and up to where.
+    fn work(&self) -> Option<(u32, u64, u64)> {
+        self.ends().find_map(|(generation, end)| {
+            let next = self.ahead.next.get(&generation).copied();
+            let next = next.unwrap_or_else(|| self.cursor_next(generation));
+            (next < end).then_some((generation, next, end))
+        })
+    }
+
+    /// The generations that this process sends, in order, with the number of their durable records.
+    fn ends(&self) -> impl Iterator<Item = (u32, u64)> {
+        let own = (self.tools.own.generation(), self.tools.own.durable());
+        let closed = self.states.iter().filter_map(|state| Some((state.number, state.records?)));
+        let others: Vec<_> = closed.filter(|(number, _)| *number != own.0).collect();
+        let before = others.partition_point(|(number, _)| *number < own.0);
+        let (before, after) = others.split_at_checked(before).unwrap_or_default();
+        [before, &[own], after].concat().into_iter()
+    }
+
+    /// The first record of a generation that the sink has not taken.
+    fn cursor_next(&self, generation: u32) -> u64 {
+        let in_file = self.cursor.as_ref().map_or(0, |cursor| cursor.next(self.tools.own.node(), generation));
+        self.taken.get(&generation).copied().unwrap_or(0).max(in_file)
+    }
+
+    /// The sink has taken a batch.
+    async fn take(&mut self, batch: &Batch) -> Result<(), ShipError> {
+        self.taken.insert(batch.generation, batch.end());
+        self.have_taken(batch.records);
+        self.save().await
+    }
+
+    /// Nobody knows yet whether the sink has taken a batch.
+    fn wait_for(&mut self, batch: &Batch) {
+        self.ahead.next.insert(batch.generation, batch.end());
+        self.ahead.records = self.ahead.records.saturating_add(batch.records);
+        self.ahead.since.get_or_insert(self.tools.clock.monotonic());
+    }
+
+    async fn settle(&mut self) -> Result<(), ShipError> {
+        self.sink.settle().await?;
+        let Ahead { next, records, .. } = std::mem::take(&mut self.ahead);
+        self.taken.extend(next);
+        self.have_taken(records);
+        self.save().await
+    }
+
+    fn have_taken(&self, records: u64) {
+        let metrics = &self.tools.lag.metrics;
+        metrics.records.inc_by(records);
+        let now = self.tools.clock.now();
+        metrics.last_success.set(jiff::SignedDuration::from_millis(now.as_millisecond()).as_secs_f64());
+        self.tools.lag.set_oldest(None);
+        self.show();
+    }
+
+    fn show(&self) {
+        let own = self.tools.own.generation();
+        let others = self.ends().filter(|(number, _)| *number != own);
+        let waiting = others.map(|(number, end)| end.saturating_sub(self.cursor_next(number)));
+        self.tools.lag.set(self.cursor_next(own), waiting.fold(0, u64::saturating_add));
+        self.tools.lag.show(self.tools.clock.now());
+    }
+}
+
+/// What there is, and with it, if it was just inherited, the lock, the cursor, and what does not fit in it.
+type Survey = (Vec<GenerationState>, Option<(Held, Cursor, Vec<Oddity>)>);
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(work).await
+}
