@@ -553,8 +553,13 @@ proptest! {
     }
 
     #[test]
-    fn members_are_what_stands_in_the_line(texts in texts()) {
+    fn members_are_what_stands_in_the_line(texts in texts(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let line = sealed(&texts);
+        let mut damaged = line.clone();
+        damaged[at.index(line.len())] = byte;
+        if Members::read(&damaged).is_some() {
+            prop_assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&damaged).is_ok());
+        }
         let members = Members::read(&line).unwrap();
         let json: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&line).unwrap();
         for name in Name::all() {
