@@ -22,7 +22,7 @@ use super::platform::{Options, Platform, PlatformError};
 use crate::app::assemble::assemble;
 use crate::app::run::{RunError, Running};
 use crate::config::Config;
-use crate::journal::read;
+use crate::journal::{DiskStorage, read};
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::UpstreamId;
 use crate::kernel::secret::Secret;
@@ -296,7 +296,8 @@ async fn start_gate(layout: &Layout, clock: &Arc<dyn Clock>) -> Result<Running, 
     });
     match (config, assembled) {
         (Some(config), Some(assembled)) => {
-            Ok(Box::pin(Running::start(config, assembled, metrics, Arc::clone(clock))).await?)
+            let disk = Arc::new(DiskStorage);
+            Ok(Box::pin(Running::start(config, assembled, metrics, Arc::clone(clock), disk)).await?)
         }
         _ => Err(DemoError::Files(report.to_string())),
     }

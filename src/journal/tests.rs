@@ -1,4 +1,5 @@
 mod crash;
+mod gather;
 mod keep;
 mod live;
 mod publish;

@@ -79,6 +79,7 @@ const OWNED: &[Owned] = &[
     owned("similar", &["cli"], "only people at a terminal see differences"),
     owned("simdutf8", &["mask", "audit"], "bodies and log lines are validated where they are read"),
     owned("toml", &["document"], "`snapshot` and `config` read files through the strict document"),
+    owned("thread_priority", &["journal"], "one thread may run before others: the audit writer"),
     owned("tower", &["proxy"], "the stage list is the edge's"),
     owned(
         "x509_parser",
