@@ -139,7 +139,7 @@ impl Layout {
             }
         }
         layout.certificates(now)?;
-        layout.audit_key()?;
+        layout.make_audit_key()?;
         write(&layout.config(), &config_text(addresses))?;
         Ok(layout)
     }
@@ -159,8 +159,8 @@ impl Layout {
 
     /// Makes the key of the digests in records. One that is there stays: without it nobody would find the
     /// people in the records of earlier runs.
-    fn audit_key(&self) -> Result<(), LayoutError> {
-        let path = self.root.join("audit.key");
+    fn make_audit_key(&self) -> Result<(), LayoutError> {
+        let path = self.audit_key();
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key).map_err(|_| LayoutError::Randomness)?;
         let created = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
@@ -170,6 +170,18 @@ impl Layout {
             }
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// The key of the digests in records.
+    pub(super) fn audit_key(&self) -> PathBuf {
+        self.root.join("audit.key")
+    }
+
+    /// Writes down whom to look for, and says where.
+    pub(super) fn number_file(&self, number: &str) -> Result<PathBuf, LayoutError> {
+        let path = self.root.join("requests").join("number.txt");
+        write(&path, &format!("{number}\n"))?;
+        Ok(path)
     }
 
     /// The gateway configuration.
