@@ -181,6 +181,18 @@ impl Layout {
         }
     }
 
+    /// The key of the digests in records.
+    pub(super) fn audit_key(&self) -> PathBuf {
+        self.root.join("audit.key")
+    }
+
+    /// Writes down whom to look for, and says where.
+    pub(super) fn number_file(&self, number: &str) -> Result<PathBuf, LayoutError> {
+        let path = self.root.join("requests").join("number.txt");
+        write(&path, &format!("{number}\n"))?;
+        Ok(path)
+    }
+
     /// The gateway configuration.
     pub(super) fn config(&self) -> PathBuf {
         self.root.join("gateway.toml")

@@ -76,6 +76,7 @@ const OWNED: &[Owned] = &[
         &["tls", "upstream", "proxy", "admin", "ship", "witness"],
         "listeners and clients shake hands with what `tls` made",
     ),
+    owned("signal_hook", &["app"], "who sent a signal is asked only where signals are heeded"),
     owned("similar", &["cli"], "only people at a terminal see differences"),
     owned("simdutf8", &["mask", "audit"], "bodies and log lines are validated where they are read"),
     owned("toml", &["document"], "`snapshot` and `config` read files through the strict document"),
