@@ -14,6 +14,7 @@ mod edge;
 mod exchange;
 mod failure;
 mod forward;
+mod guard;
 mod identify;
 mod listener;
 mod media;

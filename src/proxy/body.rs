@@ -198,6 +198,17 @@ pub(crate) enum RequestBody {
     Sifting(Box<Sieve>),
 }
 
+impl RequestBody {
+    /// Whether it is known that nothing of it comes.
+    pub(super) fn is_nothing(&self) -> bool {
+        match self {
+            Self::Coming(body) => body.is_end_stream(),
+            Self::Read { bytes, .. } => bytes.is_empty(),
+            Self::Sifting(_) => false,
+        }
+    }
+}
+
 impl Default for RequestBody {
     fn default() -> Self {
         Self::Read { bytes: Bytes::new(), state: Arc::default() }

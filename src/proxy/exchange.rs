@@ -22,6 +22,7 @@ use crate::kernel::id::{Digest, GrantId, ParameterName, PurposeCode, RequestId, 
 use crate::kernel::time::Timestamp;
 use crate::mask::Summary;
 use crate::telemetry::ShadowChange;
+use crate::wire::Fault;
 
 /// A request as it arrived, with the connection it came on and the snapshot that judges it.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Exchange {
     /// a name; the stage `identify` insists on it.
     pub(crate) caller: Result<Caller, Failure>,
     pub(crate) draft: Arc<Draft>,
+    /// Why its head was not read, if this stands in for one.
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Exchange {

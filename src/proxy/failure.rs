@@ -4,6 +4,8 @@
 //! read its [`Code`]. What it tells the client is chosen here and nowhere else; causes that are
 //! nobody's business outside go to the log only.
 
+mod wire;
+
 use http::Method;
 
 use super::problem::{Code, Language, Particulars, Words, words};
@@ -15,10 +17,15 @@ use crate::mask::MaskError;
 use crate::parameters::{BodyFault, MAX_VALUES};
 use crate::quota::{Bound, Exceeded};
 use crate::upstream::UpstreamError;
+use crate::wire::Fault;
 
 /// What is wrong with a request itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestFailure {
+    /// Its head was not read: its bytes have more than one reading, or none.
+    Wire(Fault),
+    /// It has content, which its method gives no meaning.
+    Content,
     /// Its path has more than one reading, or none.
     Path { why: Words },
     /// Its query has more than one reading, or none.
@@ -255,6 +262,8 @@ impl From<MaskFailure> for Failure {
 impl RequestFailure {
     fn code(&self) -> Code {
         match self {
+            Self::Wire(fault) => wire::code(*fault),
+            Self::Content => Code::RequestFraming,
             Self::Path { .. } => Code::RequestPath,
             Self::Query { .. } => Code::RequestQuery,
             Self::Host => Code::RequestHost,
@@ -270,6 +279,18 @@ impl RequestFailure {
 
     fn detail(&self, language: Language) -> String {
         match (self, language) {
+            (Self::Wire(fault), Language::En) => {
+                format!("{}: {fault}", self.code().title(language))
+            }
+            (Self::Wire(fault), Language::Zh) => {
+                format!("{}（{}）", self.code().title(language), wire::in_chinese(*fault))
+            }
+            (Self::Content, Language::En) => {
+                format!("{}: a request of this method has no content", self.code().title(language))
+            }
+            (Self::Content, Language::Zh) => {
+                format!("{}（使用该方法的请求不得带有请求体）", self.code().title(language))
+            }
             (Self::Path { why } | Self::Query { why }, Language::En) => {
                 format!("{}: {}", self.code().title(language), why.to(language))
             }

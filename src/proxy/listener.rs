@@ -30,6 +30,7 @@ use super::body::{Pulse, ReplyBody, RequestBody};
 use super::edge::Observe;
 use super::exchange::{Caller, Draft, Exchange};
 use super::failure::Failure;
+use super::guard::{Guarded, Refused};
 use super::identify;
 use super::problem::Language;
 use super::record::Recorder;
@@ -43,6 +44,7 @@ use crate::journal::Journal;
 use crate::kernel::time::Clock;
 use crate::telemetry::{HANDSHAKE_COMPLETED, Metrics};
 use crate::tls::HandshakeFailure;
+use crate::wire::Limits;
 
 /// How long the accept loop rests when the process has no descriptor left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -162,6 +164,7 @@ impl Gate {
             bad_under: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             replies: Mutex::default(),
+            refused: Refused::default(),
         });
         let served =
             if is_http2 { session.http2(stream, stack).await } else { session.http1(stream, stack).await };
@@ -249,11 +252,15 @@ struct Session {
     /// Replies that a client could leave untaken. Shared by the streams of one connection and its driver
     /// only, and held for a push or a sweep.
     replies: Mutex<Vec<Arc<Pulse>>>,
+    /// The head that the guard refused, over HTTP/1.1.
+    refused: Refused,
 }
 
 impl Session {
     async fn http1<S: Stack>(self: Arc<Self>, stream: TlsStream<TcpStream>, stack: S) -> Served {
         let bounds = self.gate.bounds;
+        let limits = Limits { head_bytes: bounds.header_bytes.as_usize(), fields: bounds.header_fields };
+        let stream = Guarded::new(stream, limits, self.refused.clone());
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(bounds.header_timeout)
@@ -368,6 +375,10 @@ impl Session {
     fn exchange(&self, request: Request<Incoming>) -> Box<Exchange> {
         let (mut parts, body) = request.into_parts();
         let body = Arriving::new(body, parts.version);
+        let fault = self.refused.behind(&parts.uri).map(|(fault, method)| {
+            parts.method = method;
+            fault
+        });
         if let Some(token) = parts.headers.get_mut(http::header::AUTHORIZATION) {
             token.set_sensitive(true);
         }
@@ -392,6 +403,7 @@ impl Session {
             snapshot,
             caller,
             draft,
+            fault,
         })
     }
 

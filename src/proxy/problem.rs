@@ -163,6 +163,9 @@ codes! {
     RateConcurrency = "rate-concurrency", TOO_MANY_REQUESTS, Limited, "Too many requests at once", "并发请求过多";
     QuotaExhausted = "quota-exhausted", TOO_MANY_REQUESTS, Limited, "The quota of this day is used up", "当日配额已用完";
     QuotaRows = "quota-rows", FORBIDDEN, Limited, "The reply has more records than the grant allows", "返回记录数超出授权上限";
+    RequestSyntax = "request-syntax", BAD_REQUEST, Invalid, "The request is not well-formed HTTP/1.1", "请求不是格式正确的 HTTP/1.1";
+    RequestFraming = "request-framing", BAD_REQUEST, Invalid, "Where the request ends could be read in more than one way", "请求的结束位置存在歧义";
+    RequestHeadTooLarge = "request-head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, Invalid, "The request head is too large", "请求头部过大";
     RequestPath = "request-path", BAD_REQUEST, Invalid, "The path could be read in more than one way", "请求路径存在歧义";
     RequestQuery = "request-query", BAD_REQUEST, Invalid, "The query could be read in more than one way", "查询参数存在歧义";
     RequestHost = "request-host", BAD_REQUEST, Invalid, "The Host is missing, doubled or malformed", "Host 缺失、重复或格式不正确";

@@ -119,6 +119,10 @@ fn hints(failure: &Failure, snapshot: &Snapshot) -> Vec<(HeaderName, String)> {
     {
         return vec![(header::ALLOW, methods(allowed))];
     }
+    if matches!(failure, Failure::Request(RequestFailure::Content)) {
+        // Who passed it on may take the content for a request. Over HTTP/2 the library drops the field.
+        return vec![(header::CONNECTION, "close".to_owned())];
+    }
     if let Failure::Limited(exceeded) = failure
         && let Some(usage) = &exceeded.usage
     {

@@ -29,6 +29,7 @@ mod outside;
 mod refusals;
 mod shadow;
 mod ship;
+mod smuggling;
 mod strangers;
 mod subjects;
 mod submissions;
