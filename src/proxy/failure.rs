@@ -260,6 +260,12 @@ impl From<MaskFailure> for Failure {
 }
 
 impl RequestFailure {
+    /// Whether somebody between the client and the gate could have read another end of this request: then what
+    /// follows it on its connection is nothing to be answered.
+    pub(super) fn doubts_framing(&self) -> bool {
+        matches!(self, Self::Wire(_) | Self::Content | Self::Header { .. } | Self::Host)
+    }
+
     fn code(&self) -> Code {
         match self {
             Self::Wire(fault) => wire::code(*fault),

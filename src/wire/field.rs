@@ -10,9 +10,9 @@ const MAX_NAME_BYTES: usize = 256;
 /// Which bytes may stand in a method or the name of a field (`tchar`: RFC 9110, section 5.6.2).
 const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~", true);
 
-/// Which bytes a target may have: those of ASCII that show, but for four that a URI never has
+/// Which bytes a target may have: those of ASCII that show, but for five that a URI never has
 /// (RFC 3986, appendix A) and that libraries refuse or, as `#`, cut off. Others that it has not are for who reads the path.
-const TARGET: [bool; 256] = table(b"!\"$%&'()*+,-./:;=?@[\\]^_{|}~", true);
+const TARGET: [bool; 256] = table(b"!$%&'()*+,-./:;=?@[\\]^_{|}~", true);
 
 #[expect(clippy::indexing_slicing, reason = "a table is made at compile time, where a fault shows")]
 const fn table(others: &[u8], value: bool) -> [bool; 256] {

@@ -130,18 +130,16 @@ fn request_line(line: &[u8]) -> Result<Version, Fault> {
     if matches!(line.first(), None | Some(b' ' | b'\t')) {
         return Err(Fault::Leading);
     }
+    // Two words are a request of HTTP/0.9.
     let (method, rest) = word(line).ok_or(Fault::RequestLine)?;
-    if !is_token(method) {
+    let (target, version) = word(rest).ok_or(Fault::RequestLine)?;
+    if !is_token(method) || target.is_empty() {
         return Err(Fault::RequestLine);
     }
-    let Some((target, version)) = word(rest) else {
-        // Two words are a request of HTTP/0.9.
-        return Err(if rest.is_empty() { Fault::RequestLine } else { Fault::Version });
-    };
     let version = match version {
         b"HTTP/1.1" => Version::Http11,
         b"HTTP/1.0" => Version::Http10,
-        _ if version.starts_with(b"HTTP/") && !version.contains(&b' ') => return Err(Fault::Version),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => return Err(Fault::Version),
         _ => return Err(Fault::RequestLine),
     };
     if method == b"CONNECT" || method.len() > MAX_METHOD_BYTES {
@@ -149,9 +147,6 @@ fn request_line(line: &[u8]) -> Result<Version, Fault> {
     }
     if target.len() > MAX_TARGET_BYTES {
         return Err(Fault::TargetTooLong);
-    }
-    if target.is_empty() {
-        return Err(Fault::RequestLine);
     }
     if !is_target(target) || !(target.starts_with(b"/") || is_absolute(target)) {
         return Err(Fault::Target);

@@ -2,6 +2,7 @@
 //! gate as it stands there, and judged by the bytes that the platform received.
 
 mod corpora;
+mod http2;
 mod recorder;
 mod strict;
 mod written;
@@ -26,6 +27,8 @@ struct Vector {
 /// What came of a vector.
 struct Came {
     id: String,
+    /// Whether they end in the middle of something, so that nothing need come of it.
+    is_open: bool,
     /// The statuses of all replies.
     statuses: Vec<u16>,
     reply: String,
@@ -57,7 +60,7 @@ async fn open_city() -> (City, Recorder) {
 fn dressed(bytes: &[u8], id: usize, token: &str, wants_host: bool) -> Vec<u8> {
     let mut fields = format!("Authorization: Bearer {token}\r\nIdempotency-Key: v{id}\r\n").into_bytes();
     // No route is `/`.
-    let bytes = &replaced(bytes, " / HTTP/", " /x HTTP/");
+    let bytes = &replaced(bytes, "/ HTTP/", "/x HTTP/");
     let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
     let has_host = text.to_ascii_lowercase().contains("\nhost:");
     if !has_host && wants_host {
@@ -102,6 +105,9 @@ fn clear(mut bytes: &[u8]) -> (Vec<Request>, Option<Read>) {
     while !bytes.is_empty() {
         // One empty line is passed over (RFC 9112, section 2.2).
         bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
+        if bytes.is_empty() {
+            break;
+        }
         match read(bytes) {
             Read::Whole(request, length) => {
                 requests.push(request);
@@ -136,6 +142,7 @@ async fn send(city: &City, recorder: &Recorder, vectors: Vec<Vector>, wants_host
                 number,
                 Came {
                     id: vector.id,
+                    is_open,
                     statuses: statuses(&reply),
                     reply,
                     clear: requests,
@@ -178,19 +185,19 @@ async fn exchange(client: &Client, id: &str, bytes: &[u8], is_open: bool) -> Str
 }
 
 fn statuses(reply: &str) -> Vec<u16> {
-    reply.split("HTTP/1.1 ").skip(1).filter_map(|part| part.get(..3)?.parse().ok()).collect()
+    reply.split("HTTP/1.").skip(1).filter_map(|part| part.get(2..5)?.parse().ok()).collect()
 }
 
 /// What no vector may do, whatever it is: the platform is sent nothing but what a strict reader finds in the bytes,
-/// each request once, in order, with its own body.
+/// each request once, with its own body.
 fn assert_nothing_smuggled(came: &Came) {
-    let mut clear = came.clear.iter();
+    let mut clear = came.clear.clone();
     for request in &came.forwarded {
-        let is_it = |known: &&Request| {
+        let found = clear.iter().position(|known| {
             (&known.method, &known.body) == (&request.method, &request.body)
                 && known.target.strip_prefix("http://localhost").unwrap_or(&known.target) == request.target
-        };
-        assert!(clear.any(|known| is_it(&known)), "`{}` sent the platform {request:?}", came.id);
+        });
+        clear.remove(found.unwrap_or_else(|| panic!("`{}` sent the platform {request:?}", came.id)));
     }
     let framing = ["content-length", "transfer-encoding"];
     for request in &came.forwarded {
