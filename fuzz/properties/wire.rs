@@ -12,7 +12,7 @@ pub(crate) fn check(data: &[u8]) {
     for size in [1, 2, 3, 7, 64, 1_000] {
         assert_eq!(in_pieces(data, size), whole, "in pieces of {size}");
     }
-    let sound = whole.map_or_else(|stop| stop.sound, |sound| sound);
+    let sound = whole.unwrap_or_else(|stop| stop.sound);
     assert!(sound <= data.len());
     let sound = &data[..sound];
     assert_eq!(Validator::new(LIMITS).read(sound), Ok(sound.len()), "what is sound is so by itself");

@@ -14,7 +14,11 @@ const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~", true);
 /// (RFC 3986, appendix A) and that libraries refuse or, as `#`, cut off. Others that it has not are for who reads the path.
 const TARGET: [bool; 256] = table(b"!$%&'()*+,-./:;=?@[\\]^_{|}~", true);
 
-#[expect(clippy::indexing_slicing, reason = "a table is made at compile time, where a fault shows")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a table is made at compile time, where a fault shows, and `From` is not"
+)]
 const fn table(others: &[u8], value: bool) -> [bool; 256] {
     let mut table = [!value; 256];
     let mut byte = 0_u8;

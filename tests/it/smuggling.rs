@@ -67,8 +67,7 @@ fn dressed(bytes: &[u8], id: usize, token: &str, wants_host: bool) -> Vec<u8> {
         fields.extend_from_slice(b"Host: localhost\r\n");
     }
     let mut dressed = Vec::new();
-    let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').peekable();
-    while let Some(line) = lines.next() {
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
         let is_host = |line: &[u8]| line.len() >= 5 && line[..5].eq_ignore_ascii_case(b"host:");
         let is_start = !has_host && is_request_line(line);
         if is_host(line) {
@@ -113,7 +112,7 @@ fn clear(mut bytes: &[u8]) -> (Vec<Request>, Option<Read>) {
                 requests.push(request);
                 bytes = &bytes[length..];
             }
-            other => return (requests, Some(other)),
+            other @ (Read::Begun | Read::Unclear) => return (requests, Some(other)),
         }
     }
     (requests, None)

@@ -38,7 +38,7 @@ fn explained(corpus: &str) -> BTreeSet<String> {
 }
 
 /// Fails unless exactly the vectors that are explained in the docs do otherwise than their corpus expects.
-fn assert_explained(corpus: &str, others: Vec<(String, String)>) {
+fn assert_explained(corpus: &str, others: &[(String, String)]) {
     let found: BTreeSet<String> = others.iter().map(|(id, _)| id.clone()).collect();
     let told: BTreeSet<String> = explained(corpus);
     let unexplained: Vec<_> = others.iter().filter(|(id, _)| !told.contains(id)).collect();
@@ -87,7 +87,7 @@ async fn http11probe() {
         all.iter().filter(|came| !came.forwarded.is_empty()).count() > 10,
         "hardly anything was forwarded"
     );
-    assert_explained("http11probe", others);
+    assert_explained("http11probe", &others);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,7 +110,7 @@ async fn llhttp() {
         all.iter().filter(|came| !came.forwarded.is_empty()).count() > 10,
         "hardly anything was forwarded"
     );
-    assert_explained("llhttp", others);
+    assert_explained("llhttp", &others);
 }
 
 /// Each head with two bodies: one that hides a request behind the last chunk, for who goes by the length in front

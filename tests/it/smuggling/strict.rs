@@ -91,8 +91,7 @@ fn field(line: &str) -> Option<(String, String)> {
     is_right.then(|| (name.to_ascii_lowercase(), value.trim_matches([' ', '\t']).to_owned()))
 }
 
-/// The data of chunks and how many bytes they are, with their end and no trailers that a head could have.
-#[expect(clippy::type_complexity, reason = "nothing yet, or both, or neither ever")]
+/// The data of chunks, and how many bytes they are with their end.
 fn chunked(mut rest: &[u8]) -> Result<Option<(Vec<u8>, usize)>, ()> {
     let (mut data, all) = (Vec::new(), rest.len());
     loop {
