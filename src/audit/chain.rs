@@ -141,6 +141,9 @@ fn sum_holds(rest: &[u8]) -> bool {
     })
 }
 
+/// Stands for the batch of a chain that begins in the middle.
+const ANY_BATCH: u64 = u64::MAX;
+
 impl Chain {
     /// The chain of a log without records.
     #[must_use]
@@ -150,10 +153,10 @@ impl Chain {
     }
 
     /// The chain of a log that goes on after its first `next` records, of which `head` was the last line's
-    /// leaf hash: those before are gone, and what is known of them is in a manifest.
+    /// leaf hash. In which batch the next record stands is not known then.
     #[must_use]
     pub const fn resume(node: NodeId, generation: u32, next: u64, head: Digest) -> Self {
-        Self { node, generation, next, batch: next, head }
+        Self { node, generation, next, batch: ANY_BATCH, head }
     }
 
     /// The `seq` of the next record; also how many there are.
@@ -220,14 +223,25 @@ impl Chain {
     /// # Errors
     /// What is wrong with it; the chain then stays where it was.
     pub fn check(&mut self, line: &[u8]) -> Result<(), Broken> {
+        self.check_against(line, None).map(|_| ())
+    }
+
+    /// Takes `line` as [`Chain::check`] does, and says whether `known` is its leaf hash. If it is, the line's
+    /// own checksum is not looked at: the hash covers it.
+    ///
+    /// # Errors
+    /// What is wrong with it; the chain then stays where it was.
+    pub fn check_against(&mut self, line: &[u8], known: Option<Digest>) -> Result<bool, Broken> {
         let head = self.read(line)?;
-        if !sum_holds(head.rest) {
+        let leaf = leaf_hash(line);
+        let is_known = known == Some(leaf);
+        if !is_known && !sum_holds(head.rest) {
             return Err(Broken::Sum);
         }
         self.place(&head)?;
         serde_json::from_slice::<serde::de::IgnoredAny>(line).map_err(|_| Broken::Syntax)?;
-        self.advance(line, &head);
-        Ok(())
+        self.advance(leaf, &head);
+        Ok(is_known)
     }
 
     /// Takes `line` as [`Chain::check`] does, but for its own checksum and its syntax: enough for who
@@ -238,7 +252,7 @@ impl Chain {
     pub fn link(&mut self, line: &[u8]) -> Result<(), Broken> {
         let head = self.read(line)?;
         self.place(&head)?;
-        self.advance(line, &head);
+        self.advance(leaf_hash(line), &head);
         Ok(())
     }
 
@@ -273,14 +287,15 @@ impl Chain {
             return Err(Broken::Previous);
         }
         // A batch goes on, or begins with this very record.
-        if head.batch != found && (head.batch != self.batch || found == 0) {
+        let goes_on = if self.batch == ANY_BATCH { head.batch < found } else { head.batch == self.batch };
+        if head.batch != found && (!goes_on || found == 0) {
             return Err(Broken::Batch { before: self.batch, found: head.batch });
         }
         Ok(())
     }
 
-    fn advance(&mut self, line: &[u8], head: &Head<'_>) {
-        self.head = leaf_hash(line);
+    fn advance(&mut self, leaf: Digest, head: &Head<'_>) {
+        self.head = leaf;
         self.batch = head.batch;
         self.next = self.next.saturating_add(1);
     }
