@@ -68,13 +68,31 @@ pub trait Operations: Send + Sync + 'static {
     fn metrics(&self) -> Result<Vec<u8>, String>;
 }
 
+/// Whom the system names at the other end of the admin socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Operator {
+    uid: u32,
+    /// Not every system tells it.
+    pid: Option<i32>,
+}
+
+impl Operator {
+    /// As records name it.
+    fn actor(self) -> String {
+        match self.pid {
+            Some(pid) => format!("uid {} pid {pid}", self.uid),
+            None => format!("uid {}", self.uid),
+        }
+    }
+}
+
 /// Which pages a listener has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Audience {
     /// Anyone who can reach the address: reads only.
     Anyone,
-    /// The owner of the socket.
-    Operator { uid: u32 },
+    /// Whoever may open the socket.
+    Operator(Operator),
 }
 
 /// Serves `/metrics`, `/healthz`, `/readyz` and `/version` until `stop`.
@@ -116,7 +134,7 @@ pub async fn serve_admin(
         match accepted {
             Ok((stream, _address)) => match stream.peer_cred() {
                 Ok(peer) => {
-                    let audience = Audience::Operator { uid: peer.uid() };
+                    let audience = Audience::Operator(Operator { uid: peer.uid(), pid: peer.pid() });
                     connection(stream, audience, &operations, &tasks, &stop, &places);
                 }
                 Err(error) => tracing::warn!(%error, "a connection to the admin socket names nobody"),
@@ -169,8 +187,8 @@ async fn answer(
 ) -> Response<Full<Bytes>> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     match (request.uri().path(), audience) {
-        ("/reload", Audience::Operator { uid }) if *request.method() == Method::POST => {
-            reloaded(operations.reload(format!("uid {uid}")).await)
+        ("/reload", Audience::Operator(operator)) if *request.method() == Method::POST => {
+            reloaded(operations.reload(operator.actor()).await)
         }
         ("/metrics", _) if is_read => match operations.metrics() {
             Ok(page) => page_of(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page),

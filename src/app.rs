@@ -10,3 +10,5 @@ pub mod run;
 mod keeping;
 mod operate;
 mod restore;
+mod signals;
+mod strangers;

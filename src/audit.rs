@@ -13,6 +13,7 @@ mod line;
 mod members;
 mod parsed;
 mod record;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -23,6 +24,7 @@ pub use line::{is_dangerous, push_escaped};
 pub use members::{Members, Name};
 pub use parsed::{ParseError, ParsedRecord, SubjectsOf, peek_ended, peek_instant, peek_kind, peek_subjects};
 pub use record::{Access, Admitted, Entry, Kind, Lifecycle, Outcome, Shadow, Subjects, Submitted};
+pub use strangers::{Reached, Strangers};
 pub use view::{AccessView, Listed};
 
 /// The version of the record's schema, its field `v`.

@@ -170,7 +170,7 @@ fn dispatch(
         Command::Mask(args) => mask::run(args, &**clock, screen),
         Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
-        Command::Audit(args) => audit::run(args, screen),
+        Command::Audit(args) => audit::run(args, clock, screen),
         Command::Witness(args) => witness::run(args, clock, screen),
         Command::Token(args) => token::run(args, &**clock, screen),
         Command::Pki(args) => pki::run(args, &**clock, screen),

@@ -29,8 +29,10 @@ mod progress;
 mod publish;
 pub mod read;
 mod recover;
+mod repair;
 mod scan;
 mod storage;
+mod strangers;
 mod upkeep;
 mod writer;
 mod zst;
@@ -50,8 +52,10 @@ pub use publish::{
     PublishObserver, PublishSettings, PublishedHold, Publisher, Publishing, Refusal, SignedHead, Span, locate,
 };
 pub use recover::{RecoveredGeneration, Recovery};
+pub use repair::{Repair, damage};
 pub use scan::{Damage, DamageKind};
 pub use storage::{DiskStorage, Lock, Storage, StorageFile, read_up_to, write_all_at};
+pub use strangers::StrangersLog;
 
 use crate::audit::MAX_LINE_BYTES;
 use crate::kernel::id::NodeId;
@@ -82,8 +86,9 @@ pub struct JournalConfig {
     /// Below how many free bytes the alarm is raised.
     pub low_space: u64,
     /// Who takes it upon himself to go on over a damaged earlier generation: what is damaged, and
-    /// all after it, is put aside and a `repair` record names it. `None` refuses to open.
-    pub repair: Option<String>,
+    /// all after it, is put aside and a `repair` record names it. Refuses to open beside another
+    /// process. `None` refuses to open over damage.
+    pub repair: Option<Repair>,
 }
 
 impl JournalConfig {
@@ -139,10 +144,16 @@ pub enum JournalError {
     },
     /// What was durable is no longer as it was written.
     #[error(
-        "the audit log is damaged: {0}; copy the log elsewhere and find the cause, then repair it: \
-         repair puts what is damaged aside and records that it did"
+        "the audit log is damaged: {0}; copy the log elsewhere and find the cause, then run \
+         `pinegate audit repair`, which puts what is damaged aside and records who did it and why"
     )]
     Damaged(Arc<Damage>),
+    /// Another process writes the log, which must not be repaired beside it.
+    #[error("another process writes the audit log (generation {generation}); stop it first")]
+    Live {
+        /// Its generation.
+        generation: u32,
+    },
     /// A thread could not be started.
     #[error("cannot start the audit writer thread")]
     Thread(#[source] std::io::Error),

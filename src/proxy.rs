@@ -30,6 +30,7 @@ mod sift;
 mod snapshot;
 mod stack;
 mod stage;
+mod strangers;
 mod subjects;
 
 pub use normalize::{NormalHead, NormalPath, Query, read as read_head};

@@ -17,6 +17,7 @@ mod sink;
 mod source;
 mod store;
 mod syslog;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -35,21 +36,36 @@ pub use self::setup::SetupError;
 use self::shipper::{Shipper, Tools};
 use self::sink::Sink;
 use self::syslog::SyslogSink;
+use self::witness::Witnesses;
 
 use crate::config::{Audit, SinkKind, SinkSettings};
 use crate::journal::Progress;
+use crate::kernel::id::NodeId;
 use crate::kernel::time::Clock;
 use crate::telemetry::Metrics;
 
 /// How often figures that change by themselves are shown anew.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Why a sink cannot be spoken to.
+/// Who cannot be spoken to as configured.
 #[derive(Debug, thiserror::Error)]
-#[error("the sink `{name}` cannot be set up")]
-pub struct BadSink {
-    name: crate::kernel::id::NodeId,
-    source: SetupError,
+pub enum BadPeer {
+    /// A sink.
+    #[error("the sink `{name}` cannot be set up")]
+    Sink {
+        /// Its name.
+        name: NodeId,
+        /// Why.
+        source: SetupError,
+    },
+    /// A witness.
+    #[error("the witness `{name}` cannot be set up")]
+    Witness {
+        /// The name of its key.
+        name: String,
+        /// Why.
+        source: SetupError,
+    },
 }
 
 /// The sinks of the configuration, ready to be spoken to.
@@ -58,7 +74,7 @@ enum AnySink {
     Syslog(SyslogSink),
 }
 
-fn sink(settings: &SinkSettings, clock: &Arc<dyn Clock>) -> Result<AnySink, BadSink> {
+fn sink(settings: &SinkSettings, clock: &Arc<dyn Clock>) -> Result<AnySink, BadPeer> {
     let made = match &settings.kind {
         SinkKind::Http { url, token } => {
             HttpSink::new(settings, url, token.as_ref(), clock).map(Box::new).map(AnySink::Http)
@@ -67,13 +83,18 @@ fn sink(settings: &SinkSettings, clock: &Arc<dyn Clock>) -> Result<AnySink, BadS
             SyslogSink::new(settings, host, *port, *tls, clock).map(AnySink::Syslog)
         }
     };
-    made.map_err(|source| BadSink { name: settings.name.clone(), source })
+    made.map_err(|source| BadPeer::Sink { name: settings.name.clone(), source })
 }
 
-/// What is wrong with the sinks of a configuration. Connects to nothing.
+/// What is wrong with the sinks and witnesses of a configuration. Connects to nothing.
 #[must_use]
-pub fn check(audit: &Audit, clock: &Arc<dyn Clock>) -> Vec<BadSink> {
-    audit.sinks.iter().filter_map(|settings| sink(settings, clock).err()).collect()
+pub fn check(audit: &Audit, clock: &Arc<dyn Clock>) -> Vec<BadPeer> {
+    let sinks = audit.sinks.iter().filter_map(|settings| sink(settings, clock).err());
+    let witnesses = audit.witnesses.iter().filter_map(|settings| {
+        let name = settings.key.name().to_owned();
+        Some(BadPeer::Witness { name, source: witness::check(settings, clock)? })
+    });
+    sinks.chain(witnesses).collect()
 }
 
 /// What is being sent.
@@ -81,28 +102,37 @@ pub fn check(audit: &Audit, clock: &Arc<dyn Clock>) -> Vec<BadSink> {
 pub struct Shipping {
     sinks: TaskTracker,
     figures: TaskTracker,
+    witnesses: TaskTracker,
     /// Asks to send what is left and end.
     stop: CancellationToken,
+    /// Asks to show the last head and end.
+    last_head: CancellationToken,
     /// Ends at once.
-    abort: CancellationToken,
+    abort_sinks: CancellationToken,
+    /// Ends at once.
+    abort_witnesses: CancellationToken,
 }
 
 impl Shipping {
-    /// Begins to send the log in `audit` to its sinks. `own` is that of this process.
+    /// Begins to send the log in `audit` to its sinks, and its heads to its witnesses. `own` is how far the
+    /// log of this process is.
     ///
     /// # Errors
-    /// When a sink cannot be spoken to as configured.
+    /// When a sink or witness cannot be spoken to as configured.
     pub fn start(
         audit: &Audit,
         own: &Progress,
         metrics: &Metrics,
         clock: &Arc<dyn Clock>,
-    ) -> Result<Self, BadSink> {
+    ) -> Result<Self, BadPeer> {
         let shipping = Self {
             sinks: TaskTracker::new(),
             figures: TaskTracker::new(),
+            witnesses: TaskTracker::new(),
             stop: CancellationToken::new(),
-            abort: CancellationToken::new(),
+            last_head: CancellationToken::new(),
+            abort_sinks: CancellationToken::new(),
+            abort_witnesses: CancellationToken::new(),
         };
         let made = audit.sinks.iter().map(|settings| Ok((settings, sink(settings, clock)?)));
         for (settings, sink) in made.collect::<Result<Vec<_>, _>>()? {
@@ -121,14 +151,25 @@ impl Shipping {
                 AnySink::Syslog(sink) => shipping.spawn(sink, tools),
             }
         }
+        let witnesses = Witnesses::new(audit, metrics, clock, shipping.last_head.clone());
+        if let Some(witnesses) = witnesses.map_err(|(name, source)| BadPeer::Witness { name, source })? {
+            let abort = shipping.abort_witnesses.clone();
+            shipping.witnesses.spawn(async move {
+                tokio::select! {
+                    () = abort.cancelled() => {}
+                    () = witnesses.run() => {}
+                }
+            });
+        }
         shipping.sinks.close();
         shipping.figures.close();
+        shipping.witnesses.close();
         Ok(shipping)
     }
 
     fn spawn(&self, sink: impl Sink + 'static, tools: Tools) {
         let (lag, clock) = (Arc::clone(&tools.lag), Arc::clone(&tools.clock));
-        let abort = self.abort.clone();
+        let abort = self.abort_sinks.clone();
         self.figures.spawn(async move {
             let mut ticks = tokio::time::interval(REFRESH);
             loop {
@@ -138,7 +179,7 @@ impl Shipping {
                 }
             }
         });
-        let (shipper, abort) = (Shipper::new(sink, tools), self.abort.clone());
+        let (shipper, abort) = (Shipper::new(sink, tools), self.abort_sinks.clone());
         self.sinks.spawn(async move {
             tokio::select! {
                 () = abort.cancelled() => {}
@@ -153,9 +194,20 @@ impl Shipping {
         self.stop.cancel();
         if tokio::time::timeout(most, self.sinks.wait()).await.is_err() {
             tracing::warn!("audit records are left for the next process to send");
+            self.abort_sinks.cancel();
+            self.sinks.wait().await;
         }
-        self.abort.cancel();
-        self.sinks.wait().await;
+        self.abort_sinks.cancel();
         self.figures.wait().await;
+    }
+
+    /// Has the last head witnessed, for at most so long. The publisher must have ended.
+    pub async fn witness_last(&self, most: Duration) {
+        self.last_head.cancel();
+        if tokio::time::timeout(most, self.witnesses.wait()).await.is_err() {
+            tracing::warn!("the last head of the log is left for the next process to have witnessed");
+        }
+        self.abort_witnesses.cancel();
+        self.witnesses.wait().await;
     }
 }

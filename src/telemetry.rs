@@ -174,6 +174,8 @@ pub struct Metrics {
     pub audit_space_low: IntGauge,
     /// Refusals of clients that were not identified, by no name at all: they may be anybody.
     pub strangers: IntCounter,
+    /// Intervals of the strangers' log that could not be written.
+    pub strangers_lost: IntCounter,
     /// When a snapshot last went live.
     pub last_reload: Gauge,
     /// When the first grant that is valid now will end.
@@ -392,6 +394,10 @@ impl Metrics {
             strangers: f.counter(
                 "pinegate_unidentified_refusals_total",
                 "Refusals of clients nobody has registered.",
+            )?,
+            strangers_lost: f.counter(
+                "pinegate_strangers_log_failures_total",
+                "Intervals of the log of strangers that could not be written.",
             )?,
             last_reload: f
                 .gauge("pinegate_last_reload_timestamp_seconds", "When a snapshot last went live.")?,

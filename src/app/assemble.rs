@@ -25,6 +25,7 @@ use crate::kernel::diagnostic::{Diagnostic, Report, Source, chain};
 use crate::kernel::time::Clock;
 use crate::proxy::{Plans, RequestBounds, Snapshot};
 use crate::quota::limiter::Limiter;
+use crate::ship::BadPeer;
 use crate::telemetry::Metrics;
 use crate::tls::TlsDates;
 
@@ -67,7 +68,11 @@ pub(crate) fn assemble_with(
     let tls = server_tls(config, clock, &mut report);
     let upstreams = upstreams(config, clock, &mut report);
     for error in crate::ship::check(&config.audit, clock) {
-        report.push(at_section(config, "[audit.sink]", "bad-sink", chain(&error)));
+        let (section, code) = match error {
+            BadPeer::Sink { .. } => ("[audit.sink]", "bad-sink"),
+            BadPeer::Witness { .. } => ("[audit.witness]", "bad-witness"),
+        };
+        report.push(at_section(config, section, code, chain(&error)));
     }
     let Some(policy) = policy else { return (None, report) };
     let routes = routes(config, &policy.vocabulary.catalog, &upstreams, metrics, &mut report);

@@ -57,6 +57,16 @@ impl Operator {
         Lifecycle { at: self.gate.clock.now(), event, actor, detail: &detail, policy, config }.encode()
     }
 
+    /// The record of the start: the account that the gate has, and the process that started it.
+    pub(super) fn started(&self) -> Entry {
+        let actor = format!("uid {}", rustix::process::getuid().as_raw());
+        let process = std::process::id().to_string();
+        let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().to_string());
+        let mut detail = vec![("version", env!("CARGO_PKG_VERSION")), ("pid", process.as_str())];
+        detail.extend(parent.as_deref().map(|parent| ("parent_pid", parent)));
+        self.lifecycle("start", &actor, &detail)
+    }
+
     async fn rebuild(&self, actor: &str) -> Reloaded {
         let _one_at_a_time = self.reloading.lock().await;
         let (path, gate) = (self.config().path.clone(), Arc::clone(&self.gate));

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::Watcher as _;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,12 +15,14 @@ use tokio_util::task::TaskTracker;
 use super::assemble::Assembled;
 use super::keeping::Afterwards;
 use super::operate::Operator;
+use super::signals::{Sent, Signals, Wish};
+use super::strangers::StrangersWriter;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
 use crate::config::{Config, ReloadTrigger};
-use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage};
+use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage, StrangersLog};
 use crate::kernel::time::Clock;
 use crate::proxy::Gate;
-use crate::ship::{BadSink, Shipping};
+use crate::ship::{BadPeer, Shipping};
 use crate::telemetry::Metrics;
 
 /// How long files must be quiet after a change before they are read.
@@ -35,6 +36,9 @@ const LAST_RECORDS: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How long what sinks have not taken by the end may still be sent.
 const LAST_SHIPMENT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How long the last head of the log may still be shown to witnesses.
+const LAST_HEAD: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why a gate does not start, or ends badly.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +70,9 @@ pub enum RunError {
         /// Why.
         source: notify::Error,
     },
-    /// Records could not be sent as configured.
-    #[error("audit records cannot be sent")]
-    Sink(#[from] BadSink),
+    /// Records or heads of the log could not be sent as configured.
+    #[error("the audit log cannot be sent")]
+    Ship(#[from] BadPeer),
     /// The start could not be put on record.
     #[error("the start of the gate cannot be put on record")]
     Record(#[source] crate::journal::AppendError),
@@ -82,6 +86,7 @@ pub struct Running {
     shipping: Shipping,
     /// Taken when it ends.
     afterwards: Mutex<Option<Afterwards>>,
+    strangers: StrangersWriter,
     /// Ends the listeners of operators, which outlive the drain.
     last: CancellationToken,
     addresses: Vec<SocketAddr>,
@@ -104,25 +109,16 @@ pub(crate) fn run(
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     runtime.block_on(async {
-        let mut hangup = signal(SignalKind::hangup()).map_err(RunError::Runtime)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Runtime)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Runtime)?;
+        let mut signals = Signals::listen().map_err(RunError::Runtime)?;
         let running = Box::pin(Running::start(config, assembled, metrics, clock)).await?;
-        loop {
-            tokio::select! {
-                _ = hangup.recv() => { running.reload("signal SIGHUP").await; }
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-            }
-        }
-        // Who asks twice does not want to wait.
-        let hurry = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+        let actor = loop {
+            match signals.next().await {
+                Sent { wish: Wish::Reload, actor } => drop(running.reload(&actor).await),
+                Sent { wish: Wish::Stop, actor } => break actor,
             }
         };
-        running.drain("signal", hurry).await;
+        // Who asks twice does not want to wait.
+        running.drain(&actor, signals.next_stop()).await;
         Ok(())
     })
 }
@@ -152,10 +148,11 @@ impl Running {
         let afterwards = Afterwards::start(&config, &journal, &metrics, &clock)
             .map_err(|source| RunError::Journal { directory, source })?;
         let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
-        let (drain, socket) = (config.bounds.drain, config.admin.socket.clone());
-        let operator = Arc::new(Operator::new(Arc::new(gate), config, &dates));
-        let start = operator.lifecycle("start", "pinegate", &[("version", env!("CARGO_PKG_VERSION"))]);
-        operator.gate.journal.append(start).await.map_err(RunError::Record)?;
+        let (drain, socket, gate) = (config.bounds.drain, config.admin.socket.clone(), Arc::new(gate));
+        let log = StrangersLog::new(&config.audit.directory);
+        let strangers = StrangersWriter::new(Arc::clone(&gate), log, config.audit.node.clone());
+        let operator = Arc::new(Operator::new(gate, config, &dates));
+        operator.gate.journal.append(operator.started()).await.map_err(RunError::Record)?;
 
         let (listeners, last) = (TaskTracker::new(), CancellationToken::new());
         let mut addresses = Vec::new();
@@ -175,7 +172,8 @@ impl Running {
             stop.clone(),
         ));
         listeners.spawn(serve_admin(admin_listener, operations, tasks, stop.clone()));
-        listeners.spawn(super::operate::refresh(Arc::clone(&operator), stop));
+        listeners.spawn(super::operate::refresh(Arc::clone(&operator), stop.clone()));
+        listeners.spawn(strangers.clone().run(stop));
         let watcher = watch(&operator, &listeners, &last)?;
         for address in &addresses {
             tracing::info!(%address, metrics = %metrics_address, "serving");
@@ -185,6 +183,7 @@ impl Running {
             listeners,
             shipping,
             afterwards: Mutex::new(Some(afterwards)),
+            strangers,
             last,
             addresses,
             metrics_address,
@@ -212,8 +211,8 @@ impl Running {
     }
 
     /// Takes no new work, lets what is in work end within the configured time and before `hurry`, cuts off
-    /// the rest, and stops. What was cut off is on record before the stop is.
-    pub async fn drain(&self, actor: &str, hurry: impl Future<Output = ()>) {
+    /// the rest, and stops. What was cut off is on record before the stop is, which names who hurried.
+    pub async fn drain(&self, actor: &str, hurry: impl Future<Output = String>) {
         let gate = &self.operator.gate;
         tracing::info!("draining");
         let entry = self.operator.lifecycle("drain", actor, &[]);
@@ -222,10 +221,14 @@ impl Running {
         }
         gate.draining.cancel();
         gate.tasks.close();
+        let mut hurried = None;
         tokio::select! {
             () = gate.tasks.wait() => {}
             () = tokio::time::sleep(self.drain) => tracing::warn!("what is still in work is cut off"),
-            () = hurry => tracing::warn!("the drain is cut short, and what is still in work cut off"),
+            actor = hurry => {
+                tracing::warn!(actor, "the drain is cut short, and what is still in work cut off");
+                hurried = Some(actor);
+            }
         }
         gate.stopped.cancel();
         if tokio::time::timeout(CUT_OFF, gate.tasks.wait()).await.is_err() {
@@ -234,7 +237,11 @@ impl Running {
                 "what was cut off has not ended and may lack an outcome"
             );
         }
-        let stop = gate.journal.append(self.operator.lifecycle("stop", actor, &[]));
+        if tokio::time::timeout(LAST_RECORDS, self.strangers.write()).await.is_err() {
+            tracing::error!("what strangers did last could not be written down in time");
+        }
+        let hurried: Vec<_> = hurried.iter().map(|actor| ("hurried_by", actor.as_str())).collect();
+        let stop = gate.journal.append(self.operator.lifecycle("stop", actor, &hurried));
         match tokio::time::timeout(LAST_RECORDS, stop).await {
             Ok(Ok(_seq)) => {}
             Ok(Err(error)) => tracing::error!(%error, "the stop could not be put on record"),
@@ -255,6 +262,7 @@ impl Running {
             Ok(Err(error)) => tracing::error!(%error, "the audit log could not be closed"),
             Err(error) => tracing::error!(%error, "the audit log could not be closed"),
         }
+        self.shipping.witness_last(LAST_HEAD).await;
         self.last.cancel();
         self.listeners.close();
         if let Err(error) = std::fs::remove_file(&self.socket) {

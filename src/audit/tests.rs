@@ -1,3 +1,6 @@
+mod naughty;
+mod schema;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -222,6 +222,38 @@ pub(super) struct Member {
     pub(super) needed: bool,
 }
 
+#[cfg(test)]
+impl Member {
+    /// The type that it has in JSON.
+    pub(super) fn json_type(&self) -> &'static str {
+        match self.slot {
+            Slot::Version
+            | Slot::Seq
+            | Slot::RequestedMore
+            | Slot::ParametersMore
+            | Slot::WithheldMore
+            | Slot::NarrowedToMore
+            | Slot::GrantsMore
+            | Slot::ReleasedMore
+            | Slot::Number
+            | Slot::Status => "integer",
+            Slot::Kind
+            | Slot::At
+            | Slot::Request
+            | Slot::System
+            | Slot::Resource
+            | Slot::Action
+            | Slot::Purpose
+            | Slot::Decision
+            | Slot::Reason
+            | Slot::Policy
+            | Slot::Text => "string",
+            Slot::Requested | Slot::NarrowedTo | Slot::Grants | Slot::Released | Slot::List => "array",
+            Slot::Parameters | Slot::Withheld | Slot::Texts | Slot::Numbers => "object",
+        }
+    }
+}
+
 const fn must(name: &'static str, slot: Slot) -> Member {
     Member { name, slot, needed: true }
 }

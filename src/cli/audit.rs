@@ -5,6 +5,7 @@ mod csv;
 mod export;
 mod key;
 mod output;
+mod repair;
 mod search;
 mod show;
 mod stats;
@@ -13,6 +14,7 @@ mod sweep;
 mod tail;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
@@ -20,10 +22,11 @@ use super::screen::Tone;
 use super::source::{self, DEFAULT_CONFIG};
 use super::{CommandError, Exit, Screen};
 use crate::journal::read::verify;
+use crate::kernel::time::Clock;
 
 /// Verify, read and search the audit log
 ///
-/// Works beside the running gate and on copies, holds no lock and changes nothing.
+/// Works beside the running gate and on copies, holds no lock and changes nothing; `repair` alone does.
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
@@ -36,6 +39,7 @@ enum AuditCommand {
     Tail(Box<tail::TailArgs>),
     Search(Box<search::SearchArgs>),
     Subject(Box<subject::SubjectArgs>),
+    Repair(repair::RepairArgs),
     Key(key::KeyArgs),
     Stats(Box<stats::StatsArgs>),
     Export(Box<export::ExportArgs>),
@@ -82,7 +86,11 @@ impl LogArgs {
     }
 }
 
-pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
+pub(super) fn run(
+    args: &AuditArgs,
+    clock: &Arc<dyn Clock>,
+    screen: &mut Screen<'_>,
+) -> Result<Exit, CommandError> {
     match &args.command {
         AuditCommand::Verify(args) => {
             let mut reports = Vec::new();
@@ -97,6 +105,7 @@ pub(super) fn run(args: &AuditArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
         AuditCommand::Tail(args) => tail::run(args, screen),
         AuditCommand::Search(args) => search::run(args, screen),
         AuditCommand::Subject(args) => subject::run(args, screen),
+        AuditCommand::Repair(args) => repair::run(args, clock, screen),
         AuditCommand::Key(args) => key::run(args, screen),
         AuditCommand::Stats(args) => stats::run(args, screen),
         AuditCommand::Export(args) => export::run(args, screen),

@@ -8,6 +8,7 @@ use crate::app::run::RunError;
 use crate::catalog::BodyFormat;
 use crate::identity::certificate::CertificateError;
 use crate::identity::token::MintError;
+use crate::journal::JournalError;
 use crate::journal::read::ReadError;
 use crate::kernel::id::{GrantId, ResourceId};
 use crate::mask::{MaskError, PlanError};
@@ -225,6 +226,15 @@ pub(crate) enum CommandError {
     /// More than one line says whom to look for.
     #[error("there is more than one line to look for")]
     SeveralSubjects,
+    /// The audit log cannot be repaired.
+    #[error("the audit log in {} cannot be repaired", directory.display())]
+    Repair {
+        /// Where it is.
+        directory: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<JournalError>,
+    },
     /// The metric families clash.
     #[error("the metrics cannot be set up")]
     Metrics(#[source] prometheus::Error),
@@ -282,6 +292,7 @@ impl CommandError {
             | Self::Pki(_)
             | Self::Log(_)
             | Self::Key(_)
+            | Self::Repair { .. }
             | Self::Mint(_) => Exit::Refused,
             Self::Output(_)
             | Self::Unwritable { .. }
@@ -377,6 +388,7 @@ impl CommandError {
             | Self::Key(_)
             | Self::Witness(_)
             | Self::Log(_)
+            | Self::Repair { .. }
             | Self::Metrics(_)
             | Self::Runtime(_) => return None,
         };

@@ -31,12 +31,12 @@ pub use search::{Hit, Order, Passed, Search, Step, find, tail};
 pub use since::since;
 pub use stretch::{GenerationState, Stretch, generation_states};
 pub use tree::Published;
+#[cfg(test)]
+pub(super) use verify::verify_on;
 pub use verify::{
     Act, Against, Before, Finding, GenerationReport, Known, KnownError, KnownGeneration, KnownNode,
     KnownTree, TreeReport, VerifyReport, Wrong, verify, verify_against,
 };
-#[cfg(test)]
-pub(super) use verify::verify_on;
 
 /// Why the log cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layout::{
-    CLOSED, Form, GenerationDir, LOCK, MAX_GENERATION, SPARE, TORN, generation_name, generations,
-    segment_name, segments,
+    CLOSED, Form, GenerationDir, LOCK, MAX_GENERATION, SPARE, TORN, generation_name, segment_name, segments,
 };
 use super::lines::{open_segment, used_after};
 use super::log::{Log, write_closed, write_file};
 use super::progress::Progress;
+use super::repair::{generations_of, lock};
 use super::scan::{Ending, Leftover, Scan, scan};
 use super::storage::{Lock, Storage, read_up_to};
 use super::{JournalConfig, JournalError};
@@ -77,27 +77,27 @@ pub(super) fn open(
 ) -> Result<Opened, JournalError> {
     let root = &config.directory;
     create_root(&**storage, root)?;
-    let before: Vec<_> = generations(&**storage, root)
-        .map_err(JournalError::io("list", root))?
-        .into_iter()
-        .filter(|place| place.node == config.node)
-        .collect();
+    let before = generations_of(config, &**storage)?;
     let mut live = Vec::new();
-    let mut earlier = Vec::new();
+    let mut locked = Vec::new();
     let mut closed = Vec::new();
-    let mut intents = BTreeMap::new();
     for place in &before {
         let names = storage.list(&place.path).map_err(JournalError::io("list", &place.path))?;
         if names.iter().any(|name| name == CLOSED) {
             closed.push(place.clone());
             continue;
         }
-        let lock_path = place.path.join(LOCK);
-        match storage.lock(&lock_path).map_err(JournalError::io("lock", &lock_path))? {
+        match lock(&**storage, place)? {
             None => live.push(place.number),
-            Some(lock) => earlier.push(read_earlier(config, &**storage, place, lock, &mut intents)?),
+            Some(lock) => locked.push((place, lock)),
         }
     }
+    if let (Some(_), Some(&generation)) = (&config.repair, live.first()) {
+        return Err(JournalError::Live { generation });
+    }
+    let mut intents = BTreeMap::new();
+    let read = |(place, lock)| read_earlier(config, &**storage, place, lock, &mut intents);
+    let earlier = locked.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let last = before.last().map_or(0, |place| place.number);
     let (place, lock) = begin_generation(config, &**storage, last)?;
     let progress = Progress::new(place.node.clone(), place.number, place.path.clone());
@@ -387,8 +387,12 @@ fn recovery_entries(
         ];
         let (mut event, mut actor) = ("recovered", "system");
         if let Some(damage) = &done.repaired {
-            (event, actor) = ("repair", config.repair.as_deref().unwrap_or("system"));
+            event = "repair";
             detail.push(("damage", damage));
+            if let Some(repair) = &config.repair {
+                actor = &repair.actor;
+                detail.push(("reason", &repair.reason));
+            }
         }
         entries.push(lifecycle(at, event, actor, &detail));
     }

@@ -2,6 +2,7 @@
 //! bottom. Each is a tower layer; a request costs two boxed futures in all.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +25,8 @@ use super::rescue::refuse;
 use super::resolve::Routed;
 use super::sift::Sifted;
 use super::snapshot::Snapshot;
+use super::strangers::Strangers;
+use crate::audit::Reached;
 use crate::telemetry::{IntCounter, Metrics, Outcome, ResourceMetrics, Stage, StageMetrics};
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, E>> + Send>>;
@@ -36,13 +39,14 @@ pub(crate) struct Observe {
     pub(crate) nowhere: ResourceMetrics,
     /// The counter of each problem code, in the order of [`Code::ALL`].
     pub(crate) refusals: Vec<IntCounter>,
+    pub(crate) strangers: Strangers,
 }
 
 impl Observe {
     /// Resolves every counter that requests touch.
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, strangers: Strangers) -> Self {
         let refusals = Code::ALL.iter().map(|code| metrics.refusals(code.as_str())).collect();
-        Self { stages: metrics.stages(), nowhere: metrics.resource(None), refusals, metrics }
+        Self { stages: metrics.stages(), nowhere: metrics.resource(None), refusals, strangers, metrics }
     }
 
     fn count_refusal(&self, code: Code) {
@@ -86,6 +90,7 @@ where
             observe: Arc::clone(&self.observe),
             draft: Arc::clone(&exchange.draft),
             snapshot: Arc::clone(&exchange.snapshot),
+            address: exchange.peer.remote.ip(),
             answered: false,
         };
         ObservedFuture { inner: self.inner.call(exchange), watch: Some(watch) }
@@ -123,12 +128,13 @@ struct Watch {
     observe: Arc<Observe>,
     draft: Arc<Draft>,
     snapshot: Arc<Snapshot>,
+    address: IpAddr,
     answered: bool,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let Self { observe, draft, snapshot, answered } = self;
+        let Self { observe, draft, snapshot, address, answered } = self;
         let refusal = draft.refusal.get();
         let outcome = match refusal {
             Some(code) => code.outcome(),
@@ -155,7 +161,11 @@ impl Drop for Watch {
         }
         match draft.caller.get().and_then(|caller| snapshot.departments.get(&caller.department.id)) {
             Some(department) => department.count(outcome),
-            None => observe.metrics.strangers.inc(),
+            None => {
+                observe.metrics.strangers.inc();
+                let reason = refusal.map_or("given-up", |code| code.as_str());
+                observe.strangers.note(Reached::Request, reason, *address, draft.received);
+            }
         }
         let took = draft.started.elapsed();
         observe.metrics.request_seconds.observe(took.as_secs_f64());

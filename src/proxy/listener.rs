@@ -35,6 +35,8 @@ use super::problem::Language;
 use super::record::Recorder;
 use super::snapshot::Snapshot;
 use super::stack::stack;
+use super::strangers::Strangers;
+use crate::audit::Reached;
 use crate::config::Bounds;
 use crate::identity::Peer;
 use crate::journal::Journal;
@@ -69,6 +71,8 @@ pub(crate) struct Gate {
     pub(crate) clock: Arc<dyn Clock>,
     /// The bounds of connections.
     pub(crate) bounds: Bounds,
+    /// What strangers do.
+    pub(crate) strangers: Strangers,
     /// Every task that serves a connection, or a stream of one.
     pub(crate) tasks: TaskTracker,
     /// Set when the gate stops taking new work.
@@ -89,6 +93,7 @@ impl Gate {
         clock: Arc<dyn Clock>,
         bounds: Bounds,
     ) -> Self {
+        let strangers = Strangers::new(clock.now());
         Self {
             snapshot: ArcSwap::new(snapshot),
             tls: ArcSwap::new(tls),
@@ -96,6 +101,7 @@ impl Gate {
             metrics,
             clock,
             bounds,
+            strangers,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             stopped: CancellationToken::new(),
@@ -105,7 +111,7 @@ impl Gate {
 
     /// Serves the connections of `listener` until the gate drains.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let observe = Observe::new(Arc::clone(&self.metrics));
+        let observe = Observe::new(Arc::clone(&self.metrics), self.strangers.clone());
         let stages = observe.stages.clone();
         let recorder = Recorder::new(self.journal.clone(), stages, self.stopped.clone());
         let stack = stack(observe, Arc::new(recorder));
@@ -118,6 +124,7 @@ impl Gate {
                 Ok((stream, remote)) => {
                     let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() else {
                         // Closing at once is the cheapest answer to too many connections.
+                        self.turned_away(Reached::Connection, "too-many-connections", remote);
                         continue;
                     };
                     let (gate, stack) = (Arc::clone(&self), stack.clone());
@@ -184,9 +191,15 @@ impl Gate {
         let failure = failure.or(if peer.is_none() { Some(HandshakeFailure::BadCertificate) } else { None });
         self.metrics.handshake(failure.map_or(HANDSHAKE_COMPLETED, HandshakeFailure::as_str));
         if let Some(failure) = failure {
+            self.turned_away(Reached::Handshake, failure.as_str(), remote);
             tracing::debug!(%remote, reason = failure.as_str(), "a handshake failed");
         }
         peer
+    }
+
+    /// Notes a stranger whose certificate was never seen, or is nobody's.
+    fn turned_away(&self, reached: Reached, reason: &'static str, remote: SocketAddr) {
+        self.strangers.note(reached, reason, remote.ip(), self.clock.now());
     }
 }
 

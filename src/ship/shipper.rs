@@ -153,7 +153,7 @@ impl<S: Sink> Shipper<S> {
                     failures = failures.saturating_add(1);
                     self.back(&error);
                     let wait = error.wait(&self.tools.pace, failures);
-                    self.say(&error, wait);
+                    self.say(&error, (!is_last).then_some(wait));
                     if is_last {
                         return;
                     }
@@ -167,11 +167,15 @@ impl<S: Sink> Shipper<S> {
         }
     }
 
-    fn say(&self, error: &ShipError, again_in: Duration) {
+    fn say(&self, error: &ShipError, again_in: Option<Duration>) {
         let (sink, why) = (&self.tools.name, error.reason());
         self.tools.lag.metrics.failed(why);
         self.show();
         let error = chain(error);
+        let Some(again_in) = again_in else {
+            tracing::warn!(%sink, error, "audit records are left for the next process to send");
+            return;
+        };
         if why == SinkFailure::Refused || why == SinkFailure::Local {
             tracing::error!(%sink, error, ?again_in, "audit records are not sent until somebody sees to it");
         } else {

@@ -12,6 +12,9 @@ use crate::kernel::id::NodeId;
 const FILE_MODE: u32 = 0o640;
 const DIRECTORY_MODE: u32 = 0o750;
 
+/// The directory of cursors, within the audit directory.
+const CURSORS: &str = "cursors";
+
 /// Why a cursor cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreError {
@@ -56,7 +59,7 @@ pub(super) struct CursorFile {
 impl CursorFile {
     /// The cursor of `sink` in the audit directory.
     pub(super) fn new(audit: &Path, sink: NodeId) -> Self {
-        Self { directory: audit.join("cursors"), sink }
+        Self { directory: audit.join(CURSORS), sink }
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -69,26 +72,13 @@ impl CursorFile {
 
     /// Makes the directory, if it is not there.
     pub(super) fn prepare(&self) -> Result<(), StoreError> {
-        match DirBuilder::new().mode(DIRECTORY_MODE).create(&self.directory) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(io("create", &self.directory)(error)),
-            Ok(()) => {
-                let above = self.directory.parent().unwrap_or(Path::new("."));
-                sync(above).map_err(io("sync", above))
-            }
-        }
+        prepare(&self.directory)
     }
 
     /// Takes over what other processes have left, unless one is about it: one process at a time sends the
     /// generations that are closed.
     pub(super) fn inherit(&self) -> Result<Option<Held>, StoreError> {
-        let path = self.beside("heir");
-        let file = open_lock(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Held(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(io("lock", &path)(error)),
-        }
+        hold(&self.beside("heir"))
     }
 
     /// What the file says; `None` if there is none.
@@ -127,19 +117,55 @@ impl CursorFile {
     fn write(&self, cursor: &Cursor) -> Result<(), StoreError> {
         let (path, temporary) = (self.path(), self.beside("tmp"));
         let bytes = cursor.encode().map_err(|source| StoreError::Content { path: path.clone(), source })?;
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(FILE_MODE)
-                .open(&temporary)?;
-            file.write_all(&bytes)?;
-            file.sync_all()
-        };
-        write().map_err(io("write", &temporary))?;
-        fs::rename(&temporary, &path).map_err(io("replace", &path))?;
-        sync(&self.directory).map_err(io("sync", &self.directory))
+        replace(&self.directory, &path, &temporary, &bytes)
+    }
+}
+
+/// Gives a file of `directory` other bytes, all at once and durably, by way of a temporary one beside it.
+pub(super) fn replace(
+    directory: &Path,
+    path: &Path,
+    temporary: &Path,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    let write = || {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(io("write", temporary))?;
+    fs::rename(temporary, path).map_err(io("replace", path))?;
+    sync(directory).map_err(io("sync", directory))
+}
+
+/// Takes the right to ask the witnesses of the log in an audit directory, unless another process has it.
+pub(super) fn hold_witnesses(audit: &Path) -> Result<Option<Held>, StoreError> {
+    let directory = audit.join(CURSORS);
+    prepare(&directory)?;
+    // No sink has such a name.
+    hold(&directory.join(".@witnesses"))
+}
+
+/// Takes a lock, unless another process has it.
+fn hold(path: &Path) -> Result<Option<Held>, StoreError> {
+    let file = open_lock(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Held(file))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(io("lock", path)(error)),
+    }
+}
+
+/// Makes the directory of cursors, if it is not there.
+fn prepare(directory: &Path) -> Result<(), StoreError> {
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(io("create", directory)(error)),
+        Ok(()) => {
+            let above = directory.parent().unwrap_or(Path::new("."));
+            sync(above).map_err(io("sync", above))
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod call;
 mod files;
 mod gate;
+mod schema;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use call::{Call, Reply};
 pub(crate) use files::{AUDIT_KEY, DAYS, Files, spiffe};
 pub(crate) use gate::{Gate, program, run_to_end};
+pub(crate) use schema::assert_valid;
 pub(crate) use wire::{Body, Client, Connection, Http, in_parts, nothing, trailers, whole};
 
 /// How long anything may take before a test fails.
@@ -178,6 +180,10 @@ pub(crate) struct City {
 impl Drop for City {
     fn drop(&mut self) {
         self.site.stop.cancel();
+        // A test that fails already has said enough.
+        if !std::thread::panicking() {
+            assert_valid(&self.files().audit());
+        }
     }
 }
 
@@ -285,6 +291,7 @@ pub(crate) fn records(audit: &Path) -> Vec<ParsedRecord> {
 pub(crate) fn assert_intact(audit: &Path) -> read::VerifyReport {
     let report = read::verify(audit).unwrap();
     assert!(report.is_intact(), "{report:#?}");
+    assert_valid(audit);
     report
 }
 

@@ -67,12 +67,12 @@ const OWNED: &[Owned] = &[
     owned("rcgen", &["pki"], "only the development CA issues"),
     owned(
         "rustls",
-        &["tls", "upstream", "proxy", "admin", "ship"],
+        &["tls", "upstream", "proxy", "admin", "ship", "witness"],
         "listeners and clients take what `tls` made",
     ),
     owned(
         "tokio_rustls",
-        &["tls", "upstream", "proxy", "admin", "ship"],
+        &["tls", "upstream", "proxy", "admin", "ship", "witness"],
         "listeners and clients shake hands with what `tls` made",
     ),
     owned("similar", &["cli"], "only people at a terminal see differences"),

@@ -101,6 +101,9 @@ fn last_head(files: &TreeFiles, key: &VerifierKey) -> Result<Option<SignedHead>,
     Ok(head)
 }
 
+/// Where a tree begins: a generation, the number of its first record, and the chain before it if that is known.
+type First<'l> = (&'l GenerationDir, u64, Option<Chain>);
+
 /// The generations of the node.
 struct Log<'l> {
     storage: &'l dyn Storage,
@@ -143,7 +146,7 @@ impl Log<'_> {
     }
 
     /// The first record that has not been pruned, and the chain before it.
-    fn first_record(&self) -> Result<Option<(&GenerationDir, u64, Option<Chain>)>, Halt> {
+    fn first_record(&self) -> Result<Option<First<'_>>, Halt> {
         for place in self.places {
             let files = segments(self.storage, &place.path).map_err(Halt::io("list", &place.path))?;
             let Some(first) = files.first().map(|file| file.first) else { continue };

@@ -11,6 +11,7 @@ use super::sim::{Fault as DiskFault, SimDisk};
 use super::*;
 use crate::audit::ParsedRecord;
 use crate::journal::layout::{Form, segments};
+use crate::journal::lines::used_after;
 use crate::journal::read::{Filter, Follower, Records, find, size, tail, verify, verify_on};
 use crate::journal::recover::{Opened, open};
 use crate::journal::scan::scan;
@@ -57,10 +58,16 @@ fn write(opened: &mut Opened, prefix: &str, count: usize) -> Vec<String> {
     names
 }
 
-/// Says which segments of the generation being written are closed: all but the last.
+/// Cuts all segments of the generation being written but the last, and says that they are closed.
 fn close_segments(storage: &dyn Storage, opened: &Opened) {
     let progress = opened.log.progress();
-    let last = segments(storage, progress.directory()).unwrap().pop().unwrap();
+    let mut files = segments(storage, progress.directory()).unwrap();
+    let last = files.pop().unwrap();
+    for closed in files.iter().filter(|file| file.form == Form::Plain) {
+        let mut file = storage.open(&closed.path).unwrap();
+        let used = used_after(&*file, 0).unwrap();
+        file.set_len(used).unwrap();
+    }
     progress.close_before(last.first);
 }
 
@@ -87,8 +94,8 @@ fn every_reader_takes_either_form() {
     expected.extend(write(&mut second, "b", 20));
     let mut follower = Follower::from_beginning(&config.directory);
     let mut followed = follower.poll(13).unwrap();
-    let (plain_size, report) = (size(&config.directory).unwrap(), verify(&config.directory).unwrap());
     close_segments(&DiskStorage, &second);
+    let (plain_size, report) = (size(&config.directory).unwrap(), verify(&config.directory).unwrap());
     let told = Arc::new(Told::default());
     let mut keeper = keeper(&config, &storage, &second, &told);
     keeper.pass(&AtomicBool::new(false));
@@ -272,7 +279,10 @@ fn a_compressed_segment_that_was_changed_is_damage() {
     drop(opened);
     let refused = open(&config, &storage, &ManualClock::new(Timestamp::UNIX_EPOCH)).unwrap_err();
     assert!(matches!(refused, JournalError::Damaged(_)));
-    let repairing = JournalConfig { repair: Some("zhang@example".to_owned()), ..config.clone() };
+    let repairing = JournalConfig {
+        repair: Some(Repair { actor: "zhang@example".to_owned(), reason: "a worn disk".to_owned() }),
+        ..config.clone()
+    };
     drop(start(&repairing, &storage));
     assert!(verify(&config.directory).unwrap().is_intact());
     let torn = fs::read_dir(config.directory.join("gate-1.000001/torn")).unwrap().count();

@@ -50,7 +50,7 @@ impl Told {
     }
 }
 
-fn signer(seed: u8) -> Arc<NoteSigner> {
+pub(super) fn signer(seed: u8) -> Arc<NoteSigner> {
     let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
     let secret = Secret::new(pair.to_pkcs8().unwrap().as_ref().to_vec());
     Arc::new(NoteSigner::from_pkcs8("gate-1", SignatureKind::Ed25519, &secret).unwrap())
@@ -443,7 +443,8 @@ fn what_a_repair_put_aside_stays_in_the_tree() {
     assert_eq!(signed, 200);
     let path = layout::segments(&disk, &directory).unwrap()[0].path.clone();
     write_all_at(&mut *disk.open(&path).unwrap(), b"~", 24_000).unwrap();
-    let repairing = JournalConfig { repair: Some("zhang@example".to_owned()), ..config() };
+    let repair = Repair { actor: "zhang@example".to_owned(), reason: "a worn disk".to_owned() };
+    let repairing = JournalConfig { repair: Some(repair), ..config() };
     let mut gate = Gate::start_with(&disk, signer(1), &repairing);
     gate.write(5);
     let told = gate.end();

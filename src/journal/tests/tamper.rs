@@ -11,7 +11,7 @@ use crate::kernel::time::ManualClock;
 fn open(directory: &Path, repair: Option<&str>) -> Result<(Journal, Recovery), JournalError> {
     let mut config = config(directory);
     config.segment_bytes = MIN_SEGMENT_BYTES;
-    config.repair = repair.map(str::to_owned);
+    config.repair = repair.map(|actor| Repair { actor: actor.to_owned(), reason: "a worn disk".to_owned() });
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
     Journal::open(config, Arc::new(DiskStorage), clock, Arc::new(Quiet))
 }

@@ -3,8 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use aws_lc_rs::digest::{Context, SHA256};
+
 use super::tree::{Place, TreeCheck};
 use crate::audit::{Broken, Chain, ParsedRecord, peek_instant, peek_kind};
+use crate::journal::compress::finish;
 use crate::journal::layout::{Form, SegmentFile};
 use crate::journal::manifest::{Manifest, ManifestFault, Manifests};
 use crate::journal::publish::Span;
@@ -92,6 +95,8 @@ pub(super) struct Reading<'v, 't, 's> {
     pub(super) failed: Option<io::Error>,
     generation: u32,
     instants: Instants,
+    /// Over the bytes of the segment, where it is compressed: its manifest names their digest.
+    bytes: Option<Context>,
     /// Where in the segment the records begin that were read now.
     segment_from: u64,
     unreported: u64,
@@ -119,6 +124,7 @@ impl<'v, 't, 's> Reading<'v, 't, 's> {
             failed: None,
             generation,
             instants: Instants::default(),
+            bytes: None,
             segment_from: 0,
             unreported: 0,
         }
@@ -142,7 +148,15 @@ impl<'v, 't, 's> Reading<'v, 't, 's> {
     fn remember(&mut self, seq: u64, placed: &Placed<'_>) {
         match &mut self.last {
             Some(last) if last.file == placed.path => (last.offset, last.seq) = (placed.offset, seq),
-            last => *last = Some(place(self.generation, seq, placed)),
+            last => {
+                *last = Some(place(self.generation, seq, placed));
+                let is_compressed = placed.path.extension().is_some_and(|extension| extension == "zst");
+                self.bytes = is_compressed.then(|| Context::new(&SHA256));
+            }
+        }
+        if let Some(bytes) = &mut self.bytes {
+            bytes.update(placed.line);
+            bytes.update(b"\n");
         }
     }
 
@@ -226,7 +240,8 @@ impl Visit for Reading<'_, '_, '_> {
         match manifests.next(self.storage)? {
             Some(Ok(manifest)) => {
                 let whole = (from == file.first).then_some(&instants);
-                match difference(&manifest, chain, whole) {
+                let digest = self.bytes.take().map(finish);
+                match difference(&manifest, chain, whole, digest) {
                     None => self.manifests = Some(manifests),
                     Some(member) => {
                         let why = DamageKind::Manifest(ManifestFault::Differs(member));
@@ -246,14 +261,23 @@ impl Visit for Reading<'_, '_, '_> {
 }
 
 /// In what a manifest says otherwise than the records of its segment.
-fn difference(manifest: &Manifest, chain: &Chain, instants: Option<&Instants>) -> Option<&'static str> {
+fn difference(
+    manifest: &Manifest,
+    chain: &Chain,
+    instants: Option<&Instants>,
+    digest: Option<Digest>,
+) -> Option<&'static str> {
     if manifest.end() != chain.next() {
         return Some("records");
     }
     if manifest.head != chain.head() {
         return Some("head");
     }
+    // What follows is known only of a segment that was read from its beginning.
     let instants = instants?;
+    if digest.is_some_and(|digest| digest != manifest.sha256) {
+        return Some("sha256");
+    }
     if Some(manifest.first_at.as_bytes()) != instants.first.as_deref() {
         return Some("first_at");
     }

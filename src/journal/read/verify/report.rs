@@ -1,5 +1,6 @@
 //! What a check of a log found, in words that people and programs can use.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -106,7 +107,7 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: `{}`", self.why.act(), self.file.display())?;
+        write!(f, "{}: `{}`", self.act(), self.file.display())?;
         match self.generation {
             Some(generation) => write!(
                 f,
@@ -262,30 +263,40 @@ impl fmt::Display for Act {
     }
 }
 
-impl Wrong {
+impl Finding {
     /// What somebody must have done, as far as it can be told.
     #[must_use]
-    pub const fn act(&self) -> Act {
-        match self {
-            Self::Log(DamageKind::Line(why) | DamageKind::Middle { why, .. }) => act_on_line(why),
-            Self::Log(
-                DamageKind::Gap { .. } | DamageKind::Beginning { .. } | DamageKind::Generation { .. },
-            )
-            | Self::Unpruned { .. } => Act::Deletion,
-            Self::Log(DamageKind::Surplus { .. }) | Self::Surplus { .. } => Act::Insertion,
-            Self::Log(DamageKind::End { .. } | DamageKind::Known { .. }) | Self::Truncated { .. } => {
-                Act::Truncation
-            }
-            Self::Log(DamageKind::Other) | Self::Root { .. } | Self::Fork { .. } => Act::Fork,
-            Self::Log(DamageKind::Compressed) | Self::Forged | Self::Rewritten { .. } => Act::Edit,
-            Self::Log(DamageKind::Manifest(_) | DamageKind::NoManifest)
-            | Self::MissingTile(_)
-            | Self::Tile(_)
-            | Self::Spans => Act::Hashes,
-            Self::Swapped { .. } => Act::Swap,
-            Self::Old { .. } => Act::OldHead,
-            Self::Headless | Self::Unsigned(_) => Act::ForeignHead,
+    pub fn act(&self) -> Act {
+        match &self.why {
+            // It ends otherwise than it was closed: how, the number of records tells.
+            Wrong::Log(DamageKind::End { closed, .. }) => match self.seq.cmp(closed) {
+                Ordering::Less => Act::Truncation,
+                Ordering::Equal => Act::Edit,
+                Ordering::Greater => Act::Insertion,
+            },
+            why => act(why),
         }
+    }
+}
+
+const fn act(why: &Wrong) -> Act {
+    match why {
+        Wrong::Log(DamageKind::Line(why) | DamageKind::Middle { why, .. }) => act_on_line(why),
+        Wrong::Log(DamageKind::Gap { .. } | DamageKind::Beginning { .. } | DamageKind::Generation { .. })
+        | Wrong::Unpruned { .. } => Act::Deletion,
+        Wrong::Log(DamageKind::Surplus { .. }) | Wrong::Surplus { .. } => Act::Insertion,
+        Wrong::Log(DamageKind::End { .. } | DamageKind::Known { .. }) | Wrong::Truncated { .. } => {
+            Act::Truncation
+        }
+        Wrong::Log(DamageKind::Other) | Wrong::Root { .. } | Wrong::Fork { .. } => Act::Fork,
+        Wrong::Log(DamageKind::Compressed) | Wrong::Forged | Wrong::Rewritten { .. } => Act::Edit,
+        Wrong::Log(DamageKind::Manifest(_) | DamageKind::NoManifest)
+        | Wrong::MissingTile(_)
+        | Wrong::Tile(_)
+        | Wrong::Spans => Act::Hashes,
+        Wrong::Swapped { .. } => Act::Swap,
+        Wrong::Old { .. } => Act::OldHead,
+        Wrong::Headless | Wrong::Unsigned(_) => Act::ForeignHead,
     }
 }
 

@@ -1,0 +1,156 @@
+//! `pinegate audit repair`: go on over a damaged log, and say who did it and why.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::screen::Tone;
+use crate::cli::source::{self, DEFAULT_CONFIG};
+use crate::cli::{CommandError, Exit, Screen};
+use crate::config::Config;
+use crate::journal::{
+    Damage, DiskStorage, Fault, Journal, JournalConfig, JournalError, Observer, Recovery, Repair, damage,
+};
+use crate::kernel::time::Clock;
+
+/// The longest name, in characters.
+const MAX_ACTOR: usize = 128;
+/// The longest reason, in characters. A record holds it whole, even where it must be escaped.
+const MAX_REASON: usize = 160;
+
+/// Put aside what is damaged, so that the gate starts again
+///
+/// A gate does not start over a log whose last process left damage behind. Copy the log first and find
+/// the cause: this command moves what is damaged, and everything after it in that generation, to `torn/`.
+/// Nothing is deleted. The log goes on with a record that says what was put aside, who did it, and why.
+/// What lies in closed generations keeps no gate from starting, and stays as it is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cp -a /var/lib/pinegate/audit /backup/audit-damaged
+  pinegate audit repair --actor 'Zhang San' --reason 'sectors lost in the power failure of 3 March'
+
+Exit codes: 0 repaired, or nothing to repair; 1 a gate is running, or the log cannot be read or written;
+64 the configuration does not load.")]
+pub(super) struct RepairArgs {
+    /// The gateway configuration that says where the log is, and whose
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// Who does it; the account that runs the command is recorded beside it
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| line(text, MAX_ACTOR))]
+    actor: String,
+    /// Why it is done
+    #[arg(long, value_name = "TEXT", value_parser = |text: &str| line(text, MAX_REASON))]
+    reason: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line that a record holds whole.
+fn line(text: &str, most: usize) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().any(char::is_control) || text.chars().count() > most {
+        return Err(format!("write one line of 1 to {most} characters"));
+    }
+    Ok(text.to_owned())
+}
+
+#[derive(Debug, Serialize)]
+struct RepairJson {
+    /// The generation that says so; none if there was nothing to repair.
+    generation: Option<u32>,
+    repaired: Vec<RepairedJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct RepairedJson {
+    generation: u32,
+    records: u64,
+    put_aside_bytes: u64,
+    damage: String,
+}
+
+pub(super) fn run(
+    args: &RepairArgs,
+    clock: &Arc<dyn Clock>,
+    screen: &mut Screen<'_>,
+) -> Result<Exit, CommandError> {
+    let config = source::config(&args.config, screen)?;
+    let directory = config.audit.directory.clone();
+    let failed = |source| CommandError::Repair { directory: directory.clone(), source: Box::new(source) };
+    let settings = settings(&config, args);
+    let found = damage(&settings, &DiskStorage).map_err(failed)?;
+    let recovery = if found.is_empty() { None } else { Some(repair(settings, clock).map_err(failed)?) };
+    show(args, &config, &found, recovery.as_ref(), screen)?;
+    Ok(Exit::Fine)
+}
+
+fn settings(config: &Config, args: &RepairArgs) -> JournalConfig {
+    let account = rustix::process::getuid().as_raw();
+    let mut settings = JournalConfig::new(config.audit.directory.clone(), config.audit.node.clone());
+    settings.segment_bytes = config.audit.segment_bytes.get();
+    settings.repair =
+        Some(Repair { actor: format!("{} (uid {account})", args.actor), reason: args.reason.clone() });
+    settings
+}
+
+/// Opens the log as the gate would, which puts the damage aside and records it, and closes it again.
+fn repair(settings: JournalConfig, clock: &Arc<dyn Clock>) -> Result<Recovery, JournalError> {
+    let directory = settings.directory.clone();
+    let (journal, recovery) =
+        Journal::open(settings, Arc::new(DiskStorage), Arc::clone(clock), Arc::new(Silent))?;
+    let closed = journal.close().map_err(std::io::Error::other);
+    closed.map_err(|source| JournalError::Io { action: "close the log in", path: directory, source })?;
+    Ok(recovery)
+}
+
+fn show(
+    args: &RepairArgs,
+    config: &Config,
+    found: &[Damage],
+    recovery: Option<&Recovery>,
+    screen: &mut Screen<'_>,
+) -> Result<(), CommandError> {
+    let repaired = recovery.map_or(&[][..], |recovery| &recovery.recovered).iter();
+    let repaired = repaired.filter_map(|done| {
+        Some(RepairedJson {
+            generation: done.generation,
+            records: done.records,
+            put_aside_bytes: done.cut_bytes,
+            damage: done.repaired.clone()?,
+        })
+    });
+    let report = RepairJson { generation: recovery.map(|it| it.generation), repaired: repaired.collect() };
+    if args.json {
+        return screen.json(&report);
+    }
+    let shown = config.audit.directory.display();
+    let (Some(generation), false) = (report.generation, found.is_empty()) else {
+        return screen
+            .line(format!("{shown}: nothing keeps the gate from starting, and nothing was changed"));
+    };
+    let node = &config.audit.node;
+    for RepairedJson { generation, records, put_aside_bytes, damage } in &report.repaired {
+        let word = screen.paint(Tone::Bad, "damage");
+        screen.line(format!("{word}: {}", crate::cli::table::shown(damage)))?;
+        screen.line(format!(
+            "  {records} records before it stay; {put_aside_bytes} bytes from it on lie in {shown}/{node}.{generation:06}/torn"
+        ))?;
+    }
+    let word = screen.paint(Tone::Good, "repaired");
+    screen.line(format!("{word}: generation {generation} begins with a record of it, and the gate can start"))
+}
+
+/// Nobody watches a repair.
+#[derive(Debug)]
+struct Silent;
+
+impl Observer for Silent {
+    fn committed(&self, _records: usize, _bytes: usize, _took: Duration) {}
+    fn durable(&self, _fault: Option<&Fault>) {}
+    fn queued(&self, _records: usize) {}
+}
