@@ -12,6 +12,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use pinegate::audit::{Access, Chain, Entry, Kind, Outcome};
@@ -20,14 +21,6 @@ use pinegate::journal::read::{Filter, Order, Search, verify};
 use pinegate::journal::{DiskStorage, Journal, JournalConfig, Observer};
 use pinegate::kernel::id::*;
 use pinegate::kernel::time::{Clock as _, SystemClock};
-
-#[derive(Debug)]
-struct Quiet;
-impl Observer for Quiet {
-    fn committed(&self, _: usize, _: usize, _: Duration) {}
-    fn durable(&self, _: Option<&pinegate::journal::Fault>) {}
-    fn queued(&self, _: usize) {}
-}
 
 /// What a usual access to the demo's residents is made of.
 struct Words {
@@ -138,6 +131,14 @@ fn cpu(name: Option<&str>) -> Duration {
     named.next().and_then(|path| of(&path)).unwrap_or_default()
 }
 
+/// The CPU time of all threads so far, ended ones included.
+fn process_cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}
+
 fn encoding() {
     const ROUNDS: u32 = 200_000;
     let words = Words::new();
@@ -163,12 +164,44 @@ fn encoding() {
     println!("seal: {:?} CPU per line of {} bytes", (cpu(None) - start) / ROUNDS, out.len());
 }
 
-fn appends(directory: PathBuf, waiters: usize, each: usize) {
-    let config = JournalConfig::new(directory, NodeId::parse("gate-1").unwrap());
-    let (journal, _) =
-        Journal::open(config, Arc::new(DiskStorage), Arc::new(SystemClock), Arc::new(Quiet)).unwrap();
+/// How the writer is set up.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    raised: bool,
+    gathers: bool,
+}
+
+/// What a round of appends took.
+#[derive(Debug, Default, Clone, Copy)]
+struct Figures {
+    rate: f64,
+    p50: Duration,
+    p99: Duration,
+    /// CPU time of the writer, and of the process, for each record.
+    writer: Duration,
+    all: Duration,
+    /// Records for each commit.
+    batch: f64,
+}
+
+#[derive(Debug, Default)]
+struct Commits(AtomicU64);
+impl Observer for Commits {
+    fn committed(&self, _: usize, _: usize, _: Duration) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn durable(&self, _: Option<&pinegate::journal::Fault>) {}
+    fn queued(&self, _: usize) {}
+}
+
+fn appends(directory: PathBuf, manner: Manner, waiters: usize, each: usize) -> Figures {
+    let mut config = JournalConfig::new(directory, NodeId::parse("gate-1").unwrap());
+    (config.raised_priority, config.gathers) = (manner.raised, manner.gathers);
+    let commits = Arc::new(Commits::default());
+    let observer: Arc<dyn Observer> = Arc::<Commits>::clone(&commits);
+    let (journal, _) = Journal::open(config, Arc::new(DiskStorage), Arc::new(SystemClock), observer).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let start = Instant::now();
+    let (start, process) = (Instant::now(), process_cpu());
     let mut times: Vec<Duration> = runtime.block_on(async {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..waiters {
@@ -188,16 +221,64 @@ fn appends(directory: PathBuf, waiters: usize, each: usize) {
         tasks.join_all().await.into_iter().flatten().collect()
     });
     let took = start.elapsed();
-    let writer = cpu(Some("journal")) / u32::try_from(times.len()).unwrap();
+    let count = u32::try_from(times.len()).unwrap();
+    let (writer, all) = (cpu(Some("journal")) / count, (process_cpu() - process) / count);
     journal.close().unwrap();
     times.sort_unstable();
     let at = |part: usize| times.get(times.len() * part / 100).copied().unwrap_or_default();
-    let rate = times.len() as f64 / took.as_secs_f64();
-    println!(
-        "append: {waiters} waiters: {rate:.0}/s, p50 {:?}, p99 {:?}, writer CPU {writer:?} per record",
-        at(50),
-        at(99)
-    );
+    let batch = f64::from(count) / commits.0.load(Ordering::Relaxed) as f64;
+    Figures { rate: f64::from(count) / took.as_secs_f64(), p50: at(50), p99: at(99), writer, all, batch }
+}
+
+/// The median of each figure.
+fn median(rounds: &[Figures]) -> Figures {
+    let of = |figure: fn(&Figures) -> f64| {
+        let mut all: Vec<f64> = rounds.iter().map(figure).collect();
+        all.sort_unstable_by(f64::total_cmp);
+        all.get(all.len() / 2).copied().unwrap_or_default()
+    };
+    let time = |figure: fn(&Figures) -> Duration| {
+        let mut all: Vec<Duration> = rounds.iter().map(figure).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied().unwrap_or_default()
+    };
+    Figures {
+        rate: of(|f| f.rate),
+        p50: time(|f| f.p50),
+        p99: time(|f| f.p99),
+        writer: time(|f| f.writer),
+        all: time(|f| f.all),
+        batch: of(|f| f.batch),
+    }
+}
+
+/// The manners turn by turn, so that what disturbs one disturbs all.
+fn compare(directory: &Path, rounds: usize) {
+    let manners = [
+        Manner { raised: false, gathers: false },
+        Manner { raised: false, gathers: true },
+        Manner { raised: true, gathers: false },
+        Manner { raised: true, gathers: true },
+    ];
+    for (waiters, each) in [(1, 2_000), (8, 2_000), (64, 5_000), (512, 1_000)] {
+        let mut figures = vec![Vec::new(); manners.len()];
+        for round in 0..rounds {
+            for (found, manner) in figures.iter_mut().zip(manners) {
+                let place = directory.join(format!("{waiters}.{round}"));
+                found.push(appends(place.clone(), manner, waiters, each));
+                std::fs::remove_dir_all(place).unwrap();
+            }
+        }
+        for (found, manner) in figures.iter().zip(manners) {
+            let Figures { rate, p50, p99, writer, all, batch } = median(found);
+            let priority = if manner.raised { "raised" } else { "normal" };
+            let gathers = if manner.gathers { "gathers" } else { "runs at once" };
+            println!(
+                "append: {waiters} waiters, {priority}, {gathers}: {rate:.0}/s, p50 {p50:?}, p99 {p99:?}, {batch:.1} a \
+                 commit, CPU per record {writer:?} writer, {all:?} in all"
+            );
+        }
+    }
 }
 
 fn reading(directory: &Path) {
@@ -221,8 +302,9 @@ fn main() {
         None => tempfile::tempdir().unwrap(),
     };
     let audit = dir.path().join("audit");
-    for (waiters, each) in [(1, 2_000), (8, 2_000), (64, 5_000), (512, 1_000)] {
-        appends(audit.clone(), waiters, each);
-    }
+    let rounds = std::env::var("JOURNAL_BENCH_ROUNDS").map_or(5, |text| text.parse().unwrap());
+    compare(dir.path(), rounds);
+    let manner = Manner { raised: false, gathers: true };
+    appends(audit.clone(), manner, 64, 12_500);
     reading(&audit);
 }

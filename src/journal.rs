@@ -19,12 +19,14 @@
 //! nothing is acknowledged until the log was opened and checked anew from disk.
 
 mod compress;
+mod gather;
 mod handle;
 mod keep;
 mod layout;
 mod lines;
 mod log;
 mod manifest;
+mod priority;
 mod progress;
 mod publish;
 pub mod read;
@@ -47,6 +49,7 @@ use std::time::Duration;
 pub use handle::{AppendError, Fault, Health, Journal};
 pub use keep::{Announce, Hold, KeepFailure, KeepObserver, Keeper, Keeping, Retention};
 pub use manifest::ManifestFault;
+pub use priority::Priority;
 pub use progress::Progress;
 pub use publish::{
     PublishObserver, PublishSettings, PublishedHold, Publisher, Publishing, Refusal, SignedHead, Span, locate,
@@ -85,6 +88,10 @@ pub struct JournalConfig {
     pub retry_most: Duration,
     /// Below how many free bytes the alarm is raised.
     pub low_space: u64,
+    /// Whether the writer runs before other threads, as far as the system allows.
+    pub raised_priority: bool,
+    /// Whether the writer waits a moment for others to join a commit where there were some lately.
+    pub gathers: bool,
     /// Who takes it upon himself to go on over a damaged earlier generation: what is damaged, and
     /// all after it, is put aside and a `repair` record names it. Refuses to open beside another
     /// process. `None` refuses to open over damage.
@@ -93,7 +100,7 @@ pub struct JournalConfig {
 
 impl JournalConfig {
     /// The usual bounds: segments of 64 MiB, 16,384 records or 16 MiB waiting, tries after 100 ms
-    /// to 5 s, an alarm below 1 GiB, no repair.
+    /// to 5 s, an alarm below 1 GiB, ordinary priority, no repair.
     #[must_use]
     pub const fn new(directory: PathBuf, node: NodeId) -> Self {
         Self {
@@ -105,6 +112,8 @@ impl JournalConfig {
             retry_first: Duration::from_millis(100),
             retry_most: Duration::from_secs(5),
             low_space: 1 << 30,
+            raised_priority: false,
+            gathers: true,
             repair: None,
         }
     }
@@ -120,6 +129,8 @@ pub trait Observer: std::fmt::Debug + Send + Sync {
     fn queued(&self, records: usize);
     /// How many bytes are free, and whether that is fewer than there should be.
     fn space(&self, _free: u64, _is_low: bool) {}
+    /// Which threads the writer runs before.
+    fn priority(&self, _found: Priority) {}
 }
 
 /// Why a journal cannot be opened.

@@ -11,6 +11,7 @@ mod hold;
 mod http;
 mod lag;
 mod pace;
+mod reach;
 mod setup;
 mod shipper;
 mod sink;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::audit::Lifecycle;
 use crate::config::Config;
 use crate::journal::{
-    DiskStorage, Hold, Journal, JournalError, KeepFailure, KeepObserver, Keeper, Keeping, PublishObserver,
+    Hold, Journal, JournalError, KeepFailure, KeepObserver, Keeper, Keeping, PublishObserver,
     PublishSettings, PublishedHold, Publisher, Publishing, Refusal, Retention, SignedHead, Storage,
 };
 use crate::kernel::diagnostic::chain;
@@ -27,9 +27,9 @@ impl Afterwards {
         journal: &Journal,
         metrics: &Arc<Metrics>,
         clock: &Arc<dyn Clock>,
+        storage: Arc<dyn Storage>,
     ) -> Result<Self, JournalError> {
         let audit = &config.audit;
-        let storage: Arc<dyn Storage> = Arc::new(DiskStorage);
         let told = |journal: &Journal| {
             Arc::new(Told {
                 metrics: Arc::clone(metrics),

@@ -11,7 +11,7 @@ use super::assemble::{Assembled, assemble};
 use crate::admin::{Operations, Readiness, Reloaded};
 use crate::audit::{Entry, Lifecycle};
 use crate::config::{Bounds, Config, ReloadTrigger};
-use crate::journal::{Fault, Observer};
+use crate::journal::{Fault, Observer, Priority};
 use crate::kernel::diagnostic::Severity;
 use crate::kernel::time::Timestamp;
 use crate::proxy::{Gate, Snapshot};
@@ -298,6 +298,10 @@ impl Observer for AuditMetrics {
 
     fn queued(&self, records: usize) {
         self.metrics.audit_queue.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    fn priority(&self, found: Priority) {
+        tracing::info!(priority = %found, "the audit writer has its priority");
     }
 
     fn space(&self, free: u64, is_low: bool) {

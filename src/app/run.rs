@@ -12,15 +12,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::assemble::Assembled;
+use super::assemble::{Assembled, assemble};
 use super::keeping::Afterwards;
 use super::operate::Operator;
 use super::signals::{Sent, Signals, Wish};
 use super::strangers::StrangersWriter;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
 use crate::config::{Config, ReloadTrigger};
-use crate::journal::{DiskStorage, Journal, JournalConfig, JournalError, Storage, StrangersLog};
-use crate::kernel::time::Clock;
+use crate::journal::{Journal, JournalConfig, JournalError, Storage, StrangersLog};
+use crate::kernel::time::{Clock, SystemClock};
 use crate::proxy::Gate;
 use crate::ship::{BadPeer, Shipping};
 use crate::telemetry::Metrics;
@@ -70,6 +70,12 @@ pub enum RunError {
         /// Why.
         source: notify::Error,
     },
+    /// The configuration, or a file that it names, has errors.
+    #[error("the files have errors:\n{0}")]
+    Files(String),
+    /// The metrics could not be made.
+    #[error("the metrics could not be made: {0}")]
+    Metrics(String),
     /// Records or heads of the log could not be sent as configured.
     #[error("the audit log cannot be sent")]
     Ship(#[from] BadPeer),
@@ -84,9 +90,9 @@ pub struct Running {
     operator: Arc<Operator>,
     listeners: TaskTracker,
     shipping: Shipping,
+    strangers: StrangersWriter,
     /// Taken when it ends.
     afterwards: Mutex<Option<Afterwards>>,
-    strangers: StrangersWriter,
     /// Ends the listeners of operators, which outlive the drain.
     last: CancellationToken,
     addresses: Vec<SocketAddr>,
@@ -94,6 +100,26 @@ pub struct Running {
     drain: std::time::Duration,
     socket: PathBuf,
     _watcher: Option<notify::RecommendedWatcher>,
+}
+
+/// Runs the gate of a configuration file with the audit log on `storage`, as `pinegate run` does with one on disk:
+/// for benches, which measure what the disk costs.
+///
+/// # Errors
+/// When a file has errors, or the gate cannot start.
+pub fn run_on(path: &Path, storage: Arc<dyn Storage>) -> Result<(), RunError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (config, mut report) = Config::load(path);
+    let metrics = Metrics::new().map_err(|error| RunError::Metrics(error.to_string()))?;
+    let assembled = config.as_ref().and_then(|config| {
+        let (assembled, found) = assemble(config, None, &metrics, &clock);
+        report.merge(found);
+        assembled
+    });
+    let (Some(config), Some(assembled)) = (config, assembled) else {
+        return Err(RunError::Files(report.to_string()));
+    };
+    run(config, assembled, Arc::new(metrics), clock, storage)
 }
 
 /// Runs a gate until it is told to stop: SIGTERM or SIGINT drain, SIGHUP reloads.
@@ -105,12 +131,13 @@ pub(crate) fn run(
     assembled: Assembled,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
+    storage: Arc<dyn Storage>,
 ) -> Result<(), RunError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(RunError::Runtime)?;
-        let running = Box::pin(Running::start(config, assembled, metrics, clock)).await?;
+        let running = Box::pin(Running::start(config, assembled, metrics, clock, storage)).await?;
         let actor = loop {
             match signals.next().await {
                 Sent { wish: Wish::Reload, actor } => drop(running.reload(&actor).await),
@@ -133,6 +160,7 @@ impl Running {
         assembled: Assembled,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
+        storage: Arc<dyn Storage>,
     ) -> Result<Self, RunError> {
         let mut bound = Vec::new();
         for address in &config.listen {
@@ -141,11 +169,11 @@ impl Running {
         let metrics_listener = listen(config.metrics.address).await?;
         let admin_listener = listen_unix(&config.admin.socket)?;
         let Assembled { snapshot, tls, dates } = assembled;
-        let journal = open_journal(&config, &metrics, &clock)?;
+        let journal = open_journal(&config, &metrics, &clock, Arc::clone(&storage))?;
         super::restore::quotas(&config, &snapshot, clock.now());
         let shipping = Shipping::start(&config.audit, &journal.progress(), &metrics, &clock)?;
         let directory = config.audit.directory.clone();
-        let afterwards = Afterwards::start(&config, &journal, &metrics, &clock)
+        let afterwards = Afterwards::start(&config, &journal, &metrics, &clock, storage)
             .map_err(|source| RunError::Journal { directory, source })?;
         let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
         let (drain, socket, gate) = (config.bounds.drain, config.admin.socket.clone(), Arc::new(gate));
@@ -182,8 +210,8 @@ impl Running {
             operator,
             listeners,
             shipping,
-            afterwards: Mutex::new(Some(afterwards)),
             strangers,
+            afterwards: Mutex::new(Some(afterwards)),
             last,
             addresses,
             metrics_address,
@@ -300,15 +328,17 @@ fn open_journal(
     config: &Config,
     metrics: &Arc<Metrics>,
     clock: &Arc<dyn Clock>,
+    storage: Arc<dyn Storage>,
 ) -> Result<Journal, RunError> {
     let directory = config.audit.directory.clone();
     let failed = |source| RunError::Journal { directory: directory.clone(), source };
     let mut settings = JournalConfig::new(directory.clone(), config.audit.node.clone());
     settings.segment_bytes = config.audit.segment_bytes.get();
     settings.low_space = config.audit.low_space.get();
+    settings.raised_priority = config.audit.raised_priority;
     let observer = Arc::new(super::operate::AuditMetrics::new(Arc::clone(metrics)));
-    let disk: Arc<dyn Storage> = Arc::new(DiskStorage);
-    let (journal, recovery) = Journal::open(settings, disk, Arc::clone(clock), observer).map_err(failed)?;
+    let (journal, recovery) =
+        Journal::open(settings, storage, Arc::clone(clock), observer).map_err(failed)?;
     tracing::info!(?recovery, "the audit log is open");
     Ok(journal)
 }

@@ -29,7 +29,8 @@ pub struct Chain {
     node: NodeId,
     generation: u32,
     next: u64,
-    batch: u64,
+    /// The batch of the line before; not known where the chain goes on in the middle of a log.
+    batch: Option<u64>,
     head: Digest,
 }
 
@@ -141,22 +142,19 @@ fn sum_holds(rest: &[u8]) -> bool {
     })
 }
 
-/// Stands for the batch of a chain that begins in the middle.
-const ANY_BATCH: u64 = u64::MAX;
-
 impl Chain {
     /// The chain of a log without records.
     #[must_use]
     pub fn new(node: NodeId, generation: u32) -> Self {
         let head = genesis(&node, generation);
-        Self { node, generation, next: 0, batch: 0, head }
+        Self { node, generation, next: 0, batch: Some(0), head }
     }
 
     /// The chain of a log that goes on after its first `next` records, of which `head` was the last line's
-    /// leaf hash. In which batch the next record stands is not known then.
+    /// leaf hash. That line's batch is not known, and the next one may belong to it.
     #[must_use]
     pub const fn resume(node: NodeId, generation: u32, next: u64, head: Digest) -> Self {
-        Self { node, generation, next, batch: ANY_BATCH, head }
+        Self { node, generation, next, batch: None, head }
     }
 
     /// The `seq` of the next record; also how many there are.
@@ -185,7 +183,7 @@ impl Chain {
 
     /// Begins a batch: what is sealed from here on is committed together.
     pub const fn begin_batch(&mut self) {
-        self.batch = self.next;
+        self.batch = Some(self.next);
     }
 
     /// Appends `entry` to `out` as the next line, newline included.
@@ -196,7 +194,7 @@ impl Chain {
         out.extend_from_slice(b",\"seq\":");
         push_u64(out, self.next);
         out.extend_from_slice(b",\"batch\":");
-        push_u64(out, self.batch);
+        push_u64(out, self.batch.unwrap_or(self.next));
         out.extend_from_slice(b",\"prev\":\"");
         push_hex(out, &self.head.0);
         out.extend_from_slice(b"\",\"node\":\"");
@@ -287,16 +285,19 @@ impl Chain {
             return Err(Broken::Previous);
         }
         // A batch goes on, or begins with this very record.
-        let goes_on = if self.batch == ANY_BATCH { head.batch < found } else { head.batch == self.batch };
-        if head.batch != found && (!goes_on || found == 0) {
-            return Err(Broken::Batch { before: self.batch, found: head.batch });
+        let begins = head.batch == found;
+        match self.batch {
+            Some(before) if !begins && (head.batch != before || found == 0) => {
+                Err(Broken::Batch { before, found: head.batch })
+            }
+            None if head.batch > found => Err(Broken::Batch { before: found, found: head.batch }),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     fn advance(&mut self, leaf: Digest, head: &Head<'_>) {
         self.head = leaf;
-        self.batch = head.batch;
+        self.batch = Some(head.batch);
         self.next = self.next.saturating_add(1);
     }
 }

@@ -1,7 +1,7 @@
 //! Keyed digests: what a record says of people, and of bytes that nobody may read back from it.
 //!
 //! HMAC-SHA-256 (RFC 2104). A digest without a key would say a resident identity number to anybody with an
-//! hour to try them all. From the secret of the configuration one key is derived for each use, so that no
+//! afternoon to try them all. From the secret of the configuration one key is derived for each use, so that no
 //! digest of one kind is ever one of the other; each is set up once, and a request pays for its own bytes
 //! only. Who destroys the secret has taken people out of every record, without touching one.
 

@@ -124,6 +124,11 @@ fn plain() -> Texts {
     }
 }
 
+fn start(actor: &str) -> Entry {
+    let at = Timestamp::UNIX_EPOCH;
+    Lifecycle { at, event: "start", actor, detail: &[], policy: None, config: None }.encode()
+}
+
 fn chain() -> Chain {
     Chain::new(NodeId::parse("gate-1").unwrap(), 1)
 }
@@ -357,6 +362,34 @@ fn every_flipped_bit_of_every_record_is_found() {
 }
 
 #[test]
+fn a_chain_goes_on_in_the_middle_of_a_batch() {
+    let mut writer = chain();
+    let (mut heads, mut lines) = (vec![writer.head()], Vec::new());
+    for size in [2, 3, 1] {
+        writer.begin_batch();
+        for _ in 0..size {
+            let mut line = Vec::new();
+            writer.seal(&start("a"), &mut line);
+            line.pop();
+            lines.push(line);
+            heads.push(writer.head());
+        }
+    }
+    for (begin, seq) in (0..lines.len()).zip(0..) {
+        let resumed = || Chain::resume(chain().node().clone(), 1, seq, heads[begin]);
+        let mut chain = resumed();
+        for line in &lines[begin..] {
+            assert_eq!(chain.check(line), Ok(()), "from {begin}");
+        }
+        let line = String::from_utf8(lines[begin].clone()).unwrap();
+        let batch = line.split(',').nth(2).unwrap();
+        let ahead = line.replacen(batch, "\"batch\":9", 1);
+        let found = resumed().check(ahead.as_bytes());
+        assert_eq!(found, Err(Broken::Batch { before: seq, found: 9 }));
+    }
+}
+
+#[test]
 fn a_damaged_line_is_named_for_what_it_is() {
     let mut writer = chain();
     let mut lines = Vec::new();
@@ -553,8 +586,13 @@ proptest! {
     }
 
     #[test]
-    fn members_are_what_stands_in_the_line(texts in texts()) {
+    fn members_are_what_stands_in_the_line(texts in texts(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let line = sealed(&texts);
+        let mut damaged = line.clone();
+        damaged[at.index(line.len())] = byte;
+        if Members::read(&damaged).is_some() {
+            prop_assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&damaged).is_ok());
+        }
         let members = Members::read(&line).unwrap();
         let json: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&line).unwrap();
         for name in Name::all() {

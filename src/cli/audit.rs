@@ -2,9 +2,12 @@
 
 mod conditions;
 mod csv;
+mod evidence;
 mod export;
 mod key;
 mod output;
+mod pack;
+mod receipt;
 mod repair;
 mod search;
 mod show;
@@ -12,12 +15,15 @@ mod stats;
 mod subject;
 mod sweep;
 mod tail;
+mod trust;
+mod whole;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
+pub(super) use self::evidence::EvidenceError;
 use super::screen::Tone;
 use super::source::{self, DEFAULT_CONFIG};
 use super::{CommandError, Exit, Screen};
@@ -43,6 +49,8 @@ enum AuditCommand {
     Key(key::KeyArgs),
     Stats(Box<stats::StatsArgs>),
     Export(Box<export::ExportArgs>),
+    Receipt(Box<receipt::ReceiptArgs>),
+    Pack(Box<pack::PackArgs>),
 }
 
 /// Which logs.
@@ -109,6 +117,8 @@ pub(super) fn run(
         AuditCommand::Key(args) => key::run(args, screen),
         AuditCommand::Stats(args) => stats::run(args, screen),
         AuditCommand::Export(args) => export::run(args, screen),
+        AuditCommand::Receipt(args) => receipt::run(args, screen),
+        AuditCommand::Pack(args) => pack::run(args, screen),
     }
 }
 

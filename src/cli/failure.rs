@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Exit;
+use super::audit::EvidenceError;
 use crate::app::run::RunError;
 use crate::catalog::BodyFormat;
 use crate::identity::certificate::CertificateError;
@@ -226,6 +227,9 @@ pub(crate) enum CommandError {
     /// More than one line says whom to look for.
     #[error("there is more than one line to look for")]
     SeveralSubjects,
+    /// What should prove something about the log does not, or cannot be made.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
     /// The audit log cannot be repaired.
     #[error("the audit log in {} cannot be repaired", directory.display())]
     Repair {
@@ -285,6 +289,7 @@ impl CommandError {
             | Self::NotCompared { .. }
             | Self::NotDecided(_) => Exit::Configuration,
             Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Evidence(error) => error.exit(),
             Self::Unreadable { .. }
             | Self::Unfit { .. }
             | Self::Certificate { .. }
@@ -318,6 +323,7 @@ impl CommandError {
             }
             Self::TestsDoNotLoad => "mend the findings above, and run the tests again",
             Self::Unknown { help, .. } | Self::Revision { help, .. } => return Some(help.clone()),
+            Self::Evidence(error) => error.help()?,
             Self::Git(_) => "revisions are read by the program `git`: install it, or give directories",
             Self::Pki(PkiError::Exists { .. }) => {
                 "add `--overwrite` to replace it, or choose another `--dir`"

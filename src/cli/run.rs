@@ -9,6 +9,7 @@ use super::findings::{self, To};
 use super::source::{self, DEFAULT_CONFIG};
 use super::{CommandError, Exit, Screen};
 use crate::app::assemble::assemble;
+use crate::journal::DiskStorage;
 use crate::kernel::time::Clock;
 use crate::telemetry::Metrics;
 
@@ -46,6 +47,6 @@ pub(super) fn run(
         return Err(CommandError::DoesNotLoad { what });
     };
     super::logs::begin(&config.telemetry);
-    crate::app::run::run(config, assembled, Arc::new(metrics), Arc::clone(clock))?;
+    crate::app::run::run(config, assembled, Arc::new(metrics), Arc::clone(clock), Arc::new(DiskStorage))?;
     Ok(Exit::Fine)
 }

@@ -1,4 +1,5 @@
 mod enforce;
+mod evidence;
 mod example;
 mod formatting;
 mod history;

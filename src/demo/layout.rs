@@ -14,6 +14,7 @@ use crate::kernel::id::{PurposeCode, SystemId, TokenId};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::Timestamp;
 use crate::pki::{ClientName, DevelopmentCa, Overwrite, PkiError, issue_token_key};
+use crate::tlog::note::new_private_key;
 
 /// The SPIFFE trust domain of the invented city.
 pub(super) const TRUST_DOMAIN: &str = "city.example";
@@ -139,7 +140,7 @@ impl Layout {
             }
         }
         layout.certificates(now)?;
-        layout.audit_key()?;
+        layout.audit_keys()?;
         write(&layout.config(), &config_text(addresses))?;
         Ok(layout)
     }
@@ -157,19 +158,39 @@ impl Layout {
         Ok(())
     }
 
-    /// Makes the key of the digests in records. One that is there stays: without it nobody would find the
-    /// people in the records of earlier runs.
-    fn audit_key(&self) -> Result<(), LayoutError> {
-        let path = self.root.join("audit.key");
+    /// Makes the key of the digests in records, and that of the log's signed heads. Those that are there stay:
+    /// without the one nobody would find the people in the records of earlier runs, without the other the log
+    /// could not go on.
+    fn audit_keys(&self) -> Result<(), LayoutError> {
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key).map_err(|_| LayoutError::Randomness)?;
+        self.secret("audit.key", &key)?;
+        let key = new_private_key().map_err(|_| LayoutError::Randomness)?;
+        self.secret("checkpoint.key", key.expose())
+    }
+
+    /// Writes a secret, unless there is one.
+    fn secret(&self, name: &str, secret: &[u8]) -> Result<(), LayoutError> {
+        let path = self.root.join(name);
         let created = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        match created.and_then(|mut file| file.write_all(&key)) {
+        match created.and_then(|mut file| file.write_all(secret)) {
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
                 Err(LayoutError::File { path, source })
             }
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// The key of the digests in records.
+    pub(super) fn audit_key(&self) -> PathBuf {
+        self.root.join("audit.key")
+    }
+
+    /// Writes down whom to look for, and says where.
+    pub(super) fn number_file(&self, number: &str) -> Result<PathBuf, LayoutError> {
+        let path = self.root.join("requests").join("number.txt");
+        write(&path, &format!("{number}\n"))?;
+        Ok(path)
     }
 
     /// The gateway configuration.
@@ -281,6 +302,9 @@ directory = "audit"
 node = "demo"
 segment_bytes = "4MiB"
 pseudonym_key = "audit.key"             # finds in the records whose data was asked for: `pinegate audit subject`
+
+[audit.checkpoint]
+key = "checkpoint.key"                  # signs the heads of the log: `pinegate audit key --log demo checkpoint.key`
 
 [metrics]
 address = "{metrics}"

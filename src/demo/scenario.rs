@@ -21,10 +21,13 @@ use super::people::{Counts, DEMO_SEED, Data};
 use super::platform::{Options, Platform, PlatformError};
 use crate::app::assemble::assemble;
 use crate::app::run::{RunError, Running};
+use crate::audit::{DigestKey, ParsedRecord, peek_subjects};
+use crate::catalog::Subject;
 use crate::config::Config;
-use crate::journal::read;
+use crate::journal::DiskStorage;
+use crate::journal::read::{self, Records};
 use crate::kernel::diagnostic::chain;
-use crate::kernel::id::UpstreamId;
+use crate::kernel::id::{SubjectKind, UpstreamId};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::{Clock, SystemClock};
 use crate::telemetry::Metrics;
@@ -73,6 +76,9 @@ pub enum DemoError {
     Metrics(#[from] prometheus::Error),
 }
 
+/// An invented person, whom one of the requests names.
+const PERSON: &str = "341094198304277603";
+
 /// One request and what must come of it.
 struct Case {
     title: &'static str,
@@ -100,7 +106,7 @@ enum Expected {
 }
 
 /// The requests, in order.
-const CASES: [Case; 11] = [
+const CASES: [Case; 12] = [
     Case {
         title: "allowed: names, phones and birth dates masked, the rest dropped",
         certificate: Some("minzheng-aid"),
@@ -113,6 +119,16 @@ const CASES: [Case; 11] = [
             present: &["\"id_card\"", "\"phone\"", "****", "\"district\""],
             absent: &["\"email\"", "\"household_size\"", "internal_note", "debug_sql", "\"detail\""],
         },
+    },
+    Case {
+        title: "allowed: one person, by number; the record has a keyed digest of it",
+        certificate: Some("minzheng-aid"),
+        token: ("minzheng-aid", "social-aid.eligibility"),
+        path: "/population/residents/341094198304277603?area=3410",
+        scope: None,
+        body: None,
+        times: 1,
+        expected: Expected::Data { present: &["\"id_card\"", PERSON], absent: &["\"email\""] },
     },
     Case {
         title: "allowed: an open resource, its basic fields",
@@ -262,6 +278,7 @@ async fn demonstrate(settings: &DemoSettings, out: &mut dyn Write) -> Result<boo
         introduce(out, &directory, port, &gate)?;
         let as_expected = requests(out, &layout, port, &clock).await?;
         records(out, &layout)?;
+        let as_expected = subjects(out, &layout)? && as_expected;
         metrics(out, gate.metrics_address()).await?;
         conclude(out, as_expected, settings, &layout)?;
         if !settings.once {
@@ -296,7 +313,8 @@ async fn start_gate(layout: &Layout, clock: &Arc<dyn Clock>) -> Result<Running, 
     });
     match (config, assembled) {
         (Some(config), Some(assembled)) => {
-            Ok(Box::pin(Running::start(config, assembled, metrics, Arc::clone(clock))).await?)
+            let disk = Arc::new(DiskStorage);
+            Ok(Box::pin(Running::start(config, assembled, metrics, Arc::clone(clock), disk)).await?)
         }
         _ => Err(DemoError::Files(report.to_string())),
     }
@@ -512,6 +530,38 @@ fn records(out: &mut dyn Write, layout: &Layout) -> io::Result<()> {
         Ok(report) => writeln!(out, "  ✗ not intact: {report:?}\n"),
         Err(error) => writeln!(out, "  ✗ could not be verified: {error}\n"),
     }
+}
+
+/// Who asked for a person: found with the key, and nowhere to be read. Whether both are so.
+fn subjects(out: &mut dyn Write, layout: &Layout) -> Result<bool, DemoError> {
+    let failed = |error: &dyn std::error::Error| DemoError::Client(chain(error));
+    let kind = SubjectKind::parse("resident-id").map_err(|error| failed(&error))?;
+    let key = DigestKey::new(&Secret::new(super::layout::read(&layout.audit_key())?));
+    let digest = Subject::new(&kind, PERSON).map(|person| key.subject(&person).to_string());
+    let digest = digest.unwrap_or_default();
+    let number = layout.number_file(PERSON)?;
+    writeln!(out, "Who asked for {PERSON}? Only the key of the digests finds it:")?;
+    let config = layout.config();
+    writeln!(out, "   pinegate audit subject --config {} --file {}", config.display(), number.display())?;
+    let (mut found, mut shown) = (0_u32, 0_u32);
+    let mut records = Records::open(&layout.audit()).map_err(|error| failed(&error))?;
+    while let Some(line) = records.next_line().map_err(|error| failed(&error))? {
+        shown += u32::from(memchr::memmem::find(line, PERSON.as_bytes()).is_some());
+        if peek_subjects(line).is_some_and(|subjects| subjects.name(&digest)) {
+            found += 1;
+            let record = ParsedRecord::parse(line).map_err(|error| failed(&error))?;
+            let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+            writeln!(
+                out,
+                "  #{:<3} {} {} {digest}",
+                record.seq,
+                text(&record.system),
+                text(&record.purpose)
+            )?;
+        }
+    }
+    writeln!(out, "  {found} found by its digest; the number itself stands in {shown} records\n")?;
+    Ok(found > 0 && shown == 0)
 }
 
 async fn metrics(out: &mut dyn Write, at: SocketAddr) -> Result<(), DemoError> {

@@ -1,5 +1,6 @@
 mod corpus;
 mod crash;
+mod gather;
 mod keep;
 mod live;
 mod publish;

@@ -6,8 +6,10 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::handle::{AWAKE, AppendError, Fault, Intake, Item, Shared};
+use super::gather::Crowd;
+use super::handle::{AWAKE, AppendError, Fault, Intake, Item, Queue, Shared};
 use super::log::{Log, RestoreError};
+use super::priority::{Priority, raise};
 use super::progress::Progress;
 use super::storage::Lock;
 use super::upkeep::Upkeep;
@@ -29,6 +31,9 @@ pub(super) struct Writer {
     upkeep: Option<JoinHandle<()>>,
     /// Whether new accesses are refused for want of a segment after this one.
     is_short: bool,
+    is_raised: bool,
+    /// `None` if nobody is waited for.
+    crowd: Option<Crowd>,
 }
 
 /// Says that the writer has ended, however it ends.
@@ -77,6 +82,8 @@ impl Writer {
             observer,
             upkeep: Some(upkeep),
             is_short: false,
+            is_raised: config.raised_priority,
+            crowd: config.gathers.then_some(Crowd::new(Priority::Normal)),
         }
     }
 
@@ -84,6 +91,9 @@ impl Writer {
     pub(super) fn run(mut self) {
         let upkeep = Arc::clone(self.log.upkeep());
         let farewell = Farewell(Arc::clone(&self.shared), self.log.progress().clone(), Arc::clone(&upkeep));
+        let priority = if self.is_raised { raise() } else { Priority::Normal };
+        self.crowd = self.crowd.map(|_| Crowd::new(priority));
+        self.observer.priority(priority);
         self.observer.durable(None);
         let mut batch = VecDeque::new();
         while self.take(&mut batch) {
@@ -112,6 +122,14 @@ impl Writer {
             }
             queue.wake_at = 1;
             queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some((expected, most)) = self.crowd.as_ref().and_then(Crowd::expected)
+            && queue.items.len() < expected
+        {
+            queue.wake_at = expected;
+            let alone = |queue: &mut Queue| queue.items.len() < expected && !queue.closing && !queue.stirred;
+            let waited = self.shared.wake.wait_timeout_while(queue, most, alone);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         queue.wake_at = AWAKE;
         queue.stirred = false;
@@ -155,7 +173,11 @@ impl Writer {
         let start = self.clock.monotonic();
         match self.log.commit(batch.iter().map(|item| &item.entry)) {
             Ok((count, bytes)) => {
-                self.observer.committed(count, bytes, self.clock.monotonic().saturating_sub(start));
+                let took = self.clock.monotonic().saturating_sub(start);
+                self.observer.committed(count, bytes, took);
+                if let Some(crowd) = &mut self.crowd {
+                    crowd.note(count, self.shared.queued.load(Ordering::Relaxed), took);
+                }
                 for (seq, item) in (first..).zip(batch.drain(..count)) {
                     if let Some(waiter) = item.waiter {
                         // Whoever no longer waits has its record all the same.

@@ -44,3 +44,34 @@ impl crate::journal::Hold for Hold {
         next.min().unwrap_or(u64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::journal::Hold as _;
+
+    #[test]
+    fn what_one_mandatory_sink_needs_stays() {
+        let ground = TempDir::new().unwrap();
+        let name = |text: &str| NodeId::parse(text).unwrap();
+        let node = name("gate-1");
+        let file = |sink| CursorFile::new(ground.path(), name(sink));
+        let hold = |sinks: &[&str]| Hold {
+            directory: ground.path().to_owned(),
+            mandatory: sinks.iter().map(|sink| name(sink)).collect(),
+        };
+        file("a").prepare().unwrap();
+        for (sink, next) in [("a", 70), ("b", 40)] {
+            file(sink).update(|cursor| cursor.advance(&node, 2, next)).unwrap();
+        }
+        assert_eq!(hold(&[]).first_needed(&node, 2), u64::MAX, "nobody must have it");
+        assert_eq!(hold(&["a"]).first_needed(&node, 2), 70);
+        assert_eq!(hold(&["a", "b"]).first_needed(&node, 2), 40);
+        assert_eq!(hold(&["a"]).first_needed(&node, 3), 0);
+        assert_eq!(hold(&["a", "new"]).first_needed(&node, 2), 0, "it has had nothing");
+        std::fs::write(file("a").path(), "{").unwrap();
+        assert_eq!(hold(&["a"]).first_needed(&node, 2), 0, "nobody knows");
+    }
+}

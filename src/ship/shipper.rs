@@ -1,16 +1,15 @@
 //! Brings the log to one sink: what comes next, how often to try, and how far it is.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::batch::Batch;
 use super::cursor::{Cursor, Oddity};
 use super::lag::Lag;
 use super::pace::Pace;
+use super::reach::Reach;
 use super::sink::{Sink, SinkError, Taken};
 use super::source::{Filled, Next, Source};
 use super::store::{CursorFile, Held, StoreError};
@@ -91,26 +90,13 @@ pub(super) struct Shipper<S> {
     /// Lent to a thread while it reads.
     source: Option<Source>,
     most: usize,
-    /// What the file says; `None` before it was looked at.
-    cursor: Option<Cursor>,
+    reach: Reach,
     /// Whether there was no cursor when this process began.
     is_new: bool,
-    /// What was taken and is not in the file yet, by generation.
-    taken: BTreeMap<u32, u64>,
-    /// What was sent, but nobody knows whether it was taken.
-    ahead: Ahead,
     heir: Option<Held>,
-    states: Vec<GenerationState>,
     surveyed: Option<Duration>,
     /// Records that were read and not sent yet.
     batch: Option<Filled>,
-}
-
-#[derive(Debug, Default)]
-struct Ahead {
-    next: BTreeMap<u32, u64>,
-    records: u64,
-    since: Option<Duration>,
 }
 
 impl<S: Sink> Shipper<S> {
@@ -120,13 +106,10 @@ impl<S: Sink> Shipper<S> {
             file: CursorFile::new(&tools.audit, tools.name.clone()),
             source: Some(Source::new(&tools.audit, tools.own.node().clone())),
             most: tools.batch_records,
+            reach: Reach::new(tools.own.node().clone(), tools.own.generation()),
             tools,
-            cursor: None,
             is_new: false,
-            taken: BTreeMap::new(),
-            ahead: Ahead::default(),
             heir: None,
-            states: Vec::new(),
             surveyed: None,
             batch: None,
         }
@@ -185,13 +168,13 @@ impl<S: Sink> Shipper<S> {
 
     /// After an error, what was not settled is sent again, from the cursor on.
     fn back(&mut self, error: &ShipError) {
-        if matches!(error, ShipError::Sink(_)) && !self.ahead.next.is_empty() {
-            self.ahead = Ahead::default();
+        if matches!(error, ShipError::Sink(_)) && self.reach.is_ahead() {
+            self.reach.fall_back();
             self.batch = None;
         }
         if matches!(error, ShipError::Store(StoreError::Content { .. })) {
             // Somebody has changed the file: it is looked at as at the beginning.
-            (self.cursor, self.heir, self.surveyed) = (None, None, None);
+            (self.reach.cursor, self.heir, self.surveyed) = (None, None, None);
         }
     }
 
@@ -199,14 +182,13 @@ impl<S: Sink> Shipper<S> {
         self.begin().await?;
         self.survey().await?;
         self.save().await?;
-        let now = self.tools.clock.monotonic();
-        let is_old = |since| now.saturating_sub(since) >= self.tools.pace.settle_after;
-        if self.ahead.records >= self.tools.pace.settle_records || self.ahead.since.is_some_and(is_old) {
+        let (now, pace) = (self.tools.clock.monotonic(), &self.tools.pace);
+        if self.reach.is_far_ahead(pace.settle_records, pace.settle_after, now) {
             self.settle().await?;
         }
         let is_last = self.tools.stop.is_cancelled();
         let Some(filled) = self.next().await? else {
-            if is_last && !self.ahead.next.is_empty() {
+            if is_last && self.reach.is_ahead() {
                 self.settle().await?;
                 return Ok(Step::More);
             }
@@ -214,8 +196,11 @@ impl<S: Sink> Shipper<S> {
         };
         let is_full = filled.is_full;
         match self.sink.send(&filled.batch).await {
-            Ok(Taken::Yes) => self.take(&filled.batch).await?,
-            Ok(Taken::OnceSettled) => self.wait_for(&filled.batch),
+            Ok(Taken::Yes) => {
+                self.reach.take(&filled.batch);
+                self.have_taken(filled.batch.records).await?;
+            }
+            Ok(Taken::OnceSettled) => self.reach.go_ahead(&filled.batch, self.tools.clock.monotonic()),
             Err(SinkError::TooLarge { records, .. }) if records > 1 => {
                 self.most = usize::try_from(records / 2).unwrap_or(1);
                 tracing::warn!(sink = %self.tools.name, records = self.most, "smaller batches are sent");
@@ -231,7 +216,7 @@ impl<S: Sink> Shipper<S> {
 
     /// Looks at the cursor for the first time.
     async fn begin(&mut self) -> Result<(), ShipError> {
-        if self.cursor.is_some() {
+        if self.reach.cursor.is_some() {
             return Ok(());
         }
         let (file, node, own) =
@@ -257,7 +242,7 @@ impl<S: Sink> Shipper<S> {
             tracing::error!(%sink, error, %aside, "the whole log is sent again, for want of a cursor");
         }
         self.say_odd(&odd);
-        (self.cursor, self.is_new) = (Some(cursor), is_new);
+        (self.reach.cursor, self.is_new) = (Some(cursor), is_new);
         Ok(())
     }
 
@@ -283,7 +268,7 @@ impl<S: Sink> Shipper<S> {
         let (file, audit, node) =
             (self.file.clone(), self.tools.audit.clone(), self.tools.own.node().clone());
         let is_heir = self.heir.is_some();
-        let from = self.cursor.as_ref().map_or(0, |cursor| cursor.all_before(&node));
+        let from = self.reach.cursor.as_ref().map_or(0, |cursor| cursor.all_before(&node));
         let found = blocking(move || -> Result<Option<Survey>, ShipError> {
             if is_heir {
                 return Ok(Some((generation_states(&audit, &node, from)?, None)));
@@ -301,9 +286,9 @@ impl<S: Sink> Shipper<S> {
             Ok(Some((states?, Some((held, cursor, odd)))))
         });
         if let Some((states, inherited)) = found.await?? {
-            self.states = states;
+            self.reach.states = states;
             if let Some((held, cursor, odd)) = inherited {
-                (self.heir, self.cursor) = (Some(held), Some(cursor));
+                (self.heir, self.reach.cursor) = (Some(held), Some(cursor));
                 self.say_odd(&odd);
             }
         }
@@ -314,21 +299,11 @@ impl<S: Sink> Shipper<S> {
 
     /// What was taken is put into the file.
     async fn save(&mut self) -> Result<(), ShipError> {
-        if self.taken.is_empty() {
-            return Ok(());
+        if let Some(change) = self.reach.unsaved() {
+            let file = self.file.clone();
+            let cursor = blocking(move || file.update(change)).await??;
+            self.reach.saved(cursor);
         }
-        let (file, node, states) = (self.file.clone(), self.tools.own.node().clone(), self.states.clone());
-        let taken = self.taken.clone();
-        let saved = blocking(move || {
-            file.update(|cursor| {
-                for (generation, next) in &taken {
-                    cursor.advance(&node, *generation, *next);
-                }
-                cursor.fold(&node, &states);
-            })
-        });
-        self.cursor = Some(saved.await??);
-        self.taken.clear();
         Ok(())
     }
 
@@ -338,28 +313,26 @@ impl<S: Sink> Shipper<S> {
             return Ok(Some(filled));
         }
         loop {
-            let Some((generation, next, until)) = self.work() else { return Ok(None) };
+            let Some(work) = self.reach.work(self.tools.own.durable()) else { return Ok(None) };
             let node = self.tools.own.node().clone();
             let mut source = self.source.take().unwrap_or_else(|| Source::new(&self.tools.audit, node));
             let most = self.most;
             let (source, read) = blocking(move || {
-                let read = source.read(generation, next, until, most);
+                let read = source.read(work, most);
                 (source, read)
             })
             .await?;
             self.source = Some(source);
             match read? {
                 Next::Records(filled) => {
-                    if self.ahead.next.is_empty() {
+                    if !self.reach.is_ahead() {
                         self.tools.lag.set_oldest(filled.at);
                     }
                     return Ok(Some(filled));
                 }
                 Next::Missing(missing) => {
-                    self.say_missing(generation, &missing);
-                    let next =
-                        if self.ahead.next.is_empty() { &mut self.taken } else { &mut self.ahead.next };
-                    next.insert(generation, missing.end);
+                    self.say_missing(work.generation, &missing);
+                    self.reach.pass_over(work.generation, missing.end);
                     self.save().await?;
                 }
             }
@@ -381,67 +354,26 @@ impl<S: Sink> Shipper<S> {
         );
     }
 
-    /// The first generation of which there are records to send, from where on, and up to where.
-    fn work(&self) -> Option<(u32, u64, u64)> {
-        self.ends().find_map(|(generation, end)| {
-            let next = self.ahead.next.get(&generation).copied();
-            let next = next.unwrap_or_else(|| self.cursor_next(generation));
-            (next < end).then_some((generation, next, end))
-        })
-    }
-
-    /// The generations that this process sends, in order, with the number of their durable records.
-    fn ends(&self) -> impl Iterator<Item = (u32, u64)> {
-        let own = (self.tools.own.generation(), self.tools.own.durable());
-        let closed = self.states.iter().filter_map(|state| Some((state.number, state.records?)));
-        let others: Vec<_> = closed.filter(|(number, _)| *number != own.0).collect();
-        let before = others.partition_point(|(number, _)| *number < own.0);
-        let (before, after) = others.split_at_checked(before).unwrap_or_default();
-        [before, &[own], after].concat().into_iter()
-    }
-
-    /// The first record of a generation that the sink has not taken.
-    fn cursor_next(&self, generation: u32) -> u64 {
-        let in_file = self.cursor.as_ref().map_or(0, |cursor| cursor.next(self.tools.own.node(), generation));
-        self.taken.get(&generation).copied().unwrap_or(0).max(in_file)
-    }
-
-    /// The sink has taken a batch.
-    async fn take(&mut self, batch: &Batch) -> Result<(), ShipError> {
-        self.taken.insert(batch.generation, batch.end());
-        self.have_taken(batch.records);
-        self.save().await
-    }
-
-    /// Nobody knows yet whether the sink has taken a batch.
-    fn wait_for(&mut self, batch: &Batch) {
-        self.ahead.next.insert(batch.generation, batch.end());
-        self.ahead.records = self.ahead.records.saturating_add(batch.records);
-        self.ahead.since.get_or_insert(self.tools.clock.monotonic());
-    }
-
     async fn settle(&mut self) -> Result<(), ShipError> {
         self.sink.settle().await?;
-        let Ahead { next, records, .. } = std::mem::take(&mut self.ahead);
-        self.taken.extend(next);
-        self.have_taken(records);
-        self.save().await
+        let records = self.reach.settle();
+        self.have_taken(records).await
     }
 
-    fn have_taken(&self, records: u64) {
+    /// The sink has taken records.
+    async fn have_taken(&mut self, records: u64) -> Result<(), ShipError> {
         let metrics = &self.tools.lag.metrics;
         metrics.records.inc_by(records);
         let now = self.tools.clock.now();
         metrics.last_success.set(jiff::SignedDuration::from_millis(now.as_millisecond()).as_secs_f64());
         self.tools.lag.set_oldest(None);
         self.show();
+        self.save().await
     }
 
     fn show(&self) {
-        let own = self.tools.own.generation();
-        let others = self.ends().filter(|(number, _)| *number != own);
-        let waiting = others.map(|(number, end)| end.saturating_sub(self.cursor_next(number)));
-        self.tools.lag.set(self.cursor_next(own), waiting.fold(0, u64::saturating_add));
+        let (own_taken, others) = self.reach.lag();
+        self.tools.lag.set(own_taken, others);
         self.tools.lag.show(self.tools.clock.now());
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::batch::Batch;
+use super::reach::Work;
 use crate::audit::peek_instant;
 use crate::journal::read::{ReadError, Stretch};
 use crate::kernel::id::NodeId;
@@ -48,15 +49,9 @@ impl Source {
         Self { audit: audit.to_owned(), node, open: None }
     }
 
-    /// The records of `generation` from `next` on and before `until`, which are durable and not none: at
-    /// most so many.
-    pub(super) fn read(
-        &mut self,
-        generation: u32,
-        next: u64,
-        until: u64,
-        most: usize,
-    ) -> Result<Next, ReadError> {
+    /// The next records of `work`, which is not none: at most so many.
+    pub(super) fn read(&mut self, work: Work, most: usize) -> Result<Next, ReadError> {
+        let Work { generation, next, until } = work;
         let mut stretch = match self.open.take() {
             Some((number, stretch)) if number == generation && stretch.next() == next => stretch,
             _ => Stretch::new(&self.audit, &self.node, generation, next),

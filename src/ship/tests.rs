@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,13 +19,24 @@ use super::sink::{Sink, SinkError, Taken};
 use super::store::CursorFile;
 use crate::audit::{Lifecycle, ParsedRecord};
 use crate::journal::read::Records;
-use crate::journal::{DiskStorage, Fault, Journal, JournalConfig, MIN_SEGMENT_BYTES, Observer, Progress};
+use crate::journal::{
+    DiskStorage, Fault, Journal, JournalConfig, KeepFailure, KeepObserver, Keeper, MIN_SEGMENT_BYTES,
+    Observer, Progress,
+};
 use crate::kernel::id::NodeId;
 use crate::kernel::time::{Clock as _, SystemClock};
 use crate::telemetry::{Metrics, SinkMetrics};
 
 #[derive(Debug)]
 struct Deaf;
+
+impl KeepObserver for Deaf {
+    fn compressed(&self, _plain_bytes: u64, _bytes: u64) {}
+    fn pruned(&self, _records: u64) {}
+    fn failed(&self, failure: &KeepFailure) {
+        panic!("{failure}");
+    }
+}
 
 impl Observer for Deaf {
     fn committed(&self, _records: usize, _bytes: usize, _took: Duration) {}
@@ -462,4 +474,47 @@ async fn a_log_that_was_put_back_is_sent_again() {
     receiver.assert_has(&ground.log());
     let next = |generation| ground.cursor().unwrap().next(&node(), generation);
     assert_eq!((next(1), next(2)), (20, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compressed_segments_are_sent_and_damaged_ones_do_not_stop_the_rest() {
+    for is_damaged in [false, true] {
+        let (ground, receiver) = (Ground::new(), Arc::new(Receiver::default()));
+        let old = ground.journal();
+        append(&old, 200).await;
+        old.close().unwrap();
+        let log = ground.log();
+        let journal = ground.journal();
+        let deaf = Arc::new(Deaf);
+        let mut keeper = Keeper::new(ground.audit(), Arc::new(DiskStorage), journal.progress(), deaf);
+        keeper.pass(&AtomicBool::new(false));
+        let generation = ground.audit().join("gate-1.000001");
+        let mut files: Vec<_> =
+            std::fs::read_dir(&generation).unwrap().map(|file| file.unwrap().path()).collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "zst"));
+        files.sort();
+        assert!(files.len() > 2, "{files:?}");
+        if is_damaged {
+            let mut bytes = std::fs::read(&files[1]).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(&files[1], bytes).unwrap();
+            // What nobody can send any more is as good as taken.
+            receiver.acknowledge(1, 200);
+        }
+        append(&journal, 5).await;
+        // The cursor is there: it is no new sink.
+        CursorFile::new(&ground.audit(), name()).prepare().unwrap();
+        CursorFile::new(&ground.audit(), name()).update(|_| {}).unwrap();
+        let running = start(Script::new(&ground, &receiver, &[Deed::Take]), &ground, &journal.progress(), 16);
+        running.caught_up(&ground, &journal.progress()).await;
+        let metrics = running.end().await;
+        let sent: BTreeSet<_> = receiver.lines.lock().unwrap().iter().map(|line| named(line)).collect();
+        let of_old =
+            sent.iter().filter(|(generation, ..)| *generation == 1).cloned().collect::<BTreeSet<_>>();
+        let missing = u64::try_from(log.len() - of_old.len()).unwrap();
+        assert!(of_old.is_subset(&log) && of_old.last() == log.last());
+        assert_eq!(metrics.missing.get(), missing);
+        assert_eq!(missing > 0, is_damaged);
+    }
 }

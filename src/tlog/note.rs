@@ -12,6 +12,7 @@ use std::fmt;
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use data_encoding::{BASE64, HEXLOWER};
+use pem::{EncodeConfig, LineEnding, Pem};
 
 use crate::kernel::id::Digest;
 use crate::kernel::secret::Secret;
@@ -172,10 +173,8 @@ pub struct NoteSigner {
 pub fn new_private_key() -> Result<Secret, NoteError> {
     let pair = Ed25519KeyPair::generate().map_err(|_| NoteError::PrivateKey)?;
     let der = pair.to_pkcs8v1().map_err(|_| NoteError::PrivateKey)?;
-    // 48 bytes: one line of base64 (RFC 7468, section 2).
-    let text = BASE64.encode(der.as_ref());
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
-    Ok(Secret::new(pem.into_bytes()))
+    let lines = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    Ok(Secret::new(pem::encode_config(&Pem::new("PRIVATE KEY", der.as_ref()), lines).into_bytes()))
 }
 
 impl NoteSigner {

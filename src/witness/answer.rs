@@ -100,13 +100,11 @@ impl Answerer {
         let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let origin = request.map_or("", |request| request.checkpoint().origin.as_str());
         match refusal {
-            // What anyone can bring about is logged once a second, so that nobody outside fills the log.
-            Refusal::Malformed(_) | Refusal::Unsigned(_) | Refusal::UnknownLog(_) => {
-                if self.may_log() {
-                    let origin: String = origin.chars().take(MAX_LOGGED).collect();
-                    tracing::info!(?origin, status = status.as_u16(), "refused");
-                }
+            Refusal::Malformed(why) => self.log_stranger(origin, status, why),
+            Refusal::Unsigned(_) => {
+                self.log_stranger(origin, status, "no good signature by a key of this log")
             }
+            Refusal::UnknownLog(_) => self.log_stranger(origin, status, "an unknown log"),
             Refusal::Conflict { latest, old } => {
                 tracing::info!(origin, latest, old, status = status.as_u16(), "refused");
                 return reply(status, SIZE, format!("{latest}\n"));
@@ -126,9 +124,13 @@ impl Answerer {
         reply(status, TEXT, format!("{refusal}\n"))
     }
 
-    fn may_log(&self) -> bool {
+    /// Logs what anyone can bring about, once a second, so that nobody outside fills the log.
+    fn log_stranger(&self, origin: &str, status: StatusCode, why: &str) {
         let second = self.clock.monotonic().as_secs().saturating_add(1);
-        self.logged_at.fetch_max(second, Ordering::Relaxed) < second
+        if self.logged_at.fetch_max(second, Ordering::Relaxed) < second {
+            let origin: String = origin.chars().take(MAX_LOGGED).collect();
+            tracing::info!(?origin, why, status = status.as_u16(), "refused");
+        }
     }
 }
 

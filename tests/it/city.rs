@@ -164,6 +164,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// Starts the gate, and kills it as soon as `is_time`, however far it is.
+    pub(crate) async fn start_gate_until(&self, is_time: impl AsyncFn() -> bool) {
+        Gate::start_until(&self.files.config_path(), is_time).await;
+    }
+
     /// Starts the gate.
     pub(crate) async fn start_gate(self) -> City {
         let gate = Gate::start(&self.files.config_path()).await;

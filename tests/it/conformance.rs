@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pinegate::proxy::problem::{Code, Language};
 
 use crate::city::{Call, Plan};
+use crate::witness::key_command;
 
 fn page(name: &str) -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
@@ -48,6 +49,13 @@ async fn every_metric_is_on_the_page() {
     let requirements = "requirements = \"仅用于申请时注明的事项";
     let plan = plan.policy("catalog.toml", requirements, &format!("egress = \"report\"\n{requirements}"));
     plan.files.copy_policies("next");
+    let key = |role: &str, file: &str| key_command(&["--new", role, "test"], &plan.files.at(file)).unwrap();
+    let (_, witness) = (key("--log", "certs/log.key"), key("--witness", "certs/witness.key"));
+    let plan = plan.more_config(&format!(
+        "\n[audit.checkpoint]\nkey = \"certs/log.key\"\n\
+         \n[[audit.witness]]\nkey = \"{}\"\nurl = \"http://localhost:1\"\n",
+        witness.trim()
+    ));
     let city = plan.start().await;
     city.call(Call::survey("/_test/1k")).await.assert_data();
     assert_eq!(city.call(Call::survey("/nowhere")).await.status, 404);

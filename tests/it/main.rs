@@ -25,6 +25,7 @@ mod large;
 mod live;
 mod naughty;
 mod operators;
+mod outside;
 mod refusals;
 mod shadow;
 mod ship;

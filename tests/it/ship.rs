@@ -2,6 +2,7 @@
 
 mod http;
 mod syslog;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

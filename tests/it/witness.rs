@@ -59,10 +59,10 @@ impl Log {
 }
 
 /// A witness in a directory of its own.
-struct Witness {
+pub(crate) struct Witness {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Drop for Witness {
@@ -72,19 +72,24 @@ impl Drop for Witness {
 }
 
 /// The place of a witness: its key, configuration and state.
-struct Place {
+pub(crate) struct Place {
     directory: tempfile::TempDir,
-    key: VerifierKey,
+    pub(crate) key: VerifierKey,
 }
 
 impl Place {
     fn new(logs: &[&Log], more: &str) -> Self {
+        let keys: Vec<_> = logs.iter().map(|log| log.signer.key().clone()).collect();
+        Self::of(&keys, more)
+    }
+
+    /// The place of one that knows the logs of `keys`.
+    pub(crate) fn of(keys: &[VerifierKey], more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let key = directory.path().join("witness.key");
         let made = key_command(&["--new", "--witness", "witness.example/w1"], &key);
         let key = VerifierKey::parse(&made.unwrap()).unwrap();
-        let logs: String =
-            logs.iter().map(|log| format!("[[log]]\nkey = \"{}\"\n", log.signer.key())).collect();
+        let logs: String = keys.iter().map(|key| format!("[[log]]\nkey = \"{key}\"\n")).collect();
         let config = format!(
             "listen = \"127.0.0.1:0\"\ndirectory = \"state\"\nname = \"witness.example/w1\"\nkey = \"witness.key\"\n\
              {logs}[telemetry]\nformat = \"json\"\n{more}"
@@ -97,7 +102,7 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    async fn start(&self, arguments: &[&str]) -> Witness {
+    pub(crate) async fn start(&self, arguments: &[&str]) -> Witness {
         let mut child = self.spawn(arguments);
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
@@ -172,7 +177,8 @@ where
 }
 
 /// Runs `pinegate audit key`; what it printed, or what it said.
-fn key_command(arguments: &[&str], file: &Path) -> Result<String, String> {
+/// What `pinegate audit key` prints.
+pub(crate) fn key_command(arguments: &[&str], file: &Path) -> Result<String, String> {
     let output = program().args(["audit", "key"]).args(arguments).arg(file).output().unwrap();
     match output.status.code() {
         Some(0) => Ok(String::from_utf8(output.stdout).unwrap()),

@@ -68,6 +68,16 @@ fn it_has_every_member_and_no_other() {
 }
 
 #[test]
+fn every_member_is_on_the_page() {
+    let page = include_str!("../../../docs/audit-record.md");
+    let cells: String = page.lines().filter(|line| line.starts_with("| `")).collect();
+    // `x_more` is told of once, for all lists.
+    for member in MEMBERS.iter().filter(|member| !member.name.ends_with("_more")) {
+        assert!(cells.contains(&format!("`{}`", member.name)), "{} is not on the page", member.name);
+    }
+}
+
+#[test]
 fn the_strict_reader_has_every_member_too() {
     let schema = schema();
     let value = |name: &str| match json_type(&schema, name).as_str() {

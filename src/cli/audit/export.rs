@@ -3,17 +3,15 @@
 mod cef;
 mod ocsf;
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tempfile::NamedTempFile;
 
 use super::LogArgs;
 use super::conditions::Conditions;
 use super::csv::Columns;
 use super::sweep::sweep;
+use super::whole::Whole;
 use crate::cli::{CommandError, Exit, Screen};
 use crate::journal::read::Hit;
 
@@ -91,53 +89,6 @@ impl Encoder {
             ExportFormat::Ocsf => ocsf::event(&hit.record, out),
             ExportFormat::Cef => cef::event(&hit.record, out),
         }
-    }
-}
-
-/// A file under another name until it is whole.
-pub(super) struct Whole {
-    file: BufWriter<NamedTempFile>,
-    path: PathBuf,
-}
-
-impl Whole {
-    /// Begins a file that only its owner may read. One that is there already is an error, unless it may be
-    /// replaced.
-    pub(super) fn begin(path: &Path, overwrite: bool) -> Result<Self, CommandError> {
-        let failed = |source| CommandError::Unwritable { path: path.to_owned(), source };
-        if !overwrite && path.symlink_metadata().is_ok() {
-            return Err(already_there(path));
-        }
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let file = NamedTempFile::new_in(directory.unwrap_or(Path::new("."))).map_err(failed)?;
-        Ok(Self { file: BufWriter::new(file), path: path.to_owned() })
-    }
-
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
-        let failed = |source| CommandError::Unwritable { path: self.path.clone(), source };
-        self.file.write_all(bytes).map_err(failed)
-    }
-
-    /// Gives the file its name, once it is on disk.
-    pub(super) fn finish(self, overwrite: bool) -> Result<(), CommandError> {
-        let path = &self.path;
-        let failed = |source| CommandError::Unwritable { path: path.clone(), source };
-        let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.as_file().sync_all().map_err(failed)?;
-        let named: Result<File, _> =
-            if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
-        named.map(drop).map_err(|error| {
-            let came_meanwhile = error.error.kind() == io::ErrorKind::AlreadyExists;
-            if came_meanwhile { already_there(path) } else { failed(error.error) }
-        })
-    }
-}
-
-fn already_there(path: &Path) -> CommandError {
-    CommandError::Unknown {
-        given: path.display().to_string(),
-        what: "the name of a new file",
-        help: "it is there already: name another, or add `--overwrite`".to_owned(),
     }
 }
 

@@ -92,7 +92,7 @@ fn search(
             }
             Step::Passed => {}
         }
-        let bytes = search.passed().bytes;
+        let bytes = search.bytes();
         progress.reach(bytes);
         if printer.is_full() || (!printer.is_empty() && bytes - shown_at >= patience) {
             progress.beside(|| printer.show(screen))?;

@@ -40,7 +40,7 @@ pub(super) fn sweep(
                     swept.found += 1;
                     each(&hit, screen)?;
                 }
-                Step::Passed => progress.reach(before.saturating_add(search.passed().bytes)),
+                Step::Passed => progress.reach(before.saturating_add(search.bytes())),
             }
             if screen.is_closed() {
                 break;

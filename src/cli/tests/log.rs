@@ -7,20 +7,20 @@ use crate::kernel::id::{
 };
 
 /// One access: who, for what, the code it was refused with, and how many milliseconds it took.
-struct Asked {
-    system: &'static str,
-    resource: &'static str,
-    refused: Option<&'static str>,
-    millis: u64,
-    kind: Kind,
-    at: &'static str,
+pub(super) struct Asked {
+    pub(super) system: &'static str,
+    pub(super) resource: &'static str,
+    pub(super) refused: Option<&'static str>,
+    pub(super) millis: u64,
+    pub(super) kind: Kind,
+    pub(super) at: &'static str,
 }
 
 const fn asked(system: &'static str, resource: &'static str, at: &'static str) -> Asked {
     Asked { system, resource, refused: None, millis: 3, kind: Kind::Access, at }
 }
 
-fn day() -> Vec<Asked> {
+pub(super) fn day() -> Vec<Asked> {
     let (aid, map) = ("sys:minzheng-aid", "sys:ziran-map");
     let (resident, land) = ("population.resident", "land.parcel");
     vec![
@@ -56,7 +56,7 @@ fn written(directory: &Path, accesses: &[Asked]) -> String {
     directory.join("audit").to_str().unwrap().to_owned()
 }
 
-fn entry(number: u8, asked: &Asked) -> crate::audit::Entry {
+pub(super) fn entry(number: u8, asked: &Asked) -> crate::audit::Entry {
     let (system, resource) =
         (SystemId::parse(asked.system).unwrap(), ResourceId::parse(asked.resource).unwrap());
     let department = DepartmentId::parse("dept:minzheng").unwrap();

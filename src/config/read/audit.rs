@@ -50,7 +50,7 @@ impl<'d, 's> Reader<'d, 's> {
             segment_bytes,
             retention_days,
             low_space,
-            raised_priority: priority.is_none_or(|at| at.value),
+            raised_priority: priority.is_some_and(|at| at.value),
             pseudonym_key,
             checkpoint: match checkpoint {
                 Some(checkpoint) => Some(checkpoint?),

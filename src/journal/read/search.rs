@@ -115,11 +115,17 @@ impl Search {
         Ok(Self { storage, matcher, order, parts, open: None, kept, handed_out, passed })
     }
 
-    /// What was looked through so far.
+    /// What was looked through so far. Counts the lines that were read ahead.
     #[must_use]
     pub fn passed(&self) -> Passed {
         let ahead = self.open.as_ref().map_or(0, Sifting::lines_ahead);
         Passed { lines: self.passed.lines.saturating_sub(ahead), ..self.passed }
+    }
+
+    /// How many bytes of segments were looked through so far; what was read ahead counts.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.passed.bytes
     }
 
     /// Goes on to the next record that matches, or for a while; `None` at the end.

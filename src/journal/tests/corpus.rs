@@ -633,7 +633,9 @@ fn heads_that_are_old_foreign_or_gone_are_named() {
     run(&[
         attack(
             "an old head, and an earlier check",
-            |audit| drop(fs::copy(pristine().join("old"), tree(audit).join("checkpoint")).unwrap()),
+            |audit| {
+                fs::copy(pristine().join("old"), tree(audit).join("checkpoint")).unwrap();
+            },
             Given::Known,
         )
         .is(Act::OldHead, "one of 751 was verified before"),
@@ -838,8 +840,7 @@ fn a_fork_is_seen_by_who_has_seen_the_other_branch() {
     let report = verify_against(&other, Against { trust: None, known: Some(&before) }, &mut |_| {}).unwrap();
     assert!(report.damage.iter().any(|found| found.act() == Act::Fork), "{:?}", report.damage);
     // Whoever has only seen what both have sees nothing.
-    let early = Known { ..before };
-    let mut early = early;
+    let mut early = before;
     early.nodes[0].generations.truncate(1);
     let mut growth = Growth::default();
     for file in layout::segments(&DiskStorage, &generation(&one, 1)).unwrap() {

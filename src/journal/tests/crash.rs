@@ -137,7 +137,7 @@ fn check_closed(disk: &SimDisk, closed_before: u64) -> Result<(), String> {
     let directory = Path::new("/audit/gate-1.000001");
     let files = match layout::segments(disk, directory) {
         // The crash came before there was a generation.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         files => files.map_err(|error| error.to_string())?,
     };
     for pair in files.windows(2).filter(|pair| pair[0].first < closed_before) {

@@ -249,29 +249,121 @@ async fn a_reserve_that_is_used_up_refuses_everything_and_keeps_what_nobody_wait
     assert_eq!(lines.last().map(String::as_str), Some("again"));
 }
 
+/// Passes on each look at the free space: whether it is low. Before each, a spare is made if it can be.
+#[derive(Debug)]
+struct Looks(mpsc::UnboundedSender<bool>);
+impl Observer for Looks {
+    fn committed(&self, _: usize, _: usize, _: Duration) {}
+    fn durable(&self, _: Option<&Fault>) {}
+    fn queued(&self, _: usize) {}
+    fn space(&self, _: u64, is_low: bool) {
+        self.0.send(is_low).ok();
+    }
+}
+
 #[tokio::test]
 async fn little_space_is_said_and_refuses_nothing() {
     let disk = SimDisk::default();
     disk.limit_space(Some(1 << 20));
-    let mut config = sim_config();
-    config.low_space = (1 << 20) - (MIN_SEGMENT_BYTES * 2);
-    let (journal, _durable) = open_sim(config, &disk);
-    let glances = |is_low: bool| {
-        let mut glances = 0;
-        while journal.health().is_space_low != is_low {
-            glances += 1;
-            assert!(glances < 10_000, "{:?}", journal.health());
-            journal.progress().wait(u64::MAX, Duration::from_millis(1));
-        }
-    };
+    let config = JournalConfig { low_space: (1 << 20) - (MIN_SEGMENT_BYTES * 2), ..sim_config() };
+    let (send, mut looks) = mpsc::unbounded_channel();
+    let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+    let (journal, _) = Journal::open(config, Arc::new(disk.clone()), clock, Arc::new(Looks(send))).unwrap();
     for written in 0..3 * MIN_SEGMENT_BYTES / 2000 {
         assert_eq!(journal.append(long_event("a")).await, Ok(written));
     }
-    glances(true);
-    assert!(journal.health().durable);
+    while looks.recv().await != Some(true) {}
+    let health = journal.health();
+    assert!(health.is_space_low && health.durable && health.free_bytes < 1 << 20, "{health:?}");
     disk.limit_space(None);
-    glances(false);
+    while looks.recv().await != Some(false) {}
+    assert!(!journal.health().is_space_low);
     journal.close().unwrap();
+}
+
+/// Where the bytes of a file are on the disk; `None`, said aloud, where that cannot be seen.
+fn extents(path: &Path) -> Option<String> {
+    let shown = match std::process::Command::new("filefrag").arg("-v").arg(path).output() {
+        Ok(shown) if shown.status.success() => String::from_utf8(shown.stdout).unwrap(),
+        Ok(shown) => {
+            eprintln!("skipped: no extents can be seen: {}", String::from_utf8_lossy(&shown.stderr));
+            return None;
+        }
+        Err(error) => {
+            eprintln!("skipped: no `filefrag`: {error}");
+            return None;
+        }
+    };
+    // The lines between those that name the file: `0: 0.. 255: 1617842.. 1618097: 256: last,eof`.
+    let lines = shown.lines().filter(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit()));
+    Some(lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[tokio::test]
+async fn segments_are_written_before_they_are_written_to() {
+    use std::os::unix::fs::MetadataExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let config = JournalConfig { segment_bytes: 256 << 10, ..config(dir.path()) };
+    let (send, mut looks) = mpsc::unbounded_channel();
+    let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+    let (journal, recovery) =
+        Journal::open(config, Arc::new(DiskStorage), clock, Arc::new(Looks(send))).unwrap();
+    looks.recv().await.unwrap();
+    let (spare, first) = (recovery.directory.join(layout::SPARE), segments(&recovery.directory)[0].clone());
+    for path in [&spare, &first] {
+        let (bytes, metadata) = (fs::read(path).unwrap(), fs::metadata(path).unwrap());
+        assert_eq!(bytes, vec![0; 256 << 10]);
+        assert!(metadata.blocks() * 512 >= metadata.len(), "{} has holes", path.display());
+    }
+    let before = extents(&spare);
+    assert!(before.iter().all(|before| !before.contains("unwritten")), "{before:?}");
+    // The spare becomes the second segment. Records change neither its length nor where its bytes are.
+    while segments(&recovery.directory).len() < 2 {
+        journal.append(long_event("a")).await.unwrap();
+    }
+    for _ in 0..10 {
+        journal.append(long_event("a")).await.unwrap();
+    }
+    let second = &segments(&recovery.directory)[1];
+    assert_eq!(fs::metadata(second).unwrap().len(), 256 << 10);
+    assert_eq!(extents(second), before);
+    journal.close().unwrap();
+}
+
+#[tokio::test]
+async fn clocks_may_jump() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = small(dir.path());
+    let at = |second: i64| Timestamp::from_second(second).unwrap();
+    let clock = ManualClock::new(at(1_000_000_000));
+    let open =
+        || Journal::open(config.clone(), Arc::new(DiskStorage), Arc::new(clock.clone()), Arc::new(Quiet));
+    let mut expected = Vec::new();
+    for generation in 0..3 {
+        let (journal, _) = open().unwrap();
+        // Years back, to the beginning and before it, and to the end of time.
+        for second in [1_000_000_000, 900_000_000, 0, -1, 4_000_000_000, 1_000_000_001] {
+            clock.set(at(second + generation));
+            let id = RequestId::generate();
+            journal.append(access_at(Kind::Intent, id, at(second + generation), None)).await.unwrap();
+            expected.push(id);
+        }
+        // It ends without the outcomes: the next start, at an earlier instant, closes them.
+        clock.set(at(500_000_000 - generation));
+        journal.close().unwrap();
+    }
+    let (last, recovery) = open().unwrap();
+    assert_eq!(recovery.unknown_outcomes, 6);
+    last.close().unwrap();
+    assert!(verify(&config.directory).unwrap().is_intact());
+    let mut records = Records::open(&config.directory).unwrap();
+    let mut found = Vec::new();
+    while let Some(line) = records.next_line().unwrap() {
+        let record = crate::audit::ParsedRecord::parse(line).unwrap();
+        found.extend(record.request.filter(|_| record.kind == "intent"));
+    }
+    let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+    assert_eq!(found, expected, "the order is that of the numbers");
 }
 
 #[tokio::test]

@@ -107,6 +107,13 @@ impl Gate {
         }
     }
 
+    /// Commits so many records at once.
+    fn write_together(&mut self, count: usize) {
+        let entries: Vec<_> = (self.written..self.written + count).map(|n| event(&format!("r{n}"))).collect();
+        self.written += count;
+        assert_eq!(self.opened.log.commit(entries.iter()).unwrap().0, count);
+    }
+
     /// Ends in order; what it published stays.
     fn end(mut self) -> Arc<Told> {
         self.opened.log.close().unwrap();
@@ -201,6 +208,25 @@ fn heads_are_signed_after_so_many_records_or_so_long_and_at_the_end() {
     let one = TilePath { level: 0, index: 0, width: 101 };
     let wide = read_tile(&disk, &Path::new(ROOT).join("gate-1.tlog"), one).unwrap().unwrap();
     assert_eq!(wide.len(), 8192);
+}
+
+#[test]
+fn a_head_in_the_middle_of_a_commit_is_gone_on_from() {
+    let disk = SimDisk::default();
+    let mut gate = Gate::start(&disk);
+    gate.write_together(60);
+    gate.write_together(60);
+    gate.publisher.step();
+    // Of the second commit forty records are in the head, and the process ends without closing.
+    assert_eq!(gate.told.sizes(), [100]);
+    let Gate { opened, publisher, .. } = gate;
+    drop((opened, publisher));
+    let mut gate = Gate::start(&disk);
+    gate.write(1);
+    let told = gate.end();
+    assert!(told.refused.lock().unwrap().is_empty(), "{told:?}");
+    // One record says which generation it recovered.
+    assert_eq!((told.sizes(), checkpoint(&disk).unwrap().size), (vec![122], 122));
 }
 
 #[test]

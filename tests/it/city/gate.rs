@@ -89,6 +89,33 @@ impl Drop for Gate {
 }
 
 impl Gate {
+    /// Starts one, and kills it as soon as `is_time`.
+    pub(super) async fn start_until(config: &Path, is_time: impl AsyncFn() -> bool) {
+        let mut child = program()
+            .arg("run")
+            .arg("--config")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut glances = 0_u32;
+        while !is_time().await {
+            assert_eq!(child.try_wait().unwrap(), None, "the gate ended before it was time to kill it");
+            glances += 1;
+            assert!(glances < 1_000_000, "it was never time to kill the gate");
+            tokio::task::yield_now().await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(super) async fn start(config: &Path) -> Self {
         let mut child = program()
             .arg("run")

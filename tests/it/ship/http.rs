@@ -103,7 +103,7 @@ async fn killed_under_load_every_record_arrives_at_a_sink_that_fails() {
     let answered = Arc::new(Mutex::new(Vec::new()));
     let mut city = plan.start().await;
     for _ in 0..4 {
-        city = load_and_kill(city, &answered).await.start_gate().await;
+        city = load_and_kill(city, 40, &answered).await.start_gate().await;
     }
     receiver.feel(Mood::Well);
     receiver.has_all().await;

@@ -110,7 +110,7 @@ async fn killed_under_load_every_record_arrives_over_connections_that_break() {
     let answered = Arc::new(Mutex::new(Vec::new()));
     let mut city = plan.start().await;
     for _ in 0..3 {
-        city = load_and_kill(city, &answered).await.start_gate().await;
+        city = load_and_kill(city, 40, &answered).await.start_gate().await;
     }
     receiver.feel(Mood::Well);
     receiver.has_all().await;

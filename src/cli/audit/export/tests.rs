@@ -273,26 +273,3 @@ proptest! {
         }
     }
 }
-
-#[test]
-fn a_file_is_written_whole_or_not_at_all() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("out.csv");
-    let names = || std::fs::read_dir(directory.path()).unwrap().count();
-    let mut given_up = Whole::begin(&path, false).unwrap();
-    given_up.write(b"half").unwrap();
-    drop(given_up);
-    assert_eq!(names(), 0);
-    let mut first = Whole::begin(&path, false).unwrap();
-    let mut second = Whole::begin(&path, false).unwrap();
-    first.write(b"first").unwrap();
-    second.write(b"second").unwrap();
-    first.finish(false).unwrap();
-    assert!(matches!(second.finish(false), Err(CommandError::Unknown { .. })), "it came meanwhile");
-    assert!(Whole::begin(&path, false).is_err());
-    assert_eq!(std::fs::read(&path).unwrap(), b"first");
-    let mut third = Whole::begin(&path, true).unwrap();
-    third.write(b"third").unwrap();
-    third.finish(true).unwrap();
-    assert_eq!((std::fs::read(&path).unwrap(), names()), (b"third".to_vec(), 1));
-}
