@@ -205,9 +205,14 @@ impl<'c> NodeCheck<'c> {
     ) -> Result<(), ReadError> {
         let path = place.path.join(CLOSED);
         let mark = read_closed(self.storage, &path).ok();
-        if mark.is_none_or(|mark| mark.records != known.records || mark.head != known.head) {
-            let why = DamageKind::End { closed: known.records, head: known.head.clone() };
-            let damage = Damage { file: path, offset: 0, seq: known.records, why };
+        if mark.as_ref().is_none_or(|mark| mark.records != known.records || mark.head != known.head) {
+            let seq = mark.map_or(known.records, |mark| mark.records);
+            let why = if seq < known.records {
+                DamageKind::Known { known: known.records }
+            } else {
+                DamageKind::End { closed: known.records, head: known.head.clone() }
+            };
+            let damage = Damage { file: path, offset: 0, seq, why };
             whole.findings.push(Finding::of(self.node, place.number, damage));
         }
         whole.known.push(known.clone());

@@ -187,8 +187,8 @@ pub enum Wrong {
     /// The head is not to be believed.
     #[error("the signed head is not to be believed: {0}")]
     Unsigned(Refused),
-    /// A tile is missing.
-    #[error("the tile `{0}` is missing")]
+    /// A tile is missing, or cut off.
+    #[error("the tile `{0}` is missing or cut off")]
     MissingTile(TilePath),
     /// A tile is not what the records give.
     #[error("the tile `{0}` is not what the records give, which give the signed root")]

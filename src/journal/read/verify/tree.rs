@@ -218,10 +218,10 @@ impl<'s> TreeCheck<'s> {
 
     fn check_tile(&mut self, tile: &Tile) -> io::Result<()> {
         let found = match (self.read)(tile.path) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
             found => found?,
         };
-        match found {
+        match found.filter(|bytes| bytes.len() >= tile.bytes.len()) {
             None => {
                 self.missing.get_or_insert(tile.path);
             }
