@@ -35,7 +35,7 @@ pub use tree::Published;
 pub(super) use verify::verify_on;
 pub use verify::{
     Act, Against, Before, Finding, GenerationReport, Known, KnownError, KnownGeneration, KnownNode,
-    KnownTree, TreeReport, VerifyReport, Wrong, verify, verify_against,
+    KnownTree, MAX_KNOWN_BYTES, TreeReport, VerifyReport, Wrong, verify, verify_against,
 };
 
 /// Why the log cannot be read.

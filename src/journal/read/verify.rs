@@ -14,7 +14,7 @@ use std::path::Path;
 
 use self::node::NodeCheck;
 pub use self::report::{Act, Before, Finding, GenerationReport, TreeReport, VerifyReport, Wrong};
-pub use self::state::{Known, KnownError, KnownGeneration, KnownNode, KnownTree};
+pub use self::state::{Known, KnownError, KnownGeneration, KnownNode, KnownTree, MAX_KNOWN_BYTES};
 use super::super::layout::GenerationDir;
 use super::super::storage::{DiskStorage, Storage};
 use super::{ReadError, generations_of};

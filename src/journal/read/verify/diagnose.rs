@@ -20,7 +20,15 @@ pub(super) fn refine(storage: &dyn Storage, finding: Finding, before: Option<&Pl
     let refined = match why {
         Broken::Gap { expected, found } => swapped(storage, &finding, *expected, *found),
         Broken::Previous => forged(storage, &finding, before),
-        _ => Ok(None),
+        Broken::TooLong
+        | Broken::Head
+        | Broken::Version { .. }
+        | Broken::Node { .. }
+        | Broken::Generation { .. }
+        | Broken::Order { .. }
+        | Broken::Batch { .. }
+        | Broken::Sum
+        | Broken::Syntax => Ok(None),
     };
     match refined {
         Err(error) if is_undecodable(&error) => Ok(finding),

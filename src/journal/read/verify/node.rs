@@ -504,6 +504,12 @@ fn uncovered(heads: &Heads, size: u64, reports: &[GenerationReport]) -> u64 {
 fn into_read_error(error: JournalError) -> ReadError {
     match error {
         JournalError::Io { path, source, .. } => ReadError::Io { path, source },
-        other => ReadError::Io { path: PathBuf::new(), source: std::io::Error::other(other) },
+        // Of reading nothing else comes.
+        other @ (JournalError::SegmentTooSmall { .. }
+        | JournalError::Damaged(_)
+        | JournalError::Live { .. }
+        | JournalError::Thread(_)) => {
+            ReadError::Io { path: PathBuf::new(), source: std::io::Error::other(other) }
+        }
     }
 }

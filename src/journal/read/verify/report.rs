@@ -267,14 +267,12 @@ impl Finding {
     /// What somebody must have done, as far as it can be told.
     #[must_use]
     pub fn act(&self) -> Act {
-        match &self.why {
-            // It ends otherwise than it was closed: how, the number of records tells.
-            Wrong::Log(DamageKind::End { closed, .. }) => match self.seq.cmp(closed) {
-                Ordering::Less => Act::Truncation,
-                Ordering::Equal => Act::Edit,
-                Ordering::Greater => Act::Insertion,
-            },
-            why => act(why),
+        // One that ends otherwise than it was closed: how, the number of records tells.
+        let Wrong::Log(DamageKind::End { closed, .. }) = &self.why else { return act(&self.why) };
+        match self.seq.cmp(closed) {
+            Ordering::Less => Act::Truncation,
+            Ordering::Equal => Act::Edit,
+            Ordering::Greater => Act::Insertion,
         }
     }
 }

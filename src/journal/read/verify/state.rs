@@ -67,6 +67,9 @@ pub enum KnownError {
     },
 }
 
+/// The most bytes a state has: a year of a gate that is started every hour has under 2 MiB.
+pub const MAX_KNOWN_BYTES: u64 = 16 << 20;
+
 /// The version of its form.
 const VERSION: u64 = 1;
 
