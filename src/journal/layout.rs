@@ -35,9 +35,12 @@ pub(super) fn parse_generation(name: &str) -> Option<(NodeId, u32)> {
     Some((NodeId::parse(node).ok()?, number.parse().ok()?))
 }
 
+/// What follows the node in the name of its tree.
+pub(super) const TREE_SUFFIX: &str = ".tlog";
+
 /// The directory name of the tree over all generations of a node.
 pub(super) fn tree_name(node: &NodeId) -> String {
-    format!("{node}.tlog")
+    format!("{node}{TREE_SUFFIX}")
 }
 
 /// The file name of the segment that begins with record `first`.

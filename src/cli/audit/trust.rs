@@ -79,6 +79,15 @@ pub(super) enum Cosigned {
 }
 
 impl TrustArgs {
+    /// The logs whose keys were given one by one.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.keys
+            .iter()
+            .filter_map(|given| VerifierKey::parse(given).ok())
+            .map(|key| key.name().to_owned())
+            .collect()
+    }
+
     /// What was given; `None` if nothing was.
     pub(super) fn trust(&self) -> Result<Option<Trust>, CommandError> {
         if let Some(path) = &self.policy {

@@ -11,6 +11,7 @@ use super::show;
 use super::trust::{Cosigned, Trust, TrustArgs};
 use super::whole::Whole;
 use crate::cli::progress::Progress;
+use crate::cli::screen::Tone;
 use crate::cli::{CommandError, Exit, Screen};
 use crate::journal::read::{Against, Known, MAX_KNOWN_BYTES, VerifyReport, size, verify_against};
 
@@ -73,13 +74,25 @@ pub(super) fn run(args: &VerifyArgs, screen: &mut Screen<'_>) -> Result<Exit, Co
     }
     progress.end();
     show::verified(&reports, trust.is_some(), args.json, screen)?;
-    if !reports.iter().all(|(_, report)| report.is_intact()) {
+    let missed = missed(args, &reports);
+    for name in &missed {
+        let word = screen.paint_aside(Tone::Bad, "error");
+        screen.aside(format!("{word}: no log here is signed as `{name}`"))?;
+    }
+    if !missed.is_empty() || !reports.iter().all(|(_, report)| report.is_intact()) {
         return Ok(Exit::Refused);
     }
     if let Some((state, (_, report))) = args.state.as_deref().zip(reports.first()) {
         write_state(state, report)?;
     }
     Ok(Exit::Fine)
+}
+
+/// The logs whose keys were given by themselves and that are not here. A policy may name more than are meant.
+fn missed(args: &VerifyArgs, reports: &[(PathBuf, VerifyReport)]) -> Vec<String> {
+    let trees = || reports.iter().flat_map(|(_, report)| &report.trees);
+    let names = args.trust.names();
+    names.into_iter().filter(|name| trees().all(|tree| tree.origin != *name)).collect()
 }
 
 /// What was known the last time; nothing at the first.
