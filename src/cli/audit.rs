@@ -108,7 +108,11 @@ pub(super) fn run(
 }
 
 /// Says that lines are no records, if some are not. Whether there are none of them.
-fn unreadable(directory: &Path, lines: u64, screen: &mut Screen<'_>) -> Result<bool, CommandError> {
+pub(super) fn unreadable(
+    directory: &Path,
+    lines: u64,
+    screen: &mut Screen<'_>,
+) -> Result<bool, CommandError> {
     if lines > 0 {
         let word = screen.paint_aside(Tone::Bad, "error");
         let shown = directory.display();

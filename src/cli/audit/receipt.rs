@@ -16,7 +16,7 @@ use super::whole::Whole;
 use crate::audit::{MAX_LINE_BYTES, Members};
 use crate::cli::screen::Tone;
 use crate::cli::{CommandError, Exit, Screen};
-use crate::journal::read::{Filter, find};
+use crate::journal::read::{Filter, Passed, find};
 use crate::kernel::id::RequestId;
 use crate::tlog::policy::Trusted;
 use crate::tlog::receipt::MAX_RECEIPT_BYTES;
@@ -80,9 +80,13 @@ pub(super) fn run(args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, C
 }
 
 fn make(args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
-    let mut found = Vec::new();
+    let (mut found, mut exit) = (Vec::new(), Exit::Fine);
     for directory in args.logs.directories(screen)? {
-        for (place, line) in wanted(&directory, args)? {
+        let (records, passed) = wanted(&directory, args)?;
+        if !super::unreadable(&directory, passed.unreadable, screen)? {
+            exit = Exit::Refused;
+        }
+        for (place, line) in records {
             let log = Log::open(&directory, &place.node)?;
             let index = log.index_of(&place);
             let head = index.and_then(|index| log.heads_over(index).next());
@@ -97,15 +101,15 @@ fn make(args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandErro
             for (place, receipt) in all {
                 write(&output.join(place.file_name()), receipt, args.overwrite, screen)?;
             }
-            Ok(Exit::Fine)
+            Ok(exit)
         }
         ([(_, receipt)], Some(output)) => {
             write(output, receipt, args.overwrite, screen)?;
-            Ok(Exit::Fine)
+            Ok(exit)
         }
         ([(_, receipt)], None) => {
             screen.bytes(receipt.to_string().as_bytes())?;
-            Ok(Exit::Fine)
+            Ok(exit)
         }
         (several, _) => Err(CommandError::Unknown {
             given: args.request.map(|id| id.to_string()).unwrap_or_default(),
@@ -119,16 +123,16 @@ fn make(args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandErro
     }
 }
 
-/// The records that are meant, with their lines.
-fn wanted(directory: &Path, args: &ReceiptArgs) -> Result<Vec<(Place, Vec<u8>)>, CommandError> {
+/// The records that are meant, with their lines, and what was looked through for them.
+fn wanted(directory: &Path, args: &ReceiptArgs) -> Result<(Vec<(Place, Vec<u8>)>, Passed), CommandError> {
     if let Some(place) = &args.record {
         let line = place.read(directory)?;
-        return Ok(line.map(|line| (place.clone(), line)).into_iter().collect());
+        return Ok((line.map(|line| (place.clone(), line)).into_iter().collect(), Passed::default()));
     }
     let filter = Filter { request: args.request, ..Filter::default() };
-    let found = find(directory, &filter, MAX_RECORDS)?;
+    let (found, passed) = find(directory, &filter, MAX_RECORDS)?;
     let placed = |line: Vec<u8>| Some((Place::of(&Members::read(&line)?)?, line));
-    Ok(found.into_iter().filter_map(|found| placed(found.line)).collect())
+    Ok((found.into_iter().filter_map(|found| placed(found.line)).collect(), passed))
 }
 
 fn nothing(args: &ReceiptArgs) -> CommandError {

@@ -272,10 +272,67 @@ fn a_line_that_is_no_record_is_told_by_every_command() {
     for (line, found) in [
         (vec!["search", "--json"], 7),
         (vec!["export", "--format", "jsonl"], 7),
+        (vec!["tail", "--json"], 7),
         (vec!["stats", "--by", "node", "--format", "csv"], 2),
     ] {
         let ran = pinegate(&[&["audit"], line.as_slice(), &[&log]].concat());
         assert_eq!((ran.exit, ran.out.lines().count()), (1, found), "{line:?}");
         assert!(ran.err.contains("1 lines are no records: run `pinegate audit verify"), "{}", ran.err);
     }
+}
+
+/// The standard output of somebody who, at the first they read, does something, and who goes once they have
+/// read `until`.
+struct Leaving<F> {
+    read: Vec<u8>,
+    at_first: Option<F>,
+    until: &'static str,
+}
+
+impl<F: FnOnce()> Write for Leaving<F> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.read.extend_from_slice(bytes);
+        if let Some(act) = self.at_first.take() {
+            act();
+        }
+        let is_all = memchr::memmem::find(&self.read, self.until.as_bytes()).is_some();
+        if is_all { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_log_is_followed_past_a_line_that_is_no_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = written(directory.path(), &day());
+    let segment = directory.path().join("audit/gate-1.000001/00000000000000000000.jsonl");
+    let grow = move || {
+        let late = Lifecycle {
+            at: now(),
+            event: "reload",
+            actor: "latecomer",
+            detail: &[],
+            policy: None,
+            config: None,
+        };
+        let mut lines = b"{\"v\":1,\"seq\":8\n".to_vec();
+        Chain::new(NodeId::parse("gate-1").unwrap(), 1).seal(&late.encode(), &mut lines);
+        fs::OpenOptions::new().append(true).open(&segment).unwrap().write_all(&lines).unwrap();
+    };
+    let (told, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let out = Leaving { read: Vec::new(), at_first: Some(grow), until: "latecomer" };
+        let (mut err, clock) = (Vec::new(), Arc::new(ManualClock::new(now())) as Arc<dyn Clock>);
+        let mut screen = Screen::new(Box::new(out), Box::new(&mut err));
+        let line = ["pinegate", "audit", "tail", "--follow", "--json", &log];
+        let command = Arguments::try_parse_from(line).unwrap().command;
+        let exit = dispatch(&command, &clock, &mut screen).unwrap_or_else(|error| screen.fail(&error));
+        drop(screen);
+        told.send((exit.code(), String::from_utf8(err).unwrap())).unwrap();
+    });
+    let (exit, err) = ended.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    assert_eq!((exit, err.matches("1 lines are no records").count()), (1, 1), "{err}");
 }

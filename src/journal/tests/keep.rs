@@ -114,10 +114,10 @@ fn every_reader_takes_either_form() {
     followed.extend(follower.poll(1000).unwrap());
     let followed: Vec<_> = followed.into_iter().map(|found| found.record.actor.unwrap()).collect();
     assert_eq!(followed, expected);
-    let last = tail(&config.directory, &Filter::default(), 30).unwrap();
+    let last = tail(&config.directory, &Filter::default(), 30).unwrap().0;
     let last: Vec<_> = last.into_iter().map(|found| found.record.actor.unwrap()).collect();
     assert_eq!(last, expected[expected.len() - 30..]);
-    assert_eq!(find(&config.directory, &Filter::default(), 1000).unwrap().len(), expected.len());
+    assert_eq!(find(&config.directory, &Filter::default(), 1000).unwrap().0.len(), expected.len());
     // A second pass finds nothing to do.
     keeper.pass(&AtomicBool::new(false));
     assert_eq!(told.0.lock().unwrap().0, compressed);

@@ -493,7 +493,7 @@ fn an_open_intent_is_closed_by_the_next_start() {
     second.close().unwrap();
     let found = |request: RequestId| {
         let filter = Filter { request: Some(request), ..Filter::default() };
-        let found = find(&config.directory, &filter, 10).unwrap();
+        let found = find(&config.directory, &filter, 10).unwrap().0;
         found
             .into_iter()
             .map(|found| (found.record.generation, found.record.kind, found.record.decision.unwrap()))
@@ -535,14 +535,15 @@ fn readers_see_rotation_and_generations_as_one_log() {
     assert_eq!(followed, expected);
     let last: Vec<_> = tail(&config.directory, &Filter::default(), 450)
         .unwrap()
+        .0
         .into_iter()
         .map(|found| found.record.actor.unwrap())
         .collect();
     assert_eq!(last, expected[expected.len() - 450..]);
-    assert_eq!(tail(&config.directory, &Filter::default(), 10_000).unwrap().len(), expected.len());
+    assert_eq!(tail(&config.directory, &Filter::default(), 10_000).unwrap().0.len(), expected.len());
     let mut from_end = Follower::from_end(&config.directory).unwrap();
     assert_eq!(from_end.poll(10).unwrap(), []);
-    assert_eq!(find(&config.directory, &Filter::default(), 5).unwrap().len(), 5);
+    assert_eq!(find(&config.directory, &Filter::default(), 5).unwrap().0.len(), 5);
 }
 
 #[test]
