@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::assemble::{Assembled, assemble};
 use crate::admin::{Operations, Readiness, Reloaded};
 use crate::audit::{Entry, Lifecycle};
-use crate::config::{Bounds, Config, ReloadTrigger};
+use crate::config::{Audit, Bounds, CheckpointSettings, Config, ReloadTrigger};
 use crate::journal::{Fault, Observer, Priority};
 use crate::kernel::diagnostic::Severity;
 use crate::kernel::time::Timestamp;
@@ -134,7 +134,11 @@ impl Operator {
             ("[listen]", old.listen != new.listen),
             ("[metrics]", old.metrics.address != new.metrics.address),
             ("[admin]", old.admin.socket != new.admin.socket),
-            ("[audit]", old.audit.directory != new.audit.directory || old.audit.node != new.audit.node),
+            ("[audit]", audit_of_the_start(&old.audit) != audit_of_the_start(&new.audit)),
+            (
+                "[audit.checkpoint]",
+                old.audit.checkpoint.as_ref().map(signing) != new.audit.checkpoint.as_ref().map(signing),
+            ),
             ("[[audit.witness]]", old.audit.witnesses != new.audit.witnesses),
             ("[[audit.sink]]", old.audit.sinks != new.audit.sinks),
             ("[bounds]", of_the_start(&old.bounds) != of_the_start(&new.bounds)),
@@ -229,6 +233,32 @@ fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
     } = *bounds;
     let times = [handshake_timeout, header_timeout, stall_timeout, connection_age, drain];
     (times, connections, header_bytes, header_fields, http2_streams)
+}
+
+/// What stands in `[audit]` itself and a reload cannot change. Each setting is named, so that none can be
+/// forgotten.
+fn audit_of_the_start(audit: &Audit) -> impl PartialEq + use<'_> {
+    let Audit {
+        directory,
+        node,
+        segment_bytes,
+        retention_days,
+        low_space,
+        raised_priority,
+        // This is of the snapshot and takes effect with it.
+        pseudonym_key: _,
+        // These are sections of their own.
+        checkpoint: _,
+        witnesses: _,
+        sinks: _,
+    } = audit;
+    (directory, node, segment_bytes, retention_days, low_space, raised_priority)
+}
+
+/// Who signs heads, and when.
+fn signing(settings: &CheckpointSettings) -> impl PartialEq + use<'_> {
+    let CheckpointSettings { signer, every, records } = settings;
+    (signer.key(), every, records)
 }
 
 fn seconds(at: Timestamp) -> f64 {
