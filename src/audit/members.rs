@@ -322,14 +322,14 @@ fn escape(bytes: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Chain, Lifecycle};
+    use crate::audit::{Chain, Event, Lifecycle};
     use crate::kernel::id::NodeId;
     use crate::kernel::time::Timestamp;
 
     fn event(actor: &str, detail: &[(&'static str, &str)]) -> Vec<u8> {
         let at = Timestamp::UNIX_EPOCH;
         let entry =
-            Lifecycle { at, event: "reload", actor, detail, policy: Some("aa"), config: None }.encode();
+            Lifecycle { at, event: Event::Reload, actor, detail, policy: Some("aa"), config: None }.encode();
         let mut line = Vec::new();
         Chain::new(NodeId::parse("gate-1").unwrap(), 7).seal(&entry, &mut line);
         line.pop();

@@ -57,7 +57,7 @@ fn each_is_one_harmless_line() {
 
         let event = Lifecycle {
             at: Timestamp::UNIX_EPOCH,
-            event: "repair",
+            event: Event::Repair,
             actor: text,
             detail: &[("reason", text)],
             policy: None,

@@ -78,6 +78,16 @@ fn every_member_is_on_the_page() {
 }
 
 #[test]
+fn every_event_is_on_the_page_and_no_other() {
+    let page = include_str!("../../../docs/audit-record.md");
+    let rows = page.lines().skip_while(|line| !line.starts_with("| event | what happened")).skip(2);
+    let cells: String =
+        rows.take_while(|line| line.starts_with('|')).map(|row| row.split('|').nth(1).unwrap()).collect();
+    let words: Vec<_> = cells.split('`').skip(1).step_by(2).collect();
+    assert_eq!(words, Event::ALL.map(Event::as_str));
+}
+
+#[test]
 fn the_strict_reader_has_every_member_too() {
     let schema = schema();
     let value = |name: &str| match json_type(&schema, name).as_str() {
@@ -123,7 +133,7 @@ fn what_is_written_is_valid() {
     let digest = Digest::of(b"").to_hex();
     let start = Lifecycle {
         at: Timestamp::UNIX_EPOCH,
-        event: "reload-refused",
+        event: Event::ReloadRefused,
         actor: "uid 0 pid 1",
         detail: &[("version", "1")],
         policy: Some(&digest),

@@ -1,7 +1,7 @@
 //! What is read out of the audit log: `search`, `tail`, `stats`, `export`.
 
 use super::*;
-use crate::audit::{Access, Chain, Kind, Lifecycle, Outcome};
+use crate::audit::{Access, Chain, Event, Kind, Lifecycle, Outcome};
 use crate::kernel::id::{
     Action, DepartmentId, Digest, FieldPath, GrantId, NodeId, PurposeCode, RequestId, ResourceId, SystemId,
 };
@@ -45,7 +45,7 @@ fn written(directory: &Path, accesses: &[Asked]) -> String {
     }
     let stop = Lifecycle {
         at: "2026-06-02T00:00:00Z".parse().unwrap(),
-        event: "stop",
+        event: Event::Stop,
         actor: "system",
         detail: &[("because", "told")],
         policy: None,
@@ -208,7 +208,8 @@ fn groups_beyond_the_bound_are_counted_together() {
     for n in 0..most + 5 {
         let actor = format!("a{n}");
         let at = Timestamp::from_second(n * 3_600).unwrap();
-        let event = Lifecycle { at, event: "reload", actor: &actor, detail: &[], policy: None, config: None };
+        let event =
+            Lifecycle { at, event: Event::Reload, actor: &actor, detail: &[], policy: None, config: None };
         chain.seal(&event.encode(), &mut lines);
     }
     fs::write(place.join("00000000000000000000.jsonl"), lines).unwrap();
@@ -312,7 +313,7 @@ fn a_log_is_followed_past_a_line_that_is_no_record() {
     let grow = move || {
         let late = Lifecycle {
             at: now(),
-            event: "reload",
+            event: Event::Reload,
             actor: "latecomer",
             detail: &[],
             policy: None,

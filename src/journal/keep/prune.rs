@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{KeepFailure, KeepObserver, Left};
-use crate::audit::{Entry, Lifecycle};
+use crate::audit::{Entry, Event, Lifecycle};
 use crate::journal::layout::{CLOSED, Form, GenerationDir, LOCK, SegmentFile, segments};
 use crate::journal::manifest::{self, Manifest};
 use crate::journal::scan::DamageKind;
@@ -229,7 +229,7 @@ impl Pruner {
         ];
         let entry = Lifecycle {
             at: now,
-            event: "pruned",
+            event: Event::Pruned,
             actor: "system",
             detail: &detail,
             policy: None,

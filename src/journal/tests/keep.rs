@@ -342,7 +342,7 @@ fn write_on(opened: &mut Opened, at: Timestamp, count: usize) {
     for _ in 0..count {
         let detail = [("a", &*long), ("b", &*long), ("c", &*long), ("d", &*long)];
         let entry =
-            Lifecycle { at, event: "reload", actor: "a", detail: &detail, policy: None, config: None };
+            Lifecycle { at, event: Event::Reload, actor: "a", detail: &detail, policy: None, config: None };
         opened.log.commit([entry.encode()].iter()).unwrap();
     }
 }
