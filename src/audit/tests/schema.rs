@@ -6,7 +6,7 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::audit::view::MEMBERS;
+use crate::audit::view::{MEMBERS, Shape};
 
 const SCHEMA: &str = include_str!("../../../docs/audit-record.schema.json");
 
@@ -59,7 +59,7 @@ fn it_has_every_member_and_no_other() {
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["properties"]["v"]["const"], SCHEMA_VERSION);
     for member in &MEMBERS {
-        assert_eq!(json_type(&schema, member.name), member.json_type(), "{}", member.name);
+        assert_eq!(json_type(&schema, member.name), type_of(member.shape), "{}", member.name);
         assert!(schema["properties"][member.name]["description"].is_string(), "{} is described", member.name);
     }
     // In the order of a line, though an object has none.
@@ -74,6 +74,15 @@ fn every_member_is_on_the_page() {
     // `x_more` is told of once, for all lists.
     for member in MEMBERS.iter().filter(|member| !member.name.ends_with("_more")) {
         assert!(cells.contains(&format!("`{}`", member.name)), "{} is not on the page", member.name);
+    }
+}
+
+fn type_of(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Text => "string",
+        Shape::Number | Shape::Status => "integer",
+        Shape::List => "array",
+        Shape::Texts | Shape::Numbers => "object",
     }
 }
 
