@@ -1,5 +1,6 @@
 //! `pinegate audit`: is the log as it was written, and who saw what?
 
+mod bounded;
 mod conditions;
 mod csv;
 mod evidence;

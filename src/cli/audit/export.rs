@@ -109,7 +109,7 @@ pub(super) fn run(args: &ExportArgs, screen: &mut Screen<'_>) -> Result<Exit, Co
     })?;
     put(&block, whole.as_mut(), screen)?;
     if let (Some(whole), Some(path)) = (whole, &args.output) {
-        whole.finish(args.overwrite)?;
+        whole.finish()?;
         screen.aside(format!("{}: {} of {} records", path.display(), swept.found, swept.looked_at))?;
     }
     Ok(if swept.unreadable == 0 { Exit::Fine } else { Exit::Refused })

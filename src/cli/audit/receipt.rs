@@ -1,7 +1,5 @@
 //! `pinegate audit receipt`: one file that proves to others that an access is in the log.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
@@ -9,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::LogArgs;
+use super::bounded::read_at_most;
 use super::evidence::{EvidenceError, Log, Place};
 use super::output::{Format, Printer};
 use super::trust::TrustArgs;
@@ -154,17 +153,8 @@ fn write(
 ) -> Result<(), CommandError> {
     let mut whole = Whole::begin(path, overwrite)?;
     whole.write(receipt.to_string().as_bytes())?;
-    whole.finish(overwrite)?;
+    whole.finish()?;
     screen.line(path.display())
-}
-
-/// Reads a file of at most `most` bytes; of a longer one, one byte more.
-pub(super) fn read(path: &Path, most: usize) -> Result<Vec<u8>, CommandError> {
-    let unreadable = |source| CommandError::Unreadable { path: path.to_owned(), source };
-    let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(unreadable)?;
-    Ok(bytes)
 }
 
 /// What was proved of a record.
@@ -180,7 +170,7 @@ pub(super) fn proved(
     entry: Option<Vec<u8>>,
     policy: &crate::tlog::Policy,
 ) -> Result<Proved, CommandError> {
-    let receipt = Receipt::parse(&read(path, MAX_RECEIPT_BYTES)?)
+    let receipt = Receipt::parse(&read_at_most(path, MAX_RECEIPT_BYTES)?)
         .map_err(|source| EvidenceError::Receipt { path: path.to_owned(), source })?;
     let line =
         entry.or_else(|| receipt.extra.clone()).ok_or_else(|| EvidenceError::NoEntry(path.to_owned()))?;
@@ -209,7 +199,7 @@ struct CosignedJson<'c> {
 
 fn check(path: &Path, args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
     let trust = args.trust.trust()?.ok_or(EvidenceError::NoTrust)?;
-    let entry = args.entry.as_ref().map(|path| read(path, MAX_LINE_BYTES + 1)).transpose()?;
+    let entry = args.entry.as_ref().map(|path| read_at_most(path, MAX_LINE_BYTES + 1)).transpose()?;
     // Written by an editor, it ends in a newline that the leaf has not.
     let entry = entry.map(|entry| entry.strip_suffix(b"\n").map_or(entry.clone(), <[u8]>::to_vec));
     let Proved { receipt, line, trusted } = proved(path, entry, &trust.policy)?;

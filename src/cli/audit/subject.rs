@@ -1,13 +1,13 @@
 //! `pinegate audit subject`: who asked for this person?
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, IsTerminal as _, Read};
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::LogArgs;
+use super::bounded::{read_all, read_at_most};
 use super::output::{FormatArgs, Printer};
 use crate::audit::{DigestKey, KeyId, Members, ParsedRecord, SubjectsOf, peek_instant, peek_subjects};
 use crate::catalog::{SUBJECT_KINDS, Subject};
@@ -24,9 +24,9 @@ use crate::kernel::time::TimeZone;
 use crate::mask::recognise;
 
 /// The longest number or name that is read.
-const MAX_VALUE_BYTES: u64 = 64 << 10;
+const MAX_VALUE_BYTES: usize = 64 << 10;
 /// The largest key file.
-const MAX_KEY_BYTES: u64 = 1 << 20;
+const MAX_KEY_BYTES: usize = 1 << 20;
 /// How many keys that were not given are named.
 const MAX_NAMED_KEYS: usize = 16;
 
@@ -144,7 +144,7 @@ fn keys(args: &SubjectArgs, config: Option<&Config>) -> Result<BTreeMap<KeyId, D
         keys.insert(key.id(), key);
     };
     for path in &args.keys {
-        let secret = Secret::new(read(path, MAX_KEY_BYTES)?);
+        let secret = Secret::new(read_at_most(path, MAX_KEY_BYTES)?);
         if secret.expose().len() < MIN_DIGEST_KEY_BYTES {
             return Err(CommandError::Unfit { path: path.clone(), expected: "a key of at least 32 bytes" });
         }
@@ -183,7 +183,7 @@ fn wanted(
 fn value(args: &SubjectArgs, screen: &mut Screen<'_>) -> Result<String, CommandError> {
     let text = match (&args.value, &args.file) {
         (Some(value), _) => value.clone(),
-        (None, Some(path)) => text(read(path, MAX_VALUE_BYTES)?, path)?,
+        (None, Some(path)) => text(read_at_most(path, MAX_VALUE_BYTES)?, path)?,
         (None, None) => {
             let stdin = io::stdin();
             let name = Path::new("standard input");
@@ -210,22 +210,6 @@ fn value(args: &SubjectArgs, screen: &mut Screen<'_>) -> Result<String, CommandE
 fn text(bytes: Vec<u8>, path: &Path) -> Result<String, CommandError> {
     let unfit = |_| CommandError::Unfit { path: path.to_owned(), expected: "a text in UTF-8" };
     String::from_utf8(bytes).map_err(unfit)
-}
-
-fn read(path: &Path, most: u64) -> Result<Vec<u8>, CommandError> {
-    let file =
-        File::open(path).map_err(|source| CommandError::Unreadable { path: path.to_owned(), source })?;
-    read_all(file, path, most)
-}
-
-fn read_all(from: impl Read, path: &Path, most: u64) -> Result<Vec<u8>, CommandError> {
-    let mut bytes = Vec::new();
-    let read = from.take(most.saturating_add(1)).read_to_end(&mut bytes);
-    read.map_err(|source| CommandError::Unreadable { path: path.to_owned(), source })?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
-        return Ok(bytes);
-    }
-    Err(CommandError::Unfit { path: path.to_owned(), expected: "so short as what is looked for here" })
 }
 
 /// Whether a number is of the form that numbers of its kind have.
