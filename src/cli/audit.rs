@@ -34,7 +34,7 @@ use crate::tlog::VerifierKey;
 
 /// Verify, read and search the audit log
 ///
-/// Works beside the running gate and on copies, holds no lock and changes nothing; `repair` alone does.
+/// Works beside the running gate and on copies, holds no lock and changes no log; `repair` alone does.
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
     #[command(subcommand)]

@@ -14,7 +14,6 @@ use super::conditions::Conditions;
 use super::evidence::{EvidenceError, Head, Log, Place};
 use super::sweep::sweep;
 use super::trust::{Cosigned, Trust, TrustArgs};
-use super::whole::already_there;
 use crate::cli::{CommandError, Exit, Screen};
 use crate::kernel::id::{Digest, NodeId};
 use crate::tlog::{Policy, VerifierKey};
@@ -89,7 +88,11 @@ struct Chosen {
 
 fn make(out: &Path, args: &PackArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
     if out.symlink_metadata().is_ok() {
-        return Err(already_there(out));
+        return Err(CommandError::Unknown {
+            given: out.display().to_string(),
+            what: "the name of a new directory",
+            help: "it is there already: name another".to_owned(),
+        });
     }
     let given = match args.trust.trust()? {
         Some(trust) => Given::Trust(trust),

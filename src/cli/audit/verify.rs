@@ -28,7 +28,7 @@ Examples:
   pinegate audit verify --state verified.json      only what has come since the last time
   pinegate audit verify --json | jq '.logs[].damage[] | {act, file, seq}'
 
-Exit codes: 0 as it was written, 1 damaged.")]
+Exit codes: 0 as it was written, 1 damaged or no log, 2 a state that cannot be used.")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     logs: LogArgs,
@@ -88,9 +88,11 @@ fn read_state(path: &Path) -> Result<Option<Known>, CommandError> {
         Err(CommandError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return Ok(None);
         }
+        // A log that was not looked at is not damaged.
+        Err(CommandError::Unreadable { path, source }) => return Err(CommandError::State { path, source }),
         read => read?,
     };
-    let unfit = |error| CommandError::Unreadable { path: path.to_owned(), source: io::Error::other(error) };
+    let unfit = |error| CommandError::State { path: path.to_owned(), source: io::Error::other(error) };
     Known::decode(&bytes).map(Some).map_err(unfit)
 }
 

@@ -48,8 +48,7 @@ impl Whole {
     }
 }
 
-/// Says that a file or directory would be overwritten.
-pub(super) fn already_there(path: &Path) -> CommandError {
+fn already_there(path: &Path) -> CommandError {
     CommandError::Unknown {
         given: path.display().to_string(),
         what: "the name of a new file",
