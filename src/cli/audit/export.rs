@@ -99,10 +99,10 @@ pub(super) fn run(args: &ExportArgs, screen: &mut Screen<'_>) -> Result<Exit, Co
     let mut whole = args.output.as_ref().map(|path| Whole::begin(path, args.overwrite)).transpose()?;
     let mut block = Vec::new();
     encoder.begin(&mut block);
-    let swept = sweep(&directories, &filter, screen, &mut |hit, screen| {
+    let swept = sweep(&directories, &filter, screen, &mut |hit, progress, screen| {
         encoder.record(hit, &mut block);
         if block.len() >= BLOCK_BYTES {
-            put(&block, whole.as_mut(), screen)?;
+            progress.beside(|| put(&block, whole.as_mut(), screen))?;
             block.clear();
         }
         Ok(())

@@ -142,7 +142,7 @@ fn choose(args: &PackArgs, screen: &mut Screen<'_>) -> Result<(Chosen, u64), Com
     let mut chosen = Chosen::default();
     let mut unreadable = 0;
     for directory in args.logs.directories(screen)? {
-        let swept = sweep(std::slice::from_ref(&directory), &filter, screen, &mut |hit, _| {
+        let swept = sweep(std::slice::from_ref(&directory), &filter, screen, &mut |hit, _, _| {
             let Some(place) = Place::of(&hit.record) else { return Ok(()) };
             if !chosen.directories.contains_key(&place.node) {
                 chosen.directories.insert(place.node.clone(), directory.clone());

@@ -1,10 +1,13 @@
 //! What is read out of the audit log: `search`, `tail`, `stats`, `export`.
 
 use super::*;
-use crate::audit::{Access, Chain, Event, Kind, Lifecycle, Outcome};
+use crate::audit::{Access, Chain, DigestKey, Event, Kind, Lifecycle, Outcome};
+use crate::catalog::Subject;
 use crate::kernel::id::{
-    Action, DepartmentId, Digest, FieldPath, GrantId, NodeId, PurposeCode, RequestId, ResourceId, SystemId,
+    Action, DepartmentId, Digest, FieldPath, GrantId, NodeId, PurposeCode, RequestId, ResourceId,
+    SubjectKind, SystemId,
 };
+use crate::kernel::secret::Secret;
 
 /// One access: who, for what, the code it was refused with, and how many milliseconds it took.
 pub(super) struct Asked {
@@ -280,6 +283,44 @@ fn a_line_that_is_no_record_is_told_by_every_command() {
         assert_eq!((ran.exit, ran.out.lines().count()), (1, found), "{line:?}");
         assert!(ran.err.contains("1 lines are no records: run `pinegate audit verify"), "{}", ran.err);
     }
+}
+
+#[test]
+fn a_person_is_looked_for_past_lines_that_are_no_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = written(directory.path(), &day());
+    let file = directory.path().join("audit.key");
+    let (secret, kind) = ([7; 32], SubjectKind::parse("resident-id").unwrap());
+    fs::write(&file, secret).unwrap();
+    let key = DigestKey::new(&Secret::new(secret.to_vec()));
+    let named = |number: &str| {
+        let digest = key.subject(&Subject::new(&kind, number).unwrap()).to_string();
+        format!(",\"subjects\":[\"{digest}\"],\"subjects_key\":\"{}\",\"decision\"", key.id())
+    };
+    let segment = directory.path().join("audit/gate-1.000001/00000000000000000000.jsonl");
+    let lines = fs::read_to_string(&segment).unwrap();
+    let lines: Vec<_> = lines
+        .lines()
+        .enumerate()
+        .map(|(number, line)| {
+            let whom = if number == 1 { "11010519491231003X" } else { "11010519491231002X" };
+            let line = line.replacen(",\"decision\"", &named(whom), 1);
+            if number == 3 { line.replacen("\"status\":", "\"status\":-", 1) } else { line }
+        })
+        .collect();
+    fs::write(&segment, lines.join("\n") + "\n").unwrap();
+    let find = |more: &[&str]| {
+        let key = file.to_str().unwrap();
+        let line = ["audit", "subject", "--json", "--value", "11010519491231002X", "--key", key, &log];
+        pinegate(&[&line, more].concat())
+    };
+    let ran = find(&[]);
+    assert_eq!((ran.exit, ran.out.lines().count()), (1, 5), "{}", ran.err);
+    assert!(ran.err.contains("5 requests by 2 systems, found in 8 records"), "{}", ran.err);
+    assert!(ran.err.contains("1 lines are no records: run `pinegate audit verify"), "{}", ran.err);
+    let ran = find(&["--from", "2026-06-02"]);
+    assert_eq!((ran.exit, ran.out.lines().count()), (0, 3), "{}", ran.err);
+    assert!(ran.err.contains("3 requests by 1 systems"), "{}", ran.err);
 }
 
 /// The standard output of somebody who, at the first they read, does something, and who goes once they have

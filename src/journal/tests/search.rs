@@ -302,7 +302,7 @@ fn who_follows_goes_on_past_what_is_no_record() {
         line
     };
     let (first, second) =
-        (place.join("00000000000000000000.jsonl"), place.join("00000000000000000005.jsonl"));
+        (place.join("00000000000000000000.jsonl"), place.join("00000000000000000006.jsonl"));
     let add = |path: &Path, lines: &[&[u8]]| {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
         file.unwrap().write_all(&lines.concat()).unwrap();
@@ -322,12 +322,12 @@ fn who_follows_goes_on_past_what_is_no_record() {
     assert_eq!(poll(9), ("c".to_owned(), 0));
     add(&first, &[b"bad\n"]);
     assert_eq!(poll(9), (String::new(), 0));
-    // The next segment begins at 5, and the first is one line short of that.
+    // The next segment begins at 6, and the first is one line short of that.
     let lost = std::fs::read(&first).unwrap();
     std::fs::write(&first, &lost[..lost.len() - 4]).unwrap();
     add(&second, &[&record("d"), b"bad\n"]);
     assert_eq!(poll(9), ("d".to_owned(), 1), "nothing comes to a segment that another follows");
-    let mark = r#"{"v":1,"records":7,"head":"00"}"#;
+    let mark = r#"{"v":1,"records":8,"head":"00"}"#;
     std::fs::write(place.join("CLOSED"), mark).unwrap();
     assert_eq!(poll(9), (String::new(), 1), "nothing comes to a generation that is closed");
     assert_eq!(poll(9), (String::new(), 0));
