@@ -222,7 +222,7 @@ fn python(pack: &str, policy: Option<&str>) -> Option<(bool, String)> {
     let mut command = Command::new("python3");
     command.arg("-B").arg(format!("{pack}/check.py")).args(policy);
     let Ok(output) = command.output() else {
-        eprintln!("skipped: there is no python3");
+        crate::kernel::skip::skip("python3", "there is no such program");
         return None;
     };
     let text = [output.stdout, output.stderr].concat();

@@ -10,6 +10,7 @@ use super::sim::SimDisk;
 use super::*;
 use crate::journal::read::{Filter, Follower, Records, find, tail, verify};
 use crate::kernel::id::RequestId;
+use crate::kernel::skip::skip;
 use crate::kernel::time::ManualClock;
 
 /// Passes on whether the journal is durable.
@@ -286,11 +287,11 @@ fn extents(path: &Path) -> Option<String> {
     let shown = match std::process::Command::new("filefrag").arg("-v").arg(path).output() {
         Ok(shown) if shown.status.success() => String::from_utf8(shown.stdout).unwrap(),
         Ok(shown) => {
-            eprintln!("skipped: no extents can be seen: {}", String::from_utf8_lossy(&shown.stderr));
+            skip("extents", &String::from_utf8_lossy(&shown.stderr));
             return None;
         }
         Err(error) => {
-            eprintln!("skipped: no `filefrag`: {error}");
+            skip("filefrag", &error.to_string());
             return None;
         }
     };
