@@ -257,7 +257,6 @@ impl<'l> Walk<'l> {
         let end = self.rest.bytes().position(|byte| !byte.is_ascii_digit())?;
         let (digits, rest) = self.rest.split_at_checked(end)?;
         let fits = match digits.len() {
-            0 => false,
             1 => true,
             2..20 => !digits.starts_with('0'),
             // As long as the greatest.
