@@ -122,8 +122,11 @@ fn make(args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandErro
     }
 }
 
+/// A record's place and what stands there.
+type Line = (Place, Vec<u8>);
+
 /// The records that are meant, with their lines, and what was looked through for them.
-fn wanted(directory: &Path, args: &ReceiptArgs) -> Result<(Vec<(Place, Vec<u8>)>, Passed), CommandError> {
+fn wanted(directory: &Path, args: &ReceiptArgs) -> Result<(Vec<Line>, Passed), CommandError> {
     if let Some(place) = &args.record {
         let line = place.read(directory)?;
         return Ok((line.map(|line| (place.clone(), line)).into_iter().collect(), Passed::default()));

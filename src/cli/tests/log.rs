@@ -367,7 +367,8 @@ fn a_log_is_followed_past_a_line_that_is_no_record() {
     let (told, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let out = Leaving { read: Vec::new(), at_first: Some(grow), until: "latecomer" };
-        let (mut err, clock) = (Vec::new(), Arc::new(ManualClock::new(now())) as Arc<dyn Clock>);
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
+        let mut err = Vec::new();
         let mut screen = Screen::new(Box::new(out), Box::new(&mut err));
         let line = ["pinegate", "audit", "tail", "--follow", "--json", &log];
         let command = Arguments::try_parse_from(line).unwrap().command;
