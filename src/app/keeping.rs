@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::audit::Lifecycle;
+use crate::audit::{Event, Lifecycle};
 use crate::config::Config;
 use crate::journal::{
     Hold, Journal, JournalError, KeepFailure, KeepObserver, Keeper, Keeping, PublishObserver,
@@ -96,7 +96,7 @@ impl PublishObserver for Told {
         tracing::error!(error, "no head of the audit log is signed any more; records go on");
         let entry = Lifecycle {
             at: self.clock.now(),
-            event: "unsigned",
+            event: Event::Unsigned,
             actor: "system",
             detail: &[("why", &error)],
             policy: None,

@@ -17,7 +17,7 @@ use super::pace::Pace;
 use super::shipper::{Shipper, Tools};
 use super::sink::{Sink, SinkError, Taken};
 use super::store::CursorFile;
-use crate::audit::{Lifecycle, ParsedRecord};
+use crate::audit::{Event, Lifecycle, ParsedRecord};
 use crate::journal::read::Records;
 use crate::journal::{
     DiskStorage, Fault, Journal, JournalConfig, KeepFailure, KeepObserver, Keeper, MIN_SEGMENT_BYTES,
@@ -97,8 +97,14 @@ async fn append(journal: &Journal, count: usize) {
         let text = "x".repeat(if number.is_multiple_of(7) { 4000 } else { 10 });
         let detail = [("text", text.as_str())];
         let at = SystemClock.now();
-        let entry =
-            Lifecycle { at, event: "test", actor: "test", detail: &detail, policy: None, config: None };
+        let entry = Lifecycle {
+            at,
+            event: Event::Reload,
+            actor: "test",
+            detail: &detail,
+            policy: None,
+            config: None,
+        };
         journal.append(entry.encode()).await.unwrap();
     }
 }

@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::city::{Body, Client, program, soon, until, whole};
+use crate::skip::skip;
 
 /// A log that a test writes: of up to 256 leaves, all of one branch of history.
 struct Log {
@@ -223,8 +224,7 @@ fn openssl_reads_the_key() {
     let public =
         Command::new("openssl").args(["pkey", "-pubout", "-outform", "DER", "-in"]).arg(&file).output();
     let Ok(public) = public else {
-        eprintln!("skipped: there is no openssl");
-        return;
+        return skip("openssl", "there is no such program");
     };
     assert!(public.status.success(), "{}", String::from_utf8_lossy(&public.stderr));
     assert!(public.stdout.ends_with(made.bytes()));

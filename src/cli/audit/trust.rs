@@ -1,11 +1,10 @@
 //! Whose signatures are believed.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::bounded::read_at_most;
 use super::evidence::EvidenceError;
 use crate::cli::CommandError;
 use crate::tlog::policy::MAX_POLICY_BYTES;
@@ -32,10 +31,7 @@ pub(super) struct Trust {
 impl Trust {
     /// Reads a policy.
     pub(super) fn read(path: &Path) -> Result<Self, CommandError> {
-        let unreadable = |source| CommandError::Unreadable { path: path.to_owned(), source };
-        let mut text = Vec::new();
-        let most = u64::try_from(MAX_POLICY_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-        File::open(path).and_then(|file| file.take(most).read_to_end(&mut text)).map_err(unreadable)?;
+        let text = read_at_most(path, MAX_POLICY_BYTES)?;
         let policy =
             Policy::parse(&text).map_err(|source| EvidenceError::Policy { path: path.to_owned(), source })?;
         Ok(Self { policy, text })

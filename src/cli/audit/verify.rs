@@ -1,12 +1,12 @@
 //! `pinegate audit verify`: is the log as it was written?
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::LogArgs;
+use super::bounded::read_at_most;
 use super::show;
 use super::trust::{Cosigned, Trust, TrustArgs};
 use super::whole::Whole;
@@ -29,7 +29,7 @@ Examples:
   pinegate audit verify --state verified.json      only what has come since the last time
   pinegate audit verify --json | jq '.logs[].damage[] | {act, file, seq}'
 
-Exit codes: 0 as it was written, 1 damaged.")]
+Exit codes: 0 as it was written, 1 damaged or no log, 2 a state that cannot be used.")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     logs: LogArgs,
@@ -97,15 +97,16 @@ fn missed(args: &VerifyArgs, reports: &[(PathBuf, VerifyReport)]) -> Vec<String>
 
 /// What was known the last time; nothing at the first.
 fn read_state(path: &Path) -> Result<Option<Known>, CommandError> {
-    let unreadable = |source| CommandError::Unreadable { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(unreadable)?,
+    let bytes = match read_at_most(path, usize::try_from(MAX_KNOWN_BYTES).unwrap_or(usize::MAX)) {
+        Err(CommandError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        // A log that was not looked at is not damaged.
+        Err(CommandError::Unreadable { path, source }) => return Err(CommandError::State { path, source }),
+        read => read?,
     };
-    let mut bytes = Vec::new();
-    file.take(MAX_KNOWN_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-    let known = Known::decode(&bytes);
-    known.map(Some).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))
+    let unfit = |error| CommandError::State { path: path.to_owned(), source: io::Error::other(error) };
+    Known::decode(&bytes).map(Some).map_err(unfit)
 }
 
 fn write_state(path: &Path, report: &VerifyReport) -> Result<(), CommandError> {
@@ -113,5 +114,5 @@ fn write_state(path: &Path, report: &VerifyReport) -> Result<(), CommandError> {
     let bytes = report.known.encode().map_err(failed)?;
     let mut file = Whole::begin(path, true)?;
     file.write(&bytes)?;
-    file.finish(true)
+    file.finish()
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::check::Checking;
 use super::{KeepFailure, KeepObserver, Left};
-use crate::audit::{Entry, Lifecycle};
+use crate::audit::{Entry, Event, Lifecycle};
 use crate::journal::layout::{CLOSED, Form, GenerationDir, LOCK, SegmentFile, segments};
 use crate::journal::manifest::{self, Manifest};
 use crate::journal::scan::DamageKind;
@@ -282,7 +282,7 @@ impl Pruner {
         ];
         let entry = Lifecycle {
             at: now,
-            event: "pruned",
+            event: Event::Pruned,
             actor: "system",
             detail: &detail,
             policy: None,

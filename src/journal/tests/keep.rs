@@ -114,10 +114,10 @@ fn every_reader_takes_either_form() {
     followed.extend(follower.poll(1000).unwrap());
     let followed: Vec<_> = followed.into_iter().map(|found| found.record.actor.unwrap()).collect();
     assert_eq!(followed, expected);
-    let last = tail(&config.directory, &Filter::default(), 30).unwrap();
+    let last = tail(&config.directory, &Filter::default(), 30).unwrap().0;
     let last: Vec<_> = last.into_iter().map(|found| found.record.actor.unwrap()).collect();
     assert_eq!(last, expected[expected.len() - 30..]);
-    assert_eq!(find(&config.directory, &Filter::default(), 1000).unwrap().len(), expected.len());
+    assert_eq!(find(&config.directory, &Filter::default(), 1000).unwrap().0.len(), expected.len());
     // A second pass finds nothing to do.
     keeper.pass(&AtomicBool::new(false));
     assert_eq!(told.0.lock().unwrap().0, compressed);
@@ -359,7 +359,7 @@ fn write_on(opened: &mut Opened, at: Timestamp, count: usize) {
     for _ in 0..count {
         let detail = [("a", &*long), ("b", &*long), ("c", &*long), ("d", &*long)];
         let entry =
-            Lifecycle { at, event: "reload", actor: "a", detail: &detail, policy: None, config: None };
+            Lifecycle { at, event: Event::Reload, actor: "a", detail: &detail, policy: None, config: None };
         opened.log.commit([entry.encode()].iter()).unwrap();
     }
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::audit::Lifecycle;
+use crate::audit::{Event, Lifecycle};
 use crate::config::CheckpointSettings;
 use crate::journal::{
     DiskStorage, Fault, Journal, JournalConfig, JournalError, Observer, PublishObserver, PublishSettings,
@@ -99,8 +99,14 @@ impl Ground {
     async fn grow(&mut self, records: usize) {
         for _ in 0..records {
             let at = SystemClock.now();
-            let entry =
-                Lifecycle { at, event: "test", actor: "test", detail: &[], policy: None, config: None };
+            let entry = Lifecycle {
+                at,
+                event: Event::Reload,
+                actor: "test",
+                detail: &[],
+                policy: None,
+                config: None,
+            };
             self.journal.append(entry.encode()).await.unwrap();
         }
         self.publisher.finish();
