@@ -18,7 +18,7 @@ mod strangers;
 mod tests;
 mod view;
 
-pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
+pub use chain::{Broken, Chain, Tail, genesis, is_record, judge_tail};
 pub use keyed::{DigestKey, KeyId, ReceivedDigest, SubjectDigest};
 pub use line::{is_dangerous, push_escaped};
 pub use members::{Members, Name};

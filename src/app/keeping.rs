@@ -37,7 +37,7 @@ impl Afterwards {
                 journal: journal.clone(),
             })
         };
-        let mut holds: Vec<Arc<dyn Hold>> = vec![Arc::new(ship::Hold::new(audit))];
+        let mut holds: Vec<Arc<dyn Hold>> = vec![Arc::new(ship::SinksHold::new(audit))];
         let mut publishing = None;
         if let Some(checkpoint) = &audit.checkpoint {
             let settings = PublishSettings {

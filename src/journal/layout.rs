@@ -125,6 +125,14 @@ pub(super) fn segments(storage: &dyn Storage, directory: &Path) -> io::Result<Ve
     Ok(found)
 }
 
+/// The manifests of a generation, by the first record of their segments, in order.
+pub(super) fn manifests(storage: &dyn Storage, directory: &Path) -> io::Result<Vec<u64>> {
+    let names = storage.list(directory)?;
+    let mut found: Vec<_> = names.iter().filter_map(|name| parse_numbered(name, MANIFEST)).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// One generation's directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GenerationDir {

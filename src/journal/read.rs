@@ -29,7 +29,7 @@ pub use filter::{Filter, Matcher, Network, NetworkError};
 pub use follow::Follower;
 pub use search::{Hit, Order, Passed, Search, Step, find, tail};
 pub use since::since;
-pub use stretch::{GenerationState, Stretch, generation_states};
+pub use stretch::{GenerationState, Missing, Stretch, generation_states};
 pub use tree::Published;
 #[cfg(test)]
 pub(super) use verify::judge_origins;

@@ -77,6 +77,12 @@ impl<S: OnStorage> Published<S> {
         self.small(WITNESSED, MAX_NOTE_BYTES)
     }
 
+    /// The file that says it.
+    #[must_use]
+    pub fn witnessed_path(&self) -> PathBuf {
+        self.directory.join(WITNESSED)
+    }
+
     /// Where each generation begins in the tree, in order.
     ///
     /// # Errors

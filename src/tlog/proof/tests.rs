@@ -121,6 +121,12 @@ fn every_proof_of_small_trees_is_right_and_no_other_place_or_size_passes() {
             }
             let longer = [&proof[..], &roots[..1]].concat();
             assert!(verify_consistency(old, size, old_root, &roots[at], &longer).is_err());
+            // What begins so does not begin otherwise; what begins otherwise is found out where the proof says it.
+            let is_other =
+                |from: &Digest, proof: &[Digest]| proves_other_beginning(old, size, from, &roots[at], proof);
+            assert!(!is_other(old_root, &proof) && !is_other(old_root, &longer));
+            let another = &roots[usize::try_from(old - 1).unwrap()];
+            assert_eq!(is_other(another, &proof), old < size && !old.is_power_of_two(), "{old} of {size}");
         }
     }
 }
