@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::publish::signer;
 use super::*;
-use crate::audit::genesis;
+use crate::audit::{Chain, Event, genesis};
 use crate::journal::read::{Act, Against, Finding, Known, VerifyReport, verify, verify_against};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::ManualClock;
@@ -65,9 +65,9 @@ fn journal_config(audit: &Path) -> JournalConfig {
 }
 
 /// Begins a generation of one record that nobody published, as somebody would write it who has not the key.
-fn forge_generation(audit: &Path, number: u32, event: &'static str, detail: &[(&'static str, &str)]) {
+fn forge_generation(audit: &Path, number: u32, event: Event, detail: &[(&'static str, &str)]) {
     let node = NodeId::parse("gate-1").unwrap();
-    let mut chain = crate::audit::Chain::new(node, number);
+    let mut chain = Chain::new(node, number);
     let at = Timestamp::UNIX_EPOCH + Duration::from_secs(1_000 * 86_400);
     let entry = Lifecycle { at, event, actor: "z", detail, policy: None, config: None };
     let mut line = Vec::new();

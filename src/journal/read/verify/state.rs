@@ -119,7 +119,6 @@ mod hexadecimal {
 
     use super::Digest;
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
     pub(super) fn serialize<S: Serializer>(digest: &Digest, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(digest)
     }

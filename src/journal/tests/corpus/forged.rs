@@ -32,8 +32,7 @@ fn refusals(audit: &Path) -> Vec<String> {
     let told = Arc::new(Refusals::default());
     let observer: Arc<dyn PublishObserver> = Arc::<Refusals>::clone(&told);
     Publisher::new(settings, storage, clock, progress, observer).finish();
-    let said = std::mem::take(&mut *told.0.lock().unwrap());
-    said
+    std::mem::take(&mut *told.0.lock().unwrap())
 }
 
 /// One published generation, cut to its first records.
@@ -50,7 +49,7 @@ fn a_repair_that_nobody_published_accounts_for_nothing() {
     let audit = dir.path().join("audit");
     let mark = fs::read_to_string(generation(&audit, 1).join("CLOSED")).unwrap();
     let head = mark.split("\"head\":\"").nth(1).unwrap().split('"').next().unwrap();
-    forge_generation(&audit, 2, "repair", &[("generation", "1"), ("records", "3"), ("head", head)]);
+    forge_generation(&audit, 2, Event::Repair, &[("generation", "1"), ("records", "3"), ("head", head)]);
     let log_alone = Policy::new(vec![signer(1).key().clone()], vec![], 0).unwrap();
     let against = Against { trust: Some(&log_alone), known: None };
     let report = verify_against(&audit, against, &mut |_| {}).unwrap();
@@ -79,7 +78,7 @@ fn a_removal_that_nobody_published_accounts_for_nothing() {
         ("last_at", last),
         ("retention_days", days),
     ];
-    forge_generation(&audit, 4, "pruned", &detail);
+    forge_generation(&audit, 4, Event::Pruned, &detail);
     let report = check(&audit, Given::Keys);
     let acts: Vec<_> = report.damage.iter().map(|found| (found.act(), found.generation)).collect();
     assert_eq!(acts, [(Act::Deletion, Some(1))], "{:?}", report.damage);
@@ -104,7 +103,7 @@ fn a_removal_that_was_too_early_is_named_though_it_was_published() {
             ("last_at", last),
             ("retention_days", days),
         ];
-        forge_generation(&audit, 1, "pruned", &detail);
+        forge_generation(&audit, 1, Event::Pruned, &detail);
         // The next process closes the generation, and publishes it with its own.
         write_generation(&audit, 3, "a", true);
         let report = check_with_log_alone(&audit);
