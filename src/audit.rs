@@ -18,12 +18,12 @@ mod strangers;
 mod tests;
 mod view;
 
-pub use chain::{Broken, Chain, Tail, genesis, judge_tail};
+pub use chain::{Broken, Chain, Tail, genesis, is_record, judge_tail};
 pub use keyed::{DigestKey, KeyId, ReceivedDigest, SubjectDigest};
 pub use line::{is_dangerous, push_escaped};
 pub use members::{Members, Name};
 pub use parsed::{ParseError, ParsedRecord, SubjectsOf, peek_ended, peek_instant, peek_kind, peek_subjects};
-pub use record::{Access, Admitted, Entry, Kind, Lifecycle, Outcome, Shadow, Subjects, Submitted};
+pub use record::{Access, Admitted, Entry, Event, Kind, Lifecycle, Outcome, Shadow, Subjects, Submitted};
 pub use strangers::{Reached, Strangers};
 pub use view::{AccessView, Listed};
 

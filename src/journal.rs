@@ -63,6 +63,9 @@ pub use strangers::StrangersLog;
 use crate::audit::MAX_LINE_BYTES;
 use crate::kernel::id::NodeId;
 
+/// The fewest days that records of access must be kept (网络安全法, article 21: six months).
+pub const LEAST_RETENTION_DAYS: u32 = 180;
+
 /// The smallest segment: it holds any one record and its newline.
 pub const MIN_SEGMENT_BYTES: u64 = 2 * 16 * 1024;
 

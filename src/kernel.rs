@@ -6,4 +6,7 @@ pub mod bound;
 pub mod diagnostic;
 pub mod id;
 pub mod secret;
+#[cfg(test)]
+#[path = "../tests/it/skip.rs"]
+pub(crate) mod skip;
 pub mod time;

@@ -29,7 +29,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::hold::Hold;
+pub use self::hold::SinksHold;
 use self::http::HttpSink;
 use self::lag::Lag;
 use self::pace::Pace;
@@ -47,6 +47,13 @@ use crate::telemetry::Metrics;
 
 /// How often figures that change by themselves are shown anew.
 const REFRESH: Duration = Duration::from_secs(1);
+
+/// Does what waits for the disk where nothing else waits for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(work).await
+}
 
 /// Who cannot be spoken to as configured.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +148,7 @@ impl Shipping {
                 name: settings.name.clone(),
                 audit: audit.directory.clone(),
                 own: own.clone(),
+                is_mandatory: settings.is_mandatory,
                 batch_records: settings.batch_records,
                 pace: Pace::default(),
                 clock: Arc::clone(clock),

@@ -92,6 +92,18 @@ pub enum WitnessError {
         #[source]
         source: NoteError,
     },
+    /// What was cosigned of a log is gone.
+    #[error(
+        "this witness has cosigned `{origin}`, but `{}` is gone: it would cosign a second history. Put back the \
+         newest copy if you are sure of it, or begin as a new witness, with a new key",
+        path.display()
+    )]
+    Forgotten {
+        /// The file that is gone.
+        path: PathBuf,
+        /// Of which log.
+        origin: String,
+    },
 }
 
 /// Serves until it is told to stop: SIGTERM or SIGINT.

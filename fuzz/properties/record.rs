@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use pinegate::audit::{
-    Access, Admitted, Chain, DigestKey, Entry, Kind, Lifecycle, MAX_LINE_BYTES, Outcome, ParsedRecord,
+    Access, Admitted, Chain, DigestKey, Entry, Event, Kind, Lifecycle, MAX_LINE_BYTES, Outcome, ParsedRecord,
     SCHEMA_VERSION, Shadow, SubjectDigest, Subjects, Submitted, Tail, judge_tail,
 };
 use pinegate::catalog::{Identifier, Subject};
@@ -324,7 +324,7 @@ fn check_lifecycle(parts: &Parts) {
         names.into_iter().zip(parts.texts.iter().map(String::as_str).skip(1)).collect();
     let event = Lifecycle {
         at: now(),
-        event: "reload",
+        event: Event::Reload,
         actor: parts.text(0),
         detail: &detail,
         policy: parts.has(0).then(|| parts.text(1)),

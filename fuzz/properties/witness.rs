@@ -36,11 +36,17 @@ pub(crate) fn check(data: &[u8]) {
                 assert!(is_continued && size >= latest && request.old == head.size, "a fork was cosigned");
                 let kept = Note::parse(cosigned.note.as_bytes()).expect("what is kept is a note");
                 assert_eq!(cosigned_at(&kept, &key), Ok(at));
-                assert_eq!(witness.reopen(cosigned.note.as_bytes()), Ok(cosigned.checkpoint));
+                let kept = witness.reopen(cosigned.note.as_bytes());
+                assert_eq!(kept.map(|kept| kept.checkpoint), Ok(cosigned.checkpoint));
             }
             Err(Refusal::Conflict { latest, old }) => assert!(latest == head.size && old != latest),
             Err(Refusal::Inconsistent { old, new }) => {
                 assert!(old == head.size && new == request.checkpoint().size)
+            }
+            Err(Refusal::Forked { at, new }) => {
+                assert!(at == head.size && at > 3 && new == request.checkpoint().size);
+                let size = usize::try_from(new).expect("it is small");
+                assert_eq!(signers::head(&signers::leaves(true), size), *request.checkpoint());
             }
             Err(Refusal::UnknownLog(origin)) => assert_ne!(origin, signers::ORIGIN),
             Err(Refusal::Malformed(_)) => assert!(request.old > request.checkpoint().size),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::audit::Lifecycle;
+use crate::audit::{Event, Lifecycle};
 use crate::config::Config;
 use crate::journal::{
     Hold, Journal, JournalError, KeepFailure, KeepObserver, Keeper, Keeping, PublishObserver,
@@ -37,7 +37,7 @@ impl Afterwards {
                 journal: journal.clone(),
             })
         };
-        let mut holds: Vec<Arc<dyn Hold>> = vec![Arc::new(ship::Hold::new(audit))];
+        let mut holds: Vec<Arc<dyn Hold>> = vec![Arc::new(ship::SinksHold::new(audit))];
         let mut publishing = None;
         if let Some(checkpoint) = &audit.checkpoint {
             let settings = PublishSettings {
@@ -96,7 +96,7 @@ impl PublishObserver for Told {
         tracing::error!(error, "no head of the audit log is signed any more; records go on");
         let entry = Lifecycle {
             at: self.clock.now(),
-            event: "unsigned",
+            event: Event::Unsigned,
             actor: "system",
             detail: &[("why", &error)],
             policy: None,

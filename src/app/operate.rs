@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Assembled, assemble};
 use crate::admin::{Operations, Readiness, Reloaded};
-use crate::audit::{Entry, Lifecycle};
-use crate::config::{Bounds, Config, ReloadTrigger};
+use crate::audit::{Entry, Event, Lifecycle};
+use crate::config::{Audit, Bounds, CheckpointSettings, Config, ReloadTrigger};
 use crate::journal::{Fault, Observer, Priority};
 use crate::kernel::diagnostic::Severity;
 use crate::kernel::time::Timestamp;
@@ -44,12 +44,7 @@ impl Operator {
     }
 
     /// A lifecycle record under what is live now.
-    pub(super) fn lifecycle(
-        &self,
-        event: &'static str,
-        actor: &str,
-        detail: &[(&'static str, &str)],
-    ) -> Entry {
+    pub(super) fn lifecycle(&self, event: Event, actor: &str, detail: &[(&'static str, &str)]) -> Entry {
         let snapshot = self.gate.snapshot.load();
         let (policy, config) = (Some(&*snapshot.policy_digest_hex), Some(&*snapshot.config_digest_hex));
         let mut detail = detail.to_vec();
@@ -64,7 +59,7 @@ impl Operator {
         let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().to_string());
         let mut detail = vec![("version", env!("CARGO_PKG_VERSION")), ("pid", process.as_str())];
         detail.extend(parent.as_deref().map(|parent| ("parent_pid", parent)));
-        self.lifecycle("start", &actor, &detail)
+        self.lifecycle(Event::Start, &actor, &detail)
     }
 
     async fn rebuild(&self, actor: &str) -> Reloaded {
@@ -84,7 +79,7 @@ impl Operator {
         let refused = |report: String| {
             self.gate.metrics.reload(Reload::Refused);
             tracing::error!(actor, report, "a reload was refused; what was live stays");
-            self.record("reload-refused", actor);
+            self.record(Event::ReloadRefused, actor);
             Reloaded::Refused { report }
         };
         let (config, assembled, report) = match built {
@@ -93,7 +88,7 @@ impl Operator {
         };
         let (Some(config), Some(assembled)) = (config, assembled) else { return refused(report.to_string()) };
         self.swap(config, assembled);
-        self.record("reload", actor);
+        self.record(Event::Reload, actor);
         let snapshot = self.gate.snapshot.load();
         let warnings = if report.count(Severity::Warning) > 0 { report.to_string() } else { String::new() };
         tracing::info!(actor, revision = snapshot.revision, policy = snapshot.policy_digest_hex, "reloaded");
@@ -105,9 +100,9 @@ impl Operator {
         }
     }
 
-    fn record(&self, event: &'static str, actor: &str) {
+    fn record(&self, event: Event, actor: &str) {
         if let Err(error) = self.gate.journal.submit(self.lifecycle(event, actor, &[])) {
-            tracing::error!(%error, event, "could not be put on record");
+            tracing::error!(%error, event = event.as_str(), "could not be put on record");
         }
     }
 
@@ -134,7 +129,11 @@ impl Operator {
             ("[listen]", old.listen != new.listen),
             ("[metrics]", old.metrics.address != new.metrics.address),
             ("[admin]", old.admin.socket != new.admin.socket),
-            ("[audit]", old.audit.directory != new.audit.directory || old.audit.node != new.audit.node),
+            ("[audit]", audit_of_the_start(&old.audit) != audit_of_the_start(&new.audit)),
+            (
+                "[audit.checkpoint]",
+                old.audit.checkpoint.as_ref().map(signing) != new.audit.checkpoint.as_ref().map(signing),
+            ),
             ("[[audit.witness]]", old.audit.witnesses != new.audit.witnesses),
             ("[[audit.sink]]", old.audit.sinks != new.audit.sinks),
             ("[bounds]", of_the_start(&old.bounds) != of_the_start(&new.bounds)),
@@ -229,6 +228,32 @@ fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
     } = *bounds;
     let times = [handshake_timeout, header_timeout, stall_timeout, connection_age, drain];
     (times, connections, header_bytes, header_fields, http2_streams)
+}
+
+/// What stands in `[audit]` itself and a reload cannot change. Each setting is named, so that none can be
+/// forgotten.
+fn audit_of_the_start(audit: &Audit) -> impl PartialEq + use<'_> {
+    let Audit {
+        directory,
+        node,
+        segment_bytes,
+        retention_days,
+        low_space,
+        raised_priority,
+        // This is of the snapshot and takes effect with it.
+        pseudonym_key: _,
+        // These are sections of their own.
+        checkpoint: _,
+        witnesses: _,
+        sinks: _,
+    } = audit;
+    (directory, node, segment_bytes, retention_days, low_space, raised_priority)
+}
+
+/// Who signs heads, and when.
+fn signing(settings: &CheckpointSettings) -> impl PartialEq + use<'_> {
+    let CheckpointSettings { signer, every, records } = settings;
+    (signer.key(), every, records)
 }
 
 fn seconds(at: Timestamp) -> f64 {

@@ -18,6 +18,7 @@ use super::operate::Operator;
 use super::signals::{Sent, Signals, Wish};
 use super::strangers::StrangersWriter;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
+use crate::audit::Event;
 use crate::config::{Config, ReloadTrigger};
 use crate::journal::{Journal, JournalConfig, JournalError, Storage, StrangersLog};
 use crate::kernel::time::{Clock, SystemClock};
@@ -243,7 +244,7 @@ impl Running {
     pub async fn drain(&self, actor: &str, hurry: impl Future<Output = String>) {
         let gate = &self.operator.gate;
         tracing::info!("draining");
-        let entry = self.operator.lifecycle("drain", actor, &[]);
+        let entry = self.operator.lifecycle(Event::Drain, actor, &[]);
         if let Err(error) = gate.journal.submit(entry) {
             tracing::error!(%error, "the drain could not be put on record");
         }
@@ -269,7 +270,7 @@ impl Running {
             tracing::error!("what strangers did last could not be written down in time");
         }
         let hurried: Vec<_> = hurried.iter().map(|actor| ("hurried_by", actor.as_str())).collect();
-        let stop = gate.journal.append(self.operator.lifecycle("stop", actor, &hurried));
+        let stop = gate.journal.append(self.operator.lifecycle(Event::Stop, actor, &hurried));
         match tokio::time::timeout(LAST_RECORDS, stop).await {
             Ok(Ok(_seq)) => {}
             Ok(Err(error)) => tracing::error!(%error, "the stop could not be put on record"),

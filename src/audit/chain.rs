@@ -142,6 +142,14 @@ fn sum_holds(rest: &[u8]) -> bool {
     })
 }
 
+/// Whether a line is record `seq` of some log, by its head and its checksum. Neither the line before it nor the
+/// rest of its form is looked at.
+#[must_use]
+pub fn is_record(line: &[u8], seq: u64) -> bool {
+    line.len() <= MAX_LINE_BYTES
+        && Head::parse(line).is_some_and(|head| head.seq == seq && sum_holds(head.rest))
+}
+
 impl Chain {
     /// The chain of a log without records.
     #[must_use]

@@ -2,11 +2,13 @@
 //!
 //! A line is walked once and borrowed from, escapes and all, so that a value can be handed on in the
 //! very form that the encoder made harmless. Taken is only what [`super::Entry`] can have written:
-//! members in their order, none twice, texts, numbers, lists of texts, and objects of texts or numbers.
+//! members in their order, none twice, each of the shape it has. So whatever is taken here is a
+//! [`super::ParsedRecord`] too.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use super::view::{MEMBERS, NEEDED};
+use super::view::{MEMBERS, NEEDED, Shape};
 use super::{MAX_LINE_BYTES, SCHEMA_VERSION};
 
 /// Which member of a record. `docs/audit-record.md` says what each means.
@@ -60,11 +62,9 @@ names! {
     REASON "reason"
     GRANTS "grants"
     DENIED_BY "denied_by"
-    RELEASED "released"
     EVENT "event"
     ACTOR "actor"
     DETAIL "detail"
-    POLICY "policy"
     SHADOW "shadow"
     STATUS "status"
     BYTES_IN "bytes_in"
@@ -72,7 +72,6 @@ names! {
     RECORDS "records"
     MASKED "masked"
     DROPPED "dropped"
-    SENT_SHA256 "sent_sha256"
     TOTAL_US "total_us"
     ABORTED "aborted"
 }
@@ -130,18 +129,15 @@ impl<'l> Members<'l> {
             // In order, so that none comes twice.
             let (slot, member) = slots.find(|(_, member)| member.name == name)?;
             needed += u8::from(member.needed);
-            *slot = walk.value()?;
+            *slot = walk.value(member.shape)?;
             if walk.eat(b',').is_none() {
                 break;
             }
         }
         walk.eat(b'}')?;
         let members = Self { raw };
-        let is_ours = walk.rest.is_empty()
-            && needed == NEEDED
-            && members.number(Name::V) == Some(SCHEMA_VERSION)
-            && members.number(Name::SEQ).is_some()
-            && members.number(Name::GENERATION).is_some();
+        let is_ours =
+            walk.rest.is_empty() && needed == NEEDED && members.number(Name::V) == Some(SCHEMA_VERSION);
         is_ours.then_some(members)
     }
 
@@ -260,9 +256,14 @@ impl<'l> Walk<'l> {
     fn number(&mut self) -> Option<&'l str> {
         let end = self.rest.bytes().position(|byte| !byte.is_ascii_digit())?;
         let (digits, rest) = self.rest.split_at_checked(end)?;
-        let is_plain =
-            !digits.is_empty() && digits.len() <= 20 && (digits == "0" || !digits.starts_with('0'));
-        if !is_plain {
+        let fits = match digits.len() {
+            1 => true,
+            2..20 => !digits.starts_with('0'),
+            // As long as the greatest.
+            20 => !digits.starts_with('0') && digits.parse::<u64>().is_ok(),
+            _ => false,
+        };
+        if !fits {
             return None;
         }
         self.rest = rest;
@@ -279,29 +280,67 @@ impl<'l> Walk<'l> {
         self.number()
     }
 
-    /// Any value that a record has.
-    fn value(&mut self) -> Option<&'l str> {
+    /// A value of this shape.
+    fn value(&mut self, shape: Shape) -> Option<&'l str> {
         let before = self.rest;
-        let close = match before.as_bytes().first()? {
-            b'[' => b']',
-            b'{' => b'}',
-            _ => return self.scalar(),
-        };
-        self.rest = self.rest.get(1..)?;
-        if self.eat(close).is_none() {
-            loop {
-                self.text()?;
-                if close == b'}' {
-                    self.eat(b':')?;
-                    self.scalar()?;
-                }
-                if self.eat(b',').is_none() {
-                    break;
-                }
-            }
-            self.eat(close)?;
+        match shape {
+            Shape::Text => drop(self.text()?),
+            Shape::Number => drop(self.number()?),
+            Shape::Status => drop(self.number()?.parse::<u16>().ok()?),
+            Shape::List => self.items(b'[', b']', |walk| walk.text().map(drop))?,
+            Shape::Texts => self.object(Self::text)?,
+            Shape::Numbers => self.object(Self::number)?,
         }
         before.get(..before.len() - self.rest.len())
+    }
+
+    /// Items between `open` and `close`.
+    fn items(&mut self, open: u8, close: u8, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.eat(open)?;
+        if self.eat(close).is_some() {
+            return Some(());
+        }
+        loop {
+            item(self)?;
+            if self.eat(b',').is_none() {
+                return self.eat(close);
+            }
+        }
+    }
+
+    /// An object, none of whose names comes twice.
+    fn object(&mut self, value: fn(&mut Self) -> Option<&'l str>) -> Option<()> {
+        let mut seen = Seen::default();
+        self.items(b'{', b'}', |walk| {
+            seen.take(walk.text()?)?;
+            walk.eat(b':')?;
+            value(walk).map(drop)
+        })
+    }
+}
+
+/// The names of one object. Of a few, as is usual, none is put on the heap.
+#[derive(Default)]
+struct Seen<'l> {
+    first: [&'l str; 8],
+    count: usize,
+    more: BTreeSet<&'l str>,
+}
+
+impl<'l> Seen<'l> {
+    /// Takes one more name, as it stands; `None` if it is there already.
+    fn take(&mut self, name: &'l str) -> Option<()> {
+        if self.first.iter().take(self.count).any(|known| *known == name) {
+            return None;
+        }
+        match self.first.get_mut(self.count) {
+            Some(place) => {
+                *place = name;
+                self.count += 1;
+                Some(())
+            }
+            None => self.more.insert(name).then_some(()),
+        }
     }
 }
 
@@ -322,14 +361,14 @@ fn escape(bytes: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Chain, Lifecycle};
+    use crate::audit::{Chain, Event, Lifecycle};
     use crate::kernel::id::NodeId;
     use crate::kernel::time::Timestamp;
 
     fn event(actor: &str, detail: &[(&'static str, &str)]) -> Vec<u8> {
         let at = Timestamp::UNIX_EPOCH;
         let entry =
-            Lifecycle { at, event: "reload", actor, detail, policy: Some("aa"), config: None }.encode();
+            Lifecycle { at, event: Event::Reload, actor, detail, policy: Some("aa"), config: None }.encode();
         let mut line = Vec::new();
         Chain::new(NodeId::parse("gate-1").unwrap(), 7).seal(&entry, &mut line);
         line.pop();
@@ -375,11 +414,29 @@ mod tests {
             ("\\u007f", "\u{1}"),
             ("{\"a\":\"b\"}", "{\"a\":{}}"),
             ("{\"a\":\"b\"}", "{\"a\"}"),
+            ("{\"a\":\"b\"}", "{\"a\":1}"),
+            ("{\"a\":\"b\"}", "{\"a\":\"b\",\"a\":\"c\"}"),
+            ("{\"a\":\"b\"}", "[]"),
+            ("\"lifecycle\"", "7"),
+            ("\"generation\":7", "\"generation\":18446744073709551616"),
+            ("\"generation\":7", "\"generation\":\"7\""),
+            ("\"policy\":\"aa\"}", "\"policy\":\"aa\",\"status\":\"200\"}"),
+            ("\"policy\":\"aa\"}", "\"policy\":\"aa\",\"status\":65536}"),
+            ("\"policy\":\"aa\"}", "\"policy\":\"aa\",\"masked\":{\"a\":\"b\"}}"),
+            ("\"event\":\"reload\"", "\"grants\":{},\"event\":\"reload\""),
             ("{\"a\":\"b\"}", "{\"a\":\"b\",}"),
             ("\"policy\":\"aa\"}", "\"policy\":\"aa\"}}"),
         ] {
             assert!(line.contains(from), "{from}");
             assert!(Members::read(line.replacen(from, to, 1).as_bytes()).is_none(), "{from} → {to}");
+        }
+        let names = |last: usize| {
+            let names: Vec<_> = (0..20).chain([last]).map(|n| format!("\"a{n}\":\"\"")).collect();
+            line.replacen("{\"a\":\"b\"}", &format!("{{{}}}", names.join(",")), 1)
+        };
+        assert!(Members::read(names(20).as_bytes()).is_some());
+        for last in [0, 7, 8, 19] {
+            assert!(Members::read(names(last).as_bytes()).is_none(), "a{last} comes twice");
         }
         for end in 0..line.len() {
             assert!(Members::read(&line.as_bytes()[..end]).is_none(), "cut at {end}");

@@ -244,13 +244,62 @@ pub struct Submitted<'a> {
     pub unclassified: u64,
 }
 
+/// What can happen to the gate itself. `docs/audit-record.md` says what each word means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words are described in one place")]
+pub enum Event {
+    Start,
+    Reload,
+    ReloadRefused,
+    Drain,
+    Stop,
+    Follows,
+    Recovered,
+    Repair,
+    Pruned,
+    Unsigned,
+}
+
+impl Event {
+    /// Every one.
+    pub const ALL: [Self; 10] = [
+        Self::Start,
+        Self::Reload,
+        Self::ReloadRefused,
+        Self::Drain,
+        Self::Stop,
+        Self::Follows,
+        Self::Recovered,
+        Self::Repair,
+        Self::Pruned,
+        Self::Unsigned,
+    ];
+
+    /// The word in the record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Reload => "reload",
+            Self::ReloadRefused => "reload-refused",
+            Self::Drain => "drain",
+            Self::Stop => "stop",
+            Self::Follows => "follows",
+            Self::Recovered => "recovered",
+            Self::Repair => "repair",
+            Self::Pruned => "pruned",
+            Self::Unsigned => "unsigned",
+        }
+    }
+}
+
 /// What happened to the gate itself.
 #[derive(Debug, Clone)]
 pub struct Lifecycle<'a> {
     /// When.
     pub at: Timestamp,
-    /// What: `start`, `stop`, `reload`, `drain`, `recovered`, `repair`.
-    pub event: &'static str,
+    /// What.
+    pub event: Event,
     /// Who did it; `system` for the gate itself.
     pub actor: &'a str,
     /// What else is to know. No name twice.
@@ -528,7 +577,7 @@ impl Lifecycle<'_> {
         let mut line = Entry::begin(512);
         line.text("kind", "lifecycle", WORD_BYTES);
         line.plain("at", |out| push_instant(out, self.at));
-        line.text("event", self.event, WORD_BYTES);
+        line.text("event", self.event.as_str(), WORD_BYTES);
         line.text("actor", self.actor, DETAIL_BYTES);
         line.bounded(
             ("detail", "detail_more"),

@@ -215,51 +215,66 @@ enum Slot {
     Numbers,
 }
 
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) name: &'static str,
-    slot: Slot,
-    pub(super) needed: bool,
+/// What a member holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    Number,
+    /// A number as small as those of HTTP.
+    Status,
+    /// A list of texts.
+    List,
+    /// An object of texts.
+    Texts,
+    /// An object of numbers.
+    Numbers,
 }
 
-#[cfg(test)]
-impl Member {
-    /// The type that it has in JSON.
-    pub(super) fn json_type(&self) -> &'static str {
-        match self.slot {
-            Slot::Version
-            | Slot::Seq
-            | Slot::RequestedMore
-            | Slot::ParametersMore
-            | Slot::WithheldMore
-            | Slot::NarrowedToMore
-            | Slot::GrantsMore
-            | Slot::ReleasedMore
-            | Slot::Number
-            | Slot::Status => "integer",
-            Slot::Kind
-            | Slot::At
-            | Slot::Request
-            | Slot::System
-            | Slot::Resource
-            | Slot::Action
-            | Slot::Purpose
-            | Slot::Decision
-            | Slot::Reason
-            | Slot::Policy
-            | Slot::Text => "string",
-            Slot::Requested | Slot::NarrowedTo | Slot::Grants | Slot::Released | Slot::List => "array",
-            Slot::Parameters | Slot::Withheld | Slot::Texts | Slot::Numbers => "object",
+impl Slot {
+    const fn shape(self) -> Shape {
+        match self {
+            Self::Version
+            | Self::Seq
+            | Self::RequestedMore
+            | Self::ParametersMore
+            | Self::WithheldMore
+            | Self::NarrowedToMore
+            | Self::GrantsMore
+            | Self::ReleasedMore
+            | Self::Number => Shape::Number,
+            Self::Status => Shape::Status,
+            Self::Kind
+            | Self::At
+            | Self::Request
+            | Self::System
+            | Self::Resource
+            | Self::Action
+            | Self::Purpose
+            | Self::Decision
+            | Self::Reason
+            | Self::Policy
+            | Self::Text => Shape::Text,
+            Self::Requested | Self::NarrowedTo | Self::Grants | Self::Released | Self::List => Shape::List,
+            Self::Parameters | Self::Texts => Shape::Texts,
+            Self::Withheld | Self::Numbers => Shape::Numbers,
         }
     }
 }
 
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) name: &'static str,
+    slot: Slot,
+    pub(super) shape: Shape,
+    pub(super) needed: bool,
+}
+
 const fn must(name: &'static str, slot: Slot) -> Member {
-    Member { name, slot, needed: true }
+    Member { name, slot, shape: slot.shape(), needed: true }
 }
 
 const fn may(name: &'static str, slot: Slot) -> Member {
-    Member { name, slot, needed: false }
+    Member { name, slot, shape: slot.shape(), needed: false }
 }
 
 /// How many members no record lacks.

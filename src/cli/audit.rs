@@ -1,5 +1,6 @@
 //! `pinegate audit`: is the log as it was written, and who saw what?
 
+mod bounded;
 mod conditions;
 mod csv;
 mod evidence;
@@ -33,7 +34,7 @@ use crate::tlog::VerifierKey;
 
 /// Verify, read and search the audit log
 ///
-/// Works beside the running gate and on copies, holds no lock and changes nothing; `repair` alone does.
+/// Works beside the running gate and on copies, holds no lock and changes no log; `repair` alone does.
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
@@ -108,7 +109,11 @@ pub(super) fn run(
 }
 
 /// Says that lines are no records, if some are not. Whether there are none of them.
-fn unreadable(directory: &Path, lines: u64, screen: &mut Screen<'_>) -> Result<bool, CommandError> {
+pub(super) fn unreadable(
+    directory: &Path,
+    lines: u64,
+    screen: &mut Screen<'_>,
+) -> Result<bool, CommandError> {
     if lines > 0 {
         let word = screen.paint_aside(Tone::Bad, "error");
         let shown = directory.display();

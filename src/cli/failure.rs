@@ -34,6 +34,15 @@ pub(crate) enum CommandError {
         #[source]
         source: io::Error,
     },
+    /// What an earlier verification left cannot be used.
+    #[error("the state in `{}` cannot be used", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A file is not what the command needs.
     #[error("`{}` is not {expected}", path.display())]
     Unfit {
@@ -268,6 +277,7 @@ impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Unknown { .. }
+            | Self::State { .. }
             | Self::Record { .. }
             | Self::Request { .. }
             | Self::Revision { .. }
@@ -376,6 +386,9 @@ impl CommandError {
             }
             Self::NoDigestKey { .. } => {
                 "name its file: `--key FILE`, or `[audit] pseudonym_key` of the configuration"
+            }
+            Self::State { .. } => {
+                "name what an earlier `--state` wrote, or a new file to begin again: all of the log is read then"
             }
             Self::NoSubject => "give the number or name on standard input, or in a file with `--file`",
             Self::SeveralSubjects => "look for one person or company at a time",

@@ -882,7 +882,7 @@ fn journal(directory: &Path) -> crate::journal::Journal {
 
 /// A closed log of one permit, one refusal and one event, and the id of the refusal.
 fn logged(directory: &Path) -> String {
-    use crate::audit::{Access, Kind, Lifecycle, Outcome, Shadow};
+    use crate::audit::{Access, Event, Kind, Lifecycle, Outcome, Shadow};
     use crate::kernel::id::{Digest, GrantId, PurposeCode, RequestId, ResourceId, SystemId};
     let journal = journal(directory);
     let system = SystemId::parse("sys:minzheng-aid").unwrap();
@@ -944,7 +944,7 @@ fn logged(directory: &Path) -> String {
         journal.submit(entry.encode()).unwrap();
     }
     let stop =
-        Lifecycle { at: now(), event: "stop", actor: "system", detail: &[], policy: None, config: None };
+        Lifecycle { at: now(), event: Event::Stop, actor: "system", detail: &[], policy: None, config: None };
     journal.submit(stop.encode()).unwrap();
     journal.close().unwrap();
     id.to_string()

@@ -377,3 +377,38 @@ fn templates_take_names_and_plain_segments() {
         assert!(PathTemplate::parse(wrong).is_err(), "{wrong}");
     }
 }
+
+/// What only TLS keeps is not configured where there is none.
+#[test]
+fn a_sink_over_clear_text_has_neither_certificates_nor_a_token() {
+    let files = Files::new();
+    fs::write(files.directory.path().join("token"), "secret").unwrap();
+    let sink = |url: &str, more: &str| {
+        files.load(&format!("{RIGHT}\n[[audit.sink]]\nname = \"siem\"\nurl = \"{url}\"\n{more}\n")).1
+    };
+    let (ca, own) = ("ca = \"ca.pem\"", "certificate = \"server.pem\"\nkey = \"server.key\"");
+    let token = "token = \"token\"";
+    for (url, more, expected) in [
+        ("http://siem.example", ca, "`https://…`, since certificates are configured"),
+        ("http://127.0.0.1:1", own, "`https://…`, since certificates are configured"),
+        ("syslog+tcp://siem.example", ca, "`syslog+tls://…`, since certificates are configured"),
+        ("syslog+tcp://siem.example", own, "`syslog+tls://…`, since certificates are configured"),
+        ("http://siem.example", token, "`https://…`, since it would send a token in clear text"),
+        ("http://10.0.0.1:8080", token, "`https://…`, since it would send a token in clear text"),
+    ] {
+        let report = sink(url, more);
+        assert!(report.contains("error[bad-value]: `audit.sink[0].url`"), "{url} {more}: {report}");
+        assert!(report.contains(expected) && !report.contains("unknown"), "{url} {more}: {report}");
+    }
+    for (url, more) in [
+        ("http://siem.example", ""),
+        ("http://127.0.0.1:8080/x", token),
+        ("http://[::1]:8080", token),
+        ("http://localhost:8080", token),
+        ("https://siem.example", &format!("{ca}\n{own}\n{token}")),
+        ("syslog+tls://siem.example", &format!("{ca}\n{own}")),
+        ("syslog+tcp://siem.example", ""),
+    ] {
+        assert_eq!(sink(url, more), "", "{url} {more}");
+    }
+}

@@ -508,7 +508,7 @@ fn print_result(out: &mut dyn Write, result: &Came, is_right: bool) -> io::Resul
 
 fn records(out: &mut dyn Write, layout: &Layout) -> io::Result<()> {
     writeln!(out, "The records that these requests left ({}):", layout.audit().display())?;
-    let records = read::tail(&layout.audit(), &read::Filter::default(), 16).map_err(io::Error::other)?;
+    let (records, _) = read::tail(&layout.audit(), &read::Filter::default(), 16).map_err(io::Error::other)?;
     for record in records.into_iter().map(|found| found.record) {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         writeln!(

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::layout::{SegmentFile, compressed_name, manifest_name};
-use super::lines::open_segment;
+use super::lines::{is_undecodable, open_segment};
 use super::log::write_file;
 use super::manifest::{Manifest, Manifests};
 use super::scan::{Damage, DamageKind};
@@ -70,6 +70,30 @@ pub(super) fn compress(
     storage.remove(&segment.path)?;
     storage.sync_dir(directory)?;
     Ok(Compressed { plain_bytes: manifest.bytes, bytes })
+}
+
+/// Reads a compressed segment, which `before` stands in front of, and says what its manifest must say. Each leaf
+/// hash is shown to `leaf`, which says whether it is the one that was published.
+pub(super) fn manifest_of(
+    storage: &dyn Storage,
+    segment: &SegmentFile,
+    before: &Manifests,
+    leaf: &mut dyn FnMut(Digest) -> io::Result<bool>,
+) -> Result<Manifest, CompressError> {
+    let mut reading = Plain::open(storage, segment, before)?;
+    loop {
+        match reading.next_line(segment) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(reading.manifest(segment.first, before)),
+            Err(CompressError::Io(error)) if is_undecodable(&error) => {
+                return Err(reading.damaged(segment, DamageKind::Compressed));
+            }
+            Err(error) => return Err(error),
+        }
+        if !leaf(reading.chain.head())? {
+            return Err(reading.damaged(segment, DamageKind::Unpublished));
+        }
+    }
 }
 
 fn remove_if_there(storage: &dyn Storage, path: &Path) -> io::Result<()> {
@@ -144,7 +168,7 @@ pub(super) fn finish(context: Context) -> Digest {
     Digest(out)
 }
 
-/// A plain segment, checked as it is read, and what its manifest will say.
+/// A segment, checked as it is read, and what its manifest must say.
 struct Plain {
     lines: super::lines::Lines,
     chain: Chain,

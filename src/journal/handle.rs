@@ -356,12 +356,6 @@ impl Journal {
         self.0.progress.clone()
     }
 
-    /// How many records of this generation are durable, without waiting for anything.
-    #[must_use]
-    pub fn durable_seq(&self) -> u64 {
-        self.0.progress.durable()
-    }
-
     /// How the journal is, without waiting for anything.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -5,6 +5,7 @@
 //! and under their locks at earlier ones that are closed as a whole. What fails is reported and tried again
 //! with the next pass; the writer never learns of it.
 
+mod check;
 mod prune;
 
 use std::collections::{BTreeMap, BTreeSet};

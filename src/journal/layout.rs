@@ -35,9 +35,12 @@ pub(super) fn parse_generation(name: &str) -> Option<(NodeId, u32)> {
     Some((NodeId::parse(node).ok()?, number.parse().ok()?))
 }
 
+/// What follows the node in the name of its tree.
+pub(super) const TREE_SUFFIX: &str = ".tlog";
+
 /// The directory name of the tree over all generations of a node.
 pub(super) fn tree_name(node: &NodeId) -> String {
-    format!("{node}.tlog")
+    format!("{node}{TREE_SUFFIX}")
 }
 
 /// The file name of the segment that begins with record `first`.
@@ -119,6 +122,14 @@ pub(super) fn segments(storage: &dyn Storage, directory: &Path) -> io::Result<Ve
     let mut found: Vec<_> = names.iter().filter_map(|name| SegmentFile::parse(directory, name)).collect();
     found.sort_unstable_by_key(|segment| (segment.first, segment.form));
     found.dedup_by_key(|segment| segment.first);
+    Ok(found)
+}
+
+/// The manifests of a generation, by the first record of their segments, in order.
+pub(super) fn manifests(storage: &dyn Storage, directory: &Path) -> io::Result<Vec<u64>> {
+    let names = storage.list(directory)?;
+    let mut found: Vec<_> = names.iter().filter_map(|name| parse_numbered(name, MANIFEST)).collect();
+    found.sort_unstable();
     Ok(found)
 }
 

@@ -124,6 +124,20 @@ impl Manifest {
         })
     }
 
+    /// The first member in which another manifest of the same segment differs.
+    pub(super) fn difference(&self, other: &Self) -> &'static str {
+        let members = [
+            ("records", self.records != other.records),
+            ("bytes", self.bytes != other.bytes),
+            ("sha256", self.sha256 != other.sha256),
+            ("first_at", self.first_at != other.first_at),
+            ("last_at", self.last_at != other.last_at),
+            ("prev", self.prev != other.prev),
+            ("head", self.head != other.head),
+        ];
+        members.into_iter().find(|(_, differs)| *differs).map_or("before", |(member, _)| member)
+    }
+
     /// The `seq` of the record after its last.
     pub(super) const fn end(&self) -> u64 {
         self.first.saturating_add(self.records)

@@ -8,6 +8,7 @@
 //! Whatever was signed once stays the beginning of all that is signed later. Where the records no longer
 //! give what was signed, nothing more is: the records go on, and an outsider sees that the heads do not.
 
+mod accounts;
 mod files;
 mod follow;
 mod hold;
@@ -34,7 +35,7 @@ use crate::audit::Broken;
 use crate::kernel::time::Clock;
 use crate::tlog::{Checkpoint, NoteError, NoteSigner};
 
-pub(super) use files::{CHECKPOINT, SPANS, WITNESSED, read_tile};
+pub(super) use files::{CHECKPOINT, SPANS, SPANS_BYTES, WITNESSED, read_tile};
 pub use hold::PublishedHold;
 pub(super) use leaves::Leaves;
 pub(super) use spans::decode as decode_spans;
@@ -135,8 +136,8 @@ pub enum Refusal {
     },
     /// Records are gone.
     #[error(
-        "record {seq} of generation {generation} is gone, and nothing says that it was pruned or put aside \
-         by a repair"
+        "record {seq} of generation {generation} is gone, and no published record says that it was pruned or \
+         put aside by a repair"
     )]
     Missing {
         /// The generation.
@@ -178,6 +179,7 @@ pub struct Publisher {
     observer: Arc<dyn PublishObserver>,
     files: TreeFiles,
     state: State,
+    is_repair: bool,
     latest: watch::Sender<Option<Arc<SignedHead>>>,
 }
 
@@ -194,7 +196,25 @@ impl Publisher {
         let directory = settings.directory.join(tree_name(progress.node()));
         let files = TreeFiles::new(Arc::clone(&storage), directory);
         let latest = watch::Sender::new(None);
-        Self { settings, storage, clock, progress, observer, files, state: State::Waiting, latest }
+        Self {
+            settings,
+            storage,
+            clock,
+            progress,
+            observer,
+            files,
+            state: State::Waiting,
+            is_repair: false,
+            latest,
+        }
+    }
+
+    /// Believes a repair that no signed head covers yet. For who made it, and for nobody else: any record that
+    /// no head covers may be anybody's.
+    #[must_use]
+    pub const fn after_repair(mut self) -> Self {
+        self.is_repair = true;
+        self
     }
 
     /// The last signed head, and each new one: for whoever has it witnessed.
@@ -225,10 +245,14 @@ impl Publisher {
         }
     }
 
+    fn start(&mut self) -> Result<Option<Following>, Halt> {
+        let Self { settings, storage, progress, files, latest, is_repair, .. } = self;
+        start::start(settings, &**storage, progress, files, latest, *is_repair)
+    }
+
     fn try_work(&mut self, is_last: bool) -> Result<(), Halt> {
         if matches!(self.state, State::Waiting)
-            && let Some(following) =
-                start::start(&self.settings, &*self.storage, &self.progress, &mut self.files, &self.latest)?
+            && let Some(following) = self.start()?
         {
             self.state = State::Following(Box::new(following));
         }

@@ -24,13 +24,15 @@ use super::manifest;
 use super::storage::{DiskStorage, Storage, read_up_to};
 use crate::audit::{ParseError, ParsedRecord};
 
-pub(super) use claims::was_repaired;
+pub(super) use claims::{Claim, Pruning, repairs};
 pub use filter::{Filter, Matcher, Network, NetworkError};
 pub use follow::Follower;
 pub use search::{Hit, Order, Passed, Search, Step, find, tail};
 pub use since::since;
-pub use stretch::{GenerationState, Stretch, generation_states};
+pub use stretch::{GenerationState, Missing, Stretch, generation_states};
 pub use tree::Published;
+#[cfg(test)]
+pub(super) use verify::judge_origins;
 #[cfg(test)]
 pub(super) use verify::verify_on;
 pub use verify::{

@@ -15,7 +15,7 @@ use super::repair::{generations_of, lock};
 use super::scan::{Ending, Leftover, Scan, scan};
 use super::storage::{Lock, Storage, read_up_to};
 use super::{JournalConfig, JournalError};
-use crate::audit::{Entry, Kind, Lifecycle, ParsedRecord, peek_kind};
+use crate::audit::{Entry, Event, Kind, Lifecycle, ParsedRecord, peek_kind};
 use crate::kernel::time::{Clock, Timestamp};
 
 /// How many records recovery commits together.
@@ -372,7 +372,7 @@ fn recovery_entries(
         let mark = super::read::read_closed(storage, &path).map_err(JournalError::io("read", &path))?;
         let (generation, records) = (place.number.to_string(), mark.records.to_string());
         let detail = [("generation", &*generation), ("records", &*records), ("head", &*mark.head)];
-        entries.push(lifecycle(at, "follows", "system", &detail));
+        entries.push(lifecycle(at, Event::Follows, "system", &detail));
     }
     for done in earlier {
         let generation = done.place.number.to_string();
@@ -385,9 +385,9 @@ fn recovery_entries(
             ("head", &*head),
             ("cut_bytes", &*cut),
         ];
-        let (mut event, mut actor) = ("recovered", "system");
+        let (mut event, mut actor) = (Event::Recovered, "system");
         if let Some(damage) = &done.repaired {
-            event = "repair";
+            event = Event::Repair;
             detail.push(("damage", damage));
             if let Some(repair) = &config.repair {
                 actor = &repair.actor;
@@ -400,7 +400,7 @@ fn recovery_entries(
     Ok(entries)
 }
 
-fn lifecycle(at: Timestamp, event: &'static str, actor: &str, detail: &[(&'static str, &str)]) -> Entry {
+fn lifecycle(at: Timestamp, event: Event, actor: &str, detail: &[(&'static str, &str)]) -> Entry {
     Lifecycle { at, event, actor, detail, policy: None, config: None }.encode()
 }
 

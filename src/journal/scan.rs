@@ -93,12 +93,25 @@ pub enum DamageKind {
     /// A compressed segment has no manifest, or one that has gone left none.
     #[error("there is no manifest of the segment that begins with this record")]
     NoManifest,
-    /// A generation is missing between two others.
-    #[error("the generation {missing} is missing")]
+    /// Generations are missing between two others.
+    #[error("{}", missing_generations(*missing, *last))]
     Generation {
-        /// Its number.
+        /// The number of the first.
         missing: u32,
+        /// The number of the last.
+        last: u32,
     },
+    /// Another record was published.
+    #[error("the record is not the one that was published")]
+    Unpublished,
+}
+
+fn missing_generations(first: u32, last: u32) -> String {
+    if first == last {
+        format!("the generation {first} is missing")
+    } else {
+        format!("the generations {first} to {last} are missing")
+    }
 }
 
 /// Bytes beyond the records of a segment.
@@ -254,6 +267,9 @@ fn pass_over_pruned(
 /// How often the end of a segment is looked at anew while a writer moves it on.
 const MOST_PASSES: usize = 1000;
 
+/// The most bytes that an unfinished commit leaves behind the last record: one has 1 MiB, or a single record.
+const MAX_TAIL_BYTES: u64 = 4 << 20;
+
 /// Checks one segment, which ends before record `limit`; `false` if it is gone.
 fn scan_segment(
     storage: &dyn Storage,
@@ -401,6 +417,9 @@ fn judge_end(
         Some(_) if used > 0 => return Ok(End::Stray(leftover)),
         None if used > 0 => {}
         Some(_) | None => return Ok(End::Clean),
+    }
+    if used > MAX_TAIL_BYTES {
+        return Ok(End::Damaged(DamageKind::Surplus { bytes: used }));
     }
     let mut tail = vec![0; usize::try_from(used).map_err(|_| io::ErrorKind::FileTooLarge)?];
     let read = read_up_to(file, &mut tail, good)?;

@@ -10,7 +10,7 @@ mod since;
 mod tamper;
 
 use super::*;
-use crate::audit::{Access, Entry, Kind, Lifecycle, Outcome};
+use crate::audit::{Access, Entry, Event, Kind, Lifecycle, Outcome};
 use crate::kernel::id::{Digest, RequestId};
 use crate::kernel::time::{SystemClock, Timestamp};
 
@@ -27,7 +27,7 @@ fn config(directory: &std::path::Path) -> JournalConfig {
 }
 
 fn event_with(actor: &str, detail: &[(&'static str, &str)]) -> Entry {
-    Lifecycle { at: Timestamp::UNIX_EPOCH, event: "reload", actor, detail, policy: None, config: None }
+    Lifecycle { at: Timestamp::UNIX_EPOCH, event: Event::Reload, actor, detail, policy: None, config: None }
         .encode()
 }
 
@@ -93,7 +93,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
 fn event(text: &str) -> Entry {
     Lifecycle {
         at: Timestamp::UNIX_EPOCH,
-        event: "start",
+        event: Event::Start,
         actor: text,
         detail: &[],
         policy: None,

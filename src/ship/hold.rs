@@ -10,24 +10,25 @@ use crate::kernel::id::NodeId;
 /// What mandatory sinks still need. It is asked on disk each time, so that it is true whichever process
 /// sends.
 #[derive(Debug, Clone)]
-pub struct Hold {
+pub struct SinksHold {
     directory: PathBuf,
     mandatory: Vec<NodeId>,
 }
 
-impl Hold {
+impl SinksHold {
     /// What the mandatory sinks of a configuration need.
     #[must_use]
     pub fn new(audit: &Audit) -> Self {
         let mandatory = audit.sinks.iter().filter(|sink| sink.is_mandatory);
-        Self {
-            directory: audit.directory.clone(),
-            mandatory: mandatory.map(|sink| sink.name.clone()).collect(),
-        }
+        Self::of(audit.directory.clone(), mandatory.map(|sink| sink.name.clone()).collect())
+    }
+
+    pub(super) const fn of(directory: PathBuf, mandatory: Vec<NodeId>) -> Self {
+        Self { directory, mandatory }
     }
 }
 
-impl crate::journal::Hold for Hold {
+impl crate::journal::Hold for SinksHold {
     /// A cursor that cannot be read holds everything.
     fn first_needed(&self, node: &NodeId, generation: u32) -> u64 {
         let next = self.mandatory.iter().map(|sink| {
@@ -58,7 +59,7 @@ mod tests {
         let name = |text: &str| NodeId::parse(text).unwrap();
         let node = name("gate-1");
         let file = |sink| CursorFile::new(ground.path(), name(sink));
-        let hold = |sinks: &[&str]| Hold {
+        let hold = |sinks: &[&str]| SinksHold {
             directory: ground.path().to_owned(),
             mandatory: sinks.iter().map(|sink| name(sink)).collect(),
         };

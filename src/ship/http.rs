@@ -107,8 +107,8 @@ fn bearer(token: &Secret) -> Result<HeaderValue, SetupError> {
 /// The same error in the words of sinks.
 pub(super) fn sink_error(error: UpstreamError) -> SinkError {
     match error {
-        UpstreamError::Unreachable { source, .. } => SinkError::HttpConnect(source),
-        UpstreamError::Broken { source, .. } => SinkError::HttpBroken(source),
+        UpstreamError::Unreachable { source, .. } => SinkError::HttpConnect(source.into()),
+        UpstreamError::Broken { source, .. } => SinkError::HttpBroken(source.into()),
         UpstreamError::Timeout { within, .. } => SinkError::Timeout { what: "answer", within },
         UpstreamError::Address { source, .. } => SinkError::Request(source),
     }

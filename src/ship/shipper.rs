@@ -1,11 +1,13 @@
 //! Brings the log to one sink: what comes next, how often to try, and how far it is.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::blocking;
 use super::cursor::{Cursor, Oddity};
 use super::lag::Lag;
 use super::pace::Pace;
@@ -14,7 +16,7 @@ use super::sink::{Sink, SinkError, Taken};
 use super::source::{Filled, Next, Source};
 use super::store::{CursorFile, Held, StoreError};
 use crate::journal::Progress;
-use crate::journal::read::{GenerationState, ReadError, generation_states};
+use crate::journal::read::{GenerationState, Missing, ReadError, generation_states};
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::NodeId;
 use crate::kernel::time::Clock;
@@ -27,6 +29,12 @@ enum ShipError {
     Sink(#[from] SinkError),
     #[error("the log cannot be read")]
     Read(#[from] ReadError),
+    /// A sink that must have every record is not brought past one that nobody can tell of.
+    #[error(
+        "records {first} to {last} of generation {generation} are damaged, or gone without having been removed in \
+         time: put them back from a copy; `pinegate audit verify` says what is wrong, and where"
+    )]
+    Damaged { generation: u32, first: u64, last: u64 },
     #[error("its cursor cannot be kept")]
     Store(#[from] StoreError),
     #[error("a thread of it has ended")]
@@ -37,7 +45,7 @@ impl ShipError {
     fn reason(&self) -> SinkFailure {
         match self {
             Self::Sink(error) => error.reason(),
-            Self::Read(_) | Self::Store(_) | Self::Thread(_) => SinkFailure::Local,
+            Self::Read(_) | Self::Damaged { .. } | Self::Store(_) | Self::Thread(_) => SinkFailure::Local,
         }
     }
 
@@ -46,7 +54,9 @@ impl ShipError {
         match self {
             Self::Sink(SinkError::Busy { after: Some(after), .. }) => (*after).min(pace.asked),
             Self::Sink(error) if error.reason() == SinkFailure::Refused => pace.refused,
-            Self::Sink(_) | Self::Read(_) | Self::Store(_) | Self::Thread(_) => pace.again(failures),
+            Self::Sink(_) | Self::Read(_) | Self::Damaged { .. } | Self::Store(_) | Self::Thread(_) => {
+                pace.again(failures)
+            }
         }
     }
 }
@@ -69,6 +79,8 @@ pub(super) struct Tools {
     pub(super) audit: PathBuf,
     /// How far the log of this process is.
     pub(super) own: Progress,
+    /// Whether it must have every record.
+    pub(super) is_mandatory: bool,
     /// The most records sent at once.
     pub(super) batch_records: usize,
     pub(super) pace: Pace,
@@ -104,7 +116,7 @@ impl<S: Sink> Shipper<S> {
         Self {
             sink,
             file: CursorFile::new(&tools.audit, tools.name.clone()),
-            source: Some(Source::new(&tools.audit, tools.own.node().clone())),
+            source: Some(Source::new(&tools.audit, tools.own.node().clone(), tools.is_mandatory)),
             most: tools.batch_records,
             reach: Reach::new(tools.own.node().clone(), tools.own.generation()),
             tools,
@@ -315,7 +327,8 @@ impl<S: Sink> Shipper<S> {
         loop {
             let Some(work) = self.reach.work(self.tools.own.durable()) else { return Ok(None) };
             let node = self.tools.own.node().clone();
-            let mut source = self.source.take().unwrap_or_else(|| Source::new(&self.tools.audit, node));
+            let (audit, is_checked) = (&self.tools.audit, self.tools.is_mandatory);
+            let mut source = self.source.take().unwrap_or_else(|| Source::new(audit, node, is_checked));
             let most = self.most;
             let (source, read) = blocking(move || {
                 let read = source.read(work, most);
@@ -331,27 +344,33 @@ impl<S: Sink> Shipper<S> {
                     return Ok(Some(filled));
                 }
                 Next::Missing(missing) => {
-                    self.say_missing(work.generation, &missing);
-                    self.reach.pass_over(work.generation, missing.end);
+                    let (generation, records) = (work.generation, &missing.records);
+                    if self.tools.is_mandatory && !missing.is_pruned {
+                        let (first, last) = (records.start, records.end.saturating_sub(1));
+                        return Err(ShipError::Damaged { generation, first, last });
+                    }
+                    self.say_missing(generation, &missing);
+                    self.reach.pass_over(generation, records.end);
                     self.save().await?;
                 }
             }
         }
     }
 
-    fn say_missing(&self, generation: u32, missing: &std::ops::Range<u64>) {
-        let (sink, first, last) = (&self.tools.name, missing.start, missing.end.saturating_sub(1));
-        if self.is_new && first == 0 {
+    fn say_missing(&self, generation: u32, missing: &Missing) {
+        let Range { start: first, end } = missing.records;
+        let (sink, last) = (&self.tools.name, end.saturating_sub(1));
+        if self.is_new && missing.is_pruned {
             tracing::info!(%sink, generation, first, last, "records were removed before there was the sink");
             return;
         }
-        let records = missing.end.saturating_sub(first);
-        self.tools.lag.metrics.missing.inc_by(records);
-        tracing::error!(
-            %sink, generation, first, last,
-            "records are gone before the sink had them: they were removed in time, or the log is damaged; \
-             `pinegate audit verify` says which"
-        );
+        self.tools.lag.metrics.missing.inc_by(end.saturating_sub(first));
+        let why = if missing.is_pruned {
+            "records were removed in time before the sink had them"
+        } else {
+            "records are damaged or gone before the sink had them: `pinegate audit verify` says more"
+        };
+        tracing::error!(%sink, generation, first, last, why, "a sink misses records");
     }
 
     async fn settle(&mut self) -> Result<(), ShipError> {
@@ -380,9 +399,3 @@ impl<S: Sink> Shipper<S> {
 
 /// What there is, and with it, if it was just inherited, the lock, the cursor, and what does not fit in it.
 type Survey = (Vec<GenerationState>, Option<(Held, Cursor, Vec<Oddity>)>);
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, tokio::task::JoinError> {
-    tokio::task::spawn_blocking(work).await
-}

@@ -4,8 +4,6 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use hyper_util::client::legacy;
-
 use super::batch::Batch;
 use crate::telemetry::SinkFailure;
 
@@ -34,6 +32,9 @@ pub(super) enum Taken {
     OnceSettled,
 }
 
+/// What the client of HTTP says went wrong.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a sink has not taken what it was sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SinkError {
@@ -42,13 +43,19 @@ pub(super) enum SinkError {
     Connect(#[source] io::Error),
     /// No connection to an HTTP sink could be set up.
     #[error("it cannot be reached")]
-    HttpConnect(#[source] legacy::Error),
+    HttpConnect(#[source] Cause),
     /// The connection broke.
     #[error("the connection broke")]
     Broken(#[source] io::Error),
     /// The connection to an HTTP sink broke, or what it answered was not HTTP.
     #[error("the connection broke, or the answer is not HTTP")]
-    HttpBroken(#[source] legacy::Error),
+    HttpBroken(#[source] Cause),
+    /// The connection was ended by whoever is on the way, or by a sink that does not say so as it must.
+    #[error(
+        "it ended the connection, but not TLS (`close_notify`): whether it has read all that was sent is not \
+         known"
+    )]
+    CutOff,
     /// A wait took too long.
     #[error("it did not {what} within {within:?}")]
     Timeout {
@@ -90,7 +97,7 @@ impl SinkError {
     pub(super) const fn reason(&self) -> SinkFailure {
         match self {
             Self::Connect(_) | Self::HttpConnect(_) => SinkFailure::Unreachable,
-            Self::Broken(_) | Self::HttpBroken(_) => SinkFailure::Broken,
+            Self::Broken(_) | Self::HttpBroken(_) | Self::CutOff => SinkFailure::Broken,
             Self::Timeout { .. } => SinkFailure::Timeout,
             Self::Busy { .. } => SinkFailure::Busy,
             Self::TooLarge { .. } | Self::Refused { .. } | Self::Request(_) => SinkFailure::Refused,

@@ -1,6 +1,6 @@
 //! What of the log is to be sent next. Blocks while it reads.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::batch::Batch;
 use super::reach::Work;
 use crate::audit::peek_instant;
-use crate::journal::read::{ReadError, Stretch};
+use crate::journal::read::{Missing, ReadError, Stretch};
 use crate::kernel::id::NodeId;
 use crate::kernel::time::Timestamp;
 
@@ -32,7 +32,7 @@ pub(super) enum Next {
     /// Records.
     Records(Filled),
     /// Records that are not in the log any more, or damaged.
-    Missing(Range<u64>),
+    Missing(Missing),
 }
 
 /// Reads batches.
@@ -40,13 +40,15 @@ pub(super) enum Next {
 pub(super) struct Source {
     audit: PathBuf,
     node: NodeId,
+    /// Whether each record is checked.
+    is_checked: bool,
     /// Where the generation that was read last is read on.
     open: Option<(u32, Stretch)>,
 }
 
 impl Source {
-    pub(super) fn new(audit: &Path, node: NodeId) -> Self {
-        Self { audit: audit.to_owned(), node, open: None }
+    pub(super) fn new(audit: &Path, node: NodeId, is_checked: bool) -> Self {
+        Self { audit: audit.to_owned(), node, is_checked, open: None }
     }
 
     /// The next records of `work`, which is not none: at most so many.
@@ -54,7 +56,10 @@ impl Source {
         let Work { generation, next, until } = work;
         let mut stretch = match self.open.take() {
             Some((number, stretch)) if number == generation && stretch.next() == next => stretch,
-            _ => Stretch::new(&self.audit, &self.node, generation, next),
+            _ => {
+                let stretch = Stretch::new(&self.audit, &self.node, generation, next);
+                if self.is_checked { stretch.checked() } else { stretch }
+            }
         };
         let (mut lines, mut records) = (Vec::new(), 0);
         let (mut at, mut is_full) = (None, false);

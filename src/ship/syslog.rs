@@ -3,7 +3,8 @@
 //! Syslog acknowledges nothing. But a receiver that has read a connection to its end ends it too: over TLS
 //! it must (RFC 5425, section 4.4), over TCP any program does, and the kernel of one that has not read all
 //! resets the connection instead. So what was sent is settled by ending the connection and waiting for the
-//! other end. The next records go over a new one.
+//! other end, over TLS that of TLS itself: the end of TCP is nobody's word there. The next records go over a
+//! new one.
 
 mod message;
 
@@ -124,19 +125,16 @@ impl Sink for SyslogSink {
         let end = async {
             wire.shutdown().await?;
             let mut rest = [0; 512];
-            loop {
-                match wire.read(&mut rest).await {
-                    Ok(0) => return Ok(()),
-                    // Syslog knows no answers: whatever comes says nothing.
-                    Ok(_) => {}
-                    // The connection was ended in order, but TLS was not: receivers that do so are many.
-                    // Whoever cuts records off on the way shows by the gap in their numbers.
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-                    Err(error) => return Err(error),
-                }
-            }
+            // Syslog knows no answers: whatever comes says nothing.
+            while wire.read(&mut rest).await? > 0 {}
+            Ok(())
         };
-        within(self.timeout, "end the connection", end).await?.map_err(SinkError::Broken)
+        let ended = within(self.timeout, "end the connection", end).await?;
+        ended.map_err(|error: io::Error| {
+            // Anyone on the way can end TCP: only the end of TLS is the sink's own word.
+            let is_cut = error.kind() == io::ErrorKind::UnexpectedEof;
+            if is_cut { SinkError::CutOff } else { SinkError::Broken(error) }
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use super::pace::Pace;
 use super::shipper::{Shipper, Tools};
 use super::sink::{Sink, SinkError, Taken};
 use super::store::CursorFile;
-use crate::audit::{Lifecycle, ParsedRecord};
+use crate::audit::{Event, Lifecycle, ParsedRecord};
 use crate::journal::read::Records;
 use crate::journal::{
     DiskStorage, Fault, Journal, JournalConfig, KeepFailure, KeepObserver, Keeper, MIN_SEGMENT_BYTES,
@@ -25,7 +25,7 @@ use crate::journal::{
 };
 use crate::kernel::id::NodeId;
 use crate::kernel::time::{Clock as _, SystemClock};
-use crate::telemetry::{Metrics, SinkMetrics};
+use crate::telemetry::{Metrics, SinkFailure, SinkMetrics};
 
 #[derive(Debug)]
 struct Deaf;
@@ -97,8 +97,14 @@ async fn append(journal: &Journal, count: usize) {
         let text = "x".repeat(if number.is_multiple_of(7) { 4000 } else { 10 });
         let detail = [("text", text.as_str())];
         let at = SystemClock.now();
-        let entry =
-            Lifecycle { at, event: "test", actor: "test", detail: &detail, policy: None, config: None };
+        let entry = Lifecycle {
+            at,
+            event: Event::Reload,
+            actor: "test",
+            detail: &detail,
+            policy: None,
+            config: None,
+        };
         journal.append(entry.encode()).await.unwrap();
     }
 }
@@ -256,12 +262,23 @@ fn quick() -> Pace {
 }
 
 fn start(sink: impl Sink + 'static, ground: &Ground, own: &Progress, batch_records: usize) -> Running {
+    start_as(false, sink, ground, own, batch_records)
+}
+
+fn start_as(
+    is_mandatory: bool,
+    sink: impl Sink + 'static,
+    ground: &Ground,
+    own: &Progress,
+    batch_records: usize,
+) -> Running {
     let metrics = Metrics::new().unwrap().sink(&name());
     let stop = CancellationToken::new();
     let tools = Tools {
         name: name(),
         audit: ground.audit(),
         own: own.clone(),
+        is_mandatory,
         batch_records,
         pace: quick(),
         clock: Arc::new(SystemClock),
@@ -288,6 +305,18 @@ impl Running {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), caught_up).await.unwrap();
+    }
+
+    /// Waits until it has failed for want of something of its own, and failed again.
+    async fn stuck(&self) {
+        let mut glances = tokio::time::interval(Duration::from_millis(2));
+        let before = self.metrics.failures(SinkFailure::Local);
+        let stuck = async {
+            while self.metrics.failures(SinkFailure::Local) < before + 3 {
+                glances.tick().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), stuck).await.unwrap();
     }
 
     /// Asks it to end, and waits.
@@ -516,5 +545,99 @@ async fn compressed_segments_are_sent_and_damaged_ones_do_not_stop_the_rest() {
         assert!(of_old.is_subset(&log) && of_old.last() == log.last());
         assert_eq!(metrics.missing.get(), missing);
         assert_eq!(missing > 0, is_damaged);
+    }
+}
+
+/// The files of the first generation with this ending, in order.
+fn files(ground: &Ground, ending: &str) -> Vec<PathBuf> {
+    let generation = ground.audit().join("gate-1.000001");
+    let mut files: Vec<_> =
+        std::fs::read_dir(&generation).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == ending));
+    files.sort();
+    files
+}
+
+fn first_of(segment: &std::path::Path) -> u64 {
+    segment.file_name().unwrap().to_str().unwrap().split('.').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mandatory_sink_stops_at_damage_and_goes_on_once_it_is_mended() {
+    for is_settled in [false, true] {
+        let (ground, receiver) = (Ground::new(), Arc::new(Receiver::default()));
+        let old = ground.journal();
+        append(&old, 99).await;
+        old.close().unwrap();
+        let log = ground.log();
+        let segment = files(&ground, "jsonl").swap_remove(1);
+        let whole = std::fs::read(&segment).unwrap();
+        let newlines: Vec<_> = (0..whole.len()).filter(|at| whole[*at] == b'\n').collect();
+        let first = first_of(&segment);
+        // Within the second record of the segment, and the newline after it.
+        for (number, at) in [newlines[1] - 20, newlines[1]].into_iter().enumerate() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&segment, bytes).unwrap();
+            let journal = ground.journal();
+            let script = Script::new(&ground, &receiver, &[Deed::Take]);
+            let script = if is_settled { script.settled_later() } else { script };
+            let running = start_as(true, script, &ground, &journal.progress(), 16);
+            running.stuck().await;
+            let metrics = running.end().await;
+            assert_eq!(
+                (metrics.missing.get(), ground.cursor().unwrap().next(&node(), 1) <= first + 1),
+                (0, true)
+            );
+            let taken =
+                receiver.lines.lock().unwrap().iter().map(|line| named(line)).max_by_key(|line| line.1);
+            assert_eq!(taken.unwrap().1, first, "{number}: all before it, and nothing after");
+            let hold = super::SinksHold::of(ground.audit(), vec![name()]);
+            assert!(crate::journal::Hold::first_needed(&hold, &node(), 1) <= first + 1, "it stays");
+            journal.close().unwrap();
+        }
+        std::fs::write(&segment, &whole).unwrap();
+        let journal = ground.journal();
+        let script = Script::new(&ground, &receiver, &[Deed::Take]);
+        let running = start_as(true, script, &ground, &journal.progress(), 16);
+        running.caught_up(&ground, &journal.progress()).await;
+        assert_eq!(running.end().await.missing.get(), 0);
+        let sent: BTreeSet<_> = receiver.lines.lock().unwrap().iter().map(|line| named(line)).collect();
+        assert!(log.is_subset(&sent), "{} of {}", sent.len(), log.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mandatory_sink_is_brought_past_what_was_removed_in_time_alone() {
+    for is_pruned in [false, true] {
+        let (ground, receiver) = (Ground::new(), Arc::new(Receiver::default()));
+        let old = ground.journal();
+        append(&old, 200).await;
+        old.close().unwrap();
+        let journal = ground.journal();
+        let (disk, progress, deaf) = (Arc::new(DiskStorage), journal.progress(), Arc::new(Deaf));
+        Keeper::new(ground.audit(), disk, progress, deaf).pass(&AtomicBool::new(false));
+        let segments = files(&ground, "zst");
+        assert!(segments.len() > 2, "{segments:?}");
+        for segment in &segments[..2] {
+            std::fs::remove_file(segment).unwrap();
+        }
+        if !is_pruned {
+            std::fs::remove_file(&files(&ground, "manifest")[1]).unwrap();
+        }
+        let (second, third) = (first_of(&segments[1]), first_of(&segments[2]));
+        receiver.acknowledge(1, 200);
+        CursorFile::new(&ground.audit(), name()).prepare().unwrap();
+        CursorFile::new(&ground.audit(), name()).update(|_| {}).unwrap();
+        let script = Script::new(&ground, &receiver, &[Deed::Take]);
+        let running = start_as(true, script, &ground, &journal.progress(), 16);
+        if is_pruned {
+            running.caught_up(&ground, &journal.progress()).await;
+            assert_eq!(running.end().await.missing.get(), third);
+        } else {
+            running.stuck().await;
+            assert_eq!(running.end().await.missing.get(), second);
+            assert_eq!(ground.cursor().unwrap().next(&node(), 1), second);
+        }
     }
 }

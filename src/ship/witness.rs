@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::ask::{Address, Ask, AskError};
 use self::keep::{Head, KeepError, Kept};
+use super::blocking;
 use super::http::path_of;
 use super::pace::Pace;
 use super::setup::{SetupError, client};
@@ -38,8 +39,10 @@ const GLANCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Member {
     address: Arc<Address>,
-    /// How many records the head has that it cosigned last, as far as is known.
+    /// How many records the head has that it cosigned last, by its own word.
     size: u64,
+    /// How many the newest head has of which its cosignature was seen.
+    cosigned: u64,
     /// The size of the head whose cosignature by it is kept.
     kept: Option<u64>,
     failures: u32,
@@ -108,6 +111,7 @@ impl Witnesses {
             Ok(Member {
                 address: Arc::new(address),
                 size: 0,
+                cosigned: 0,
                 kept: None,
                 failures: 0,
                 due: Duration::ZERO,
@@ -169,9 +173,10 @@ impl Witnesses {
         if lines.is_empty() {
             return Ok(());
         }
-        let kept = Kept::with(self.kept.as_ref(), &head, &lines)?;
+        let keys: Vec<_> = self.keys().collect();
+        let kept = Kept::with(self.kept.as_ref(), &head, &lines, &keys)?;
         let published = Arc::clone(&self.published);
-        let kept = blocking(move || kept.write(published.directory()).map(|()| kept)).await??;
+        let kept = blocking(move || kept.write(&published).map(|()| kept)).await??;
         for member in &mut self.members {
             if kept.cosigned_at(&member.address.key).is_some() {
                 member.kept = Some(kept.size());
@@ -187,21 +192,26 @@ impl Witnesses {
             return Ok(true);
         }
         let (audit, published, log) = (self.audit.clone(), Arc::clone(&self.published), self.log.clone());
+        let keys: Vec<_> = self.keys().cloned().collect();
         let begun = blocking(move || {
             let Some(held) = store::hold_witnesses(&audit)? else { return Ok(None) };
-            Ok::<_, RoundError>(Some((held, Kept::read(&published, &log)?)))
+            Ok::<_, RoundError>(Some((held, Kept::read(&published, &log, &keys)?)))
         });
         let Some((held, kept)) = begun.await?? else { return Ok(false) };
         for member in &mut self.members {
             if let Some((size, at)) =
                 kept.as_ref().and_then(|kept| Some((kept.size(), kept.cosigned_at(&member.address.key)?)))
             {
-                (member.size, member.kept) = (size, Some(size));
+                (member.size, member.cosigned, member.kept) = (size, size, Some(size));
                 member.show(size, at);
             }
         }
         (self.held, self.kept) = (Some(held), kept);
         Ok(true)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &VerifierKey> {
+        self.members.iter().map(|member| &member.address.key)
     }
 
     /// The cosignature lines for `head` of all witnesses that give one.
@@ -213,7 +223,8 @@ impl Witnesses {
                 continue;
             }
             let (head, address) = (Arc::clone(head), Arc::clone(&member.address));
-            let ask = Ask { head, address, published: Arc::clone(&self.published) };
+            let (published, cosigned) = (Arc::clone(&self.published), member.cosigned);
+            let ask = Ask { head, address, published, cosigned };
             let mut size = member.size;
             asked.spawn(async move {
                 let answer = ask.cosignature(&mut size).await;
@@ -227,6 +238,7 @@ impl Witnesses {
             member.size = size;
             match answer {
                 Ok((line, at)) => {
+                    member.cosigned = size;
                     member.show(size, at);
                     if member.failures > 0 {
                         tracing::info!(witness = member.address.key.name(), "the witness cosigns again");
@@ -278,10 +290,4 @@ impl Member {
         self.metrics.size.set(i64::try_from(size).unwrap_or(i64::MAX));
         self.metrics.cosigned_at.set(jiff::SignedDuration::from_millis(at.as_millisecond()).as_secs_f64());
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, tokio::task::JoinError> {
-    tokio::task::spawn_blocking(work).await
 }

@@ -55,6 +55,13 @@ pub struct SinkMetrics {
 }
 
 impl SinkMetrics {
+    /// How many tries have failed so.
+    #[cfg(test)]
+    pub(crate) fn failures(&self, why: SinkFailure) -> u64 {
+        let position = SinkFailure::ALL.iter().position(|known| *known == why);
+        position.and_then(|position| self.failures.get(position)).map_or(0, IntCounter::get)
+    }
+
     /// Counts a try that failed.
     pub fn failed(&self, why: SinkFailure) {
         let position = SinkFailure::ALL.iter().position(|known| *known == why);

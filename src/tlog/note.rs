@@ -14,6 +14,7 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublic
 use data_encoding::{BASE64, HEXLOWER};
 use pem::{EncodeConfig, LineEnding, Pem};
 
+use super::text;
 use crate::kernel::id::Digest;
 use crate::kernel::secret::Secret;
 
@@ -100,7 +101,7 @@ impl VerifierKey {
         let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(NoteError::Key("expected `<name>+<id>+<key>`"));
         };
-        let bytes = BASE64.decode(key.as_bytes()).map_err(|_| NoteError::Key("the key is not base64"))?;
+        let bytes = text::base64(key).ok_or(NoteError::Key("the key is not base64"))?;
         let (kind, key) = match bytes.split_first() {
             Some((1, key)) => (SignatureKind::Ed25519, key),
             Some((4, key)) => (SignatureKind::Cosignature, key),
@@ -321,7 +322,7 @@ impl fmt::Display for Note {
 fn signature(line: &str) -> Result<Signature, NoteError> {
     const BAD: NoteError = NoteError::Form("a line after its text is no signature");
     let (name, encoded) = line.strip_prefix(DASH).and_then(|rest| rest.split_once(' ')).ok_or(BAD)?;
-    let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| BAD)?;
+    let bytes = text::base64(encoded).ok_or(BAD)?;
     let (id, bytes) = bytes.split_first_chunk().ok_or(BAD)?;
     if !is_key_name(name) || bytes.is_empty() {
         return Err(BAD);

@@ -137,14 +137,6 @@ impl Policy {
         read::read(bytes)
     }
 
-    /// Believes one log by itself.
-    ///
-    /// # Errors
-    /// When the key is not one that a log signs with.
-    pub fn log_alone(log: VerifierKey) -> Result<Self, Fault> {
-        Self::new(vec![log], Vec::new(), 0)
-    }
-
     /// Believes what one of `logs` signed and at least so many of `witnesses` cosigned.
     ///
     /// # Errors

@@ -185,6 +185,21 @@ pub fn verify_consistency(
     verify_subtree(0, old, new, old_root, new_root, proof)
 }
 
+/// Whether a proof shows that the tree of `new` leaves with the root `new_root` does *not* begin with the tree
+/// of `old` leaves that has the root `old_root`, but with another of that size. Nobody can make such a proof
+/// of a tree that does. Where `old` is a power of two no proof shows it: the root of that beginning does not
+/// stand in it.
+#[must_use]
+pub fn proves_other_beginning(
+    old: u64,
+    new: u64,
+    old_root: &Digest,
+    new_root: &Digest,
+    proof: &[Digest],
+) -> bool {
+    roots(0, old, new, old_root, proof).is_ok_and(|(own, whole)| whole == *new_root && own != *old_root)
+}
+
 /// Checks that the leaves from `start` up to `end` have the root `subtree` in the tree of `size` leaves
 /// with the root `root`. A beginning of the tree is the case that `start` is 0; others are the subtrees
 /// whose start is a multiple of a power of two that is not below their size.
@@ -200,10 +215,7 @@ pub fn verify_subtree(
     proof: &[Digest],
 ) -> Result<(), ProofError> {
     let length = ProofError::Length { hashes: proof.len() };
-    if start > end || end > size {
-        return Err(ProofError::NoSubtree { start, end, size });
-    }
-    if start == end {
+    if start == end && end <= size {
         // The root of no leaves is the same everywhere.
         return match (proof.is_empty(), *subtree == empty_root()) {
             (true, true) => Ok(()),
@@ -211,7 +223,21 @@ pub fn verify_subtree(
             (false, _) => Err(length),
         };
     }
-    if !is_subtree(start, end) {
+    let (own, whole) = roots(start, end, size, subtree, proof)?;
+    if own == *subtree && whole == *root { Ok(()) } else { Err(ProofError::Root) }
+}
+
+/// The roots that a proof leads to: of the leaves from `start` up to `end`, and of the whole tree. `subtree`
+/// takes the place of the former where that is a node of the tree, and no hash of the proof says it.
+fn roots(
+    start: u64,
+    end: u64,
+    size: u64,
+    subtree: &Digest,
+    proof: &[Digest],
+) -> Result<(Digest, Digest), ProofError> {
+    let length = ProofError::Length { hashes: proof.len() };
+    if end > size || !is_subtree(start, end) {
         return Err(ProofError::NoSubtree { start, end, size });
     }
     // At each level: the node above the first leaf, that above the subtree's last, that above the tree's.
@@ -242,7 +268,7 @@ pub fn verify_subtree(
     if edge > 0 {
         return Err(length);
     }
-    if own == *subtree && whole == *root { Ok(()) } else { Err(ProofError::Root) }
+    Ok((own, whole))
 }
 
 /// Whether the leaves from `start` up to `end` are below one node of some tree, as its first ones.

@@ -99,7 +99,7 @@ impl Receipt {
         let extra = match line.strip_prefix("extra ") {
             None => None,
             Some(encoded) => {
-                let extra = BASE64.decode(encoded.as_bytes()).ok();
+                let extra = text::base64(encoded);
                 let extra = extra.filter(|extra| extra.len() <= MAX_EXTRA_BYTES);
                 let extra = extra.ok_or_else(|| lines.fault("`extra` and at most 64 KiB in base64"))?;
                 line = lines.next("`index`")?;

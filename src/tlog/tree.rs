@@ -82,13 +82,6 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// The tree of `size` leaves with these roots of complete subtrees, largest first; `None` if they
-    /// are not as many as the size has bits.
-    #[must_use]
-    pub fn from_peaks(size: u64, peaks: Vec<Digest>) -> Option<Self> {
-        (u32::try_from(peaks.len()).ok()? == size.count_ones()).then_some(Self { size, peaks })
-    }
-
     /// The tree of the first `size` leaves of a larger one.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::checkpoint::Checkpoint;
 use super::cosignature::{cosign, cosigned_at};
 use super::note::{MAX_NOTE_BYTES, Note, NoteError, NoteSigner, SignatureKind, VerifierKey, signature_line};
-use super::proof::verify_consistency;
+use super::proof::{proves_other_beginning, verify_consistency};
 use super::text;
 use super::tree::empty_root;
 use crate::kernel::id::Digest;
@@ -41,11 +41,21 @@ pub enum Refusal {
         /// How many it has by the request.
         old: u64,
     },
-    /// The log has not grown from what it was (422).
-    #[error("the log of {new} entries does not continue the one of {old} entries that was cosigned")]
+    /// It is not shown that the log has grown from what it was (422). That may be the log's fault, or of
+    /// anyone who has seen the head and makes up a proof.
+    #[error("it is not shown that the log of {new} entries continues the one of {old} that was cosigned")]
     Inconsistent {
         /// How many entries the head has that was cosigned last.
         old: u64,
+        /// How many the submitted one has.
+        new: u64,
+    },
+    /// The log has signed two histories: the head that was cosigned last, and one that begins otherwise (409
+    /// where the two have one size, else 422).
+    #[error("the log of {new} entries has another history: its first {at} are not those that were cosigned")]
+    Forked {
+        /// How many entries the head has that was cosigned last: of so many there are two roots.
+        at: u64,
         /// How many the submitted one has.
         new: u64,
     },
@@ -63,7 +73,8 @@ impl Refusal {
             Self::Unsigned(_) => 403,
             Self::UnknownLog(_) => 404,
             Self::Conflict { .. } => 409,
-            Self::Inconsistent { .. } => 422,
+            Self::Forked { at, new } if *at == *new => 409,
+            Self::Inconsistent { .. } | Self::Forked { .. } => 422,
             Self::Unable(_) => 500,
         }
     }
@@ -149,6 +160,15 @@ pub struct Cosigned {
     pub line: String,
 }
 
+/// What was cosigned, read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reopened {
+    /// The head.
+    pub checkpoint: Checkpoint,
+    /// Whether it is signed by keys of today, the log's and the witness's.
+    pub is_current: bool,
+}
+
 /// A witness: its key, and the logs that it knows.
 #[derive(Debug)]
 pub struct Witness {
@@ -212,12 +232,15 @@ impl Witness {
             return Err(Refusal::Malformed("its old size is more than its checkpoint's"));
         }
         let latest_size = latest.map_or(0, |latest| latest.size);
+        // Two heads of one size need no proof, so that it says nothing from which head one is offered.
+        let is_other = latest.is_some_and(|latest| latest.size == new.size && latest.root != new.root);
+        if is_other && new.size > 0 {
+            return Err(Refusal::Forked { at: latest_size, new: new.size });
+        }
         if request.old != latest_size {
             return Err(Refusal::Conflict { latest: latest_size, old: request.old });
         }
-        if !continues(latest, new, &request.proof) {
-            return Err(Refusal::Inconsistent { old: latest_size, new: new.size });
-        }
+        continues(latest, new, &request.proof)?;
         let text = request.note.text();
         let line = cosign(text, &self.signer, now).map_err(Refusal::Unable)?;
         let note = format!("{text}\n{signatures}{line}");
@@ -229,14 +252,16 @@ impl Witness {
     ///
     /// # Errors
     /// When it is no such note.
-    pub fn reopen(&self, bytes: &[u8]) -> Result<Checkpoint, NoteError> {
+    pub fn reopen(&self, bytes: &[u8]) -> Result<Reopened, NoteError> {
         let note = Note::parse(bytes)?;
         let checkpoint = Checkpoint::parse(note.text())?;
         let keys = self.logs.get(&checkpoint.origin).map_or(&[][..], Vec::as_slice);
         match (log_signatures(&note, keys), cosigned_at(&note, self.key())) {
             (Err(error @ NoteError::Wrong(_)), _) | (Err(_), Err(error)) => Err(error),
             (Ok(_), Err(error @ NoteError::Wrong(_))) => Err(error),
-            (_, _) => Ok(checkpoint),
+            (by_log, by_witness) => {
+                Ok(Reopened { checkpoint, is_current: by_log.is_ok() && by_witness.is_ok() })
+            }
         }
     }
 }
@@ -261,19 +286,26 @@ fn log_signatures(note: &Note, keys: &[VerifierKey]) -> Result<String, NoteError
     Ok(lines)
 }
 
-/// Whether `new` has the root of an empty tree if it is empty, and begins with `latest`, which has the
+/// Fails unless `new` has the root of an empty tree if it is empty, and begins with `latest`, which has the
 /// size that `proof` is from.
-fn continues(latest: Option<&Checkpoint>, new: &Checkpoint, proof: &[Digest]) -> bool {
-    if new.size == 0 && new.root != empty_root() {
-        return false;
-    }
-    match latest {
-        Some(latest) if latest.size > 0 => {
-            verify_consistency(latest.size, new.size, &latest.root, &new.root, proof).is_ok()
-        }
+fn continues(latest: Option<&Checkpoint>, new: &Checkpoint, proof: &[Digest]) -> Result<(), Refusal> {
+    let latest = latest.filter(|latest| latest.size > 0);
+    let old = latest.map_or(0, |latest| latest.size);
+    let is_shown = match latest {
+        _ if new.size == 0 && new.root != empty_root() => false,
+        Some(latest) => verify_consistency(old, new.size, &latest.root, &new.root, proof).is_ok(),
         // Any tree continues the empty one, and no proof says so.
-        _ => proof.is_empty(),
+        None => proof.is_empty(),
+    };
+    if is_shown {
+        return Ok(());
     }
+    let is_fork = |latest: &Checkpoint| proves_other_beginning(old, new.size, &latest.root, &new.root, proof);
+    Err(if latest.is_some_and(is_fork) {
+        Refusal::Forked { at: old, new: new.size }
+    } else {
+        Refusal::Inconsistent { old, new: new.size }
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Requests and their answers: `POST /add-checkpoint`, `GET /<origin hash>/checkpoint`, `GET /healthz`.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,12 +31,14 @@ pub(super) struct Answerer {
     store: Store,
     clock: Arc<dyn Clock>,
     /// The last second in which a stranger's request was logged, by the monotonic clock, counted from 1.
-    logged_at: AtomicU64,
+    strangers: AtomicU64,
+    /// The same of forks, so that no stranger hides one.
+    forks: AtomicU64,
 }
 
 impl Answerer {
     pub(super) fn new(witness: Witness, store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { witness, store, clock, logged_at: AtomicU64::new(0) }
+        Self { witness, store, clock, strangers: AtomicU64::new(0), forks: AtomicU64::new(0) }
     }
 
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -81,12 +85,9 @@ impl Answerer {
 
     fn decide(&self, request: &AddCheckpoint) -> Response<Full<Bytes>> {
         match self.store.cosign(&self.witness, request, self.clock.now()) {
-            Ok(Cosigned { checkpoint, line, .. }) => {
-                let (origin, size) = (checkpoint.origin.as_str(), checkpoint.size);
-                tracing::info!(origin, size, old = request.old, root = %checkpoint.root, "cosigned");
-                reply(StatusCode::OK, TEXT, line)
-            }
+            Ok(Cosigned { line, .. }) => reply(StatusCode::OK, TEXT, line),
             Err(NotCosigned::Refused(refusal)) => self.refused(Some(request), &refusal),
+            Err(NotCosigned::Forked { refusal, evidence }) => self.forked(request, &refusal, evidence),
             Err(error @ (NotCosigned::Unkept(_) | NotCosigned::Uncertain)) => {
                 let origin = request.checkpoint().origin.as_str();
                 tracing::error!(origin, error = chain(&error), "not cosigned");
@@ -95,42 +96,73 @@ impl Answerer {
         }
     }
 
-    /// Says and logs why a head is not cosigned. Keeps what may prove that a log misbehaves.
+    /// Says and logs why a head is not cosigned.
     fn refused(&self, request: Option<&AddCheckpoint>, refusal: &Refusal) -> Response<Full<Bytes>> {
-        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let origin = request.map_or("", |request| request.checkpoint().origin.as_str());
-        match refusal {
-            Refusal::Malformed(why) => self.log_stranger(origin, status, why),
-            Refusal::Unsigned(_) => {
-                self.log_stranger(origin, status, "no good signature by a key of this log")
+        let why = match refusal {
+            Refusal::Malformed(why) => why,
+            Refusal::Unsigned(_) => "no good signature by a key of this log",
+            Refusal::UnknownLog(_) => "an unknown log",
+            Refusal::Conflict { .. } => "a proof from another head than the one that was cosigned last",
+            // Whoever has seen a head can put a proof before it that does not hold.
+            Refusal::Inconsistent { .. } => "a proof that does not hold",
+            Refusal::Forked { .. } => "two histories",
+            Refusal::Unable(error) => {
+                tracing::error!(origin, %error, "the witness cannot sign");
+                return said(refusal);
             }
-            Refusal::UnknownLog(_) => self.log_stranger(origin, status, "an unknown log"),
-            Refusal::Conflict { latest, old } => {
-                tracing::info!(origin, latest, old, status = status.as_u16(), "refused");
-                return reply(status, SIZE, format!("{latest}\n"));
-            }
-            Refusal::Inconsistent { old, new } => {
-                let kept = request.map(|request| self.store.keep_evidence(origin, request));
-                let evidence = match kept {
-                    Some(Ok(Some(path))) => path.display().to_string(),
-                    Some(Ok(None)) | None => "kept before".to_owned(),
-                    Some(Err(error)) => format!("cannot be kept: {error}"),
-                };
-                let status = status.as_u16();
-                tracing::warn!(origin, old, new, evidence, status, "refused: the log does not continue");
-            }
-            Refusal::Unable(error) => tracing::error!(origin, %error, "the witness cannot sign"),
+        };
+        if is_first_in_second(&self.strangers, &*self.clock) {
+            let origin: String = origin.chars().take(MAX_LOGGED).collect();
+            tracing::info!(?origin, why, status = refusal.status(), "refused");
         }
-        reply(status, TEXT, format!("{refusal}\n"))
+        said(refusal)
     }
 
-    /// Logs what anyone can bring about, once a second, so that nobody outside fills the log.
-    fn log_stranger(&self, origin: &str, status: StatusCode, why: &str) {
-        let second = self.clock.monotonic().as_secs().saturating_add(1);
-        if self.logged_at.fetch_max(second, Ordering::Relaxed) < second {
-            let origin: String = origin.chars().take(MAX_LOGGED).collect();
-            tracing::info!(?origin, why, status = status.as_u16(), "refused");
+    /// Says and logs that a log has two histories, as only who has its key can bring about.
+    fn forked(
+        &self,
+        request: &AddCheckpoint,
+        refusal: &Refusal,
+        evidence: io::Result<Option<PathBuf>>,
+    ) -> Response<Full<Bytes>> {
+        let is_new = !matches!(evidence, Ok(None));
+        // Anyone can send again what the log has signed once.
+        if is_first_in_second(&self.forks, &*self.clock) || is_new {
+            let evidence = match evidence {
+                Ok(Some(path)) => path.display().to_string(),
+                Ok(None) => "kept before".to_owned(),
+                Err(error) => format!("cannot be kept: {error}"),
+            };
+            let (checkpoint, old, status) = (request.checkpoint(), request.old, refusal.status());
+            let (origin, new) = (checkpoint.origin.as_str(), checkpoint.size);
+            tracing::warn!(origin, old, new, evidence, status, "refused: the log has two histories");
         }
+        said(refusal)
+    }
+}
+
+/// Whether nothing was logged yet in this second, of what anyone can bring about: so nobody outside fills the
+/// log. `last` is the last second in which something was.
+fn is_first_in_second(last: &AtomicU64, clock: &dyn Clock) -> bool {
+    let second = clock.monotonic().as_secs().saturating_add(1);
+    last.fetch_max(second, Ordering::Relaxed) < second
+}
+
+/// What is answered instead of a cosignature.
+fn said(refusal: &Refusal) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match refusal {
+        Refusal::Conflict { latest, .. } => reply(status, SIZE, format!("{latest}\n")),
+        Refusal::Forked { at, .. } if status == StatusCode::CONFLICT => {
+            reply(status, SIZE, format!("{at}\n"))
+        }
+        Refusal::Malformed(_)
+        | Refusal::Unsigned(_)
+        | Refusal::UnknownLog(_)
+        | Refusal::Inconsistent { .. }
+        | Refusal::Forked { .. }
+        | Refusal::Unable(_) => reply(status, TEXT, format!("{refusal}\n")),
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::city::{Call, City, Gate, Http, Plan, Reply, SURVEYOR, Site, assert_intact, records, soon, until};
 use crate::refusals::check;
 use crate::refusals::limits::{SURVEYED, left_today};
+use crate::skip::skip;
 
 /// How often the gate is killed under load, unless `AUDIT_KILLS` says otherwise.
 const KILLS: usize = 5;
@@ -387,11 +388,11 @@ impl SmallDisk {
         match mounted {
             Ok(output) if output.status.success() => Some(Self(at)),
             Ok(output) => {
-                eprintln!("skipped: no tmpfs can be mounted: {}", String::from_utf8_lossy(&output.stderr));
+                skip("mount", &String::from_utf8_lossy(&output.stderr));
                 None
             }
             Err(error) => {
-                eprintln!("skipped: no `mount`: {error}");
+                skip("mount", &error.to_string());
                 None
             }
         }
@@ -520,7 +521,7 @@ impl Syncs {
         let mut child = match spawned {
             Ok(child) => child,
             Err(error) => {
-                eprintln!("skipped: no `strace`: {error}");
+                skip("strace", &error.to_string());
                 return None;
             }
         };
@@ -535,7 +536,7 @@ impl Syncs {
         if line.contains("attached") {
             return Some(Self(child));
         }
-        eprintln!("skipped: no process may be traced: {line}");
+        skip("ptrace", &line);
         let _status = child.wait();
         None
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::Method;
+use pinegate::tlog::note::new_private_key;
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 
@@ -283,6 +284,50 @@ async fn a_bound_that_a_reload_cannot_change_is_said() {
     let said = until("the warning", async || city.gate.logged(later)).await;
     assert_eq!(said["section"], "[bounds]");
     assert_eq!(city.gate.log_text().matches(later).count(), 1, "{}", city.gate.log_text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_of_the_audit_log_a_reload_cannot_change_is_said() {
+    let city = Plan::new().start().await;
+    let mut files = city.files().clone();
+    let said = || -> Vec<String> {
+        let text = city.gate.log_text();
+        let lines = text.lines().filter(|line| line.contains("takes effect at the next start"));
+        let sections = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        sections.map(|line| line["section"].as_str().unwrap().to_owned()).collect()
+    };
+    for name in ["checkpoint.key", "other.key"] {
+        files.write(name, std::str::from_utf8(new_private_key().unwrap().expose()).unwrap());
+    }
+    files.write("audit.key", "another key, which a reload takes at once");
+    city.gate.reloaded().await;
+    files.add_config("\n[audit.checkpoint]\nkey = \"checkpoint.key\"\n");
+    let mut expected = vec!["[audit.checkpoint]"];
+    city.gate.reloaded().await;
+    for (from, to) in [
+        ("\"checkpoint.key\"", "\"other.key\""),
+        ("\"other.key\"", "\"other.key\"\norigin = \"city.example\""),
+        ("origin = ", "every = \"20s\"\norigin = "),
+        ("origin = ", "records = 1000\norigin = "),
+    ] {
+        files.edit_config(from, to);
+        city.gate.reloaded().await;
+        expected.push("[audit.checkpoint]");
+    }
+    for (from, to) in [
+        ("directory = \"audit\"", "directory = \"elsewhere\""),
+        ("node = \"test\"", "node = \"another\""),
+        ("segment_bytes = \"4MiB\"", "segment_bytes = \"8MiB\""),
+        ("[audit]\n", "[audit]\nretention_days = 400\n"),
+        ("[audit]\n", "[audit]\nlow_space = \"1MiB\"\n"),
+        ("[audit]\n", "[audit]\nwriter_priority = \"raised\"\n"),
+    ] {
+        files.edit_config(from, to);
+        city.gate.reloaded().await;
+        expected.push("[audit]");
+    }
+    until("the warnings", async || (said().len() >= expected.len()).then_some(())).await;
+    assert_eq!(said(), expected, "{}", city.gate.log_text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

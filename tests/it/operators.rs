@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use pinegate::audit::ParsedRecord;
+use pinegate::tlog::note::new_private_key;
 use rustix::process::{Signal, getuid};
 
 use crate::city::{Call, City, Plan, assert_intact, run_to_end, until};
@@ -54,6 +55,24 @@ async fn who_started_reloaded_and_stopped_it() {
     let stop = recorded(&city, "stop").await;
     assert_eq!(stop.actor, drain.actor);
     assert_eq!(stop.detail["hurried_by"], format!("signal SIGINT from {}", this()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_no_head_is_signed_any_more_is_on_record() {
+    let plan = Plan::new().more_config("[audit.checkpoint]\nkey = \"checkpoint.key\"\n");
+    let new_key = || String::from_utf8(new_private_key().unwrap().expose().to_vec()).unwrap();
+    plan.files.write("checkpoint.key", &new_key());
+    let mut city = plan.start().await;
+    city.gate.signal(Signal::TERM);
+    assert_eq!(city.gate.ended().await.code(), Some(0));
+    assert!(event(&city, "unsigned").is_none());
+    let files = city.files().clone();
+    files.write("checkpoint.key", &new_key());
+    let city = city.beside(&files).await;
+    let unsigned = recorded(&city, "unsigned").await;
+    assert_eq!((unsigned.generation, unsigned.actor.as_deref()), (2, Some("system")));
+    let why = &unsigned.detail["why"];
+    assert!(why.contains("test.tlog/checkpoint"), "{why}");
 }
 
 /// The newest segment of the only generation.

@@ -8,6 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::city::{Call, City, Plan, program};
+use crate::skip::skip;
 
 /// Where Debian puts the sources of Go packages.
 const GO_PACKAGES: &str = "/usr/share/gocode";
@@ -25,7 +26,7 @@ fn verifier(directory: &Path) -> Option<PathBuf> {
             panic!("{}", String::from_utf8_lossy(&output.stderr))
         }
         Ok(_) | Err(_) => {
-            eprintln!("skipped: there is no Go with golang.org/x/mod");
+            skip("go", "there is no Go with golang.org/x/mod");
             None
         }
     }

@@ -46,6 +46,8 @@ enum Mood {
     Refusing,
     /// It never answers.
     Hanging,
+    /// It reads all there is, and cuts the connection off.
+    Cutting,
 }
 
 /// What one sink has got.

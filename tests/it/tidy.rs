@@ -76,12 +76,14 @@ const OWNED: &[Owned] = &[
         &["tls", "upstream", "proxy", "admin", "ship", "witness"],
         "listeners and clients shake hands with what `tls` made",
     ),
+    owned("regex", &["policy"], "patterns are matched where the policy is decided"),
     owned("signal_hook", &["app"], "who sent a signal is asked only where signals are heeded"),
     owned("similar", &["cli"], "only people at a terminal see differences"),
     owned("simdutf8", &["mask", "audit"], "bodies and log lines are validated where they are read"),
     owned("toml", &["document"], "`snapshot` and `config` read files through the strict document"),
     owned("thread_priority", &["journal"], "one thread may run before others: the audit writer"),
     owned("tower", &["proxy"], "the stage list is the edge's"),
+    owned("uuid", &["kernel"], "ids are made in one place"),
     owned(
         "x509_parser",
         &["identity", "tls", "pki"],
@@ -326,8 +328,8 @@ fn nothing_is_left_unfinished_or_ignored() {
     assert_none(&faults, "what is in the tree is finished, and every test runs");
 }
 
-#[test]
-fn no_file_names_a_machine() {
+/// The files of the repository that are texts, by name.
+fn texts() -> BTreeMap<String, String> {
     const TEXT: [&str; 14] =
         ["rs", "toml", "md", "csv", "conf", "json", "txt", "yml", "yaml", "sh", "py", "js", "html", "snap"];
     const DIRECTORIES: [&str; 11] =
@@ -339,18 +341,24 @@ fn no_file_names_a_machine() {
         // A file without an extension is a script, a licence or a Dockerfile.
         path.extension().is_none_or(|extension| TEXT.iter().any(|&text| extension == text))
     };
+    let texts: BTreeMap<String, String> = at_root
+        .chain(below)
+        .filter(is_text)
+        .map(|path| (name(&path), path))
+        // In a linked work tree `.git` is a file; what it says is in no commit.
+        .filter(|(name, _)| !name.contains("target/") && name != ".git")
+        .filter_map(|(name, path)| Some((name, fs::read_to_string(path).ok()?)))
+        .collect();
+    assert!(texts.len() > 20, "the files are not where they should be");
+    texts
+}
+
+#[test]
+fn no_file_names_a_machine() {
     let machine: Vec<String> =
         ["home", "root", "work", "Users"].iter().map(|word| format!("/{word}/")).collect();
     let mut faults = Vec::new();
-    let mut seen = 0;
-    for path in at_root.chain(below).filter(is_text) {
-        let name = name(&path);
-        // In a linked work tree `.git` is a file; what it says is in no commit.
-        if name.contains("target/") || name == ".git" {
-            continue;
-        }
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        seen += 1;
+    for (name, text) in texts() {
         for (line, text) in (1..).zip(text.lines()) {
             let begins_a_path =
                 |at: usize| !text.get(..at).is_some_and(|before| before.ends_with(is_path_character));
@@ -361,8 +369,45 @@ fn no_file_names_a_machine() {
             }
         }
     }
-    assert!(seen > 20, "the files are not where they should be");
     assert_none(&faults, "no file names a path of one machine");
+}
+
+#[test]
+fn no_file_is_half_merged() {
+    let markers = ['<', '>'].map(|sign| format!("{} ", sign.to_string().repeat(7)));
+    let is_marker = |line: &str| markers.iter().any(|marker| line.starts_with(marker));
+    let half_merged = |(name, text): (String, String)| {
+        let line = text.lines().position(is_marker)?;
+        Some(format!("{name}:{}: a conflict that was left", line + 1))
+    };
+    let faults: Vec<_> = texts().into_iter().filter_map(half_merged).collect();
+    assert!(is_marker(&format!("{} main", "<".repeat(7))), "they would not be found");
+    assert_none(&faults, "what is merged is merged whole");
+}
+
+/// The crates that the code map calls a module's own.
+#[test]
+fn the_code_map_knows_whose_each_crate_is() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, table) = page.split_once("| sole user of |\n").unwrap();
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    for row in table.lines().skip(1).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (module, said) = (cells[2].trim_matches('`'), cells[4]);
+        // What follows another module's name is shared with it.
+        let own = said.split("; ").filter(|part| !part.contains(", with "));
+        for name in own.flat_map(|part| part.split('`').skip(1).step_by(2)).filter(|name| !name.contains('/'))
+        {
+            seen += 1;
+            let rule = OWNED.iter().find(|rule| rule.name == name.replace('-', "_"));
+            if rule.is_none_or(|rule| rule.owners != [module]) {
+                faults.push(format!("`{name}` is not `{module}`'s alone"));
+            }
+        }
+    }
+    assert!(seen > 10, "the code map is not where it should be");
+    assert_none(&faults, "the code map and the rules here say the same");
 }
 
 /// Whether a `/` after `c` goes on with a path or address instead of beginning one.

@@ -10,10 +10,9 @@ use crate::kernel::id::{
 };
 use crate::kernel::time::TimeZone;
 
-/// What records must say. Every condition that is given must hold.
+/// From when to when.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Conditions")]
-pub(super) struct Conditions {
+pub(super) struct Times {
     /// Not before this time
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     from: Option<When>,
@@ -23,6 +22,27 @@ pub(super) struct Conditions {
     /// The zone in which local times are meant [default: Asia/Shanghai]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     zone: Option<TimeZone>,
+}
+
+impl Times {
+    fn zone(&self) -> TimeZone {
+        self.zone.clone().unwrap_or_else(default_zone)
+    }
+
+    /// The same as a filter of the log.
+    pub(super) fn filter(&self) -> Result<Filter, CommandError> {
+        let zone = self.zone();
+        let instant = |when: Option<When>| when.map(|when| when.instant(&zone)).transpose();
+        Ok(Filter { from: instant(self.from)?, until: instant(self.until)?, ..Filter::default() })
+    }
+}
+
+/// What records must say. Every condition that is given must hold.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Conditions")]
+pub(super) struct Conditions {
+    #[command(flatten)]
+    times: Times,
     /// Asked by this system
     #[arg(long, value_parser = SystemId::parse)]
     system: Option<SystemId>,
@@ -128,16 +148,12 @@ fn fingerprint(text: &str) -> Result<Digest, &'static str> {
 impl Conditions {
     /// The zone in which times are meant.
     pub(super) fn zone(&self) -> TimeZone {
-        self.zone.clone().unwrap_or_else(default_zone)
+        self.times.zone()
     }
 
     /// The same as a filter of the log.
     pub(super) fn filter(&self) -> Result<Filter, CommandError> {
-        let zone = self.zone();
-        let instant = |when: Option<When>| when.map(|when| when.instant(&zone)).transpose();
         Ok(Filter {
-            from: instant(self.from)?,
-            until: instant(self.until)?,
             node: self.node.clone(),
             kind: self.kind.map(|kind| kind.as_str().to_owned()),
             request: self.request,
@@ -154,6 +170,7 @@ impl Conditions {
             decision: self.decision.map(|decision| decision.as_str().to_owned()),
             reason: self.reason.clone(),
             shadow: self.shadow.clone(),
+            ..self.times.filter()?
         })
     }
 }

@@ -99,17 +99,17 @@ pub(super) fn run(args: &ExportArgs, screen: &mut Screen<'_>) -> Result<Exit, Co
     let mut whole = args.output.as_ref().map(|path| Whole::begin(path, args.overwrite)).transpose()?;
     let mut block = Vec::new();
     encoder.begin(&mut block);
-    let swept = sweep(&directories, &filter, screen, &mut |hit, screen| {
+    let swept = sweep(&directories, &filter, screen, &mut |hit, progress, screen| {
         encoder.record(hit, &mut block);
         if block.len() >= BLOCK_BYTES {
-            put(&block, whole.as_mut(), screen)?;
+            progress.beside(|| put(&block, whole.as_mut(), screen))?;
             block.clear();
         }
         Ok(())
     })?;
     put(&block, whole.as_mut(), screen)?;
     if let (Some(whole), Some(path)) = (whole, &args.output) {
-        whole.finish(args.overwrite)?;
+        whole.finish()?;
         screen.aside(format!("{}: {} of {} records", path.display(), swept.found, swept.looked_at))?;
     }
     Ok(if swept.unreadable == 0 { Exit::Fine } else { Exit::Refused })

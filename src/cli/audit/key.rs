@@ -1,19 +1,20 @@
 //! `pinegate audit key`: the keys that sign heads of logs.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::bounded::read_at_most;
 use crate::cli::{CommandError, Exit, Screen};
 use crate::kernel::secret::Secret;
 use crate::tlog::NoteSigner;
 use crate::tlog::note::{SignatureKind, new_private_key};
 
 /// The largest key file.
-const MAX_FILE_BYTES: u64 = 64 << 10;
+const MAX_FILE_BYTES: usize = 64 << 10;
 
 /// Print the public key of a log or a witness, and make its private key
 ///
@@ -53,7 +54,11 @@ pub(super) fn run(args: &KeyArgs, screen: &mut Screen<'_>) -> Result<Exit, Comma
         (Some(origin), _) => (origin.as_str(), SignatureKind::Ed25519),
         (None, name) => (name.as_deref().unwrap_or_default(), SignatureKind::Cosignature),
     };
-    let secret = if args.new { new_private_key().map_err(CommandError::Key)? } else { read(&args.file)? };
+    let secret = if args.new {
+        new_private_key().map_err(CommandError::Key)?
+    } else {
+        Secret::new(read_at_most(&args.file, MAX_FILE_BYTES)?)
+    };
     // Before a file is made: a name that is refused leaves none.
     let signer = NoteSigner::from_pkcs8(name, kind, &secret).map_err(CommandError::Key)?;
     if args.new {
@@ -62,13 +67,6 @@ pub(super) fn run(args: &KeyArgs, screen: &mut Screen<'_>) -> Result<Exit, Comma
     }
     screen.line(signer.key().to_string())?;
     Ok(Exit::Fine)
-}
-
-fn read(path: &Path) -> Result<Secret, CommandError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes));
-    read.map_err(|source| CommandError::Unreadable { path: path.to_owned(), source })?;
-    Ok(Secret::new(bytes))
 }
 
 fn write(path: &Path, secret: &Secret) -> io::Result<()> {

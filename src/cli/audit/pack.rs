@@ -14,7 +14,6 @@ use super::conditions::Conditions;
 use super::evidence::{EvidenceError, Head, Log, Place};
 use super::sweep::sweep;
 use super::trust::{Cosigned, Trust, TrustArgs};
-use super::whole::already_there;
 use crate::cli::{CommandError, Exit, Screen};
 use crate::kernel::id::{Digest, NodeId};
 use crate::tlog::{Policy, VerifierKey};
@@ -89,7 +88,11 @@ struct Chosen {
 
 fn make(out: &Path, args: &PackArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
     if out.symlink_metadata().is_ok() {
-        return Err(already_there(out));
+        return Err(CommandError::Unknown {
+            given: out.display().to_string(),
+            what: "the name of a new directory",
+            help: "it is there already: name another".to_owned(),
+        });
     }
     let given = match args.trust.trust()? {
         Some(trust) => Given::Trust(trust),
@@ -139,7 +142,7 @@ fn choose(args: &PackArgs, screen: &mut Screen<'_>) -> Result<(Chosen, u64), Com
     let mut chosen = Chosen::default();
     let mut unreadable = 0;
     for directory in args.logs.directories(screen)? {
-        let swept = sweep(std::slice::from_ref(&directory), &filter, screen, &mut |hit, _| {
+        let swept = sweep(std::slice::from_ref(&directory), &filter, screen, &mut |hit, _, _| {
             let Some(place) = Place::of(&hit.record) else { return Ok(()) };
             if !chosen.directories.contains_key(&place.node) {
                 chosen.directories.insert(place.node.clone(), directory.clone());

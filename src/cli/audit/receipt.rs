@@ -1,7 +1,5 @@
 //! `pinegate audit receipt`: one file that proves to others that an access is in the log.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
@@ -9,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::LogArgs;
+use super::bounded::read_at_most;
 use super::evidence::{EvidenceError, Log, Place};
 use super::output::{Format, Printer};
 use super::trust::TrustArgs;
@@ -16,7 +15,7 @@ use super::whole::Whole;
 use crate::audit::{MAX_LINE_BYTES, Members};
 use crate::cli::screen::Tone;
 use crate::cli::{CommandError, Exit, Screen};
-use crate::journal::read::{Filter, find};
+use crate::journal::read::{Filter, Passed, find};
 use crate::kernel::id::RequestId;
 use crate::tlog::policy::Trusted;
 use crate::tlog::receipt::MAX_RECEIPT_BYTES;
@@ -80,9 +79,13 @@ pub(super) fn run(args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, C
 }
 
 fn make(args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
-    let mut found = Vec::new();
+    let (mut found, mut exit) = (Vec::new(), Exit::Fine);
     for directory in args.logs.directories(screen)? {
-        for (place, line) in wanted(&directory, args)? {
+        let (records, passed) = wanted(&directory, args)?;
+        if !super::unreadable(&directory, passed.unreadable, screen)? {
+            exit = Exit::Refused;
+        }
+        for (place, line) in records {
             let log = Log::open(&directory, &place.node)?;
             let index = log.index_of(&place);
             let head = index.and_then(|index| log.heads_over(index).next());
@@ -97,15 +100,15 @@ fn make(args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandErro
             for (place, receipt) in all {
                 write(&output.join(place.file_name()), receipt, args.overwrite, screen)?;
             }
-            Ok(Exit::Fine)
+            Ok(exit)
         }
         ([(_, receipt)], Some(output)) => {
             write(output, receipt, args.overwrite, screen)?;
-            Ok(Exit::Fine)
+            Ok(exit)
         }
         ([(_, receipt)], None) => {
             screen.bytes(receipt.to_string().as_bytes())?;
-            Ok(Exit::Fine)
+            Ok(exit)
         }
         (several, _) => Err(CommandError::Unknown {
             given: args.request.map(|id| id.to_string()).unwrap_or_default(),
@@ -119,16 +122,19 @@ fn make(args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandErro
     }
 }
 
-/// The records that are meant, with their lines.
-fn wanted(directory: &Path, args: &ReceiptArgs) -> Result<Vec<(Place, Vec<u8>)>, CommandError> {
+/// A record's place and what stands there.
+type Line = (Place, Vec<u8>);
+
+/// The records that are meant, with their lines, and what was looked through for them.
+fn wanted(directory: &Path, args: &ReceiptArgs) -> Result<(Vec<Line>, Passed), CommandError> {
     if let Some(place) = &args.record {
         let line = place.read(directory)?;
-        return Ok(line.map(|line| (place.clone(), line)).into_iter().collect());
+        return Ok((line.map(|line| (place.clone(), line)).into_iter().collect(), Passed::default()));
     }
     let filter = Filter { request: args.request, ..Filter::default() };
-    let found = find(directory, &filter, MAX_RECORDS)?;
+    let (found, passed) = find(directory, &filter, MAX_RECORDS)?;
     let placed = |line: Vec<u8>| Some((Place::of(&Members::read(&line)?)?, line));
-    Ok(found.into_iter().filter_map(|found| placed(found.line)).collect())
+    Ok((found.into_iter().filter_map(|found| placed(found.line)).collect(), passed))
 }
 
 fn nothing(args: &ReceiptArgs) -> CommandError {
@@ -150,17 +156,8 @@ fn write(
 ) -> Result<(), CommandError> {
     let mut whole = Whole::begin(path, overwrite)?;
     whole.write(receipt.to_string().as_bytes())?;
-    whole.finish(overwrite)?;
+    whole.finish()?;
     screen.line(path.display())
-}
-
-/// Reads a file of at most `most` bytes; of a longer one, one byte more.
-pub(super) fn read(path: &Path, most: usize) -> Result<Vec<u8>, CommandError> {
-    let unreadable = |source| CommandError::Unreadable { path: path.to_owned(), source };
-    let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(unreadable)?;
-    Ok(bytes)
 }
 
 /// What was proved of a record.
@@ -176,7 +173,7 @@ pub(super) fn proved(
     entry: Option<Vec<u8>>,
     policy: &crate::tlog::Policy,
 ) -> Result<Proved, CommandError> {
-    let receipt = Receipt::parse(&read(path, MAX_RECEIPT_BYTES)?)
+    let receipt = Receipt::parse(&read_at_most(path, MAX_RECEIPT_BYTES)?)
         .map_err(|source| EvidenceError::Receipt { path: path.to_owned(), source })?;
     let line =
         entry.or_else(|| receipt.extra.clone()).ok_or_else(|| EvidenceError::NoEntry(path.to_owned()))?;
@@ -205,7 +202,7 @@ struct CosignedJson<'c> {
 
 fn check(path: &Path, args: &ReceiptArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
     let trust = args.trust.trust()?.ok_or(EvidenceError::NoTrust)?;
-    let entry = args.entry.as_ref().map(|path| read(path, MAX_LINE_BYTES + 1)).transpose()?;
+    let entry = args.entry.as_ref().map(|path| read_at_most(path, MAX_LINE_BYTES + 1)).transpose()?;
     // Written by an editor, it ends in a newline that the leaf has not.
     let entry = entry.map(|entry| entry.strip_suffix(b"\n").map_or(entry.clone(), <[u8]>::to_vec));
     let Proved { receipt, line, trusted } = proved(path, entry, &trust.policy)?;

@@ -1,7 +1,8 @@
 //! `pinegate audit repair`: go on over a damaged log, and say who did it and why.
 
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -10,10 +11,12 @@ use serde::Serialize;
 use crate::cli::screen::Tone;
 use crate::cli::source::{self, DEFAULT_CONFIG};
 use crate::cli::{CommandError, Exit, Screen};
-use crate::config::Config;
+use crate::config::{CheckpointSettings, Config};
 use crate::journal::{
-    Damage, DiskStorage, Fault, Journal, JournalConfig, JournalError, Observer, Recovery, Repair, damage,
+    Damage, DiskStorage, Fault, Journal, JournalConfig, JournalError, Observer, PublishObserver,
+    PublishSettings, Publisher, Recovery, Refusal, Repair, SignedHead, Storage, damage,
 };
+use crate::kernel::diagnostic::chain;
 use crate::kernel::time::Clock;
 
 /// The longest name, in characters.
@@ -84,7 +87,10 @@ pub(super) fn run(
     let failed = |source| CommandError::Repair { directory: directory.clone(), source: Box::new(source) };
     let settings = settings(&config, args);
     let found = damage(&settings, &DiskStorage).map_err(failed)?;
-    let recovery = if found.is_empty() { None } else { Some(repair(settings, clock).map_err(failed)?) };
+    let recovery = match &*found {
+        [] => None,
+        _ => Some(repair(settings, config.audit.checkpoint.as_ref(), clock).map_err(failed)?),
+    };
     show(args, &config, &found, recovery.as_ref(), screen)?;
     Ok(Exit::Fine)
 }
@@ -98,13 +104,30 @@ fn settings(config: &Config, args: &RepairArgs) -> JournalConfig {
     settings
 }
 
-/// Opens the log as the gate would, which puts the damage aside and records it, and closes it again.
-fn repair(settings: JournalConfig, clock: &Arc<dyn Clock>) -> Result<Recovery, JournalError> {
+/// Opens the log as the gate would, which puts the damage aside and records it, and closes it again. Then signs a
+/// head over that: a gate believes no repair that nobody signed for.
+fn repair(
+    settings: JournalConfig,
+    checkpoint: Option<&CheckpointSettings>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Recovery, JournalError> {
     let directory = settings.directory.clone();
+    let storage: Arc<dyn Storage> = Arc::new(DiskStorage);
     let (journal, recovery) =
-        Journal::open(settings, Arc::new(DiskStorage), Arc::clone(clock), Arc::new(Silent))?;
-    let closed = journal.close().map_err(std::io::Error::other);
-    closed.map_err(|source| JournalError::Io { action: "close the log in", path: directory, source })?;
+        Journal::open(settings, Arc::clone(&storage), Arc::clone(clock), Arc::new(Silent::default()))?;
+    let progress = journal.progress();
+    let failed = |action, source| JournalError::Io { action, path: directory.clone(), source };
+    journal.close().map_err(|error| failed("close the log in", io::Error::other(error)))?;
+    if let Some(CheckpointSettings { signer, every, records }) = checkpoint {
+        let (signer, every, records) = (Arc::clone(signer), *every, *records);
+        let settings = PublishSettings { directory: directory.clone(), signer, every, records };
+        let silent = Arc::new(Silent::default());
+        let told: Arc<dyn PublishObserver> = Arc::<Silent>::clone(&silent);
+        Publisher::new(settings, storage, Arc::clone(clock), progress, told).after_repair().finish();
+        if let Some(why) = silent.take() {
+            return Err(failed("sign the repaired log in", io::Error::other(why)));
+        }
+    }
     Ok(recovery)
 }
 
@@ -145,9 +168,29 @@ fn show(
     screen.line(format!("{word}: generation {generation} begins with a record of it, and the gate can start"))
 }
 
-/// Nobody watches a repair.
-#[derive(Debug)]
-struct Silent;
+/// Nobody watches a repair; why it was not signed is kept.
+#[derive(Debug, Default)]
+struct Silent(Mutex<Option<String>>);
+
+impl Silent {
+    fn keep(&self, why: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl PublishObserver for Silent {
+    fn signed(&self, _head: &SignedHead) {}
+    fn refused(&self, why: &Refusal) {
+        self.keep(why.to_string());
+    }
+    fn failed(&self, error: &JournalError) {
+        self.keep(chain(error));
+    }
+}
 
 impl Observer for Silent {
     fn committed(&self, _records: usize, _bytes: usize, _took: Duration) {}

@@ -52,7 +52,7 @@ pub(super) fn run(args: &StatsArgs, screen: &mut Screen<'_>) -> Result<Exit, Com
     let filter = args.conditions.filter()?;
     let mut tally = Tally::new(&args.by, args.conditions.zone());
     let every_kind = filter.kind.is_some();
-    let swept = sweep(&args.logs.directories(screen)?, &filter, screen, &mut |hit, _| {
+    let swept = sweep(&args.logs.directories(screen)?, &filter, screen, &mut |hit, _, _| {
         // Of an access in two halves the second tells all that the first does.
         if every_kind || ["access", "outcome"].iter().any(|kind| hit.record.is(Name::KIND, kind)) {
             tally.add(&hit.record);

@@ -1,32 +1,32 @@
 //! `pinegate audit subject`: who asked for this person?
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, IsTerminal as _, Read};
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::LogArgs;
+use super::bounded::{read_all, read_at_most};
+use super::conditions::Times;
 use super::output::{FormatArgs, Printer};
-use crate::audit::{DigestKey, KeyId, Members, ParsedRecord, SubjectsOf, peek_instant, peek_subjects};
+use super::sweep::sweep;
+use crate::audit::{DigestKey, KeyId, Name, SubjectsOf, peek_subjects};
 use crate::catalog::{SUBJECT_KINDS, Subject};
 use crate::cli::screen::Tone;
 use crate::cli::source;
-use crate::cli::when::{When, default_zone, zone};
 use crate::cli::{CommandError, Exit, Screen};
 use crate::config::{Config, MIN_DIGEST_KEY_BYTES};
-use crate::journal::read::{Found, Records};
 use crate::kernel::diagnostic::did_you_mean;
 use crate::kernel::id::SubjectKind;
 use crate::kernel::secret::Secret;
-use crate::kernel::time::TimeZone;
 use crate::mask::recognise;
 
 /// The longest number or name that is read.
-const MAX_VALUE_BYTES: u64 = 64 << 10;
+const MAX_VALUE_BYTES: usize = 64 << 10;
 /// The largest key file.
-const MAX_KEY_BYTES: u64 = 1 << 20;
+const MAX_KEY_BYTES: usize = 1 << 20;
 /// How many keys that were not given are named.
 const MAX_NAMED_KEYS: usize = 16;
 
@@ -63,15 +63,8 @@ pub(super) struct SubjectArgs {
     /// the configuration]
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
-    /// Not before this time
-    #[arg(long, value_name = "TIME", value_parser = When::parse)]
-    from: Option<When>,
-    /// Before this time
-    #[arg(long, value_name = "TIME", value_parser = When::parse)]
-    until: Option<When>,
-    /// The zone in which local times are meant [default: Asia/Shanghai]
-    #[arg(long, value_name = "ZONE", value_parser = zone)]
-    zone: Option<TimeZone>,
+    #[command(flatten)]
+    times: Times,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -84,20 +77,14 @@ fn kind(text: &str) -> Result<SubjectKind, String> {
     }
 }
 
-/// What is looked for.
-struct Wanted {
-    /// Its digest under each key, as it stands in records.
-    digests: BTreeMap<String, String>,
-    from: Option<String>,
-    until: Option<String>,
-}
+/// What is looked for: its digest under each key, as it stands in records.
+type Wanted = BTreeMap<String, String>;
 
 /// What a search came to.
 #[derive(Default)]
 struct Search {
-    found: Vec<Found>,
-    lines: u64,
-    unreadable: u64,
+    requests: BTreeSet<String>,
+    systems: BTreeSet<String>,
     /// How many records name people under keys that were not given.
     foreign: BTreeMap<String, u64>,
     /// How many records under a key that was given name more people than they show.
@@ -117,19 +104,21 @@ pub(super) fn run(args: &SubjectArgs, screen: &mut Screen<'_>) -> Result<Exit, C
     };
     let wanted = wanted(args, &keys, screen)?;
     let mut printer = Printer::new(args.format.format());
-    let mut exit = Exit::Fine;
+    let (filter, mut exit) = (args.times.filter()?, Exit::Fine);
     for directory in directories {
-        let search = search(&directory, &wanted)?;
-        for found in &search.found {
-            if let Some(record) = Members::read(&found.line) {
-                printer.take(&found.line, &record);
-            }
-            if printer.is_full() {
-                printer.show(screen)?;
-            }
-        }
+        let mut search = Search::default();
+        let swept =
+            sweep(std::slice::from_ref(&directory), &filter, screen, &mut |hit, progress, screen| {
+                if peek_subjects(hit.line).is_some_and(|subjects| search.is_about(&subjects, &wanted)) {
+                    search.requests.extend(hit.record.text(Name::REQUEST).map(Cow::into_owned));
+                    search.systems.extend(hit.record.text(Name::SYSTEM).map(Cow::into_owned));
+                    printer.take(hit.line, &hit.record);
+                }
+                if printer.is_full() { progress.beside(|| printer.show(screen)) } else { Ok(()) }
+            })?;
         printer.show(screen)?;
-        if !tell(&directory, &search, screen)? {
+        search.tell(&directory, swept.looked_at, screen)?;
+        if swept.unreadable > 0 {
             exit = Exit::Refused;
         }
     }
@@ -144,7 +133,7 @@ fn keys(args: &SubjectArgs, config: Option<&Config>) -> Result<BTreeMap<KeyId, D
         keys.insert(key.id(), key);
     };
     for path in &args.keys {
-        let secret = Secret::new(read(path, MAX_KEY_BYTES)?);
+        let secret = Secret::new(read_at_most(path, MAX_KEY_BYTES)?);
         if secret.expose().len() < MIN_DIGEST_KEY_BYTES {
             return Err(CommandError::Unfit { path: path.clone(), expected: "a key of at least 32 bytes" });
         }
@@ -162,12 +151,6 @@ fn wanted(
     keys: &BTreeMap<KeyId, DigestKey>,
     screen: &mut Screen<'_>,
 ) -> Result<Wanted, CommandError> {
-    let zone = args.zone.clone().unwrap_or_else(default_zone);
-    let instant = |when: Option<When>| match when {
-        Some(when) => when.instant(&zone).map(|at| Some(format!("{at:.6}"))),
-        None => Ok(None),
-    };
-    let (from, until) = (instant(args.from)?, instant(args.until)?);
     let value = value(args, screen)?;
     let subject = Subject::new(&args.kind, &value).ok_or(CommandError::NoSubject)?;
     if !has_its_form(&subject) {
@@ -175,15 +158,14 @@ fn wanted(
         let what = what_is_usual(&args.kind);
         screen.aside(format!("{word}: this is not {what}; records that name it as it is are looked for"))?;
     }
-    let digests = keys.iter().map(|(id, key)| (id.to_string(), key.subject(&subject).to_string())).collect();
-    Ok(Wanted { digests, from, until })
+    Ok(keys.iter().map(|(id, key)| (id.to_string(), key.subject(&subject).to_string())).collect())
 }
 
 /// The one line that says whom to look for.
 fn value(args: &SubjectArgs, screen: &mut Screen<'_>) -> Result<String, CommandError> {
     let text = match (&args.value, &args.file) {
         (Some(value), _) => value.clone(),
-        (None, Some(path)) => text(read(path, MAX_VALUE_BYTES)?, path)?,
+        (None, Some(path)) => text(read_at_most(path, MAX_VALUE_BYTES)?, path)?,
         (None, None) => {
             let stdin = io::stdin();
             let name = Path::new("standard input");
@@ -212,22 +194,6 @@ fn text(bytes: Vec<u8>, path: &Path) -> Result<String, CommandError> {
     String::from_utf8(bytes).map_err(unfit)
 }
 
-fn read(path: &Path, most: u64) -> Result<Vec<u8>, CommandError> {
-    let file =
-        File::open(path).map_err(|source| CommandError::Unreadable { path: path.to_owned(), source })?;
-    read_all(file, path, most)
-}
-
-fn read_all(from: impl Read, path: &Path, most: u64) -> Result<Vec<u8>, CommandError> {
-    let mut bytes = Vec::new();
-    let read = from.take(most.saturating_add(1)).read_to_end(&mut bytes);
-    read.map_err(|source| CommandError::Unreadable { path: path.to_owned(), source })?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
-        return Ok(bytes);
-    }
-    Err(CommandError::Unfit { path: path.to_owned(), expected: "so short as what is looked for here" })
-}
-
 /// Whether a number is of the form that numbers of its kind have.
 fn has_its_form(subject: &Subject<'_>) -> bool {
     match subject.kind().as_str() {
@@ -246,76 +212,40 @@ fn what_is_usual(kind: &SubjectKind) -> &'static str {
     }
 }
 
-fn search(directory: &Path, wanted: &Wanted) -> Result<Search, CommandError> {
-    let mut records = Records::open(directory)?;
-    let mut search = Search::default();
-    while let Some(line) = records.next_line()? {
-        search.lines += 1;
-        let Some(subjects) = peek_subjects(line).filter(|_| is_within(line, wanted)) else { continue };
-        if !is_about(&subjects, wanted, &mut search) {
-            continue;
-        }
-        let Ok(record) = ParsedRecord::parse(line) else {
-            search.unreadable += 1;
-            continue;
+impl Search {
+    /// Whether the record is about whom we look for. Counts those of which that cannot be said.
+    fn is_about(&mut self, subjects: &SubjectsOf<'_>, wanted: &Wanted) -> bool {
+        let key = String::from_utf8_lossy(subjects.key);
+        let Some(digest) = wanted.get(&*key) else {
+            if self.foreign.len() < MAX_NAMED_KEYS || self.foreign.contains_key(&*key) {
+                *self.foreign.entry(key.into_owned()).or_default() += 1;
+            }
+            return false;
         };
-        let line = line.to_vec();
-        search.found.push(Found { record, line });
+        let is_named = subjects.name(digest);
+        self.cut += u64::from(subjects.is_cut && !is_named);
+        is_named
     }
-    Ok(search)
-}
 
-/// Instants have one form, so their texts sort as they do.
-fn is_within(line: &[u8], wanted: &Wanted) -> bool {
-    let at = peek_instant(line).unwrap_or_default();
-    wanted.from.as_ref().is_none_or(|from| at >= from.as_bytes())
-        && wanted.until.as_ref().is_none_or(|until| at < until.as_bytes())
-}
-
-/// Whether the record is about whom we look for. Counts those of which that cannot be said.
-fn is_about(subjects: &SubjectsOf<'_>, wanted: &Wanted, search: &mut Search) -> bool {
-    let key = String::from_utf8_lossy(subjects.key);
-    let Some(digest) = wanted.digests.get(&*key) else {
-        if search.foreign.len() < MAX_NAMED_KEYS || search.foreign.contains_key(&*key) {
-            *search.foreign.entry(key.into_owned()).or_default() += 1;
+    /// Says what the records do not show.
+    fn tell(&self, directory: &Path, looked_at: u64, screen: &mut Screen<'_>) -> Result<(), CommandError> {
+        let (shown, requests, systems) = (directory.display(), self.requests.len(), self.systems.len());
+        screen.aside(format!(
+            "{shown}: {requests} requests by {systems} systems, found in {looked_at} records"
+        ))?;
+        let word = screen.paint_aside(Tone::Doubtful, "warning");
+        for (key, count) in &self.foreign {
+            let key = crate::cli::table::shown(key);
+            screen.aside(format!(
+                "{word}: {count} records name people under the key {key}, which was not given: add it with `--key`"
+            ))?;
         }
-        return false;
-    };
-    let is_named = subjects.name(digest);
-    search.cut += u64::from(subjects.is_cut && !is_named);
-    is_named
-}
-
-/// Says what the records do not show. Whether every line could be read.
-fn tell(directory: &Path, search: &Search, screen: &mut Screen<'_>) -> Result<bool, CommandError> {
-    let shown = directory.display();
-    let of = |text: fn(&ParsedRecord) -> Option<&String>| {
-        search.found.iter().filter_map(|found| text(&found.record)).collect::<BTreeSet<_>>().len()
-    };
-    let (requests, systems) = (of(|record| record.request.as_ref()), of(|record| record.system.as_ref()));
-    screen.aside(format!(
-        "{shown}: {requests} requests by {systems} systems, found in {} records",
-        search.lines
-    ))?;
-    let word = screen.paint_aside(Tone::Doubtful, "warning");
-    for (key, count) in &search.foreign {
-        let key = crate::cli::table::shown(key);
-        screen.aside(format!(
-            "{word}: {count} records name people under the key {key}, which was not given: add it with `--key`"
-        ))?;
+        if self.cut > 0 {
+            let count = self.cut;
+            screen.aside(format!(
+                "{word}: {count} records name more people than they show, and may be about this one"
+            ))?;
+        }
+        Ok(())
     }
-    if search.cut > 0 {
-        let count = search.cut;
-        screen.aside(format!(
-            "{word}: {count} records name more people than they show, and may be about this one"
-        ))?;
-    }
-    let unreadable = search.unreadable;
-    if unreadable > 0 {
-        let word = screen.paint_aside(Tone::Bad, "error");
-        screen.aside(format!(
-            "{word}: {unreadable} lines are no records: run `pinegate audit verify {shown}`"
-        ))?;
-    }
-    Ok(unreadable == 0)
 }

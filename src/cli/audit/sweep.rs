@@ -18,12 +18,12 @@ pub(super) struct Swept {
 }
 
 /// Calls `each` with every record below `directories` that `filter` holds of, oldest first in each log,
-/// until nobody reads what is printed any more. Lines that are no records are told of.
+/// until nobody reads what is printed any more; what it prints goes beside the bar. Lines that are no records are told of.
 pub(super) fn sweep(
     directories: &[PathBuf],
     filter: &Filter,
     screen: &mut Screen<'_>,
-    each: &mut dyn FnMut(&Hit<'_>, &mut Screen<'_>) -> Result<(), CommandError>,
+    each: &mut dyn FnMut(&Hit<'_>, &Progress, &mut Screen<'_>) -> Result<(), CommandError>,
 ) -> Result<Swept, CommandError> {
     let mut bytes: u64 = 0;
     for directory in directories {
@@ -38,7 +38,7 @@ pub(super) fn sweep(
             match step {
                 Step::Found(hit) => {
                     swept.found += 1;
-                    each(&hit, screen)?;
+                    each(&hit, &progress, screen)?;
                 }
                 Step::Passed => progress.reach(before.saturating_add(search.bytes())),
             }

@@ -1,5 +1,6 @@
 //! `pinegate audit tail`: what came last, and what comes?
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -27,7 +28,9 @@ Examples:
   pinegate audit tail --follow
   pinegate audit tail --follow --decision deny --department dept:minzheng
   pinegate audit tail -n 1000 --format csv > last.csv
-  pinegate audit tail -f --json | jq 'select(.total_us > 1000000)'")]
+  pinegate audit tail -f --json | jq 'select(.total_us > 1000000)'
+
+Exit codes: 0 shown, 1 a line that may match is no record.")]
 pub(super) struct TailArgs {
     #[command(flatten)]
     logs: LogArgs,
@@ -46,19 +49,21 @@ pub(super) struct TailArgs {
 pub(super) fn run(args: &TailArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
     let filter = args.conditions.filter()?;
     let mut printer = Printer::new(args.format.format());
-    let mut followers = Vec::new();
+    let (mut followers, mut is_whole) = (Vec::new(), true);
     for directory in args.logs.directories(screen)? {
         // Taken first: what comes in between is shown twice rather than not at all.
         if args.follow {
-            followers.push(Follower::from_end(&directory)?);
+            followers.push((directory.clone(), Follower::from_end(&directory)?));
         }
-        take(&mut printer, &tail(&directory, &filter, args.records)?);
+        let (found, passed) = tail(&directory, &filter, args.records)?;
+        take(&mut printer, &found);
         printer.show(screen)?;
+        is_whole &= super::unreadable(&directory, passed.unreadable, screen)?;
     }
     if args.follow {
-        follow(followers, &Matcher::new(&filter), &mut printer, screen)?;
+        is_whole &= follow(followers, &Matcher::new(&filter), &mut printer, screen)?;
     }
-    Ok(Exit::Fine)
+    Ok(if is_whole { Exit::Fine } else { Exit::Refused })
 }
 
 fn take(printer: &mut Printer, found: &[Found]) {
@@ -69,29 +74,31 @@ fn take(printer: &mut Printer, found: &[Found]) {
     }
 }
 
-/// Shows what comes until nobody reads it any more.
+/// Shows what comes until nobody reads it any more. Whether every line could be read.
 fn follow(
-    mut followers: Vec<Follower>,
+    mut followers: Vec<(PathBuf, Follower)>,
     matcher: &Matcher,
     printer: &mut Printer,
     screen: &mut Screen<'_>,
-) -> Result<(), CommandError> {
+) -> Result<bool, CommandError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(CommandError::Runtime)?;
     runtime.block_on(async {
+        let mut is_whole = true;
         while !screen.is_abandoned() {
             let mut is_behind = false;
-            for follower in &mut followers {
+            for (directory, follower) in &mut followers {
                 let mut found = follower.poll(FOLLOW_MOST)?;
                 is_behind |= found.len() >= FOLLOW_MOST;
                 found.retain(|found| matcher.holds(&found.line));
                 take(printer, &found);
+                is_whole &= super::unreadable(directory, follower.take_unreadable(), screen)?;
             }
             printer.show(screen)?;
             if !is_behind {
                 tokio::time::sleep(FOLLOW_EVERY).await;
             }
         }
-        Ok(())
+        Ok(is_whole)
     })
 }

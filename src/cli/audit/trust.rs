@@ -1,11 +1,10 @@
 //! Whose signatures are believed.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::bounded::read_at_most;
 use super::evidence::EvidenceError;
 use crate::cli::CommandError;
 use crate::tlog::policy::MAX_POLICY_BYTES;
@@ -32,10 +31,7 @@ pub(super) struct Trust {
 impl Trust {
     /// Reads a policy.
     pub(super) fn read(path: &Path) -> Result<Self, CommandError> {
-        let unreadable = |source| CommandError::Unreadable { path: path.to_owned(), source };
-        let mut text = Vec::new();
-        let most = u64::try_from(MAX_POLICY_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-        File::open(path).and_then(|file| file.take(most).read_to_end(&mut text)).map_err(unreadable)?;
+        let text = read_at_most(path, MAX_POLICY_BYTES)?;
         let policy =
             Policy::parse(&text).map_err(|source| EvidenceError::Policy { path: path.to_owned(), source })?;
         Ok(Self { policy, text })
@@ -79,6 +75,15 @@ pub(super) enum Cosigned {
 }
 
 impl TrustArgs {
+    /// The logs whose keys were given one by one.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.keys
+            .iter()
+            .filter_map(|given| VerifierKey::parse(given).ok())
+            .map(|key| key.name().to_owned())
+            .collect()
+    }
+
     /// What was given; `None` if nothing was.
     pub(super) fn trust(&self) -> Result<Option<Trust>, CommandError> {
         if let Some(path) = &self.policy {

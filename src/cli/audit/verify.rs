@@ -1,16 +1,17 @@
 //! `pinegate audit verify`: is the log as it was written?
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::LogArgs;
+use super::bounded::read_at_most;
 use super::show;
 use super::trust::{Cosigned, Trust, TrustArgs};
 use super::whole::Whole;
 use crate::cli::progress::Progress;
+use crate::cli::screen::Tone;
 use crate::cli::{CommandError, Exit, Screen};
 use crate::journal::read::{Against, Known, MAX_KNOWN_BYTES, VerifyReport, size, verify_against};
 
@@ -28,7 +29,7 @@ Examples:
   pinegate audit verify --state verified.json      only what has come since the last time
   pinegate audit verify --json | jq '.logs[].damage[] | {act, file, seq}'
 
-Exit codes: 0 as it was written, 1 damaged.")]
+Exit codes: 0 as it was written, 1 damaged or no log, 2 a state that cannot be used.")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     logs: LogArgs,
@@ -73,7 +74,12 @@ pub(super) fn run(args: &VerifyArgs, screen: &mut Screen<'_>) -> Result<Exit, Co
     }
     progress.end();
     show::verified(&reports, trust.is_some(), args.json, screen)?;
-    if !reports.iter().all(|(_, report)| report.is_intact()) {
+    let missed = missed(args, &reports);
+    for name in &missed {
+        let word = screen.paint_aside(Tone::Bad, "error");
+        screen.aside(format!("{word}: no log here is signed as `{name}`"))?;
+    }
+    if !missed.is_empty() || !reports.iter().all(|(_, report)| report.is_intact()) {
         return Ok(Exit::Refused);
     }
     if let Some((state, (_, report))) = args.state.as_deref().zip(reports.first()) {
@@ -82,17 +88,25 @@ pub(super) fn run(args: &VerifyArgs, screen: &mut Screen<'_>) -> Result<Exit, Co
     Ok(Exit::Fine)
 }
 
+/// The logs whose keys were given by themselves and that are not here. A policy may name more than are meant.
+fn missed(args: &VerifyArgs, reports: &[(PathBuf, VerifyReport)]) -> Vec<String> {
+    let trees = || reports.iter().flat_map(|(_, report)| &report.trees);
+    let names = args.trust.names();
+    names.into_iter().filter(|name| trees().all(|tree| tree.origin != *name)).collect()
+}
+
 /// What was known the last time; nothing at the first.
 fn read_state(path: &Path) -> Result<Option<Known>, CommandError> {
-    let unreadable = |source| CommandError::Unreadable { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(unreadable)?,
+    let bytes = match read_at_most(path, usize::try_from(MAX_KNOWN_BYTES).unwrap_or(usize::MAX)) {
+        Err(CommandError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        // A log that was not looked at is not damaged.
+        Err(CommandError::Unreadable { path, source }) => return Err(CommandError::State { path, source }),
+        read => read?,
     };
-    let mut bytes = Vec::new();
-    file.take(MAX_KNOWN_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-    let known = Known::decode(&bytes);
-    known.map(Some).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))
+    let unfit = |error| CommandError::State { path: path.to_owned(), source: io::Error::other(error) };
+    Known::decode(&bytes).map(Some).map_err(unfit)
 }
 
 fn write_state(path: &Path, report: &VerifyReport) -> Result<(), CommandError> {
@@ -100,5 +114,5 @@ fn write_state(path: &Path, report: &VerifyReport) -> Result<(), CommandError> {
     let bytes = report.known.encode().map_err(failed)?;
     let mut file = Whole::begin(path, true)?;
     file.write(&bytes)?;
-    file.finish(true)
+    file.finish()
 }

@@ -12,6 +12,7 @@ use crate::cli::CommandError;
 pub(super) struct Whole {
     file: BufWriter<NamedTempFile>,
     path: PathBuf,
+    overwrite: bool,
 }
 
 impl Whole {
@@ -24,7 +25,7 @@ impl Whole {
         }
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let file = NamedTempFile::new_in(directory.unwrap_or(Path::new("."))).map_err(failed)?;
-        Ok(Self { file: BufWriter::new(file), path: path.to_owned() })
+        Ok(Self { file: BufWriter::new(file), path: path.to_owned(), overwrite })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
@@ -33,13 +34,13 @@ impl Whole {
     }
 
     /// Gives the file its name, once it is on disk.
-    pub(super) fn finish(self, overwrite: bool) -> Result<(), CommandError> {
+    pub(super) fn finish(self) -> Result<(), CommandError> {
         let path = &self.path;
         let failed = |source| CommandError::Unwritable { path: path.clone(), source };
         let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
         file.as_file().sync_all().map_err(failed)?;
         let named: Result<File, _> =
-            if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
+            if self.overwrite { file.persist(path) } else { file.persist_noclobber(path) };
         named.map(drop).map_err(|error| {
             let came_meanwhile = error.error.kind() == io::ErrorKind::AlreadyExists;
             if came_meanwhile { already_there(path) } else { failed(error.error) }
@@ -47,8 +48,7 @@ impl Whole {
     }
 }
 
-/// Says that a file or directory would be overwritten.
-pub(super) fn already_there(path: &Path) -> CommandError {
+fn already_there(path: &Path) -> CommandError {
     CommandError::Unknown {
         given: path.display().to_string(),
         what: "the name of a new file",
@@ -73,13 +73,13 @@ mod tests {
         let mut second = Whole::begin(&path, false).unwrap();
         first.write(b"first").unwrap();
         second.write(b"second").unwrap();
-        first.finish(false).unwrap();
-        assert!(matches!(second.finish(false), Err(CommandError::Unknown { .. })), "it came meanwhile");
+        first.finish().unwrap();
+        assert!(matches!(second.finish(), Err(CommandError::Unknown { .. })), "it came meanwhile");
         assert!(Whole::begin(&path, false).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"first");
         let mut third = Whole::begin(&path, true).unwrap();
         third.write(b"third").unwrap();
-        third.finish(true).unwrap();
+        third.finish().unwrap();
         assert_eq!((std::fs::read(&path).unwrap(), names()), (b"third".to_vec(), 1));
     }
 }

@@ -39,10 +39,11 @@ pub(super) fn find(
         None => source::config(args.source.config_path(), screen)?.audit.directory,
     };
     let filter = read::Filter { request: Some(id), ..read::Filter::default() };
-    let found = read::find(&directory, &filter, MAX_RECORDS)?.into_iter().map(|found| found.record);
+    let (found, passed) = read::find(&directory, &filter, MAX_RECORDS)?;
+    crate::cli::audit::unreadable(&directory, passed.unreadable, screen)?;
     let access =
         |record: &ParsedRecord| [Kind::Access, Kind::Intent].iter().any(|kind| kind.as_str() == record.kind);
-    found.into_iter().find(access).ok_or_else(|| missing(id, &directory))
+    found.into_iter().map(|found| found.record).find(access).ok_or_else(|| missing(id, &directory))
 }
 
 fn missing(id: RequestId, directory: &Path) -> CommandError {

@@ -222,7 +222,7 @@ fn python(pack: &str, policy: Option<&str>) -> Option<(bool, String)> {
     let mut command = Command::new("python3");
     command.arg("-B").arg(format!("{pack}/check.py")).args(policy);
     let Ok(output) = command.output() else {
-        eprintln!("skipped: there is no python3");
+        crate::kernel::skip::skip("python3", "there is no such program");
         return None;
     };
     let text = [output.stdout, output.stderr].concat();
@@ -352,6 +352,32 @@ fn new_digests_do_not_make_a_changed_record_true() {
 }
 
 #[test]
+fn what_names_nothing_that_can_be_used_is_a_wrong_command_line() {
+    let published = Published::new();
+    let (out, there, bad) = (published.path("out"), published.path("there"), published.path("bad"));
+    fs::create_dir(&there).unwrap();
+    fs::write(&bad, "quorum of none\n").unwrap();
+    let (log, out, there, bad) = (&*published.log, &*out, &*there, &*bad);
+    let (trusting, unknown) = (["--key", &*published.key], "019a2b3c-0000-7000-8000-000000000000");
+    for line in [
+        ["receipt", log, "--record", "gate-1/9/9"].as_slice(),
+        &["receipt", log, "--request", unknown],
+        &["receipt", "--check", bad],
+        &["receipt", "--check", bad, "--key", "gate-1"],
+        &["receipt", "--check", bad, "--policy", bad],
+        &["pack", out, log],
+        &["pack", out, log, "--key", "gate-1"],
+        &["pack", out, log, "--policy", bad],
+        &["pack", out, log, "--request", unknown, trusting[0], trusting[1]],
+        &["pack", there, log, trusting[0], trusting[1]],
+    ] {
+        let ran = pinegate(&[&["audit"], line].concat());
+        assert_eq!(ran.exit, 2, "{line:?}: {}", ran.err);
+        assert!(!ran.err.contains("--overwrite"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_pack_that_cannot_be_made_leaves_nothing() {
     let published = Published::new();
     let out = published.path("case-17");
@@ -402,5 +428,7 @@ fn a_published_log_is_verified_with_keys_and_from_where_it_was() {
     assert!(ran.exit == 2 && ran.err.contains("one by one"), "{ran:?}");
     fs::write(&state, "{}").unwrap();
     let ran = verify(&["--state", &state]);
-    assert!(ran.exit != 0 && ran.err.contains("no state of a verification"), "{ran:?}");
+    assert!(ran.exit == 2 && ran.err.contains("no state of a verification"), "{ran:?}");
+    let ran = verify(&["--state", &published.log]);
+    assert_eq!(ran.exit, 2, "a directory is no state: {ran:?}");
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::app::load::{LoadedPolicy, PolicyPlace, load_policy};
-use crate::audit::{Access, Kind, Lifecycle};
+use crate::audit::{Access, Event, Kind, Lifecycle};
 use crate::cli::source::keys_for_checks;
 use crate::grant::{Decision, Request};
 use crate::kernel::id::{
@@ -74,8 +74,8 @@ fn request((system, action, purpose, parameters, named): Asked<'_>) -> Request {
 fn written(log: &Path, policies: &Path) {
     let loaded = loaded(policies);
     let journal = journal(log);
-    let start =
-        Lifecycle { at: now(), event: "start", actor: "system", detail: &[], policy: None, config: None };
+    let (at, event) = (now(), Event::Start);
+    let start = Lifecycle { at, event, actor: "system", detail: &[], policy: None, config: None };
     journal.submit(start.encode()).unwrap();
     let digest = loaded.files.digest().to_hex();
     for (number, &asked) in (0..).zip(&ASKED) {

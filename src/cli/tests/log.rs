@@ -1,10 +1,13 @@
 //! What is read out of the audit log: `search`, `tail`, `stats`, `export`.
 
 use super::*;
-use crate::audit::{Access, Chain, Kind, Lifecycle, Outcome};
+use crate::audit::{Access, Chain, DigestKey, Event, Kind, Lifecycle, Outcome};
+use crate::catalog::Subject;
 use crate::kernel::id::{
-    Action, DepartmentId, Digest, FieldPath, GrantId, NodeId, PurposeCode, RequestId, ResourceId, SystemId,
+    Action, DepartmentId, Digest, FieldPath, GrantId, NodeId, PurposeCode, RequestId, ResourceId,
+    SubjectKind, SystemId,
 };
+use crate::kernel::secret::Secret;
 
 /// One access: who, for what, the code it was refused with, and how many milliseconds it took.
 pub(super) struct Asked {
@@ -45,7 +48,7 @@ fn written(directory: &Path, accesses: &[Asked]) -> String {
     }
     let stop = Lifecycle {
         at: "2026-06-02T00:00:00Z".parse().unwrap(),
-        event: "stop",
+        event: Event::Stop,
         actor: "system",
         detail: &[("because", "told")],
         policy: None,
@@ -208,7 +211,8 @@ fn groups_beyond_the_bound_are_counted_together() {
     for n in 0..most + 5 {
         let actor = format!("a{n}");
         let at = Timestamp::from_second(n * 3_600).unwrap();
-        let event = Lifecycle { at, event: "reload", actor: &actor, detail: &[], policy: None, config: None };
+        let event =
+            Lifecycle { at, event: Event::Reload, actor: &actor, detail: &[], policy: None, config: None };
         chain.seal(&event.encode(), &mut lines);
     }
     fs::write(place.join("00000000000000000000.jsonl"), lines).unwrap();
@@ -272,10 +276,106 @@ fn a_line_that_is_no_record_is_told_by_every_command() {
     for (line, found) in [
         (vec!["search", "--json"], 7),
         (vec!["export", "--format", "jsonl"], 7),
+        (vec!["tail", "--json"], 7),
         (vec!["stats", "--by", "node", "--format", "csv"], 2),
     ] {
         let ran = pinegate(&[&["audit"], line.as_slice(), &[&log]].concat());
         assert_eq!((ran.exit, ran.out.lines().count()), (1, found), "{line:?}");
         assert!(ran.err.contains("1 lines are no records: run `pinegate audit verify"), "{}", ran.err);
     }
+}
+
+#[test]
+fn a_person_is_looked_for_past_lines_that_are_no_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = written(directory.path(), &day());
+    let file = directory.path().join("audit.key");
+    let (secret, kind) = ([7; 32], SubjectKind::parse("resident-id").unwrap());
+    fs::write(&file, secret).unwrap();
+    let key = DigestKey::new(&Secret::new(secret.to_vec()));
+    let named = |number: &str| {
+        let digest = key.subject(&Subject::new(&kind, number).unwrap()).to_string();
+        format!(",\"subjects\":[\"{digest}\"],\"subjects_key\":\"{}\",\"decision\"", key.id())
+    };
+    let segment = directory.path().join("audit/gate-1.000001/00000000000000000000.jsonl");
+    let lines = fs::read_to_string(&segment).unwrap();
+    let lines: Vec<_> = lines
+        .lines()
+        .enumerate()
+        .map(|(number, line)| {
+            let whom = if number == 1 { "11010519491231003X" } else { "11010519491231002X" };
+            let line = line.replacen(",\"decision\"", &named(whom), 1);
+            if number == 3 { line.replacen("\"status\":", "\"status\":-", 1) } else { line }
+        })
+        .collect();
+    fs::write(&segment, lines.join("\n") + "\n").unwrap();
+    let find = |more: &[&str]| {
+        let key = file.to_str().unwrap();
+        let line = ["audit", "subject", "--json", "--value", "11010519491231002X", "--key", key, &log];
+        pinegate(&[&line, more].concat())
+    };
+    let ran = find(&[]);
+    assert_eq!((ran.exit, ran.out.lines().count()), (1, 5), "{}", ran.err);
+    assert!(ran.err.contains("5 requests by 2 systems, found in 8 records"), "{}", ran.err);
+    assert!(ran.err.contains("1 lines are no records: run `pinegate audit verify"), "{}", ran.err);
+    let ran = find(&["--from", "2026-06-02"]);
+    assert_eq!((ran.exit, ran.out.lines().count()), (0, 3), "{}", ran.err);
+    assert!(ran.err.contains("3 requests by 1 systems"), "{}", ran.err);
+}
+
+/// The standard output of somebody who, at the first they read, does something, and who goes once they have
+/// read `until`.
+struct Leaving<F> {
+    read: Vec<u8>,
+    at_first: Option<F>,
+    until: &'static str,
+}
+
+impl<F: FnOnce()> Write for Leaving<F> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.read.extend_from_slice(bytes);
+        if let Some(act) = self.at_first.take() {
+            act();
+        }
+        let is_all = memchr::memmem::find(&self.read, self.until.as_bytes()).is_some();
+        if is_all { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_log_is_followed_past_a_line_that_is_no_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = written(directory.path(), &day());
+    let segment = directory.path().join("audit/gate-1.000001/00000000000000000000.jsonl");
+    let grow = move || {
+        let late = Lifecycle {
+            at: now(),
+            event: Event::Reload,
+            actor: "latecomer",
+            detail: &[],
+            policy: None,
+            config: None,
+        };
+        let mut lines = b"{\"v\":1,\"seq\":8\n".to_vec();
+        Chain::new(NodeId::parse("gate-1").unwrap(), 1).seal(&late.encode(), &mut lines);
+        fs::OpenOptions::new().append(true).open(&segment).unwrap().write_all(&lines).unwrap();
+    };
+    let (told, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let out = Leaving { read: Vec::new(), at_first: Some(grow), until: "latecomer" };
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(now()));
+        let mut err = Vec::new();
+        let mut screen = Screen::new(Box::new(out), Box::new(&mut err));
+        let line = ["pinegate", "audit", "tail", "--follow", "--json", &log];
+        let command = Arguments::try_parse_from(line).unwrap().command;
+        let exit = dispatch(&command, &clock, &mut screen).unwrap_or_else(|error| screen.fail(&error));
+        drop(screen);
+        told.send((exit.code(), String::from_utf8(err).unwrap())).unwrap();
+    });
+    let (exit, err) = ended.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    assert_eq!((exit, err.matches("1 lines are no records").count()), (1, 1), "{err}");
 }

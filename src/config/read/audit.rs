@@ -1,5 +1,6 @@
 //! `[audit]` and the tables below it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,21 +103,29 @@ impl<'d, 's> Reader<'d, 's> {
         });
         let url =
             table.required("url", "its submission prefix, such as `https://witness.example/w1`", any_url);
-        let ca = self.authorities(&table, url.as_ref());
+        let ca = self.authorities(&table, url.as_ref(), &["ca"]);
         table.finish();
         Some(WitnessSettings { key: key?.value, url: url?.value, ca })
     }
 
-    /// The authorities of whoever is at `url`.
-    fn authorities(&self, table: &Table<'d, 's>, url: Option<&At<http::Uri>>) -> Option<FileContent> {
+    /// The authorities of whoever is at `url`. What the keys `certificates` name is of use over TLS alone.
+    fn authorities(
+        &self,
+        table: &Table<'d, 's>,
+        url: Option<&At<http::Uri>>,
+        certificates: &[&'static str],
+    ) -> Option<FileContent> {
         let ca = table.text("ca").and_then(|text| self.file(table, "ca", &text.map(str::to_owned)));
         if let Some(url) = url {
-            let is_tls = url.value.scheme_str() == Some("https");
+            let scheme = url.value.scheme_str().unwrap_or_default();
+            let is_tls = matches!(scheme, "https" | "syslog+tls");
             if is_tls && !table.has("ca") {
                 table.missing("ca", "the authorities that issue its certificate, PEM");
             }
-            if !is_tls && table.has("ca") {
-                table.bad_value("url", url.span.clone(), &"`https://…`, since certificates are configured");
+            if !is_tls && certificates.iter().any(|key| table.has(key)) {
+                let tls = if scheme.starts_with("syslog") { "syslog+tls" } else { "https" };
+                let expected = format!("`{tls}://…`, since certificates are configured");
+                table.bad_value("url", url.span.clone(), &expected);
             }
         }
         ca
@@ -145,14 +154,7 @@ impl<'d, 's> Reader<'d, 's> {
             any_url,
         );
         let kind = url.as_ref().and_then(|url| self.sink_kind(&table, url));
-        let is_tls = url
-            .as_ref()
-            .and_then(|url| url.value.scheme_str())
-            .is_some_and(|scheme| matches!(scheme, "https" | "syslog+tls"));
-        if is_tls && !table.has("ca") {
-            table.missing("ca", "the authorities that issue its certificate, PEM");
-        }
-        let ca = table.text("ca").and_then(|text| self.file(&table, "ca", &text.map(str::to_owned)));
+        let ca = self.authorities(&table, url.as_ref(), &["ca", "certificate", "key"]);
         let certificate = table
             .text("certificate")
             .and_then(|text| self.file(&table, "certificate", &text.map(str::to_owned)));
@@ -179,7 +181,13 @@ impl<'d, 's> Reader<'d, 's> {
     fn sink_kind(&self, table: &Table<'d, 's>, url: &At<http::Uri>) -> Option<SinkKind> {
         let token = if table.has("token") { self.secret(table, "token") } else { None };
         let tls = match url.value.scheme_str() {
-            Some("http" | "https") => return Some(SinkKind::Http { url: url.value.clone(), token }),
+            Some(scheme @ ("http" | "https")) => {
+                if scheme == "http" && table.has("token") && !is_loopback(&url.value) {
+                    let expected = "`https://…`, since it would send a token in clear text";
+                    table.bad_value("url", url.span.clone(), &expected);
+                }
+                return Some(SinkKind::Http { url: url.value.clone(), token });
+            }
             Some("syslog+tls") => true,
             Some("syslog+tcp") => false,
             _ => {
@@ -194,6 +202,12 @@ impl<'d, 's> Reader<'d, 's> {
         let host = url.value.host()?.to_owned();
         Some(SinkKind::Syslog { host, port: url.value.port_u16().unwrap_or(SYSLOG_TLS), tls })
     }
+}
+
+/// Whether what is sent there does not leave the machine.
+fn is_loopback(url: &http::Uri) -> bool {
+    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// An absolute URL without a query.

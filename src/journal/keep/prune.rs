@@ -1,23 +1,30 @@
 //! Removes segments whose records are older than they have to be kept. What is known of them stays.
 //!
 //! Oldest first, over all generations of the node: so one place says how far the log has been pruned. The record
-//! that says it is durable before the first file goes.
+//! that says it is durable before the first file goes, and where heads are signed one covers it: what no head
+//! covers might be anybody's, and accounts for nothing.
+//!
+//! How old a segment is its records say, not its manifest alone: before anything is put on record, it is read and
+//! held against its manifest, and against the tree.
 //!
 //! A clock that is wrong must not empty the log. The instant that age is measured by may be ahead of the newest
-//! record of earlier generations by the time this process has run and [`MOST_DOWN`], and what one look removes
-//! spans [`MOST_AT_ONCE`] of records at most, one look in [`LOOK_EVERY`].
+//! record of earlier generations by the time this process has run and [`MOST_DOWN`]; where there is none, nothing
+//! goes before this process has run as long as records are kept. What one look removes spans [`MOST_AT_ONCE`] of
+//! records at most, one look in [`LOOK_EVERY`].
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::check::Checking;
 use super::{KeepFailure, KeepObserver, Left};
-use crate::audit::{Entry, Lifecycle};
+use crate::audit::{Entry, Event, Lifecycle};
 use crate::journal::layout::{CLOSED, Form, GenerationDir, LOCK, SegmentFile, segments};
 use crate::journal::manifest::{self, Manifest};
 use crate::journal::scan::DamageKind;
 use crate::journal::storage::Storage;
-use crate::journal::{AppendError, Journal, Lock, Progress};
+use crate::journal::{AppendError, Journal, Progress};
 use crate::kernel::id::NodeId;
 use crate::kernel::time::{Clock, Timestamp};
 
@@ -38,16 +45,16 @@ pub trait Hold: fmt::Debug + Send + Sync {
 
 /// Puts a record into the log.
 pub trait Announce: fmt::Debug + Send + Sync {
-    /// Blocks until `entry` is durable.
+    /// Blocks until `entry` is durable, and says its `seq`.
     ///
     /// # Errors
     /// When it is not.
-    fn announce(&self, entry: Entry) -> Result<(), AppendError>;
+    fn announce(&self, entry: Entry) -> Result<u64, AppendError>;
 }
 
 impl Announce for Journal {
-    fn announce(&self, entry: Entry) -> Result<(), AppendError> {
-        self.append_blocking(entry).map(|_seq| ())
+    fn announce(&self, entry: Entry) -> Result<u64, AppendError> {
+        self.append_blocking(entry)
     }
 }
 
@@ -69,6 +76,18 @@ pub(super) struct Pruner {
     clock: Arc<dyn Clock>,
     started: Duration,
     looked: Duration,
+    /// What is on record as gone, and waits until nothing holds that record.
+    announced: Vec<Announced>,
+}
+
+/// Segments that a record says are gone.
+#[derive(Debug)]
+struct Announced {
+    place: GenerationDir,
+    files: Vec<SegmentFile>,
+    records: u64,
+    /// The record, in the generation of this process.
+    seq: u64,
 }
 
 /// Segments of one generation that go.
@@ -78,7 +97,6 @@ struct Going {
     before: u64,
     records: u64,
     last_at: String,
-    _lock: Option<Box<dyn Lock>>,
 }
 
 /// How far into the log segments may go, found while it is looked at.
@@ -100,7 +118,7 @@ impl Reach {
 impl Pruner {
     pub(super) fn new(retention: Retention, clock: Arc<dyn Clock>) -> Self {
         let started = clock.monotonic();
-        Self { retention, clock, started, looked: started }
+        Self { retention, clock, started, looked: started, announced: Vec::new() }
     }
 
     /// Removes what is old enough, if it is time to look.
@@ -111,56 +129,96 @@ impl Pruner {
         progress: &Progress,
         observer: &dyn KeepObserver,
     ) -> Result<(), Left> {
+        self.remove_announced(storage, progress, observer)?;
         let monotonic = self.clock.monotonic();
-        if monotonic.saturating_sub(self.looked) < LOOK_EVERY {
+        if !self.announced.is_empty() || monotonic.saturating_sub(self.looked) < LOOK_EVERY {
             return Ok(());
         }
         self.looked = monotonic;
         let now = self.clock.now();
-        self.believe(storage, places, progress, now, monotonic)?;
         let age = DAY.saturating_mul(self.retention.days);
+        if !self.believe(storage, places, progress, now, age)? {
+            return Ok(());
+        }
         let Ok(old_before) = now.checked_sub(age) else { return Ok(()) };
         let mut reach = Reach { old_before, oldest: None };
         for place in places {
             let (going, is_last) = self.going(storage, place, progress, &mut reach)?;
             if let Some(going) = going {
-                self.remove(storage, &going, now)?;
-                observer.pruned(going.records);
+                self.announce(going, now)?;
             }
             if is_last {
                 break;
             }
         }
+        // Where nothing is signed or sent they go at once.
+        self.remove_announced(storage, progress, observer)
+    }
+
+    /// Removes what is on record as gone, once that record is where others must have it.
+    fn remove_announced(
+        &mut self,
+        storage: &dyn Storage,
+        progress: &Progress,
+        observer: &dyn KeepObserver,
+    ) -> Result<(), Left> {
+        while let Some(gone) = self.announced.first() {
+            if self.needed(progress.node(), progress.generation()) <= gone.seq {
+                return Ok(());
+            }
+            let directory = &gone.place.path;
+            let mut _lock = None;
+            if gone.place.number != progress.generation() {
+                _lock = storage.lock(&directory.join(LOCK)).map_err(Left::io(directory))?;
+                if _lock.is_none() {
+                    return Ok(());
+                }
+            }
+            for file in &gone.files {
+                match storage.remove(&file.path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed.map_err(Left::io(directory))?,
+                }
+            }
+            storage.sync_dir(directory).map_err(Left::io(directory))?;
+            observer.pruned(gone.records);
+            self.announced.remove(0);
+        }
         Ok(())
     }
 
-    /// Whether the clock can be right.
+    /// The first record of a generation that something holds.
+    fn needed(&self, node: &NodeId, generation: u32) -> u64 {
+        let holds = self.retention.holds.iter();
+        holds.map(|hold| hold.first_needed(node, generation)).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether the clock can be right; `false` where nothing tells, and this process is too young for anything to
+    /// be old.
     fn believe(
         &self,
         storage: &dyn Storage,
         places: &[GenerationDir],
         progress: &Progress,
         now: Timestamp,
-        monotonic: Duration,
-    ) -> Result<(), Left> {
+        age: Duration,
+    ) -> Result<bool, Left> {
         let mut newest = None;
         for place in places.iter().filter(|place| place.number < progress.generation()) {
-            let Some(file) = segments(storage, &place.path).map_err(Left::io(&place.path))?.pop() else {
-                continue;
-            };
-            let read = manifest::read(storage, &file.manifest()).map_err(Left::io(&place.path))?;
-            let last = read.and_then(|(manifest, _)| manifest.ok()).and_then(|found| instant(&found));
-            newest = newest.max(last);
+            for file in segments(storage, &place.path).map_err(Left::io(&place.path))? {
+                let read = manifest::read(storage, &file.manifest()).map_err(Left::io(&place.path))?;
+                let last = read.and_then(|(manifest, _)| manifest.ok()).and_then(|found| instant(&found));
+                newest = newest.max(last);
+            }
         }
-        // A log without earlier generations has nothing that a wrong clock makes old: it is as young as this
-        // process.
-        let Some(newest) = newest else { return Ok(()) };
-        let ran = monotonic.saturating_sub(self.started);
+        let ran = self.clock.monotonic().saturating_sub(self.started);
+        // A log without earlier generations is as young as this process.
+        let Some(newest) = newest else { return Ok(ran >= age) };
         let latest = newest.checked_add(MOST_DOWN.saturating_add(ran));
         if latest.is_ok_and(|latest| now > latest) {
             return Err(Left::Failed(KeepFailure::Clock { now, newest }));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The segments of one generation that go, and whether something of it stays.
@@ -174,24 +232,18 @@ impl Pruner {
         let failed = || Left::io(&place.path);
         let files = segments(storage, &place.path).map_err(failed())?;
         let is_own = place.number == progress.generation();
-        let mut lock = None;
+        let mut _lock = None;
         if !is_own {
             let names = storage.list(&place.path).map_err(failed())?;
-            lock = storage.lock(&place.path.join(LOCK)).map_err(failed())?;
-            if lock.is_none() || !names.iter().any(|name| name == CLOSED) {
+            _lock = storage.lock(&place.path.join(LOCK)).map_err(failed())?;
+            if _lock.is_none() || !names.iter().any(|name| name == CLOSED) {
                 return Ok((None, true));
             }
         }
-        let holds = self.retention.holds.iter();
-        let needed = holds.map(|hold| hold.first_needed(&place.node, place.number)).min().unwrap_or(u64::MAX);
-        let mut going = Going {
-            place: place.clone(),
-            files: Vec::new(),
-            before: 0,
-            records: 0,
-            last_at: String::new(),
-            _lock: lock,
-        };
+        let needed = self.needed(&place.node, place.number);
+        let mut checking = Checking::new(storage, place).map_err(failed())?;
+        let mut going =
+            Going { place: place.clone(), files: Vec::new(), before: 0, records: 0, last_at: String::new() };
         for file in &files {
             let Some(manifest) = read_manifest(storage, place, file)? else {
                 let length = storage.open_read(&file.path).and_then(|open| open.byte_len());
@@ -207,6 +259,7 @@ impl Pruner {
             if manifest.end() > needed || !reach.takes(last_at) {
                 return Ok((Some(going).filter(Going::is_some), true));
             }
+            checking.check(storage, file, &manifest)?;
             going.before = manifest.end();
             going.records = going.records.saturating_add(manifest.records);
             going.last_at = going.last_at.max(manifest.last_at);
@@ -215,8 +268,8 @@ impl Pruner {
         Ok((Some(going).filter(Going::is_some), is_own))
     }
 
-    /// Puts on record what goes, and removes it.
-    fn remove(&self, storage: &dyn Storage, going: &Going, now: Timestamp) -> Result<(), Left> {
+    /// Puts on record what goes.
+    fn announce(&mut self, going: Going, now: Timestamp) -> Result<(), Left> {
         let text = |number: u64| number.to_string();
         let (generation, before) = (going.place.number.to_string(), text(going.before));
         let (records, days) = (text(going.records), text(self.retention.days.into()));
@@ -229,18 +282,17 @@ impl Pruner {
         ];
         let entry = Lifecycle {
             at: now,
-            event: "pruned",
+            event: Event::Pruned,
             actor: "system",
             detail: &detail,
             policy: None,
             config: None,
         };
         let announced = self.retention.announce.announce(entry.encode());
-        announced.map_err(|why| Left::Failed(KeepFailure::Unannounced(why)))?;
-        for file in &going.files {
-            storage.remove(&file.path).map_err(Left::io(&going.place.path))?;
-        }
-        storage.sync_dir(&going.place.path).map_err(Left::io(&going.place.path))
+        let seq = announced.map_err(|why| Left::Failed(KeepFailure::Unannounced(why)))?;
+        let Going { place, files, records, .. } = going;
+        self.announced.push(Announced { place, files, records, seq });
+        Ok(())
     }
 }
 

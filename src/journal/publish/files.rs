@@ -22,7 +22,7 @@ pub(in crate::journal) const SPANS: &str = "spans";
 pub(in crate::journal) const LOCK: &str = "LOCK";
 
 /// The longest file of spans: as many as there can be generations.
-const SPANS_BYTES: usize = 128 << 20;
+pub(in crate::journal) const SPANS_BYTES: usize = 128 << 20;
 
 /// What is below the directory of a tree.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::accounts::Accounts;
 use super::files::TreeFiles;
 use super::source::{Source, Stop};
 use super::spans::Span;
@@ -41,6 +42,8 @@ pub(super) struct Expected {
     pub(super) begin: Option<(Source, Span)>,
     /// Where the records differ from the tiles, if they do; which of them are wrong the root will tell.
     pub(super) suspect: Option<Refusal>,
+    /// What is gone of the records.
+    pub(super) accounts: Accounts,
 }
 
 impl Expected {
@@ -103,8 +106,14 @@ impl Following {
             return Ok(Outcome::Idle);
         }
         let (growth, full) = (&mut self.growth, &mut self.full);
+        let mut accounts = self.expect.as_mut().map(|expected| &mut expected.accounts);
         let path = self.source.place.path.clone();
-        let stop = self.source.read(storage, until, &mut |leaf| growth.push(leaf, full));
+        let stop = self.source.read(storage, until, &mut |line, leaf| {
+            if let Some(accounts) = &mut accounts {
+                accounts.hear(line);
+            }
+            growth.push(leaf, full);
+        });
         match stop.map_err(Halt::io("read", &path))? {
             Stop::Done => {}
             Stop::Missing { until } if self.expect.is_some() => self.take_old_leaves(files, until)?,
@@ -186,6 +195,9 @@ impl Following {
     /// Takes the leaves of records that are gone from the tiles that there were, up to record `until`.
     fn take_old_leaves(&mut self, files: &TreeFiles, until: u64) -> Result<(), Halt> {
         let mut next = self.source.next();
+        if let Some(expected) = &mut self.expect {
+            expected.accounts.miss(self.source.place.number, next, until);
+        }
         let mut head = None;
         while next < until {
             let index = self.growth.size();
@@ -223,6 +235,10 @@ impl Following {
         }
         if self.growth.root() != expected.checkpoint.root {
             return Err(expected.refuse(Refusal::Root { size }));
+        }
+        // The root is right, so that every record that was read is a published one.
+        if let Some(why) = expected.accounts.unaccounted() {
+            return Err(Halt::Refused(why));
         }
         if let Some((source, span)) = expected.begin.take() {
             self.growth = Growth::default();

@@ -47,12 +47,12 @@ impl Source {
         self.open = None;
     }
 
-    /// Gives leaf hashes in order, up to the record before `until`.
+    /// Gives lines and their leaf hashes in order, up to the record before `until`.
     pub(super) fn read(
         &mut self,
         storage: &dyn Storage,
         until: u64,
-        take: &mut dyn FnMut(Digest),
+        take: &mut dyn FnMut(&[u8], Digest),
     ) -> io::Result<Stop> {
         let files = segments(storage, &self.place.path)?;
         while self.next() < until {
@@ -87,7 +87,7 @@ impl Source {
                     let (file, seq) = (file.path.clone(), self.next());
                     return Ok(Stop::Broken { file, offset: at, seq, why });
                 }
-                take(self.chain.head());
+                take(line, self.chain.head());
                 self.open = Some((file.first, lines.position()));
             }
         }

@@ -4,6 +4,9 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+/// No log has as many records, so that sums of two such numbers are in bounds.
+const MOST_RECORDS: u64 = 1 << 62;
+
 /// Where the records of one generation begin in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,7 +58,7 @@ pub(in crate::journal) fn decode(bytes: &[u8]) -> io::Result<Vec<Span>> {
         let is_next = spans
             .last()
             .is_none_or(|before| before.generation < span.generation && before.index <= span.index);
-        if !is_next {
+        if !is_next || span.seq > MOST_RECORDS || span.index > MOST_RECORDS {
             return Err(bad());
         }
         spans.push(span);

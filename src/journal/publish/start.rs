@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::accounts::Accounts;
 use super::files::{CHECKPOINT, TreeFiles, WITNESSED, is_content};
 use super::follow::{Expected, Following};
 use super::leaves::Leaves;
@@ -13,9 +14,9 @@ use super::source::{Source, Stop};
 use super::spans::Span;
 use super::{Halt, PublishSettings, Refusal, SignedHead};
 use crate::audit::Chain;
-use crate::journal::layout::{CLOSED, GenerationDir, generations, segments};
+use crate::journal::layout::{GenerationDir, generations, segments};
 use crate::journal::manifest::Manifests;
-use crate::journal::read::{read_closed, was_repaired};
+use crate::journal::read::{Claim, repairs};
 use crate::journal::storage::Storage;
 use crate::journal::{Lock, Progress};
 use crate::kernel::id::Digest;
@@ -34,6 +35,7 @@ pub(super) fn start(
     progress: &Progress,
     files: &mut TreeFiles,
     latest: &watch::Sender<Option<Arc<SignedHead>>>,
+    is_repair: bool,
 ) -> Result<Option<Following>, Halt> {
     let directory = files.directory().to_owned();
     files.create().map_err(Halt::io("create", &directory))?;
@@ -48,7 +50,12 @@ pub(super) fn start(
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Vec::new(),
         spans => spans.map_err(Halt::io("read the spans of", &directory))?,
     };
-    let log = Log { storage, places: &places };
+    let repairs = if is_repair {
+        repairs(storage, &places).map_err(Halt::io("read", &settings.directory))?
+    } else {
+        Vec::new()
+    };
+    let log = Log { storage, places: &places, repairs: &repairs };
     let Some(head) = head else { return log.begin(lock, None, Vec::new(), None) };
     latest.send_replace(Some(Arc::new(head.clone())));
     let size = head.checkpoint.size;
@@ -108,6 +115,8 @@ type First<'l> = (&'l GenerationDir, u64, Option<Chain>);
 struct Log<'l> {
     storage: &'l dyn Storage,
     places: &'l [GenerationDir],
+    /// Repairs that are believed though no signed head covers them.
+    repairs: &'l [Claim],
 }
 
 impl Log<'_> {
@@ -137,8 +146,15 @@ impl Log<'_> {
         let spans = vec![Span { generation: place.number, seq, index: 0 }];
         let source = Source::new(place.clone(), chain);
         let begin = spans.first().map(|span| (source.clone(), *span));
-        let expect = expect.map(|checkpoint| Expected { checkpoint, spans: old, begin, suspect });
+        let accounts = self.accounts();
+        let expect = expect.map(|checkpoint| Expected { checkpoint, spans: old, begin, suspect, accounts });
         Ok(Some(following(lock, Growth::default(), source, spans, 0, expect)))
+    }
+
+    fn accounts(&self) -> Accounts {
+        let mut accounts = Accounts::default();
+        accounts.trust(self.repairs);
+        accounts
     }
 
     fn place(&self, generation: u32) -> Option<&GenerationDir> {
@@ -186,13 +202,15 @@ impl Log<'_> {
     fn check(&self, files: &TreeFiles, spans: &[Span], size: u64) -> Result<Option<Refusal>, Halt> {
         let begin = size.saturating_sub(CHECKED_RECORDS);
         let ends = spans.iter().skip(1).map(|span| span.index).chain([size]);
+        // Whatever says why a record is gone was published after it.
+        let mut accounts = self.accounts();
         for (span, end) in spans.iter().zip(ends).filter(|(_, end)| *end > begin) {
-            let suspect = self.check_span(files, *span, begin.max(span.index), end)?;
+            let suspect = self.check_span(files, *span, begin.max(span.index), end, &mut accounts)?;
             if suspect.is_some() {
                 return Ok(suspect);
             }
         }
-        Ok(None)
+        accounts.unaccounted().map_or(Ok(None), |why| Err(Halt::Refused(why)))
     }
 
     fn check_span(
@@ -201,6 +219,7 @@ impl Log<'_> {
         span: Span,
         begin: u64,
         end: u64,
+        accounts: &mut Accounts,
     ) -> Result<Option<Refusal>, Halt> {
         let seq_of = |index: u64| span.seq + (index - span.index);
         let missing = |seq| Halt::Refused(Refusal::Missing { generation: span.generation, seq });
@@ -222,9 +241,9 @@ impl Log<'_> {
             let mut differs = None;
             let mut failed = None;
             let mut seq = source.next();
-            let stop = source.read(self.storage, seq_of(end), &mut |found| {
+            let stop = source.read(self.storage, seq_of(end), &mut |line, found| {
                 match known.next() {
-                    Ok(leaf) if leaf == Some(found) => {}
+                    Ok(leaf) if leaf == Some(found) => accounts.hear(line),
                     Ok(_) => differs = differs.or(Some(seq)),
                     Err(error) => failed = Some(error),
                 }
@@ -243,9 +262,7 @@ impl Log<'_> {
                     return Ok(Some(Refusal::Broken { file, offset, seq, why }));
                 }
                 Stop::Missing { until } => {
-                    if !self.is_accounted_for(place, source.next(), until)? {
-                        return Err(missing(source.next()));
-                    }
+                    accounts.miss(span.generation, source.next(), until);
                     let index = span.index + (until - span.seq);
                     let head = leaf(files, index - 1)?.ok_or_else(|| missing(until))?;
                     known.skip_to(index);
@@ -254,23 +271,6 @@ impl Log<'_> {
             }
         }
         Ok(None)
-    }
-
-    /// Whether records that are not there have been pruned, or put aside by a repair.
-    fn is_accounted_for(&self, place: &GenerationDir, seq: u64, until: u64) -> Result<bool, Halt> {
-        let files = segments(self.storage, &place.path).map_err(Halt::io("list", &place.path))?;
-        let begin = files.first().map(|file| file.first);
-        if begin.is_none_or(|begin| until <= begin) && chain_before(self.storage, place, until)?.is_some() {
-            return Ok(true);
-        }
-        let path = place.path.join(CLOSED);
-        let records = match read_closed(self.storage, &path) {
-            Ok(mark) => mark.records,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(Halt::io("read", &path)(error)),
-        };
-        let repaired = was_repaired(self.storage, self.places, place.number, records);
-        Ok(seq >= records && repaired.map_err(Halt::io("read", &place.path))?)
     }
 }
 

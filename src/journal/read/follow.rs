@@ -30,13 +30,26 @@ pub struct Follower {
     storage: DiskStorage,
     directory: PathBuf,
     progress: BTreeMap<(NodeId, u32), Progress>,
+    /// How many lines that should be records were passed over and not told of yet.
+    unreadable: u64,
+}
+
+/// What a line that was come to is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Come {
+    Record,
+    /// Damaged, or only half there as yet.
+    NoRecord,
+    /// Not looked at: there are enough for now.
+    Later,
 }
 
 impl Follower {
     /// Begins with the first record there is, or will be.
     #[must_use]
     pub fn from_beginning(directory: &Path) -> Self {
-        Self { storage: DiskStorage, directory: directory.to_owned(), progress: BTreeMap::new() }
+        let directory = directory.to_owned();
+        Self { storage: DiskStorage, directory, progress: BTreeMap::new(), unreadable: 0 }
     }
 
     /// Begins after the last record there is now.
@@ -55,7 +68,7 @@ impl Follower {
             let mut progress = Progress::default();
             if let Some(last) = files.last() {
                 progress = Progress { segment: last.first, next: last.first, ..progress };
-                follower.read_segment(last, u64::MAX, &mut progress, &mut |_| true)?;
+                follower.read_segment(last, None, &mut progress, &mut |_| Come::Record)?;
             }
             follower.progress.insert((place.node, place.number), progress);
         }
@@ -72,7 +85,16 @@ impl Follower {
         read_closed(&self.storage, &place.path.join(CLOSED)).ok().map(|mark| mark.records)
     }
 
+    /// How many lines were passed over since the last call that should be records and are none: the log
+    /// should be verified.
+    pub fn take_unreadable(&mut self) -> u64 {
+        std::mem::take(&mut self.unreadable)
+    }
+
     /// What has come since the last call, at most `most` records.
+    ///
+    /// A line that is no record may be only half there: it is read again until a record follows it, or
+    /// nothing can any more. Then it is passed over and counted.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -84,6 +106,8 @@ impl Follower {
             if progress.is_done {
                 continue;
             }
+            // Asked first: what is read of a closed generation afterwards is all of it.
+            let closed = self.closed_at(&place);
             let files = segments(&self.storage, &place.path).map_err(ReadError::io(&place.path))?;
             let begin = progress.segment;
             let mut rest = files.iter().skip_while(|file| file.first < begin).peekable();
@@ -91,16 +115,21 @@ impl Follower {
                 if file.first != progress.segment {
                     progress = Progress { segment: file.first, next: file.first, ..Progress::default() };
                 }
-                let limit = rest.peek().map_or(u64::MAX, |next| next.first);
-                // A line that is no record is only half there yet: it is read again next time.
-                self.read_segment(file, limit, &mut progress, &mut |line| {
-                    found.len() < most && Found::parse(line).map(|record| found.push(record)).is_ok()
+                let end = rest.peek().map(|next| next.first).or(closed);
+                self.unreadable += self.read_segment(file, end, &mut progress, &mut |line| {
+                    if found.len() >= most {
+                        return Come::Later;
+                    }
+                    Found::parse(line).map_or(Come::NoRecord, |record| {
+                        found.push(record);
+                        Come::Record
+                    })
                 })?;
-                if limit != u64::MAX && progress.next < limit {
+                if found.len() >= most {
                     break;
                 }
             }
-            progress.is_done = found.len() < most && self.closed_at(&place) == Some(progress.next);
+            progress.is_done = found.len() < most && closed.is_some();
             self.progress.insert(key, progress);
             if found.len() >= most {
                 break;
@@ -109,28 +138,39 @@ impl Follower {
         Ok(found)
     }
 
+    /// Gives the lines of one segment to `take`, up to the one before number `end` if it is known:
+    /// nothing comes to the segment any more then. How many that should be records were passed over.
     fn read_segment(
         &self,
         file: &SegmentFile,
-        limit: u64,
+        end: Option<u64>,
         progress: &mut Progress,
-        take: &mut dyn FnMut(&[u8]) -> bool,
-    ) -> Result<(), ReadError> {
+        take: &mut dyn FnMut(&[u8]) -> Come,
+    ) -> Result<u64, ReadError> {
         let opened = open_segment(&self.storage, file, progress.offset).map_err(ReadError::io(&file.path))?;
         let Some(mut lines) = opened else {
             // Pruned since it was listed: the next segment goes on.
-            progress.next = limit;
-            return Ok(());
+            progress.next = end.unwrap_or(u64::MAX);
+            return Ok(0);
         };
-        while progress.next < limit
+        let (mut passed_over, mut next) = (0, progress.next);
+        while end.is_none_or(|end| next < end)
             && let Some(line) = lines.next_line().map_err(ReadError::io(&file.path))?
         {
-            if !take(line) {
-                break;
+            let come = take(line);
+            if come == Come::Later {
+                return Ok(passed_over);
             }
-            progress.next = progress.next.saturating_add(1);
-            progress.offset = lines.position();
+            next += 1;
+            if come == Come::Record {
+                passed_over += next - 1 - progress.next;
+                *progress = Progress { next, offset: lines.position(), ..*progress };
+            }
         }
-        Ok(())
+        if let Some(end) = end {
+            passed_over += end.saturating_sub(progress.next);
+            *progress = Progress { next: end, offset: lines.position(), ..*progress };
+        }
+        Ok(passed_over)
     }
 }

@@ -292,39 +292,37 @@ fn end_of(bytes: &[u8], count: u64) -> usize {
     memchr::memchr_iter(b'\n', bytes).nth(last).map_or(bytes.len(), |newline| newline + 1)
 }
 
-/// The first `most` records below `directory` that `filter` holds of.
+/// The first `most` records below `directory` that `filter` holds of, and what was looked through for them.
 ///
 /// # Errors
 /// When there is no log, or it cannot be read.
-pub fn find(directory: &Path, filter: &Filter, most: usize) -> Result<Vec<Found>, ReadError> {
-    let mut search = Search::begin(directory, filter, Order::OldestFirst)?;
-    let mut found = Vec::new();
+pub fn find(directory: &Path, filter: &Filter, most: usize) -> Result<(Vec<Found>, Passed), ReadError> {
+    take(Search::begin(directory, filter, Order::OldestFirst)?, most)
+}
+
+/// The last `most` records below `directory` that `filter` holds of, oldest first, and what was looked
+/// through for them. No more segments are read than hold them.
+///
+/// # Errors
+/// When there is no log, or it cannot be read.
+pub fn tail(directory: &Path, filter: &Filter, most: usize) -> Result<(Vec<Found>, Passed), ReadError> {
+    let (mut found, passed) = take(Search::begin(directory, filter, Order::NewestFirst { most })?, most)?;
+    found.reverse();
+    Ok((found, passed))
+}
+
+fn take(mut search: Search, most: usize) -> Result<(Vec<Found>, Passed), ReadError> {
+    let (mut found, mut unreadable) = (Vec::new(), 0);
     while found.len() < most
         && let Some(step) = search.step()?
     {
         if let Step::Found(hit) = step {
-            found.extend(Found::parse(hit.line));
+            match Found::parse(hit.line) {
+                Ok(record) => found.push(record),
+                Err(_) => unreadable += 1,
+            }
         }
     }
-    Ok(found)
-}
-
-/// The last `most` records below `directory` that `filter` holds of, oldest first. No more segments are
-/// read than hold them.
-///
-/// # Errors
-/// When there is no log, or it cannot be read.
-pub fn tail(directory: &Path, filter: &Filter, most: usize) -> Result<Vec<Found>, ReadError> {
-    let mut search = Search::begin(directory, filter, Order::NewestFirst { most })?;
-    let mut found = VecDeque::new();
-    while found.len() < most
-        && let Some(step) = search.step()?
-    {
-        if let Step::Found(hit) = step
-            && let Ok(record) = Found::parse(hit.line)
-        {
-            found.push_front(record);
-        }
-    }
-    Ok(found.into())
+    let passed = search.passed();
+    Ok((found, Passed { unreadable: passed.unreadable + unreadable, ..passed }))
 }

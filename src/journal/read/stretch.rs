@@ -4,10 +4,14 @@ use std::io;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use super::super::layout::{CLOSED, SegmentFile, generation_name, generations, segments};
+use super::super::layout::{
+    CLOSED, SegmentFile, generation_name, generations, manifest_name, manifests, segments,
+};
 use super::super::lines::{Lines, is_undecodable, open_segment};
+use super::super::manifest;
 use super::super::storage::DiskStorage;
 use super::{ReadError, read_closed};
+use crate::audit::is_record;
 use crate::kernel::id::NodeId;
 
 /// A generation, as its directory shows it.
@@ -44,12 +48,25 @@ pub fn generation_states(
     .collect()
 }
 
+/// Records that are not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Which.
+    pub records: Range<u64>,
+    /// Whether they were removed in time: their manifests are there, and their segments are not. If not, they
+    /// are damaged, or somebody else has removed them.
+    pub is_pruned: bool,
+}
+
 /// Gives the lines of one generation, in order and in bounded memory. Whoever calls knows up to which
 /// record they are durable.
 #[derive(Debug)]
 pub struct Stretch {
     storage: DiskStorage,
     directory: PathBuf,
+    /// Whether a line that is not the record that belongs there counts as damage, as the end of a segment
+    /// before its time always does.
+    is_checked: bool,
     /// The record that comes next.
     next: u64,
     /// Where it stands, once it was found.
@@ -71,7 +88,15 @@ impl Stretch {
     #[must_use]
     pub fn new(directory: &Path, node: &NodeId, generation: u32, next: u64) -> Self {
         let directory = directory.join(generation_name(node, generation));
-        Self { storage: DiskStorage, directory, next, open: None }
+        Self { storage: DiskStorage, directory, is_checked: false, next, open: None }
+    }
+
+    /// The same, but a line that is not the record that belongs there, by its number or its checksum, is not
+    /// given but missing, with what follows it in its segment.
+    #[must_use]
+    pub const fn checked(mut self) -> Self {
+        self.is_checked = true;
+        self
     }
 
     /// The record that comes next.
@@ -83,8 +108,8 @@ impl Stretch {
     /// Gives lines without their newlines to `take`, up to but not including record `until`, until it breaks;
     /// the line it breaks at counts as read. All records before `until` must be durable.
     ///
-    /// Where the next record is not there, nothing is given and the answer is which records are missing:
-    /// they were removed in time, or the log is damaged. They are passed over then.
+    /// Where the next record is not there, nothing is given and the answer is which records are missing. They
+    /// are passed over then.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -92,37 +117,58 @@ impl Stretch {
         &mut self,
         until: u64,
         take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> Result<Option<Range<u64>>, ReadError> {
+    ) -> Result<Option<Missing>, ReadError> {
         let begin = self.next;
         let files = segments(&self.storage, &self.directory).map_err(ReadError::io(&self.directory))?;
         while self.next < until {
             let after = files.partition_point(|file| file.first <= self.next);
             let end = files.get(after).map_or(until, |file| file.first.min(until));
-            let has_broken = match after.checked_sub(1).and_then(|at| files.get(at)) {
-                Some(file) => self.read_segment(file, end, until, take)?.is_break(),
-                None => false,
+            let flow = match after.checked_sub(1).and_then(|at| files.get(at)) {
+                Some(file) => self.read_segment(file, end, until, take)?,
+                None => None,
             };
-            if has_broken {
+            if flow.is_some_and(|flow| flow.is_break()) {
                 break;
             }
             if self.next < end {
                 if self.next > begin {
                     break;
                 }
-                self.next = end;
-                return Ok(Some(begin..end));
+                let is_there = flow.is_some();
+                let pruned = if is_there { begin } else { self.pruned_until(begin, end)? };
+                self.next = if pruned > begin { pruned } else { end };
+                return Ok(Some(Missing { records: begin..self.next, is_pruned: pruned > begin }));
             }
         }
         Ok(None)
     }
 
+    /// Up to which record before `end` manifests account for those from `begin` on, whose segments are gone.
+    fn pruned_until(&self, begin: u64, end: u64) -> Result<u64, ReadError> {
+        let failed = || ReadError::io(&self.directory);
+        let firsts = manifests(&self.storage, &self.directory).map_err(failed())?;
+        let from = firsts.partition_point(|first| *first <= begin).saturating_sub(1);
+        let mut known = begin;
+        for first in firsts.into_iter().skip(from).take_while(|first| *first < end) {
+            let path = self.directory.join(manifest_name(first));
+            match manifest::read(&self.storage, &path).map_err(failed())? {
+                Some((Ok(manifest), _)) if manifest.first == first && first <= known => {
+                    known = known.max(manifest.end());
+                }
+                _ => break,
+            }
+        }
+        Ok(known.min(end))
+    }
+
+    /// Reads on in one segment; `None` if it is gone.
     fn read_segment(
         &mut self,
         file: &SegmentFile,
         end: u64,
         until: u64,
         take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, ReadError> {
+    ) -> Result<Option<ControlFlow<()>>, ReadError> {
         let failed = ReadError::io(&file.path);
         let mut read = || {
             let mut open = match self.open.take() {
@@ -134,10 +180,13 @@ impl Stretch {
             // read anew.
             let lines = match open.lines.take() {
                 Some((read_until, lines)) if read_until == until => Some(lines),
-                _ => ended_if_undecodable(open_segment(&self.storage, file, open.offset))?,
+                _ => match open_segment(&self.storage, file, open.offset) {
+                    Err(error) if is_undecodable(&error) => return Ok(Some(ControlFlow::Continue(()))),
+                    opened => opened?,
+                },
             };
             // Removed since it was listed.
-            let Some(mut lines) = lines else { return Ok(ControlFlow::Continue(())) };
+            let Some(mut lines) = lines else { return Ok(None) };
             let mut skip = if is_new { self.next.saturating_sub(file.first) } else { 0 };
             let mut flow = ControlFlow::Continue(());
             while self.next < end
@@ -148,6 +197,9 @@ impl Stretch {
                     skip -= 1;
                     continue;
                 }
+                if self.is_checked && !is_record(line, self.next) {
+                    return Ok(Some(flow));
+                }
                 flow = take(line);
                 self.next = self.next.saturating_add(1);
             }
@@ -156,7 +208,7 @@ impl Stretch {
                 open.lines = flow.is_break().then_some((until, lines));
                 self.open = Some(open);
             }
-            Ok(flow)
+            Ok(Some(flow))
         };
         read().map_err(failed)
     }

@@ -4,15 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::layout::tree_name;
-use super::super::publish::{CHECKPOINT, SPANS, Span, WITNESSED, decode_spans, read_tile};
+use super::super::publish::{CHECKPOINT, SPANS, SPANS_BYTES, Span, WITNESSED, decode_spans, read_tile};
 use super::super::storage::{DiskStorage, Storage, read_small};
 use super::ReadError;
 use crate::kernel::id::NodeId;
 use crate::tlog::TilePath;
 use crate::tlog::note::MAX_NOTE_BYTES;
-
-/// The longest file of spans: as many as there can be generations.
-const SPANS_BYTES: usize = 128 << 20;
 
 /// What was published of the log of one node. Nothing in it is to be believed before a signature and a proof
 /// were checked.
@@ -78,6 +75,12 @@ impl<S: OnStorage> Published<S> {
     /// When it cannot be read.
     pub fn witnessed(&self) -> Result<Option<Vec<u8>>, ReadError> {
         self.small(WITNESSED, MAX_NOTE_BYTES)
+    }
+
+    /// The file that says it.
+    #[must_use]
+    pub fn witnessed_path(&self) -> PathBuf {
+        self.directory.join(WITNESSED)
     }
 
     /// Where each generation begins in the tree, in order.

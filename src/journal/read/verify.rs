@@ -2,8 +2,10 @@
 //! against what later records say of earlier ones, and against what was verified before.
 
 mod diagnose;
+mod ends;
 mod generation;
 mod heads;
+mod judge;
 mod node;
 mod report;
 mod state;
@@ -12,12 +14,13 @@ mod tree;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub(in super::super) use self::judge::judge_origins;
 use self::node::NodeCheck;
 pub use self::report::{Act, Before, Finding, GenerationReport, TreeReport, VerifyReport, Wrong};
 pub use self::state::{Known, KnownError, KnownGeneration, KnownNode, KnownTree, MAX_KNOWN_BYTES};
-use super::super::layout::GenerationDir;
+use super::super::layout::{GenerationDir, TREE_SUFFIX};
 use super::super::storage::{DiskStorage, Storage};
-use super::{ReadError, generations_of};
+use super::{Published, ReadError, generations_of};
 use crate::kernel::id::NodeId;
 use crate::tlog::Policy;
 
@@ -89,8 +92,21 @@ pub(in super::super) fn verify_storage(
             && !nodes.contains_key(&node)
             && let Some(first) = gone.generations.first()
         {
-            report.damage.push(node::gone(directory, &node, first.generation));
+            report.damage.push(node::gone(directory, &node, first.generation, first.generation));
         }
+    }
+    // Nor has one of which only the tree is left.
+    let names = storage.list(directory).map_err(ReadError::io(directory))?;
+    let trees = names.iter().filter_map(|name| NodeId::parse(name.strip_suffix(TREE_SUFFIX)?).ok());
+    let is_told = |node: &NodeId| report.damage.iter().any(|found| found.node == *node);
+    let bare: Vec<NodeId> = trees.filter(|node| !nodes.contains_key(node) && !is_told(node)).collect();
+    for node in bare {
+        if Published::on(storage, directory, &node).checkpoint()?.is_some() {
+            report.damage.push(node::gone(directory, &node, 1, 1));
+        }
+    }
+    if let Some(trust) = against.trust {
+        judge_origins(directory, trust, &mut report);
     }
     Ok(report)
 }

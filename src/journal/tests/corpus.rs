@@ -2,6 +2,7 @@
 //! say to it. What it cannot see is here too, so that the documentation says no more than is true.
 
 mod ends;
+mod forged;
 mod hashes;
 mod heads;
 mod records;
@@ -13,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::publish::signer;
 use super::*;
-use crate::audit::genesis;
+use crate::audit::{Chain, Event, genesis};
 use crate::journal::read::{Act, Against, Finding, Known, VerifyReport, verify, verify_against};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::ManualClock;
@@ -61,6 +62,20 @@ fn journal_config(audit: &Path) -> JournalConfig {
     let mut config = JournalConfig::new(audit.to_owned(), NodeId::parse("gate-1").unwrap());
     config.segment_bytes = MIN_SEGMENT_BYTES;
     config
+}
+
+/// Begins a generation of one record that nobody published, as somebody would write it who has not the key.
+fn forge_generation(audit: &Path, number: u32, event: Event, detail: &[(&'static str, &str)]) {
+    let node = NodeId::parse("gate-1").unwrap();
+    let mut chain = Chain::new(node, number);
+    let at = Timestamp::UNIX_EPOCH + Duration::from_secs(1_000 * 86_400);
+    let entry = Lifecycle { at, event, actor: "z", detail, policy: None, config: None };
+    let mut line = Vec::new();
+    chain.begin_batch();
+    chain.seal(&entry.encode(), &mut line);
+    let directory = generation(audit, number);
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join(layout::segment_name(0)), line).unwrap();
 }
 
 /// Writes one generation of `count` records, and publishes it if `is_published`; then compresses all before.

@@ -15,7 +15,7 @@ use crate::journal::lines::used_after;
 use crate::journal::read::{Filter, Follower, Records, find, size, tail, verify, verify_on};
 use crate::journal::recover::{Opened, open};
 use crate::journal::scan::scan;
-use crate::kernel::time::{Clock as _, ManualClock};
+use crate::kernel::time::{Clock, ManualClock};
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
@@ -114,10 +114,10 @@ fn every_reader_takes_either_form() {
     followed.extend(follower.poll(1000).unwrap());
     let followed: Vec<_> = followed.into_iter().map(|found| found.record.actor.unwrap()).collect();
     assert_eq!(followed, expected);
-    let last = tail(&config.directory, &Filter::default(), 30).unwrap();
+    let last = tail(&config.directory, &Filter::default(), 30).unwrap().0;
     let last: Vec<_> = last.into_iter().map(|found| found.record.actor.unwrap()).collect();
     assert_eq!(last, expected[expected.len() - 30..]);
-    assert_eq!(find(&config.directory, &Filter::default(), 1000).unwrap().len(), expected.len());
+    assert_eq!(find(&config.directory, &Filter::default(), 1000).unwrap().0.len(), expected.len());
     // A second pass finds nothing to do.
     keeper.pass(&AtomicBool::new(false));
     assert_eq!(told.0.lock().unwrap().0, compressed);
@@ -303,7 +303,7 @@ impl Announced {
         storage: &Arc<dyn Storage>,
         told: &Arc<Told>,
         holds: Vec<Arc<dyn Hold>>,
-        clock: &ManualClock,
+        clock: &(impl Clock + Clone + 'static),
     ) -> Keeper {
         let retention = Retention { days: 180, holds, announce: Arc::<Self>::clone(self) };
         keeper(&sim_config(), storage, &self.0.lock().unwrap().0, told)
@@ -312,11 +312,28 @@ impl Announced {
 }
 
 impl Announce for Announced {
-    fn announce(&self, entry: Entry) -> Result<(), AppendError> {
+    fn announce(&self, entry: Entry) -> Result<u64, AppendError> {
         let (opened, entries) = &mut *self.0.lock().unwrap();
+        let seq = opened.log.chain().next();
         opened.log.commit([entry.clone()].iter()).map_err(|_| AppendError::Unavailable)?;
         entries.push(entry);
-        Ok(())
+        Ok(seq)
+    }
+}
+
+/// A clock that was set ahead.
+#[derive(Debug, Clone)]
+struct Ahead {
+    clock: ManualClock,
+    by: Arc<Mutex<Duration>>,
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        self.clock.now() + *self.by.lock().unwrap()
+    }
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
     }
 }
 
@@ -342,7 +359,7 @@ fn write_on(opened: &mut Opened, at: Timestamp, count: usize) {
     for _ in 0..count {
         let detail = [("a", &*long), ("b", &*long), ("c", &*long), ("d", &*long)];
         let entry =
-            Lifecycle { at, event: "reload", actor: "a", detail: &detail, policy: None, config: None };
+            Lifecycle { at, event: Event::Reload, actor: "a", detail: &detail, policy: None, config: None };
         opened.log.commit([entry.encode()].iter()).unwrap();
     }
 }
@@ -494,8 +511,16 @@ fn a_generation_that_was_not_closed_is_recovered_after_its_first_segments_have_g
     write_on(&mut opened, day(200), 30);
     close_segments(&disk, &opened);
     let (announced, told) = (Announced::new(opened), Arc::<Told>::default());
-    let clock = ManualClock::new(day(200));
-    let mut keeper = announced.keeper(&storage, &told, vec![], &clock);
+    let (clock, ahead) = (ManualClock::new(day(0)), Arc::new(Mutex::new(Duration::ZERO)));
+    let mut keeper =
+        announced.keeper(&storage, &told, vec![], &Ahead { clock: clock.clone(), by: Arc::clone(&ahead) });
+    // Nothing earlier says what time it is: a clock that jumps makes nothing old.
+    *ahead.lock().unwrap() = HOUR * 24 * 200;
+    clock.set(day(0) + HOUR);
+    keeper.pass(&AtomicBool::new(false));
+    assert_eq!(told.0.lock().unwrap().2, 0);
+    // A process that has run so long knows.
+    *ahead.lock().unwrap() = Duration::ZERO;
     clock.set(day(200) + HOUR);
     keeper.pass(&AtomicBool::new(false));
     let gone = told.0.lock().unwrap().2;
@@ -509,4 +534,53 @@ fn a_generation_that_was_not_closed_is_recovered_after_its_first_segments_have_g
     let report = verify_on(&after, Path::new("/audit")).unwrap();
     assert!(report.is_intact(), "{:?}", report.damage);
     assert_eq!((report.generations[0].records, report.generations[0].begin), (61, gone));
+}
+
+#[test]
+fn what_goes_is_on_record_first_and_that_record_is_not_held() {
+    let aged = Aged::new();
+    let held = Arc::new(Mutex::new(0));
+    #[derive(Debug)]
+    struct Until(Arc<Mutex<u64>>);
+    impl Hold for Until {
+        fn first_needed(&self, _: &NodeId, generation: u32) -> u64 {
+            if generation == 3 { *self.0.lock().unwrap() } else { u64::MAX }
+        }
+    }
+    let mut keeper = aged.keeper(vec![Arc::new(Until(Arc::clone(&held)))]);
+    assert_eq!(aged.pass_later(&mut keeper), 0);
+    let announced = |aged: &Aged| aged.announced.0.lock().unwrap().1.len();
+    assert_eq!(announced(&aged), 1);
+    // However long it takes, it is said once.
+    for _ in 0..3 {
+        assert_eq!(aged.pass_later(&mut keeper), 0);
+    }
+    assert_eq!((announced(&aged), aged.segments_of(1) > 0), (1, true));
+    *held.lock().unwrap() = u64::MAX;
+    keeper.pass(&AtomicBool::new(false));
+    assert!(aged.gone() > 0);
+    assert_eq!(aged.failures(), [""; 0]);
+}
+
+#[test]
+fn a_manifest_that_lies_about_age_removes_nothing() {
+    for (member, lie) in [("last_at", "1999-01-01T00:00:00.000000Z"), ("records", "1")] {
+        let aged = Aged::new();
+        let mut keeper = aged.keeper(vec![]);
+        keeper.pass(&AtomicBool::new(false));
+        let file = segments(&aged.disk, Path::new("/audit/gate-1.000001")).unwrap()[0].clone();
+        let path = file.manifest();
+        let length = usize::try_from(aged.disk.open_read(&path).unwrap().byte_len().unwrap()).unwrap();
+        let mut bytes = vec![0; length];
+        aged.disk.open_read(&path).unwrap().read_at(&mut bytes, 0).unwrap();
+        let mut manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        manifest[member] = lie.parse::<u64>().map_or_else(|_| lie.into(), Into::into);
+        aged.disk.remove(&path).unwrap();
+        let forged = format!("{manifest}\n");
+        write_all_at(&mut *aged.disk.create(&path).unwrap(), forged.as_bytes(), 0).unwrap();
+        assert_eq!(aged.pass_later(&mut keeper), 0, "{member}");
+        let failures = aged.failures();
+        assert!(matches!(&failures[..], [one] if one.contains("the audit log is damaged")), "{failures:?}");
+        assert!(aged.announced.0.lock().unwrap().1.is_empty(), "{member}");
+    }
 }

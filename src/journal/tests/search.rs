@@ -1,5 +1,6 @@
 //! What searching finds, held against reading every record whole.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -207,9 +208,9 @@ proptest! {
         let names = |found: Vec<read::Found>| -> Vec<_> {
             found.into_iter().map(|found| (found.record.generation, found.record.seq)).collect()
         };
-        let first = names(find(dir.path(), &filter, most).unwrap());
+        let first = names(find(dir.path(), &filter, most).unwrap().0);
         prop_assert_eq!(first.as_slice(), &wanted[..most.min(wanted.len())]);
-        let last = names(tail(dir.path(), &filter, most).unwrap());
+        let last = names(tail(dir.path(), &filter, most).unwrap().0);
         prop_assert_eq!(last.as_slice(), &wanted[wanted.len().saturating_sub(most)..]);
     }
 }
@@ -239,7 +240,7 @@ fn what_a_failed_write_left_behind_is_not_found() {
     std::fs::copy(&first, dir.path().join("gate-1.000001/00000000000000000003.jsonl")).unwrap();
     let found = run(dir.path(), &Filter::default(), Order::OldestFirst);
     assert_eq!(found.len(), 3 + 5);
-    assert_eq!(tail(dir.path(), &Filter::default(), 7).unwrap().len(), 7);
+    assert_eq!(tail(dir.path(), &Filter::default(), 7).unwrap().0.len(), 7);
 }
 
 #[test]
@@ -289,10 +290,53 @@ fn who_follows_sees_a_new_generation_beside_the_old_and_leaves_closed_ones() {
     assert_eq!(actors(&mut late, 100), [""; 0]);
 }
 
+#[test]
+fn who_follows_goes_on_past_what_is_no_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("gate-1.000001");
+    std::fs::create_dir_all(&place).unwrap();
+    let mut chain = Chain::new(NodeId::parse("gate-1").unwrap(), 1);
+    let mut record = |actor: &str| {
+        let mut line = Vec::new();
+        chain.seal(&event(actor), &mut line);
+        line
+    };
+    let (first, second) =
+        (place.join("00000000000000000000.jsonl"), place.join("00000000000000000006.jsonl"));
+    let add = |path: &Path, lines: &[&[u8]]| {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        file.unwrap().write_all(&lines.concat()).unwrap();
+    };
+    let mut follower = Follower::from_beginning(dir.path());
+    let mut poll = |most| {
+        let found = follower.poll(most).unwrap();
+        let actors: Vec<_> = found.into_iter().map(|found| found.record.actor.unwrap()).collect();
+        (actors.concat(), follower.take_unreadable())
+    };
+    add(&first, &[&record("a"), b"bad\n"]);
+    assert_eq!(poll(9), ("a".to_owned(), 0), "it may be half there");
+    add(&first, &[b"bad\n"]);
+    assert_eq!(poll(9), (String::new(), 0));
+    add(&first, &[&record("b"), &record("c")]);
+    assert_eq!(poll(1), ("b".to_owned(), 2), "a record follows");
+    assert_eq!(poll(9), ("c".to_owned(), 0));
+    add(&first, &[b"bad\n"]);
+    assert_eq!(poll(9), (String::new(), 0));
+    // The next segment begins at 6, and the first is one line short of that.
+    let lost = std::fs::read(&first).unwrap();
+    std::fs::write(&first, &lost[..lost.len() - 4]).unwrap();
+    add(&second, &[&record("d"), b"bad\n"]);
+    assert_eq!(poll(9), ("d".to_owned(), 1), "nothing comes to a segment that another follows");
+    let mark = r#"{"v":1,"records":8,"head":"00"}"#;
+    std::fs::write(place.join("CLOSED"), mark).unwrap();
+    assert_eq!(poll(9), (String::new(), 1), "nothing comes to a generation that is closed");
+    assert_eq!(poll(9), (String::new(), 0));
+}
+
 /// Waits until these actors are on disk.
 fn until_actors(directory: &Path, wanted: &[&str]) {
     for _ in 0..100_000 {
-        let found = find(directory, &Filter::default(), 100).unwrap();
+        let found = find(directory, &Filter::default(), 100).unwrap().0;
         if found.iter().map(|found| found.record.actor.as_deref().unwrap()).eq(wanted.iter().copied()) {
             return;
         }

@@ -1,17 +1,14 @@
 //! JSONTestSuite (nst/JSONTestSuite): what is JSON, by agreement, and what we do where there is none.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::*;
 
 /// The files, by name; `None` where they are not at hand.
 fn files() -> Option<BTreeMap<String, Vec<u8>>> {
-    let Some(folder) = std::env::var_os("CONFORMANCE_DIR") else {
-        println!("skipped: CONFORMANCE_DIR is not set");
-        return None;
-    };
-    let entries = std::fs::read_dir(PathBuf::from(folder).join("jsontestsuite")).unwrap();
+    let folder = crate::kernel::skip::conformance()?;
+    let entries = std::fs::read_dir(folder.join("jsontestsuite")).unwrap();
     let files = entries.map(|entry| {
         let file = entry.unwrap().path();
         (file.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&file).unwrap())

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 
-use super::blocking;
 use super::keep::Head;
 use crate::journal::read::Published;
 use crate::kernel::id::Digest;
 use crate::kernel::time::Timestamp;
+use crate::ship::blocking;
 use crate::ship::http::{AGENT, sink_error};
 use crate::ship::sink::SinkError;
 use crate::telemetry::WitnessFailure;
@@ -41,8 +41,12 @@ pub(super) enum AskError {
     #[error("it answers {0}: has it been told of this log and its key?")]
     Refused(StatusCode),
     /// The log has not grown from what it saw.
-    #[error("it answers 422: the log of {new} records does not continue that of {old} which it cosigned")]
+    #[error(
+        "it answers {status}: the log of {new} records does not continue that of {old} which it cosigned"
+    )]
     Inconsistent {
+        /// How it says so.
+        status: StatusCode,
         /// How many records there were.
         old: u64,
         /// How many there are.
@@ -55,6 +59,17 @@ pub(super) enum AskError {
         seen: u64,
         /// How many there are.
         new: u64,
+    },
+    /// It has forgotten what it signed.
+    #[error(
+        "it says that it has cosigned {seen} records, but its cosignature of {cosigned} was seen: it would \
+         cosign a second history, and is no witness any more; another one needs another key"
+    )]
+    Forgot {
+        /// How many it says.
+        seen: u64,
+        /// How many it signed for.
+        cosigned: u64,
     },
     /// It contradicts itself.
     #[error("it answers 409 without another size than it was asked with")]
@@ -80,7 +95,7 @@ impl AskError {
             Self::Call(_) | Self::Answer | Self::Busy(_) => WitnessFailure::Unreachable,
             Self::Refused(_) => WitnessFailure::Refused,
             Self::Inconsistent { .. } | Self::Ahead { .. } => WitnessFailure::Fork,
-            Self::Size | Self::Cosignature(_) => WitnessFailure::Invalid,
+            Self::Forgot { .. } | Self::Size | Self::Cosignature(_) => WitnessFailure::Invalid,
             Self::Tree(_) | Self::Root | Self::Thread(_) => WitnessFailure::Local,
         }
     }
@@ -100,6 +115,8 @@ pub(super) struct Ask {
     pub(super) head: Arc<Head>,
     pub(super) address: Arc<Address>,
     pub(super) published: Arc<Published>,
+    /// The size of the newest head of which its cosignature was seen.
+    pub(super) cosigned: u64,
 }
 
 /// What an answer means.
@@ -127,6 +144,13 @@ impl Ask {
                 Answer::Cosigned(line, at) => {
                     *size = new;
                     return Ok((line, at));
+                }
+                Answer::Size(seen) if seen < self.cosigned => {
+                    return Err(AskError::Forgot { seen, cosigned: self.cosigned });
+                }
+                // So says who has seen another root of the same size.
+                Answer::Size(seen) if seen == old && old == new => {
+                    return Err(AskError::Inconsistent { status: StatusCode::CONFLICT, old, new });
                 }
                 Answer::Size(seen) if seen == old => return Err(AskError::Size),
                 Answer::Size(seen) => *size = seen,
@@ -178,7 +202,9 @@ fn judge(
             Ok(Answer::Cosigned(line, at))
         }
         StatusCode::CONFLICT => size(body).map(Answer::Size).ok_or(AskError::Size),
-        StatusCode::UNPROCESSABLE_ENTITY => Err(AskError::Inconsistent { old, new: head.checkpoint.size }),
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            Err(AskError::Inconsistent { status, old, new: head.checkpoint.size })
+        }
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(AskError::Busy(status)),
         status if status.is_server_error() => Err(AskError::Busy(status)),
         status => Err(AskError::Refused(status)),
@@ -188,6 +214,10 @@ fn judge(
 /// The cosignature of `key` among the lines of an answer. Those of other keys are passed over.
 fn cosignature(body: &[u8], head: &Head, key: &VerifierKey) -> Result<(String, Timestamp), NoteError> {
     let note = Note::parse(&[head.note.text().as_bytes(), b"\n", body].concat())?;
+    // An answer with an empty line would be a text of its own, signed below it.
+    if note.text() != head.note.text() {
+        return Err(NoteError::Form("the answer is more than signature lines"));
+    }
     let at = cosigned_at(&note, key)?;
     let line = note.signatures_of(key).map(ToString::to_string).next();
     Ok((line.ok_or_else(|| NoteError::Unsigned(key.name().to_owned()))?, at))

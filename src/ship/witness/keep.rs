@@ -1,16 +1,11 @@
 //! The newest head, and the newest that was cosigned, as files.
 
-use std::path::Path;
-
 use crate::journal::read::{Published, ReadError};
 use crate::kernel::time::Timestamp;
 use crate::ship::store::{self, StoreError};
 use crate::tlog::cosignature::cosigned_at;
 use crate::tlog::note::{Note, Signature};
 use crate::tlog::{Checkpoint, NoteError, VerifierKey};
-
-/// The file of the cosigned head, beside the log's own.
-const WITNESSED: &str = "witnessed";
 
 /// Why a head cannot be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +19,9 @@ pub(super) enum KeepError {
     /// Too many have signed.
     #[error("what witnesses answered does not fit below a checkpoint")]
     Lines(#[source] NoteError),
+    /// Somebody has not signed it as is said.
+    #[error("what witnesses answered does not cosign the last checkpoint")]
+    Cosigned(#[source] NoteError),
     /// The log has not signed it.
     #[error("the last checkpoint is none of this log's")]
     Checkpoint(#[source] NoteError),
@@ -54,16 +52,28 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// What was kept; `None` if that is nothing, or not this log's.
-    pub(super) fn read(published: &Published, log: &VerifierKey) -> Result<Option<Self>, KeepError> {
+    /// What was kept; `None` if that is nothing, not this log's, or one of `witnesses` has not signed it as it
+    /// says.
+    pub(super) fn read(
+        published: &Published,
+        log: &VerifierKey,
+        witnesses: &[VerifierKey],
+    ) -> Result<Option<Self>, KeepError> {
         let bytes = published.witnessed()?;
         let opened = bytes.and_then(|bytes| Checkpoint::open(&bytes, log).ok());
+        let opened = opened.filter(|(_, note)| check(note, witnesses).is_ok());
         Ok(opened.map(|(checkpoint, note)| Self { size: checkpoint.size, note }))
     }
 
     /// What is to be kept once `lines` cosign `head`: a newer head replaces an older one, and for the same
-    /// one the cosignatures of others stay.
-    pub(super) fn with(before: Option<&Self>, head: &Head, lines: &str) -> Result<Self, KeepError> {
+    /// one the cosignatures of others stay. Nothing is kept that one of `witnesses` has signed wrongly: whoever
+    /// checks it refuses it whole.
+    pub(super) fn with(
+        before: Option<&Self>,
+        head: &Head,
+        lines: &str,
+        witnesses: &[&VerifierKey],
+    ) -> Result<Self, KeepError> {
         let size = head.checkpoint.size;
         let new =
             Note::parse(format!("{}\n{lines}", head.note.text()).as_bytes()).map_err(KeepError::Lines)?;
@@ -78,7 +88,12 @@ impl Kept {
             }
         }
         all.push_str(lines);
-        Ok(Self { size, note: Note::parse(all.as_bytes()).map_err(KeepError::Lines)? })
+        let note = Note::parse(all.as_bytes()).map_err(KeepError::Lines)?;
+        if note.text() != head.note.text() {
+            return Err(KeepError::Lines(NoteError::Form("they are more than signature lines")));
+        }
+        check(&note, witnesses.iter().copied()).map_err(KeepError::Cosigned)?;
+        Ok(Self { size, note })
     }
 
     /// How many records the head has.
@@ -92,13 +107,17 @@ impl Kept {
     }
 
     /// Makes it the witnessed head in the directory of the tree.
-    pub(super) fn write(&self, directory: &Path) -> Result<(), KeepError> {
-        let temporary = directory.join(format!("{WITNESSED}.tmp"));
-        Ok(store::replace(
-            directory,
-            &directory.join(WITNESSED),
-            &temporary,
-            self.note.to_string().as_bytes(),
-        )?)
+    pub(super) fn write(&self, published: &Published) -> Result<(), KeepError> {
+        let (path, bytes) = (published.witnessed_path(), self.note.to_string());
+        let temporary = path.with_extension("tmp");
+        Ok(store::replace(published.directory(), &path, &temporary, bytes.as_bytes())?)
     }
+}
+
+/// Fails if one of `witnesses` stands below a note that it has not signed.
+fn check<'k>(note: &Note, witnesses: impl IntoIterator<Item = &'k VerifierKey>) -> Result<(), NoteError> {
+    witnesses.into_iter().try_for_each(|key| match cosigned_at(note, key) {
+        Ok(_) | Err(NoteError::Unsigned(_)) => Ok(()),
+        Err(error) => Err(error),
+    })
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::audit::Lifecycle;
+use crate::audit::{Event, Lifecycle};
 use crate::config::CheckpointSettings;
 use crate::journal::{
     DiskStorage, Fault, Journal, JournalConfig, JournalError, Observer, PublishObserver, PublishSettings,
@@ -99,8 +99,14 @@ impl Ground {
     async fn grow(&mut self, records: usize) {
         for _ in 0..records {
             let at = SystemClock.now();
-            let entry =
-                Lifecycle { at, event: "test", actor: "test", detail: &[], policy: None, config: None };
+            let entry = Lifecycle {
+                at,
+                event: Event::Reload,
+                actor: "test",
+                detail: &[],
+                policy: None,
+                config: None,
+            };
             self.journal.append(entry.encode()).await.unwrap();
         }
         self.publisher.finish();
@@ -154,10 +160,13 @@ enum Mood {
     Forging,
     /// It answers with what this is no answer to.
     Babbling,
+    /// It signs a text of its own, and answers so that it looks like the end of the head.
+    Appending,
 }
 
 #[derive(Debug)]
 struct State {
+    signer: NoteSigner,
     witness: witness::Witness,
     forger: witness::Witness,
     latest: Mutex<Option<Checkpoint>>,
@@ -174,12 +183,12 @@ struct Server {
 
 impl Server {
     async fn start(name: &str, logs: &[VerifierKey]) -> Self {
-        let witness = |secret: &Secret| {
-            let signer = signer(name, SignatureKind::Cosignature, secret);
-            witness::Witness::new(signer, logs.iter().cloned()).unwrap()
-        };
+        let signer = |secret: &Secret| signer(name, SignatureKind::Cosignature, secret);
+        let witness = |secret: &Secret| witness::Witness::new(signer(secret), logs.iter().cloned()).unwrap();
+        let own = key();
         let state = Arc::new(State {
-            witness: witness(&key()),
+            signer: signer(&own),
+            witness: witness(&own),
             forger: witness(&key()),
             latest: Mutex::default(),
             mood: Mutex::default(),
@@ -231,6 +240,11 @@ async fn answer(
         Mood::Forging => &state.forger,
         Mood::Down => return Err(std::io::ErrorKind::BrokenPipe.into()),
         Mood::Babbling => return reply(409, "more\n".to_owned()),
+        Mood::Appending => {
+            let text = format!("{}\nX\n", request.note.text());
+            let line = crate::tlog::cosignature::cosign(&text, &state.signer, SystemClock.now()).unwrap();
+            return reply(200, format!("X\n\n{line}"));
+        }
     };
     match by.judge(&request, latest.as_ref(), SystemClock.now()) {
         Ok(cosigned) => {
@@ -239,6 +253,7 @@ async fn answer(
             reply(200, format!("— stranger AAAAAAAA\n{}", cosigned.line))
         }
         Err(witness::Refusal::Conflict { latest, .. }) => reply(409, format!("{latest}\n")),
+        Err(refusal @ witness::Refusal::Forked { at, .. }) => reply(refusal.status(), format!("{at}\n")),
         Err(refusal) => reply(refusal.status(), String::new()),
     }
 }
@@ -319,6 +334,7 @@ async fn another_log_of_the_name_is_told_apart_from_all_else() {
         (Some(other(9)), Mood::Well, "fork"),
         (None, Mood::Forging, "invalid"),
         (None, Mood::Babbling, "invalid"),
+        (None, Mood::Appending, "invalid"),
         (None, Mood::Down, "unreachable"),
     ] {
         *server.state.latest.lock().unwrap() = latest;
@@ -334,6 +350,50 @@ async fn another_log_of_the_name_is_told_apart_from_all_else() {
     let (mut witnesses, metrics) = ground.witnesses(&[&stranger]);
     witnesses.round().await.unwrap();
     assert!(failures(&metrics, &stranger, "refused"));
+}
+
+/// What one witness answers spoils nothing of what the others have signed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_witness_that_lies_leaves_the_others_their_word() {
+    let mut ground = Ground::new();
+    let (one, two) =
+        (Server::start("w.1", &[ground.log()]).await, Server::start("w.2", &[ground.log()]).await);
+    let both = [&one, &two];
+    two.feel(Mood::Appending);
+    let (mut witnesses, metrics) = ground.witnesses(&both);
+    ground.grow(5).await;
+    witnesses.round().await.unwrap();
+    assert_eq!(ground.witnessed(&both), Some((5, vec!["w.1".to_owned()])));
+    let text = std::fs::read_to_string(ground.audit().join("gate-1.tlog/witnessed")).unwrap();
+    assert!(!text.contains("w.2") && failures(&metrics, &two, "invalid"), "{text}");
+    // What was kept with a wrong signature is not gone on from.
+    drop(witnesses);
+    let line = crate::tlog::cosignature::cosign("another\n", &two.state.signer, SystemClock.now()).unwrap();
+    std::fs::write(ground.audit().join("gate-1.tlog/witnessed"), format!("{text}{line}")).unwrap();
+    two.feel(Mood::Well);
+    let (mut witnesses, _) = ground.witnesses(&both);
+    witnesses.round().await.unwrap();
+    assert_eq!(ground.witnessed(&both), Some((5, vec!["w.1".to_owned(), "w.2".to_owned()])));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_witness_that_lost_its_memory_is_not_believed() {
+    let mut ground = Ground::new();
+    let server = Server::start("w.1", &[ground.log()]).await;
+    ground.grow(5).await;
+    let (mut witnesses, _) = ground.witnesses(&[&server]);
+    witnesses.round().await.unwrap();
+    *server.state.latest.lock().unwrap() = None;
+    ground.grow(1).await;
+    server.asked();
+    witnesses.round().await.unwrap();
+    drop(witnesses);
+    // The next process knows from the file what was cosigned.
+    let (mut witnesses, metrics) = ground.witnesses(&[&server]);
+    witnesses.round().await.unwrap();
+    assert!(failures(&metrics, &server, "invalid"));
+    assert_eq!(server.asked(), [5, 5], "it is not asked to begin anew");
+    assert_eq!(ground.witnessed(&[&server]), Some((5, vec!["w.1".to_owned()])));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -379,13 +439,18 @@ fn a_newer_head_replaces_an_older_one() {
     };
     let by = |kept: &Kept| cosigners.iter().filter(|by| kept.cosigned_at(by.key()).is_some()).count();
     let first = head(5);
-    let one = Kept::with(None, &first, &line(0, &first)).unwrap();
-    let two = Kept::with(Some(&one), &first, &line(1, &first)).unwrap();
+    let keys: Vec<_> = cosigners.iter().map(NoteSigner::key).collect();
+    let one = Kept::with(None, &first, &line(0, &first), &keys).unwrap();
+    let two = Kept::with(Some(&one), &first, &line(1, &first), &keys).unwrap();
     assert_eq!((one.size(), by(&one), two.size(), by(&two)), (5, 1, 5, 2));
     // The same witness again says it once.
-    let again = Kept::with(Some(&two), &first, &line(1, &first)).unwrap();
+    let again = Kept::with(Some(&two), &first, &line(1, &first), &keys).unwrap();
     assert_eq!(by(&again), 2);
     let second = head(6);
-    let newer = Kept::with(Some(&two), &second, &line(0, &second)).unwrap();
+    let newer = Kept::with(Some(&two), &second, &line(0, &second), &keys).unwrap();
     assert_eq!((newer.size(), by(&newer)), (6, 1));
+    // Neither a cosignature of another head, nor more than signature lines.
+    assert!(matches!(Kept::with(None, &second, &line(0, &first), &keys), Err(KeepError::Cosigned(_))));
+    let more = format!("X\n\n{}", line(0, &second));
+    assert!(matches!(Kept::with(None, &second, &more, &keys), Err(KeepError::Lines(_))));
 }

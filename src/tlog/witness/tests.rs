@@ -67,7 +67,8 @@ fn a_log_that_grows_is_cosigned() {
         // What is kept has both signatures, and reads back.
         let kept = Note::parse(cosigned.note.as_bytes()).unwrap();
         assert!(kept.verify(case.log.key()).is_ok() && cosigned_at(&kept, case.witness.key()).is_ok());
-        assert_eq!(case.witness.reopen(cosigned.note.as_bytes()), Ok(case.head(new)));
+        let reopened = Reopened { checkpoint: case.head(new), is_current: true };
+        assert_eq!(case.witness.reopen(cosigned.note.as_bytes()), Ok(reopened));
     }
 }
 
@@ -79,11 +80,20 @@ fn a_fork_is_refused_from_wherever_it_starts() {
     for (old, new) in [(5, 5), (5, 6), (5, 300), (256, 300), (4, 8)] {
         let fork = request(old, forked.proof(old, new), &forked.head(new), &case.log);
         let refused = case.judge(&fork, Some(old));
-        assert_eq!(refused, Err(Refusal::Inconsistent { old, new }), "{old} to {new}");
+        // Where the first is a whole subtree, the proof does not say its root, and proves nothing.
+        let expected = if old.is_power_of_two() {
+            Refusal::Inconsistent { old, new }
+        } else {
+            Refusal::Forked { at: old, new }
+        };
+        assert_eq!(refused, Err(expected), "{old} to {new}");
         // The proof of the true log does not help the forked one.
         let fork = request(old, case.proof(old, new), &forked.head(new), &case.log);
-        assert_eq!(status(&case.judge(&fork, Some(old))), 422);
+        assert_eq!(status(&case.judge(&fork, Some(old))), if old == new { 409 } else { 422 });
     }
+    // Another root of one size is one wherever it is offered from.
+    let other = request(0, Vec::new(), &forked.head(256), &case.log);
+    assert_eq!(case.judge(&other, Some(256)), Err(Refusal::Forked { at: 256, new: 256 }));
     // To say that it starts anew, or from an older head, does not help either.
     let anew = request(0, Vec::new(), &forked.head(300), &case.log);
     assert_eq!(case.judge(&anew, Some(256)), Err(Refusal::Conflict { latest: 256, old: 0 }));
@@ -92,6 +102,25 @@ fn a_fork_is_refused_from_wherever_it_starts() {
     // Nor does an older head of the log itself, such as a restored backup has.
     assert_eq!(status(&case.judge(&case.request(5, 256), Some(300))), 409);
     assert_eq!(status(&case.judge(&case.request(256, 256), Some(300))), 409);
+}
+
+/// Anyone can take a head that the log has published, and put any proof before it.
+#[test]
+fn nobody_but_the_log_makes_a_fork() {
+    let case = case();
+    for (old, new) in [(5, 5), (5, 6), (18, 300), (256, 300)] {
+        let proof = case.proof(old, new);
+        let mut made_up = vec![vec![Digest::of(b"junk")], vec![Digest::of(b"junk"); proof.len()]];
+        for at in 0..proof.len() {
+            let mut spoiled = proof.clone();
+            spoiled[at].0[7] ^= 1;
+            made_up.push(spoiled);
+        }
+        for proof in made_up.into_iter().filter(|proof| !proof.is_empty()) {
+            let refused = case.judge(&request(old, proof, &case.head(new), &case.log), Some(old));
+            assert_eq!(refused, Err(Refusal::Inconsistent { old, new }), "{old} to {new}");
+        }
+    }
 }
 
 #[test]
@@ -120,14 +149,15 @@ fn answers_are_those_of_the_specification_in_its_order() {
     check(&request(5, vec![], &case.head(300), &case.log), Some(6), 409);
     check(&request(5, vec![], &case.head(300), &case.log), None, 409);
     check(&request(0, case.proof(5, 300), &case.head(300), &case.log), Some(5), 409);
-    // 422: a proof where none may be, a wrong one, an empty tree with another root, another root of the same size.
+    // 422: a proof where none may be, a wrong one, an empty tree with another root.
     check(&request(0, case.proof(5, 300), &case.head(300), &case.log), None, 422);
     check(&request(5, vec![], &case.head(300), &case.log), Some(5), 422);
     check(&request(5, case.proof(5, 300), &case.head(5), &case.log), Some(5), 422);
     let empty = Checkpoint { size: 0, ..case.head(5) };
     check(&request(0, vec![], &empty, &case.log), None, 422);
+    // 409: another root of the same size.
     let same = Checkpoint { size: 5, ..case.head(6) };
-    check(&request(5, vec![], &same, &case.log), Some(5), 422);
+    check(&request(5, vec![], &same, &case.log), Some(5), 409);
 }
 
 #[test]
@@ -144,7 +174,7 @@ fn a_log_may_change_its_key_and_signatures_of_strangers_are_not_kept() {
     assert_eq!(cosigned.note, format!("{text}\n{}{}", new.line(&text), cosigned.line));
     // The log's other key alone, or the witness's, is enough to read back what was kept.
     let next = Witness::new(signer("w", SignatureKind::Cosignature), [new.key().clone()]).unwrap();
-    assert!(next.reopen(cosigned.note.as_bytes()).is_ok());
+    assert_eq!(next.reopen(cosigned.note.as_bytes()).map(|kept| kept.is_current), Ok(false));
     let neither = Witness::new(signer("w", SignatureKind::Cosignature), [case.log.key().clone()]).unwrap();
     assert!(neither.reopen(cosigned.note.as_bytes()).is_err());
     for bit in 0..cosigned.note.len() * 8 {
@@ -152,7 +182,7 @@ fn a_log_may_change_its_key_and_signatures_of_strangers_are_not_kept() {
         bad[bit / 8] ^= 1 << (bit % 8);
         let kept = witness.reopen(&bad);
         // A changed name or id makes a stranger's signature of one of the two, and changes no head.
-        assert!(kept.is_err() || kept == Ok(case.head(5)), "bit {bit}");
+        assert!(kept.is_err() || kept.map(|kept| kept.checkpoint) == Ok(case.head(5)), "bit {bit}");
     }
 }
 

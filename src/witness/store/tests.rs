@@ -1,7 +1,7 @@
 use super::*;
 use crate::tlog::note::{Note, SignatureKind, new_private_key};
 use crate::tlog::proof::prove_consistency;
-use crate::tlog::{NoteSigner, TileNodes, TilePath, Tree, leaf_hash};
+use crate::tlog::{Checkpoint, NoteSigner, TileNodes, TilePath, Tree, leaf_hash};
 
 struct Case {
     directory: tempfile::TempDir,
@@ -65,7 +65,7 @@ fn what_was_cosigned_is_known_after_a_restart() {
     let store = case.open().unwrap();
     assert_eq!(store.latest(&hash()).unwrap().as_str(), first.note);
     let forked = case.cosign(&store, &case.request("b", 5, 9));
-    assert!(matches!(forked, Err(NotCosigned::Refused(Refusal::Inconsistent { old: 5, new: 9 }))));
+    assert!(matches!(forked, Err(NotCosigned::Forked { refusal: Refusal::Forked { at: 5, new: 9 }, .. })));
     let anew = case.cosign(&store, &case.request("b", 0, 9));
     assert!(matches!(anew, Err(NotCosigned::Refused(Refusal::Conflict { latest: 5, .. }))));
     case.cosign(&store, &case.request("a", 5, 9)).unwrap();
@@ -134,13 +134,103 @@ fn after_a_directory_that_cannot_be_synced_nothing_is_cosigned() {
     assert!(matches!(case.cosign(&store, &case.request("a", 0, 5)), Err(NotCosigned::Uncertain)));
 }
 
+fn evidence(case: &Case) -> PathBuf {
+    case.state().join(format!("{}.fork", hash()))
+}
+
 #[test]
-fn evidence_is_kept_once() {
+fn evidence_of_a_fork_is_kept_once_and_shows_both_histories() {
     let case = Case::new();
     let store = case.open().unwrap();
-    let (first, second) = (case.request("b", 5, 9), case.request("c", 5, 9));
-    let path = store.keep_evidence("gate-1", &first).unwrap().unwrap();
-    assert_eq!(store.keep_evidence("gate-1", &second).unwrap(), None);
-    assert_eq!(fs::read_to_string(path).unwrap(), first.to_string());
-    assert_eq!(store.keep_evidence("gate-2", &first).unwrap(), None);
+    let kept = case.cosign(&store, &case.request("a", 0, 5)).unwrap().note;
+    let (first, second) = (case.request("b", 5, 9), case.request("c", 5, 5));
+    let refused = case.cosign(&store, &first);
+    let Err(NotCosigned::Forked { refusal: Refusal::Forked { at: 5, new: 9 }, evidence: Ok(Some(path)) }) =
+        refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(path, evidence(&case));
+    let again = case.cosign(&store, &second);
+    assert!(matches!(again, Err(NotCosigned::Forked { evidence: Ok(None), .. })), "{again:?}");
+    // Each half is what it was: a note that the log and the witness signed, and a request.
+    let text = fs::read_to_string(path).unwrap();
+    let (cosigned, refused) = text.split_at(kept.len());
+    assert_eq!((cosigned, refused), (kept.as_str(), format!("\n{first}").as_str()));
+    assert_eq!(Request::parse(refused.trim_start().as_bytes()).unwrap(), first);
+}
+
+#[test]
+fn what_anyone_can_send_is_no_evidence() {
+    let case = Case::new();
+    let store = case.open().unwrap();
+    case.cosign(&store, &case.request("a", 0, 5)).unwrap();
+    let junk = vec![Digest::of(b"junk")];
+    for genuine in [case.request("a", 5, 5), case.request("a", 5, 9)] {
+        let made_up = Request::new(5, junk.clone(), genuine.note).unwrap();
+        let refused = case.cosign(&store, &made_up);
+        assert!(
+            matches!(refused, Err(NotCosigned::Refused(Refusal::Inconsistent { old: 5, .. }))),
+            "{refused:?}"
+        );
+    }
+    assert!(!evidence(&case).exists());
+}
+
+#[test]
+fn a_head_that_is_sent_again_costs_the_disk_nothing() {
+    let case = Case::new();
+    let store = case.open().unwrap();
+    let first = case.cosign(&store, &case.request("a", 0, 5)).unwrap();
+    // Whatever is written would fail.
+    let way = case.state().join(format!("{}.new", hash()));
+    fs::create_dir(&way).unwrap();
+    let again = case.cosign(&store, &case.request("a", 5, 5)).unwrap();
+    assert_eq!((&again.checkpoint, &again.line), (&first.checkpoint, &first.line));
+    assert!(matches!(case.cosign(&store, &case.request("a", 5, 6)), Err(NotCosigned::Unkept(_))));
+    fs::remove_dir(&way).unwrap();
+    drop(store);
+
+    // Signed by a key that was replaced since, it is kept anew, once.
+    let case = Case { key: new_private_key().unwrap(), ..case };
+    let store = case.open().unwrap();
+    let anew = case.cosign(&store, &case.request("a", 5, 5)).unwrap();
+    assert_eq!(store.latest(&hash()).unwrap().as_str(), anew.note);
+    fs::create_dir(&way).unwrap();
+    case.cosign(&store, &case.request("a", 5, 5)).unwrap();
+}
+
+#[test]
+fn a_log_whose_file_is_gone_is_not_one_that_is_new() {
+    let case = Case::new();
+    let store = case.open().unwrap();
+    case.cosign(&store, &case.request("a", 0, 5)).unwrap();
+    drop(store);
+    let path = checkpoint_path(&case.state(), &hash());
+    let kept = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(case.open(), Err(WitnessError::Forgotten { .. })));
+    // A process that ends before the list is written has answered nobody; the next one lists it.
+    fs::write(&path, &kept).unwrap();
+    fs::write(case.state().join(ORIGINS), "").unwrap();
+    assert!(case.open().is_ok());
+    assert_eq!(fs::read_to_string(case.state().join(ORIGINS)).unwrap(), "gate-1\n");
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(case.open(), Err(WitnessError::Forgotten { .. })));
+    // Without the list nobody knows.
+    fs::write(&path, &kept).unwrap();
+    fs::remove_file(case.state().join(ORIGINS)).unwrap();
+    assert!(matches!(case.open(), Err(WitnessError::File { .. })));
+}
+
+#[test]
+fn a_log_that_cannot_be_listed_is_not_cosigned() {
+    let case = Case::new();
+    let store = case.open().unwrap();
+    let way = case.state().join("origins.new");
+    fs::create_dir(&way).unwrap();
+    assert!(matches!(case.cosign(&store, &case.request("a", 0, 5)), Err(NotCosigned::Unkept(_))));
+    assert_eq!(store.latest(&hash()), None);
+    fs::remove_dir(&way).unwrap();
+    case.cosign(&store, &case.request("a", 0, 5)).unwrap();
 }

@@ -54,7 +54,7 @@ async fn answer(
             }
             _ => {}
         },
-        Mood::Down => return Err(std::io::ErrorKind::BrokenPipe.into()),
+        Mood::Down | Mood::Cutting => return Err(std::io::ErrorKind::BrokenPipe.into()),
         Mood::Refusing => return Ok(reply(StatusCode::FORBIDDEN)),
         Mood::Hanging => std::future::pending().await,
     }

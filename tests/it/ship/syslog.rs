@@ -63,7 +63,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, receiver: &Recei
             None => break,
         }
     }
-    if lines.len() < most {
+    if lines.len() < most && receiver.mood() != Mood::Cutting {
         receiver.acknowledge(&lines);
         // Whoever has read all says so by ending the connection.
         drop(stream.shutdown().await);
@@ -137,4 +137,20 @@ async fn records_arrive_in_clear_text_where_that_is_asked_for() {
     let acknowledged = receiver.acknowledged.lock().unwrap().clone();
     assert_eq!(cursor(&city.files().audit()), acknowledged);
     assert_eq!(lines.iter().map(|line| named(line).1).collect::<Vec<_>>(), [0, 1, 2, 3]);
+}
+
+/// Whoever sits on the way can swallow what was sent and end the connection, but not TLS.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_cut_off_has_taken_nothing() {
+    let mut plan = Plan::new();
+    let receiver = sink(&mut plan, true).await;
+    receiver.feel(Mood::Cutting);
+    let mut city = plan.start().await;
+    city.call(Call::survey("/_test/1k")).await.assert_data();
+    city.gate.signal(Signal::TERM);
+    assert_eq!(city.gate.ended().await.code(), Some(0));
+    assert!(receiver.got().len() > 3, "all was sent");
+    let taken = cursor(&city.files().audit());
+    assert!(taken.values().all(|next| *next == 0), "{taken:?}");
+    assert!(city.gate.log_text().contains("close_notify"), "{}", city.gate.log_text());
 }

@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::audit::{Access, Admitted, Chain, Entry, Kind, Lifecycle, Members, Name, Outcome, is_dangerous};
+use crate::audit::{
+    Access, Admitted, Chain, Entry, Event, Kind, Lifecycle, Members, Name, Outcome, is_dangerous,
+};
 use crate::grant::{ReleasedField, Treatment};
 use crate::kernel::id::*;
 use crate::kernel::time::Timestamp;
@@ -102,7 +104,7 @@ fn access(texts: &Texts, kind: Kind, reason: Option<&'static str>) -> Entry {
 fn lines(texts: &Texts) -> Vec<Vec<u8>> {
     let event = Lifecycle {
         at: at(),
-        event: "reload",
+        event: Event::Reload,
         actor: &texts.actor,
         detail: &[("directory", &texts.detail)],
         policy: Some("aa"),

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{POLICY, PROOFS, RECORDS, SUMS};
 use crate::audit::{MAX_LINE_BYTES, Members};
+use crate::cli::audit::bounded::read_at_most;
 use crate::cli::audit::evidence::{EvidenceError, Place};
 use crate::cli::audit::receipt::{self, Proved};
 use crate::cli::audit::trust::Trust;
@@ -86,7 +87,7 @@ fn changed(how: String) -> CommandError {
 
 /// The digests of files by their names, and the digest of the list.
 fn sums(directory: &Path) -> Result<(Digest, BTreeMap<PathBuf, Digest>), CommandError> {
-    let bytes = receipt::read(&directory.join(SUMS), MAX_SUMS_BYTES)?;
+    let bytes = read_at_most(&directory.join(SUMS), MAX_SUMS_BYTES)?;
     let bad = |line: &str| changed(format!("`{SUMS}` has a line that is no digest and name: `{line}`"));
     let text = std::str::from_utf8(&bytes).map_err(|_| changed(format!("`{SUMS}` is no text")))?;
     let mut sums = BTreeMap::new();

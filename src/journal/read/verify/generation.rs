@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::tree::{Place, TreeCheck};
-use crate::audit::{Broken, Chain, ParsedRecord, peek_instant, peek_kind};
+use crate::audit::{Broken, Chain, peek_instant, peek_kind};
 use crate::journal::compress::finish;
 use crate::journal::layout::{Form, SegmentFile};
 use crate::journal::manifest::{Manifest, ManifestFault, Manifests};
 use crate::journal::publish::Span;
 use crate::journal::read::Placed;
-use crate::journal::read::claims::Claim;
+use crate::journal::read::claims::{Claim, Pruning};
 use crate::journal::scan::{Damage, DamageKind, Visit};
 use crate::journal::storage::Storage;
 use crate::kernel::id::Digest;
@@ -83,7 +83,13 @@ pub(super) struct Reading<'v, 't, 's> {
     /// At which record the chain must have which head, since it had at an earlier check.
     pub(super) expect: Option<(u64, Digest)>,
     pub(super) progress: &'v mut dyn FnMut(u64),
-    pub(super) claims: Vec<Claim>,
+    /// What records say of earlier generations, and whether they may say what is gone.
+    pub(super) claims: Vec<(Claim, bool)>,
+    /// Whether what a record says of what is gone is believed although no signed head covers it: where there
+    /// is none.
+    pub(super) is_headless: bool,
+    /// Records that say that others were removed too early.
+    pub(super) early: Vec<Place>,
     /// How far the log says that it has been pruned.
     pub(super) pruned: Option<(u32, u64)>,
     pub(super) damage: Vec<Damage>,
@@ -116,6 +122,8 @@ impl<'v, 't, 's> Reading<'v, 't, 's> {
             expect: None,
             progress,
             claims: Vec::new(),
+            is_headless: false,
+            early: Vec::new(),
             pruned: None,
             damage: Vec::new(),
             first_at: None,
@@ -130,18 +138,18 @@ impl<'v, 't, 's> Reading<'v, 't, 's> {
         }
     }
 
-    /// Remembers what a record says of the log itself.
-    fn note(&mut self, line: &[u8]) {
-        if peek_kind(line).is_some() {
+    /// Remembers what a record says of the log itself. What is gone it says only if it `is_published`: any
+    /// other could be anybody's.
+    fn note(&mut self, seq: u64, placed: &Placed<'_>, is_published: bool) {
+        if peek_kind(placed.line).is_some() {
             return;
         }
-        self.claims.extend(Claim::of(line));
-        let Ok(record) = ParsedRecord::parse(line) else { return };
-        if record.event.as_deref() == Some("pruned") {
-            let detail = |name: &str| record.detail.get(name);
-            let generation = detail("generation").and_then(|text| text.parse().ok());
-            let before = detail("before").and_then(|text| text.parse().ok());
-            self.pruned = self.pruned.max(generation.zip(before));
+        let is_believed = is_published || self.is_headless;
+        self.claims.extend(Claim::of(placed.line).map(|claim| (claim, is_believed)));
+        let Some(pruning) = Pruning::of(placed.line).filter(|_| is_believed) else { return };
+        self.pruned = self.pruned.max(Some(pruning.upto));
+        if !pruning.is_in_time {
+            self.early.push(place(self.generation, seq, placed));
         }
     }
 
@@ -179,6 +187,7 @@ impl Visit for Reading<'_, '_, '_> {
             self.expect = None;
         }
         let mut failed = None;
+        let mut is_published = false;
         let in_tree = self.branch.as_mut().filter(|branch| branch.is_next(seq));
         match in_tree {
             None => {
@@ -189,13 +198,14 @@ impl Visit for Reading<'_, '_, '_> {
                     failed = Some(error);
                     None
                 });
-                chain.check_against(placed.line, known)?;
+                let is_known = chain.check_against(placed.line, known)?;
+                is_published = is_known || known.is_none();
                 let pushed = branch.tree.push(Some(chain.head()), || place(self.generation, seq, placed));
                 failed = failed.or(pushed.err());
             }
         }
         self.failed = self.failed.take().or(failed);
-        self.note(placed.line);
+        self.note(seq, placed, is_published);
         let at = peek_instant(placed.line).unwrap_or_default();
         if self.first_at.is_none() {
             self.first_at = Some(at.to_vec());

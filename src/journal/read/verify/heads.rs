@@ -6,7 +6,7 @@ use super::tree::Mark;
 use crate::journal::publish::{CHECKPOINT, Span, WITNESSED};
 use crate::journal::read::{Published, ReadError};
 use crate::journal::storage::Storage;
-use crate::kernel::id::{Digest, NodeId};
+use crate::kernel::id::NodeId;
 use crate::tlog::note::{Note, NoteError};
 use crate::tlog::policy::{Policy, Refused};
 use crate::tlog::{Checkpoint, VerifierKey};
@@ -97,9 +97,9 @@ impl Heads {
         let mut marks = Vec::new();
         marks.extend(self.last.as_ref().map(|head| mark(head, None)));
         marks.extend(self.witnessed.as_ref().map(|head| mark(head, Some(Before::Witnessed))));
-        marks.extend(known.and_then(|known| {
-            let root = Digest::parse_hex(&known.root).ok()?;
-            Some(Mark { size: known.size, root, before: Some(Before::Verified) })
+        marks.extend(known.map(|known| {
+            let before = Some(Before::Verified);
+            Mark { size: known.size, root: known.root, before }
         }));
         marks
     }

@@ -56,6 +56,8 @@ pub struct GenerationReport {
     pub closed: bool,
     /// How many bytes of an unfinished commit follow its records.
     pub unfinished_bytes: u64,
+    /// How many records that had been published a repair put aside, as published records say.
+    pub put_aside: u64,
     /// Whether its records were read now, and not only at an earlier check.
     pub is_read: bool,
 }
@@ -158,6 +160,20 @@ pub enum Wrong {
     Unpruned {
         /// The first record that is there.
         begin: u64,
+    },
+    /// Records were removed too early.
+    #[error(
+        "it says that records were removed that were not as old as they must be kept, or does not say how old \
+         they were"
+    )]
+    Early,
+    /// Another log of this name is there, or this one's keys sign as another.
+    #[error("it is signed as `{found}`, which is {}", if *.is_twice { "another log's name here too" } else { "not the name of this log" })]
+    Origin {
+        /// The name in its heads.
+        found: String,
+        /// Whether another log here has it too.
+        is_twice: bool,
     },
     /// The records give another root than was signed.
     #[error("the records give another root than the signed head of {size} records: it is of another log")]
@@ -281,20 +297,23 @@ const fn act(why: &Wrong) -> Act {
     match why {
         Wrong::Log(DamageKind::Line(why) | DamageKind::Middle { why, .. }) => act_on_line(why),
         Wrong::Log(DamageKind::Gap { .. } | DamageKind::Beginning { .. } | DamageKind::Generation { .. })
-        | Wrong::Unpruned { .. } => Act::Deletion,
+        | Wrong::Unpruned { .. }
+        | Wrong::Early => Act::Deletion,
         Wrong::Log(DamageKind::Surplus { .. }) | Wrong::Surplus { .. } => Act::Insertion,
         Wrong::Log(DamageKind::End { .. } | DamageKind::Known { .. }) | Wrong::Truncated { .. } => {
             Act::Truncation
         }
         Wrong::Log(DamageKind::Other) | Wrong::Root { .. } | Wrong::Fork { .. } => Act::Fork,
-        Wrong::Log(DamageKind::Compressed) | Wrong::Forged | Wrong::Rewritten { .. } => Act::Edit,
+        Wrong::Log(DamageKind::Compressed | DamageKind::Unpublished)
+        | Wrong::Forged
+        | Wrong::Rewritten { .. } => Act::Edit,
         Wrong::Log(DamageKind::Manifest(_) | DamageKind::NoManifest)
         | Wrong::MissingTile(_)
         | Wrong::Tile(_)
         | Wrong::Spans => Act::Hashes,
         Wrong::Swapped { .. } => Act::Swap,
         Wrong::Old { .. } => Act::OldHead,
-        Wrong::Headless | Wrong::Unsigned(_) => Act::ForeignHead,
+        Wrong::Headless | Wrong::Unsigned(_) | Wrong::Origin { .. } => Act::ForeignHead,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::id::Digest;
+
 /// How far logs were good when they were last verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,8 +37,9 @@ pub struct KnownTree {
     pub origin: String,
     /// How many records it covers.
     pub size: u64,
-    /// Its root, in hexadecimal.
-    pub root: String,
+    /// Its root.
+    #[serde(with = "hexadecimal")]
+    pub root: Digest,
 }
 
 /// How far a generation was good.
@@ -47,8 +50,9 @@ pub struct KnownGeneration {
     pub generation: u32,
     /// How many records it had.
     pub records: u64,
-    /// The leaf hash of the last, in hexadecimal.
-    pub head: String,
+    /// The leaf hash of the last.
+    #[serde(with = "hexadecimal")]
+    pub head: Digest,
     /// Whether it was closed: then nothing can have come since.
     pub closed: bool,
 }
@@ -105,5 +109,21 @@ impl Known {
 impl KnownNode {
     pub(super) fn generation(&self, number: u32) -> Option<&KnownGeneration> {
         self.generations.iter().find(|known| known.generation == number)
+    }
+}
+
+/// Digests as they stand in the file.
+mod hexadecimal {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Digest;
+
+    pub(super) fn serialize<S: Serializer>(digest: &Digest, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(digest)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Digest, D::Error> {
+        Digest::parse_hex(&String::deserialize(from)?).map_err(D::Error::custom)
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Cuts a closed generation to its first `keep` records, and marks it closed there.
-fn cut_and_close(audit: &Path, number: u32, keep: usize) {
+pub(super) fn cut_and_close(audit: &Path, number: u32, keep: usize) {
     let files = layout::segments(&DiskStorage, &generation(audit, number)).unwrap();
     let mut head = Digest([0; 32]);
     for file in &files {
@@ -33,6 +33,29 @@ fn an_end_that_is_cut_off_is_named() {
         .at(3, THIRD - 1),
         attack("a closed end, and its mark", |audit| cut_and_close(audit, 3, 100), Given::Known)
             .is(Act::Truncation, "there were 152 when"),
+        attack(
+            "a segment of a generation that was verified and no head covers",
+            |audit| fs::remove_file(segment(audit, 3, 0)).unwrap(),
+            Given::Known,
+        )
+        .is(Act::Deletion, "no `pruned` record says so"),
+        attack("its last segment", |audit| fs::remove_file(segment(audit, 3, 1)).unwrap(), Given::Known)
+            .is(Act::Truncation, "there were 152 when"),
+        attack(
+            "all its segments",
+            |audit| {
+                fs::remove_file(segment(audit, 3, 0)).unwrap();
+                fs::remove_file(segment(audit, 3, 0)).unwrap();
+            },
+            Given::Known,
+        )
+        .is(Act::Deletion, "no `pruned` record says so"),
+        attack(
+            "the last record of its last segment",
+            |audit| edit(&segment(audit, 3, 1), |lines| drop(lines.pop())),
+            Given::Known,
+        )
+        .is(Act::Truncation, "there were 152 when"),
         attack(
             "a closed end and its mark, which no head covers and nobody has seen",
             |audit| cut_and_close(audit, 3, 100),

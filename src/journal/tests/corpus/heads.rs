@@ -121,7 +121,7 @@ fn a_fork_is_seen_by_who_has_seen_the_other_branch() {
             .for_each(|line| growth.push(leaf_hash(&line[..line.len() - 1]), &mut Vec::new()));
     }
     let known_tree = early.nodes[0].tree.as_mut().unwrap();
-    (known_tree.size, known_tree.root) = (300, growth.root().to_hex());
+    (known_tree.size, known_tree.root) = (300, growth.root());
     let report = verify_against(&other, Against { trust: None, known: Some(&early) }, &mut |_| {}).unwrap();
     assert!(report.is_intact(), "{:?}", report.damage);
     // What was known is not read again.

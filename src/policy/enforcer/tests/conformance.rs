@@ -1,6 +1,6 @@
 //! The answers of official Go Casbin, held against ours.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
@@ -8,11 +8,7 @@ use super::super::*;
 
 /// Where the cases are, if they are there.
 fn directory() -> Option<PathBuf> {
-    let directory = std::env::var_os("CONFORMANCE_DIR");
-    if directory.is_none() {
-        println!("skipped: CONFORMANCE_DIR is not set");
-    }
-    Some(Path::new(&directory?).join("casbin"))
+    Some(crate::kernel::skip::conformance()?.join("casbin"))
 }
 
 fn value(json: &Json) -> Value {
