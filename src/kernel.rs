@@ -5,5 +5,6 @@
 pub mod bound;
 pub mod diagnostic;
 pub mod id;
+pub mod network;
 pub mod secret;
 pub mod time;

@@ -377,3 +377,65 @@ fn templates_take_names_and_plain_segments() {
         assert!(PathTemplate::parse(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn an_upstream_has_one_url_or_several_endpoints() {
+    let files = Files::new();
+    let (config, report) = files.load(RIGHT);
+    assert_eq!(report, "");
+    let plain = &config.unwrap().upstreams[0];
+    assert_eq!(plain.endpoints.iter().map(|it| it.weight).collect::<Vec<_>>(), [1]);
+    assert_eq!((plain.retry, plain.health.is_none()), (Retry::default(), true));
+    assert_eq!((plain.max_requests, plain.provider_requests, plain.announces), (1_024, None, false));
+    let more = r#"endpoints = [{ url = "http://a:1", weight = 3 }, { url = "http://b:1" }]
+provider_requests = 7
+proxy_protocol = true
+resolve_interval = "1s"
+[upstream.retry]
+tries = 3
+[upstream.ejection]
+longest = "1h"
+[upstream.breaker]
+open = "1s"
+[upstream.health]
+path = "/up?deep=no"
+"#;
+    let (config, report) = files.load(&RIGHT.replace("url = \"http://127.0.0.1:9000\"", more));
+    assert_eq!(report, "");
+    let upstream = &config.unwrap().upstreams[0];
+    let endpoints: Vec<_> = upstream.endpoints.iter().map(|it| (it.url.to_string(), it.weight)).collect();
+    assert_eq!(endpoints, [("http://a:1/".to_owned(), 3), ("http://b:1/".to_owned(), 1)]);
+    assert_eq!((upstream.provider_requests, upstream.announces), (Some(7), true));
+    assert_eq!((upstream.retry.tries, upstream.retry.budget_percent), (3, 20));
+    assert_eq!(upstream.ejection.longest, Duration::from_secs(3_600));
+    let health = upstream.health.as_ref().unwrap();
+    assert_eq!((health.path.to_string(), health.unhealthy), ("/up?deep=no".to_owned(), 3));
+}
+
+#[test]
+fn what_is_wrong_with_an_upstream_comes_at_once() {
+    let files = Files::new();
+    let wrong = r#"url = "http://c:1"
+endpoints = [{ url = "http://a:1" }, { url = "https://b:1", weight = 0 }, { url = "http://a:1", wait = 1 }]
+max_requests = 0
+[upstream.retry]
+tries = 0
+[upstream.ejection]
+base = "1h"
+longest = "1m"
+max_percent = 101
+[upstream.health]
+path = "http://a:1/up"
+[upstream.breaker]
+opens = "1s"
+[[upstream]]
+id = "other"
+endpoints = []
+"#;
+    let text = RIGHT
+        .replace("url = \"http://127.0.0.1:9000\"", wrong)
+        .replace("[listen]\n", "[listen]\nproxy_from = [\"10.0.0.1/8\", \"0.0.0.0/0\"]\n");
+    let (config, report) = files.load(&text);
+    assert!(config.is_none());
+    insta::assert_snapshot!(report, @"");
+}
