@@ -90,7 +90,7 @@ pub enum UpstreamError {
 /// How to reach one service of the platform, and what is bounded on the way.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where it is: base URLs, whose addresses are not known yet.
+    /// Where it is: base URLs, whose names are looked up later.
     pub places: Vec<Place>,
     /// What connections to each of them are like; its `url` and `address` stand for none.
     pub client: ClientSettings,

@@ -23,6 +23,26 @@ pub struct Place {
     pub weight: u32,
 }
 
+impl Place {
+    /// The one at `url`. Its address is known already where the host is one.
+    #[must_use]
+    pub fn new(url: Uri, weight: u32) -> Self {
+        let address = host_of(&url).parse().ok().map(|ip| SocketAddr::new(ip, port_of(&url)));
+        Self { url, address, weight }
+    }
+}
+
+/// The host of a base URL, without the brackets that an address of IPv6 has there.
+pub(super) fn host_of(url: &Uri) -> &str {
+    let host = url.host().unwrap_or_default();
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// Its port.
+pub(super) fn port_of(url: &Uri) -> u16 {
+    url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 })
+}
+
 /// One place where an upstream is served.
 #[derive(Debug)]
 pub(super) struct Endpoint<B> {

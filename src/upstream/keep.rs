@@ -13,7 +13,7 @@ use hyper::body::Body;
 use tokio::task::JoinSet;
 
 use super::Upstream;
-use super::endpoint::{Endpoint, Place};
+use super::endpoint::{Endpoint, Place, host_of, port_of};
 use super::health::CheckRules;
 use crate::kernel::id::UpstreamId;
 
@@ -107,11 +107,10 @@ where
 /// The addresses of a base URL's host, in order: of IPv4 where it has any, since a host with both is often reached by one
 /// of them only, and each address stands for itself here.
 async fn addresses(url: &Uri) -> std::io::Result<Vec<SocketAddr>> {
-    let host = url.host().unwrap_or_default();
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
     let mut found: Vec<SocketAddr> =
-        tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((host, port))).await??.collect();
+        tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((host_of(url), port_of(url))))
+            .await??
+            .collect();
     if found.iter().any(SocketAddr::is_ipv4) {
         found.retain(SocketAddr::is_ipv4);
     }

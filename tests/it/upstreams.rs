@@ -280,7 +280,11 @@ async fn connections_are_bounded() {
     while let Some(reply) = calls.join_next().await {
         reply.unwrap().assert_data();
     }
-    city.call(get()).await.assert_data();
+    let reply = until("a connection to be free", async || {
+        let reply = city.call(get()).await;
+        (reply.status != 503).then_some(reply)
+    });
+    reply.await.assert_data();
     assert_eq!((one.connections(), one.came().len()), (2, 3));
 }
 
@@ -356,12 +360,12 @@ async fn a_reload_moves_an_upstream_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_shows_a_new_certificate() {
     let mut plan = Plan::new().unlimited();
-    let tls = TlsAcceptor::from(Arc::new(service_tls(&plan.files, "platform", "localhost", true)));
+    let tls = TlsAcceptor::from(Arc::new(service_tls(&plan.files, "platform", "127.0.0.1", true)));
     let server = Server::start_with(Mood::Well, Some(tls)).await;
     plan.files.issue_client("gate", &spiffe("shuju", "gate"));
     let own =
         "ca = \"certs/ca.pem\"\ncertificate = \"certs/clients/gate.pem\"\nkey = \"certs/clients/gate.key\"";
-    let url = format!("url = \"https://localhost:{}\"\n{own}", server.at.port());
+    let url = format!("url = \"https://127.0.0.1:{}\"\n{own}", server.at.port());
     plan.files.edit_config("url = \"http://PLATFORM\"", &url);
     let city = plan.start_without_platform().await;
     let shown = || CertificateDer::from_pem_file(city.files().client("gate").0).unwrap().to_vec();

@@ -94,9 +94,7 @@ fn settings(configured: &config::Upstream, client: ClientSettings) -> Settings {
     let places = configured.endpoints.iter();
     let config::Upstream { retry, ejection, breaker, .. } = configured;
     Settings {
-        places: places
-            .map(|endpoint| Place { url: endpoint.url.clone(), address: None, weight: endpoint.weight })
-            .collect(),
+        places: places.map(|endpoint| Place::new(endpoint.url.clone(), endpoint.weight)).collect(),
         client,
         client_digest,
         // Debug shows every setting but what files and secrets hold, and that is in the other digest.
