@@ -290,7 +290,7 @@ where
                 return Err(error.into());
             }
             tracing::debug!(
-                upstream = %self.id(), url = %endpoint.place.url, address = ?endpoint.place.address,
+                upstream = %self.id(), endpoint = %endpoint.place,
                 error = %chain(&error), "an attempt failed and is made again"
             );
             avoid = Some(Arc::clone(endpoint));
@@ -377,7 +377,7 @@ where
         if let Some(long) = ejected {
             self.metrics.ejections.inc();
             tracing::warn!(
-                upstream = %self.id(), url = %endpoint.place.url, address = ?endpoint.place.address,
+                upstream = %self.id(), endpoint = %endpoint.place,
                 ?long, "an endpoint failed too often in a row and is ejected"
             );
         }

@@ -437,5 +437,20 @@ endpoints = []
         .replace("[listen]\n", "[listen]\nproxy_from = [\"10.0.0.1/8\", \"0.0.0.0/0\"]\n");
     let (config, report) = files.load(&text);
     assert!(config.is_none());
-    insta::assert_snapshot!(report, @"");
+    insta::assert_snapshot!(report, @r#"
+    DIR/gateway.toml:3:15: error[bad-value]: `listen.proxy_from` has a value that cannot be used; expected a network such as `10.0.0.0/8`, without bits beyond its prefix, or an address
+    DIR/gateway.toml:3:29: error[bad-value]: `listen.proxy_from` has a value that cannot be used; expected a network such as `10.0.0.0/8`, without bits beyond its prefix, or an address
+    DIR/gateway.toml:29:7: error[bad-value]: `upstream[0].url` has a value that cannot be used; either `url`, or `endpoints` with a `url` in each
+    DIR/gateway.toml:30:46: error[bad-value]: `upstream[0].endpoints[1].url` has a value that cannot be used; the scheme of the first: one upstream is one service
+    DIR/gateway.toml:30:70: error[bad-value]: `upstream[0].endpoints[1].weight` has a value that cannot be used; a whole number from 1 to 1000
+    DIR/gateway.toml:30:83: error[bad-value]: `upstream[0].endpoints[2].url` has a value that cannot be used; a url of its own; `weight` gives one a larger share
+    DIR/gateway.toml:30:97: error[unknown-key]: unknown key `upstream[0].endpoints[2].wait`; known here: url, weight
+    DIR/gateway.toml:31:16: error[bad-value]: `upstream[0].max_requests` has a value that cannot be used; a whole number from 1 to 1000000
+    DIR/gateway.toml:33:9: error[bad-value]: `upstream[0].retry.tries` has a value that cannot be used; a whole number from 1 to 5
+    DIR/gateway.toml:36:11: error[bad-value]: `upstream[0].ejection.longest` has a value that cannot be used; no less than `base`
+    DIR/gateway.toml:37:15: error[bad-value]: `upstream[0].ejection.max_percent` has a value that cannot be used; a whole number from 1 to 100
+    DIR/gateway.toml:39:8: error[bad-value]: `upstream[0].health.path` has a value that cannot be used; a path, such as `/healthz`
+    DIR/gateway.toml:41:1: error[unknown-key]: unknown key `upstream[0].breaker.opens`; did you mean `open`?
+    DIR/gateway.toml:44:13: error[bad-value]: `upstream[1].endpoints` has a value that cannot be used; from 1 to 32 tables such as `{ url = "http://10.0.0.7:9080" }`
+    "#);
 }

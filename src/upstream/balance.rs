@@ -54,11 +54,11 @@ fn of_two(
 }
 
 /// One of those that may, each by its weight.
-fn drawn<'c>(
-    candidates: &'c [Candidate],
+fn drawn(
+    candidates: &[Candidate],
     may: impl Fn(usize, &Candidate) -> bool,
     draw: u64,
-) -> Option<(usize, &'c Candidate)> {
+) -> Option<(usize, &Candidate)> {
     let those = || candidates.iter().enumerate().filter(|&(at, it)| may(at, it));
     let all: u64 = those().map(|(_, it)| u64::from(it.weight)).sum();
     let mut left = draw.checked_rem(all)?;

@@ -1,5 +1,6 @@
 //! One place where an upstream is served: its connections, and what is known of it.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -29,6 +30,15 @@ impl Place {
     pub fn new(url: Uri, weight: u32) -> Self {
         let address = host_of(&url).parse().ok().map(|ip| SocketAddr::new(ip, port_of(&url)));
         Self { url, address, weight }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{} at {address}", self.url),
+            None => write!(f, "{}", self.url),
+        }
     }
 }
 

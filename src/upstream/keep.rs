@@ -171,8 +171,8 @@ where
         drop(upstream);
         // All at once: one that hangs keeps no other from being checked.
         let mut running = JoinSet::new();
-        for endpoint in endpoints.iter().cloned() {
-            let (checks, id) = (checks.clone(), id.clone());
+        for endpoint in endpoints.iter() {
+            let (endpoint, checks, id) = (Arc::clone(endpoint), checks.clone(), id.clone());
             running.spawn(async move { check(&endpoint, &checks, &id).await });
         }
         while running.join_next().await.is_some() {}
@@ -182,11 +182,11 @@ where
 async fn check<B>(endpoint: &Endpoint<B>, checks: &CheckSettings, id: &UpstreamId) {
     let went_well = tokio::time::timeout(checks.timeout, answers(endpoint, checks)).await.unwrap_or(false);
     let Some(is_up) = endpoint.health.checked(went_well, checks.rules) else { return };
-    let (url, address) = (&endpoint.place.url, endpoint.place.address);
+    let endpoint = &endpoint.place;
     if is_up {
-        tracing::info!(upstream = %id, %url, ?address, "an endpoint's checks go well again");
+        tracing::info!(upstream = %id, %endpoint, "an endpoint's checks go well again");
     } else {
-        tracing::warn!(upstream = %id, %url, ?address, "an endpoint's checks fail; it is asked nothing");
+        tracing::warn!(upstream = %id, %endpoint, "an endpoint's checks fail; it is asked nothing");
     }
 }
 
