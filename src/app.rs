@@ -12,3 +12,4 @@ mod operate;
 mod restore;
 mod signals;
 mod strangers;
+mod upstreams;

@@ -9,6 +9,7 @@ mod audit;
 mod read;
 mod request;
 mod route;
+mod upstream;
 mod witness;
 
 use std::net::SocketAddr;
@@ -17,10 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::MediaType;
-use crate::coding::Coding;
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::diagnostic::{Report, Source};
 use crate::kernel::id::{Action, Digest, ParameterName, ResourceId, UpstreamId};
+use crate::kernel::network::Network;
 use crate::kernel::secret::Secret;
 use crate::kernel::time::TimeZone;
 use crate::mask::PseudonymKeys;
@@ -31,6 +32,7 @@ pub use audit::{
 };
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
+pub use upstream::{Breaker, Ejection, Endpoint, HealthCheck, Retry, Upstream};
 pub use witness::WitnessConfig;
 
 /// The largest `gateway.toml`, and the largest file it may name.
@@ -47,6 +49,8 @@ pub struct Config {
     pub digest: Digest,
     /// Where department systems connect.
     pub listen: Vec<SocketAddr>,
+    /// The networks of balancers that say, by the PROXY protocol, whom a connection is from.
+    pub proxy_from: Vec<Network>,
     /// The gate's certificate and whom it trusts.
     pub tls: Tls,
     /// How certificates name systems.
@@ -202,31 +206,6 @@ pub struct Route {
     pub timeout: Duration,
     /// Where it stands in the file, for cross-checks with the policy directory.
     pub span: std::ops::Range<usize>,
-}
-
-/// `[[upstream]]`: where a platform service is.
-#[derive(Debug)]
-pub struct Upstream {
-    /// Its id.
-    pub id: UpstreamId,
-    /// Its base URL: scheme and authority, nothing else.
-    pub url: http::Uri,
-    /// Whether to speak HTTP/2 to it without asking (always negotiated by ALPN on TLS).
-    pub http2: bool,
-    /// The content codings it is asked for, the best first; none asks for plain answers.
-    pub accept_encoding: Vec<Coding>,
-    /// The authorities that issue its certificate, PEM; required for `https`.
-    pub ca: Option<FileContent>,
-    /// The certificate that the gate shows it, with its key, PEM.
-    pub client: Option<(FileContent, Secret)>,
-    /// The bound on setting up a connection.
-    pub connect_timeout: Duration,
-    /// The bound on the wait for a reply's head, and between two parts of its body.
-    pub response_timeout: Duration,
-    /// How long an unused connection is kept.
-    pub idle_timeout: Duration,
-    /// How many unused connections are kept.
-    pub max_idle: usize,
 }
 
 /// When policy files take effect.

@@ -6,6 +6,7 @@
 
 pub mod problem;
 
+mod announced;
 mod arriving;
 mod authorize;
 mod body;

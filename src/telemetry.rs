@@ -14,7 +14,7 @@ use prometheus::{
 };
 
 use crate::catalog::{Egress, Identifier};
-use crate::kernel::id::{DepartmentId, Digest, NodeId, ResourceId};
+use crate::kernel::id::{DepartmentId, Digest, NodeId, ResourceId, UpstreamId};
 
 /// The label of requests that were not for any resource.
 const NO_RESOURCE: &str = "none";
@@ -115,9 +115,11 @@ labels! {
 
 mod keeping;
 mod shipping;
+mod upstreams;
 
 pub use keeping::{KeepingMetrics, Upkeep};
 pub use shipping::{SinkFailure, SinkMetrics, WitnessFailure, WitnessMetrics};
+pub use upstreams::{EndpointState, RetryOutcome, Shed, UpstreamMetrics};
 
 /// What there is to say of a candidate policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +152,7 @@ pub struct Metrics {
     certificate_expiry: GaugeVec,
     grants: IntGaugeVec,
     shipping: shipping::Families,
+    upstreams: upstreams::Families,
     /// What becomes of audit records after they are durable.
     pub keeping: KeepingMetrics,
     /// Whole requests, from the head's arrival to the end of the reply.
@@ -374,6 +377,7 @@ impl Metrics {
             )?,
             grants: f.add(IntGaugeVec::new(Opts::new("pinegate_grants", "Grants by state."), &["state"])?)?,
             shipping: shipping::Families::new(&f)?,
+            upstreams: upstreams::Families::new(&f)?,
             keeping: KeepingMetrics::new(&f)?,
             request_seconds: f
                 .latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
@@ -496,6 +500,12 @@ impl Metrics {
             }
         };
         self.shadow_loaded.with_label_values::<&str>(&[]).set(i64::from(is_loaded));
+    }
+
+    /// The figures of the upstream called `id`.
+    #[must_use]
+    pub fn upstream(&self, id: &UpstreamId) -> UpstreamMetrics {
+        self.upstreams.upstream(id.as_str())
     }
 
     /// The figures of the sink called `name`, which the configuration has named.

@@ -17,6 +17,7 @@ use super::keeping::Afterwards;
 use super::operate::Operator;
 use super::signals::{Sent, Signals, Wish};
 use super::strangers::StrangersWriter;
+use super::upstreams::Keeper;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
 use crate::audit::Event;
 use crate::config::{Config, ReloadTrigger};
@@ -176,14 +177,16 @@ impl Running {
         let directory = config.audit.directory.clone();
         let afterwards = Afterwards::start(&config, &journal, &metrics, &clock, storage)
             .map_err(|source| RunError::Journal { directory, source })?;
-        let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
+        let mut gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
+        gate.balancers.clone_from(&config.proxy_from);
         let (drain, socket, gate) = (config.bounds.drain, config.admin.socket.clone(), Arc::new(gate));
         let log = StrangersLog::new(&config.audit.directory);
         let strangers = StrangersWriter::new(Arc::clone(&gate), log, config.audit.node.clone());
-        let operator = Arc::new(Operator::new(gate, config, &dates));
+        let (listeners, last) = (TaskTracker::new(), CancellationToken::new());
+        let keeper = Keeper::new(listeners.clone(), last.clone());
+        let operator = Arc::new(Operator::new(gate, config, keeper, &dates));
         operator.gate.journal.append(operator.started()).await.map_err(RunError::Record)?;
 
-        let (listeners, last) = (TaskTracker::new(), CancellationToken::new());
         let mut addresses = Vec::new();
         for listener in bound {
             let address = listener.local_addr().map_err(|source| cannot_listen(&"a listener", source))?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::arriving::{Arriving, Broken};
@@ -222,6 +222,8 @@ pub(crate) struct Upload {
     inner: Parts,
     limit: u64,
     state: Arc<UploadState>,
+    /// Where it goes back to if nobody asks for any of it.
+    home: Option<oneshot::Sender<Parts>>,
 }
 
 /// Where the parts of an [`Upload`] come from.
@@ -234,17 +236,84 @@ enum Parts {
     Sifting(Box<Sieve>),
 }
 
-impl Upload {
-    pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
-        let (inner, state) = match body {
-            RequestBody::Coming(inner) => (Parts::Coming(inner), Arc::default()),
-            RequestBody::Read { bytes, state } => (Parts::Read(bytes), state),
+impl Parts {
+    fn of(body: RequestBody) -> (Self, Arc<UploadState>) {
+        match body {
+            RequestBody::Coming(inner) => (Self::Coming(inner), Arc::default()),
+            RequestBody::Read { bytes, state } => (Self::Read(bytes), state),
             RequestBody::Sifting(sieve) => {
                 let state = Arc::clone(sieve.state());
-                (Parts::Sifting(sieve), state)
+                (Self::Sifting(sieve), state)
             }
+        }
+    }
+}
+
+/// A request body that may have to be sent more than once. What is in hand can be; what is still coming only as long
+/// as nobody has asked for any of it.
+#[derive(Debug)]
+pub(crate) struct Uploads {
+    source: UploadSource,
+    limit: u64,
+    state: Arc<UploadState>,
+}
+
+#[derive(Debug)]
+enum UploadSource {
+    InHand(Bytes),
+    Coming(Parts),
+    /// It is on its way, and comes back if nobody asks for any of it.
+    Lent(oneshot::Receiver<Parts>),
+    Gone,
+}
+
+impl Uploads {
+    pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
+        let (parts, state) = Parts::of(body);
+        let source = match parts {
+            Parts::Coming(inner) if inner.is_end_stream() => UploadSource::InHand(Bytes::new()),
+            Parts::Read(bytes) => UploadSource::InHand(bytes),
+            coming @ (Parts::Coming(_) | Parts::Sifting(_)) => UploadSource::Coming(coming),
         };
-        (Self { inner, limit, state: Arc::clone(&state) }, state)
+        (Self { source, limit, state: Arc::clone(&state) }, state)
+    }
+
+    /// The body to be sent, if it is whole.
+    pub(crate) fn take(&mut self) -> Option<Upload> {
+        let inner = match std::mem::replace(&mut self.source, UploadSource::Gone) {
+            UploadSource::InHand(bytes) => {
+                self.source = UploadSource::InHand(bytes.clone());
+                return Some(self.upload(Parts::Read(bytes), None));
+            }
+            UploadSource::Coming(inner) => inner,
+            // Whoever gave up sending it has dropped it before saying so.
+            UploadSource::Lent(mut back) => back.try_recv().ok()?,
+            UploadSource::Gone => return None,
+        };
+        let (home, back) = oneshot::channel();
+        self.source = UploadSource::Lent(back);
+        Some(self.upload(inner, Some(home)))
+    }
+
+    fn upload(&self, inner: Parts, home: Option<oneshot::Sender<Parts>>) -> Upload {
+        Upload { inner, limit: self.limit, state: Arc::clone(&self.state), home }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let Some(home) = self.home.take() else { return };
+        let inner = std::mem::replace(&mut self.inner, Parts::Read(Bytes::new()));
+        // If nobody waits for it any more, it ends here.
+        drop(home.send(inner));
+    }
+}
+
+impl Upload {
+    /// A body that is read once.
+    pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
+        let (inner, state) = Parts::of(body);
+        (Self { inner, limit, state: Arc::clone(&state), home: None }, state)
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -285,6 +354,7 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.home = None;
         let polled = self.poll_part(cx);
         self.state.pulse.asked(polled.is_ready());
         polled

@@ -16,7 +16,7 @@ use crate::kernel::id::{FieldPath, GrantId};
 use crate::mask::MaskError;
 use crate::parameters::{BodyFault, MAX_VALUES};
 use crate::quota::{Bound, Exceeded};
-use crate::upstream::UpstreamError;
+use crate::upstream::{ClientError, UpstreamError};
 use crate::wire::Fault;
 
 /// What is wrong with a request itself.
@@ -34,6 +34,8 @@ pub(crate) enum RequestFailure {
     Host,
     /// A header field is not acceptable.
     Header { name: String, why: Words },
+    /// It asks for another protocol.
+    Upgrade,
     /// The method is not allowed on this path; empty if it is not allowed anywhere.
     Method { allowed: Vec<Method> },
     /// It is of a version of HTTP that marks no end of a reply.
@@ -274,6 +276,7 @@ impl RequestFailure {
             Self::Query { .. } => Code::RequestQuery,
             Self::Host => Code::RequestHost,
             Self::Header { .. } => Code::RequestHeader,
+            Self::Upgrade => Code::RequestUpgrade,
             Self::Method { .. } => Code::RequestMethod,
             Self::Version => Code::RequestVersion,
             Self::Expectation => Code::RequestExpectation,
@@ -327,6 +330,7 @@ impl RequestFailure {
             }
             (
                 Self::Host
+                | Self::Upgrade
                 | Self::Method { .. }
                 | Self::Version
                 | Self::Expectation
@@ -414,6 +418,17 @@ fn identity_code(error: &IdentityError) -> Code {
     }
 }
 
+fn no_answer(error: &UpstreamError) -> Code {
+    match error {
+        UpstreamError::Call(ClientError::Timeout { .. }) => Code::UpstreamTimeout,
+        UpstreamError::Call(ClientError::Unreachable { .. }) => Code::UpstreamUnreachable,
+        UpstreamError::Call(ClientError::Broken { .. } | ClientError::Address { .. })
+        | UpstreamError::Gone { .. } => Code::UpstreamInvalid,
+        UpstreamError::Full { .. } => Code::UpstreamBusy,
+        UpstreamError::Open { .. } | UpstreamError::Nowhere { .. } => Code::UpstreamUnavailable,
+    }
+}
+
 /// The code that a refusal for `reason` has.
 pub(crate) fn denial_code(reason: DenyReason) -> Code {
     match reason {
@@ -487,9 +502,8 @@ impl Failure {
             },
             Self::Rows { .. } => Code::QuotaRows,
             Self::Upstream(failure) => match failure {
-                UpstreamFailure::None(UpstreamError::Timeout { .. }) => Code::UpstreamTimeout,
-                UpstreamFailure::None(UpstreamError::Unreachable { .. }) => Code::UpstreamUnreachable,
-                UpstreamFailure::None(_) | UpstreamFailure::Invalid { .. } => Code::UpstreamInvalid,
+                UpstreamFailure::None(error) => no_answer(error),
+                UpstreamFailure::Invalid { .. } => Code::UpstreamInvalid,
                 UpstreamFailure::Failed { .. } => Code::UpstreamFailed,
                 UpstreamFailure::Rejected { .. } => Code::UpstreamRejected,
                 UpstreamFailure::NotFound => Code::UpstreamNotFound,
@@ -587,7 +601,15 @@ impl Failure {
         if let Self::Limited(exceeded) = self {
             return Some(exceeded.retry_after_secs());
         }
-        let may_pass = matches!(self, Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan));
+        if let Self::Upstream(UpstreamFailure::None(UpstreamError::Open { after, .. })) = self {
+            return Some(after.as_secs().saturating_add(1));
+        }
+        let is_shed = matches!(
+            self,
+            Self::Upstream(UpstreamFailure::None(UpstreamError::Full { .. } | UpstreamError::Nowhere { .. }))
+        );
+        let may_pass =
+            is_shed || matches!(self, Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan));
         may_pass.then_some(1)
     }
 }

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use super::announced::announced;
 use super::arriving::Arriving;
 use super::body::{Pulse, ReplyBody, RequestBody};
 use super::edge::Observe;
@@ -41,6 +42,7 @@ use crate::audit::Reached;
 use crate::config::Bounds;
 use crate::identity::Peer;
 use crate::journal::Journal;
+use crate::kernel::network::Network;
 use crate::kernel::time::Clock;
 use crate::telemetry::{HANDSHAKE_COMPLETED, Metrics};
 use crate::tls::HandshakeFailure;
@@ -73,6 +75,8 @@ pub(crate) struct Gate {
     pub(crate) clock: Arc<dyn Clock>,
     /// The bounds of connections.
     pub(crate) bounds: Bounds,
+    /// Who may say whom a connection is from, and must.
+    pub(crate) balancers: Vec<Network>,
     /// What strangers do.
     pub(crate) strangers: Strangers,
     /// Every task that serves a connection, or a stream of one.
@@ -103,6 +107,7 @@ impl Gate {
             metrics,
             clock,
             bounds,
+            balancers: Vec::new(),
             strangers,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -152,6 +157,7 @@ impl Gate {
     where
         S: Stack,
     {
+        let Some((stream, remote)) = self.announced(stream, remote).await else { return };
         // Read before the trust that the handshake uses, and stored after it: a handshake that a reload
         // overtakes is judged again by the new trust on its first request.
         let revision = self.snapshot.load().revision;
@@ -173,6 +179,21 @@ impl Gate {
         }
     }
 
+    /// The connection, and the address that it is really from.
+    async fn announced(&self, mut stream: TcpStream, remote: SocketAddr) -> Option<(TcpStream, SocketAddr)> {
+        if !self.balancers.iter().any(|network| network.contains(remote.ip())) {
+            return Some((stream, remote));
+        }
+        let why = match tokio::time::timeout(self.bounds.handshake_timeout, announced(&mut stream)).await {
+            Ok(Ok(said)) => return Some((stream, said.unwrap_or(remote))),
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => "it did not come in time".to_owned(),
+        };
+        self.turned_away(Reached::Connection, "proxy-header", remote);
+        tracing::warn!(%remote, why, "a balancer did not say whom its connection is from");
+        None
+    }
+
     /// The handshake, and what it proved.
     async fn handshake(&self, stream: TcpStream, remote: SocketAddr) -> Option<(TlsStream<TcpStream>, Peer)> {
         if let Err(error) = stream.set_nodelay(true) {
@@ -189,7 +210,8 @@ impl Gate {
         let peer = stream.and_then(|stream| {
             let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let chain: Vec<Vec<u8>> = certificates.iter().map(|der| der.to_vec()).collect();
-            Some((stream, Peer::new(remote, chain).ok()?))
+            let local = stream.get_ref().0.local_addr().ok()?;
+            Some((stream, Peer::new(remote, local, chain).ok()?))
         });
         let failure = failure.or(if peer.is_none() { Some(HandshakeFailure::BadCertificate) } else { None });
         self.metrics.handshake(failure.map_or(HANDSHAKE_COMPLETED, HandshakeFailure::as_str));

@@ -170,6 +170,7 @@ codes! {
     RequestQuery = "request-query", BAD_REQUEST, Invalid, "The query could be read in more than one way", "查询参数存在歧义";
     RequestHost = "request-host", BAD_REQUEST, Invalid, "The Host is missing, doubled or malformed", "Host 缺失、重复或格式不正确";
     RequestHeader = "request-header", BAD_REQUEST, Invalid, "A header field is not acceptable", "请求头不被接受";
+    RequestUpgrade = "request-upgrade", BAD_REQUEST, Invalid, "No route allows an upgrade to another protocol", "没有路由允许协议升级";
     RequestMethod = "request-method", METHOD_NOT_ALLOWED, Invalid, "The method is not allowed here", "不允许使用该请求方法";
     RequestVersion = "request-version", HTTP_VERSION_NOT_SUPPORTED, Invalid, "The request is not HTTP/1.1 or HTTP/2", "请求不是 HTTP/1.1 或 HTTP/2";
     RequestExpectation = "request-expectation", EXPECTATION_FAILED, Invalid, "The expectation is not known", "不支持的 Expect";
@@ -179,6 +180,8 @@ codes! {
     ResourceUnknown = "resource-unknown", NOT_FOUND, Invalid, "There is no such resource", "没有这样的资源";
     UpstreamUnreachable = "upstream-unreachable", BAD_GATEWAY, Upstream, "The platform cannot be reached", "无法连接交换平台";
     UpstreamTimeout = "upstream-timeout", GATEWAY_TIMEOUT, Upstream, "The platform did not answer in time", "交换平台响应超时";
+    UpstreamBusy = "upstream-busy", SERVICE_UNAVAILABLE, Upstream, "The platform has as much to do as it may have", "交换平台在途请求已达上限";
+    UpstreamUnavailable = "upstream-unavailable", SERVICE_UNAVAILABLE, Upstream, "The platform failed too often and is left alone for a while", "交换平台暂不可用，稍后重试";
     UpstreamInvalid = "upstream-invalid", BAD_GATEWAY, Upstream, "The platform's answer is not acceptable", "交换平台的应答不可接受";
     UpstreamFailed = "upstream-failed", BAD_GATEWAY, Upstream, "The platform failed", "交换平台内部错误";
     UpstreamRejected = "upstream-rejected", UNPROCESSABLE_ENTITY, Upstream, "The platform did not accept the request", "交换平台不接受该请求";

@@ -311,6 +311,7 @@ impl Counts<'_> {
             total_us: draft.total_us(),
             decide_us: draft.decided_us(),
             upstream_us: draft.upstream_us(),
+            attempts: draft.attempts(),
             aborted: ending.aborted,
         }
     }

@@ -59,7 +59,7 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
     let route = Arc::clone(route);
     let usage = cleared.admission.usage.clone();
     let (in_flight, cleared) = cleared.split_in_flight();
-    let (response, draft) = forward(cleared).await?;
+    let (response, draft, held) = forward(cleared).await?;
     let (parts, body) = response.into_parts();
     let body = Arriving::new(body, parts.version);
     judge(parts.status)?;
@@ -85,6 +85,7 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
         reply
     };
     reply.guard(in_flight);
+    reply.guard(held);
     let mut response = Response::new(reply);
     *response.status_mut() = parts.status;
     *response.headers_mut() = headers;

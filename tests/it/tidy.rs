@@ -64,6 +64,11 @@ const OWNED: &[Owned] = &[
     owned("notify", &["app"], "files are watched only by who reloads"),
     owned("pem", &["tlog"], "only new keys of logs and witnesses are written by us"),
     owned("prometheus", &["telemetry"], "names and labels of metrics are a closed list"),
+    owned(
+        "proxy_header",
+        &["proxy", "upstream"],
+        "read where connections arrive, written where they are set up",
+    ),
     owned("quick_xml", &["mask", "cli"], "bodies are read, and test reports written"),
     owned("rcgen", &["pki"], "only the development CA issues"),
     owned(
@@ -82,7 +87,7 @@ const OWNED: &[Owned] = &[
     owned("simdutf8", &["mask", "audit"], "bodies and log lines are validated where they are read"),
     owned("toml", &["document"], "`snapshot` and `config` read files through the strict document"),
     owned("thread_priority", &["journal"], "one thread may run before others: the audit writer"),
-    owned("tower", &["proxy"], "the stage list is the edge's"),
+    owned("tower", &["proxy", "upstream"], "the stage list is the edge's; connectors are services"),
     owned("uuid", &["kernel"], "ids are made in one place"),
     owned(
         "x509_parser",

@@ -69,7 +69,7 @@ async fn heads_with_more_than_one_reading() {
         (good, "Host: localhost\r\nX_Real_Ip: 1.2.3.4\r\n", "request-header"),
         (good, "Host: localhost\r\nPinegate_System: sys:x\r\n", "request-header"),
         (good, "Host: localhost\r\nX-Note: caf\u{e9}\r\n", "request-header"),
-        (good, "Host: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n", "request-header"),
+        (good, "Host: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n", "request-upgrade"),
         (good, "Host: localhost\r\nData-Purpose: a.b\r\nData-Purpose: a.b\r\n", "request-header"),
         (good, "Host: localhost\r\nExpect: the-unexpected\r\n", "request-expectation"),
     ] {
