@@ -11,4 +11,7 @@ mod keeping;
 mod operate;
 mod restore;
 mod signals;
+mod sockets;
 mod strangers;
+
+pub(crate) use sockets::Inherited;

@@ -113,9 +113,11 @@ labels! {
     }
 }
 
+mod connections;
 mod keeping;
 mod shipping;
 
+pub use connections::{ConnectionMetrics, Cut, TurnedAway};
 pub use keeping::{KeepingMetrics, Upkeep};
 pub use shipping::{SinkFailure, SinkMetrics, WitnessFailure, WitnessMetrics};
 
@@ -152,6 +154,8 @@ pub struct Metrics {
     shipping: shipping::Families,
     /// What becomes of audit records after they are durable.
     pub keeping: KeepingMetrics,
+    /// Connections that were not taken, and what was cut off.
+    pub refused: ConnectionMetrics,
     /// Whole requests, from the head's arrival to the end of the reply.
     pub request_seconds: Histogram,
     /// Open client connections.
@@ -375,6 +379,7 @@ impl Metrics {
             grants: f.add(IntGaugeVec::new(Opts::new("pinegate_grants", "Grants by state."), &["state"])?)?,
             shipping: shipping::Families::new(&f)?,
             keeping: KeepingMetrics::new(&f)?,
+            refused: ConnectionMetrics::new(&f)?,
             request_seconds: f
                 .latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
             connections: f.int_gauge("pinegate_connections", "Open client connections.")?,
