@@ -220,6 +220,7 @@ async fn heads_that_unpack_to_more_than_they_are() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replies_that_are_never_taken() {
+    const REPLIES: u32 = 150;
     let city = city().await;
     city.call(Call::survey("/_test/bytes?n=2000000")).await.assert_data();
     let before = memory_before(&city);
@@ -232,11 +233,13 @@ async fn replies_that_are_never_taken() {
     ] {
         let counted_before = city.gate.metric(&cut(reason)).await;
         let mut raw = Raw::open(&city, &[(INITIAL_WINDOW, window)]).await;
-        let requests: Vec<u8> = (0..150).flat_map(|round| raw.request(nth(round), path)).collect();
+        let requests: Vec<u8> = (0..REPLIES).flat_map(|round| raw.request(nth(round), path)).collect();
         raw.send(&requests).await.unwrap();
         raw.ended("the end of a connection that takes nothing").await;
         counted(&city, &cut(reason), counted_before).await;
-        assert_alive(&city, &format!("150 of {path}, {window} bytes of each taken"), before).await;
+        let what = format!("{REPLIES} of {path}, {window} bytes of each taken");
+        // Each may hold what is under way between the platform and its window.
+        assert_alive_within(64 * MIB, &city, &what, before).await;
     }
 }
 
