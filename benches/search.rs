@@ -1,9 +1,10 @@
-//! How fast the audit log is read by people: writes a log of a million records, plain and compressed, then
-//! runs the commands on it as a user does. CPU times are those of the program, user and system, so that
+//! How fast the audit log is read by people: writes a log of a million records, plain, and compressed
+//! under a signed head, then runs the commands on it as a user does. CPU times are those of the program, user and system, so that
 //! they hold on a busy machine too. Run with `cargo bench --bench search`; set `SEARCH_RECORDS` for another
 //! number, `JOURNAL_BENCH_DIR` to choose the disk.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
@@ -11,16 +12,23 @@
     reason = "a bench measures real time on a real disk, prints, and stops at the first surprise"
 )]
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use pinegate::audit::{Access, Chain, Kind, Outcome};
 use pinegate::grant::{ReleasedField, Treatment};
+use pinegate::journal::{
+    DiskStorage, Fault, Journal, JournalConfig, JournalError, KeepFailure, KeepObserver, Keeper, Observer,
+    PublishObserver, PublishSettings, Publisher, Refusal, SignedHead, Storage,
+};
 use pinegate::kernel::id::*;
-use pinegate::kernel::time::Timestamp;
+use pinegate::kernel::time::{Clock, SystemClock, Timestamp};
+use pinegate::tlog::NoteSigner;
+use pinegate::tlog::note::{SignatureKind, new_private_key};
 
 const SEGMENT_BYTES: usize = 64 << 20;
 
@@ -125,11 +133,11 @@ impl City {
     }
 }
 
-/// Writes the log below `plain`, and the same below `small` with its segments compressed. How many bytes.
-fn write(plain: &Path, small: &Path, records: i64) -> usize {
+/// Writes the log below `directory`. How many bytes.
+fn write(directory: &Path, records: i64) -> usize {
     let (city, mut dice) = (City::new(), Dice(7));
-    let places = [plain, small].map(|place| place.join("gate-1.000001"));
-    places.iter().for_each(|place| fs::create_dir_all(place).unwrap());
+    let place = directory.join("gate-1.000001");
+    fs::create_dir_all(&place).unwrap();
     let mut chain = Chain::new(NodeId::parse("gate-1").unwrap(), 1);
     let (mut lines, mut first, mut bytes) = (Vec::new(), 0, 0);
     for number in 0..records {
@@ -137,15 +145,59 @@ fn write(plain: &Path, small: &Path, records: i64) -> usize {
         city.record(number, &mut dice, &mut chain, &mut lines);
         if lines.len() >= SEGMENT_BYTES || number + 1 == records {
             bytes += lines.len();
-            let [one, two] = &places;
-            fs::write(one.join(format!("{first:020}.jsonl")), &lines).unwrap();
-            let mut file = File::create(two.join(format!("{first:020}.jsonl.zst"))).unwrap();
-            file.write_all(&zstd::encode_all(lines.as_slice(), 3).unwrap()).unwrap();
+            fs::write(place.join(format!("{first:020}.jsonl")), &lines).unwrap();
             lines.clear();
             first = chain.next();
         }
     }
     bytes
+}
+
+#[derive(Debug)]
+struct Quiet;
+
+impl Observer for Quiet {
+    fn committed(&self, _: usize, _: usize, _: Duration) {}
+    fn durable(&self, _: Option<&Fault>) {}
+    fn queued(&self, _: usize) {}
+}
+
+impl PublishObserver for Quiet {
+    fn signed(&self, _: &SignedHead) {}
+    fn refused(&self, why: &Refusal) {
+        panic!("{why}");
+    }
+    fn failed(&self, error: &JournalError) {
+        panic!("{error}");
+    }
+}
+
+impl KeepObserver for Quiet {
+    fn compressed(&self, _: u64, _: u64) {}
+    fn pruned(&self, _: u64) {}
+    fn failed(&self, failure: &KeepFailure) {
+        panic!("{failure}");
+    }
+}
+
+/// Has the log below `directory` closed by the next process, published, and compressed, as a gate does. The
+/// key that signed its head.
+fn publish(directory: &Path) -> String {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let storage: Arc<dyn Storage> = Arc::new(DiskStorage);
+    let config = JournalConfig::new(directory.to_owned(), NodeId::parse("gate-1").unwrap());
+    let opened = Journal::open(config, Arc::clone(&storage), Arc::clone(&clock), Arc::new(Quiet));
+    let (journal, _) = opened.unwrap();
+    let progress = journal.progress();
+    journal.close().unwrap();
+    let signer = NoteSigner::from_pkcs8("gate-1", SignatureKind::Ed25519, &new_private_key().unwrap());
+    let signer = Arc::new(signer.unwrap());
+    let key = signer.key().to_string();
+    let (every, records) = (Duration::from_secs(10), 1_000);
+    let settings = PublishSettings { directory: directory.to_owned(), signer, every, records };
+    Publisher::new(settings, Arc::clone(&storage), clock, progress.clone(), Arc::new(Quiet)).finish();
+    Keeper::new(directory.to_owned(), storage, progress, Arc::new(Quiet)).pass(&AtomicBool::new(false));
+    key
 }
 
 /// The CPU time of a command, user and system, as the kernel accounts it to children that have ended.
@@ -179,11 +231,21 @@ fn main() {
         None => tempfile::tempdir().unwrap(),
     };
     let [plain, small]: [PathBuf; 2] = ["plain", "small"].map(|name| dir.path().join(name));
-    let bytes = write(&plain, &small, records);
+    let bytes = write(&plain, records);
+    write(&small, records);
+    let key = publish(&small);
     println!("{records} records, {} MiB", bytes >> 20);
     let request = format!("01890a5d-ac96-774b-bcce-{:012x}", records - 1);
     for (name, log) in [("plain", &plain), ("compressed", &small)] {
         println!("{name}, CPU time:");
+        run("verify", &["verify"], log);
+        if name == "compressed" {
+            run("verify --key, against the signed head", &["verify", "--key", &key], log);
+            let state = dir.path().join("state");
+            let again = ["verify", "--key", &key, "--state", state.to_str().unwrap()];
+            run("verify --key --state, the first time", &again, log);
+            run("verify --key --state, again", &again, log);
+        }
         run("search --request, the last record", &["search", "--json", "--request", &request], log);
         run("search --system, none found", &["search", "--json", "--system", "sys:bureau-99"], log);
         run(

@@ -221,14 +221,25 @@ impl Chain {
     /// # Errors
     /// What is wrong with it; the chain then stays where it was.
     pub fn check(&mut self, line: &[u8]) -> Result<(), Broken> {
+        self.check_against(line, None).map(|_| ())
+    }
+
+    /// Takes `line` as [`Chain::check`] does, and says whether `known` is its leaf hash. If it is, the line's
+    /// own checksum is not looked at: the hash covers it.
+    ///
+    /// # Errors
+    /// What is wrong with it; the chain then stays where it was.
+    pub fn check_against(&mut self, line: &[u8], known: Option<Digest>) -> Result<bool, Broken> {
         let head = self.read(line)?;
-        if !sum_holds(head.rest) {
+        let leaf = leaf_hash(line);
+        let is_known = known == Some(leaf);
+        if !is_known && !sum_holds(head.rest) {
             return Err(Broken::Sum);
         }
         self.place(&head)?;
         serde_json::from_slice::<serde::de::IgnoredAny>(line).map_err(|_| Broken::Syntax)?;
-        self.advance(line, &head);
-        Ok(())
+        self.advance(leaf, &head);
+        Ok(is_known)
     }
 
     /// Takes `line` as [`Chain::check`] does, but for its own checksum and its syntax: enough for who
@@ -239,7 +250,7 @@ impl Chain {
     pub fn link(&mut self, line: &[u8]) -> Result<(), Broken> {
         let head = self.read(line)?;
         self.place(&head)?;
-        self.advance(line, &head);
+        self.advance(leaf_hash(line), &head);
         Ok(())
     }
 
@@ -284,8 +295,8 @@ impl Chain {
         }
     }
 
-    fn advance(&mut self, line: &[u8], head: &Head<'_>) {
-        self.head = leaf_hash(line);
+    fn advance(&mut self, leaf: Digest, head: &Head<'_>) {
+        self.head = leaf;
         self.batch = Some(head.batch);
         self.next = self.next.saturating_add(1);
     }

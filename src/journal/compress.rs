@@ -137,7 +137,8 @@ fn digest_of(storage: &dyn Storage, path: &Path) -> io::Result<(Digest, u64)> {
     }
 }
 
-fn finish(context: Context) -> Digest {
+/// The digest that `context` has come to.
+pub(super) fn finish(context: Context) -> Digest {
     let mut out = [0; 32];
     out.copy_from_slice(context.finish().as_ref());
     Digest(out)

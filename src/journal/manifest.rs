@@ -152,24 +152,30 @@ pub(super) struct BadManifest {
 }
 
 /// The manifests of one generation, from the first on, each held against the one before.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Manifests {
     directory: PathBuf,
     /// The end of the chain that they tell of.
     chain: Chain,
     before: Option<Digest>,
+    last: Option<u64>,
 }
 
 impl Manifests {
     /// Begins before the first manifest in `directory`. `chain` is that of the generation before its first
     /// record.
     pub(super) fn new(directory: &Path, chain: Chain) -> Self {
-        Self { directory: directory.to_owned(), chain, before: None }
+        Self { directory: directory.to_owned(), chain, before: None, last: None }
     }
 
     /// The end of the chain that the manifests read so far tell of.
     pub(super) const fn chain(&self) -> &Chain {
         &self.chain
+    }
+
+    /// The manifest read last; the directory, if none was.
+    pub(super) fn last_path(&self) -> PathBuf {
+        self.last.map_or_else(|| self.directory.clone(), |first| self.directory.join(manifest_name(first)))
     }
 
     /// The digest of the manifest read last.
@@ -189,6 +195,7 @@ impl Manifests {
             Err(why) => return Ok(Some(Err(BadManifest { path, why }))),
         };
         self.before = Some(digest);
+        self.last = Some(manifest.first);
         self.chain = Chain::resume(manifest.node.clone(), manifest.generation, manifest.end(), manifest.head);
         Ok(Some(Ok(manifest)))
     }

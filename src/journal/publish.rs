@@ -11,6 +11,7 @@
 mod files;
 mod follow;
 mod hold;
+mod leaves;
 mod source;
 mod spans;
 mod start;
@@ -35,6 +36,7 @@ use crate::tlog::{Checkpoint, NoteError, NoteSigner};
 
 pub(super) use files::{CHECKPOINT, SPANS, WITNESSED, read_tile};
 pub use hold::PublishedHold;
+pub(super) use leaves::Leaves;
 pub(super) use spans::decode as decode_spans;
 pub use spans::{Span, locate};
 

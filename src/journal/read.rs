@@ -3,7 +3,7 @@
 //! Readers need no lock and change nothing: they work beside the writer and on a copy. All but
 //! [`verify()`] take the log as it is and do not check the chain.
 
-mod claims;
+pub(super) mod claims;
 mod filter;
 mod follow;
 mod search;
@@ -33,7 +33,10 @@ pub use stretch::{GenerationState, Stretch, generation_states};
 pub use tree::Published;
 #[cfg(test)]
 pub(super) use verify::verify_on;
-pub use verify::{GenerationReport, VerifyReport, verify};
+pub use verify::{
+    Act, Against, Before, Finding, GenerationReport, Known, KnownError, KnownGeneration, KnownNode,
+    KnownTree, MAX_KNOWN_BYTES, TreeReport, VerifyReport, Wrong, verify, verify_against,
+};
 
 /// Why the log cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use super::layout::{SegmentFile, segments};
 use super::lines::{Lines, is_undecodable, open_segment, used_after};
 use super::manifest::{ManifestFault, Manifests};
+use super::read::Placed;
 use super::storage::{StorageFile, read_up_to};
 use super::{JournalError, Storage};
 use crate::audit::{Broken, Chain, Tail, judge_tail};
 use crate::kernel::id::NodeId;
+use crate::tlog::leaf_hash;
 
 /// The first place where the log is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +75,15 @@ pub enum DamageKind {
         /// The digest of the last.
         head: String,
     },
+    /// Records that were there at an earlier check are gone.
+    #[error("the records end here, but there were {known} when they were last verified")]
+    Known {
+        /// How many there were.
+        known: u64,
+    },
+    /// A record is another one than at an earlier check.
+    #[error("the record is not the one that was last verified")]
+    Other,
     /// A compressed segment is not as it was written.
     #[error("the compressed segment cannot be read any further: it was changed")]
     Compressed,
@@ -130,6 +141,31 @@ impl Scan {
     }
 }
 
+/// What is done with what is read.
+pub(super) trait Visit {
+    /// Takes a line as the next one of the chain, or says what is wrong with it.
+    fn line(&mut self, chain: &mut Chain, line: &Placed<'_>) -> Result<(), Broken>;
+
+    /// Records have been pruned, as far as these manifests have been read.
+    fn pruned(&mut self, _manifests: &Manifests) {}
+
+    /// A segment was read to its end, where the chain is.
+    fn ended(&mut self, _file: &SegmentFile, _chain: &Chain) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Checks every line whole, and passes it on.
+struct Whole<'f>(&'f mut dyn FnMut(&[u8]));
+
+impl Visit for Whole<'_> {
+    fn line(&mut self, chain: &mut Chain, line: &Placed<'_>) -> Result<(), Broken> {
+        chain.check(line.line)?;
+        (self.0)(line.line);
+        Ok(())
+    }
+}
+
 /// Reads the generation in `directory`, calling `on_record` with every good line.
 pub(super) fn scan(
     storage: &dyn Storage,
@@ -138,17 +174,25 @@ pub(super) fn scan(
     generation: u32,
     on_record: &mut dyn FnMut(&[u8]),
 ) -> Result<Scan, JournalError> {
-    let files = segments(storage, directory).map_err(JournalError::io("list", directory))?;
-    let mut scan = Scan {
-        chain: Chain::new(node.clone(), generation),
-        begin: 0,
-        strays: Vec::new(),
-        torn: None,
-        end: None,
-        damage: None,
-    };
+    scan_with(storage, directory, Chain::new(node.clone(), generation), &mut Whole(on_record))
+}
+
+/// Reads the generation in `directory` on from the end of `known`, which was read before.
+pub(super) fn scan_with(
+    storage: &dyn Storage,
+    directory: &Path,
+    known: Chain,
+    visit: &mut dyn Visit,
+) -> Result<Scan, JournalError> {
+    let mut files = segments(storage, directory).map_err(JournalError::io("list", directory))?;
+    let after = files.partition_point(|file| file.first <= known.next());
+    files.drain(..after.saturating_sub(1));
+    let mut scan = Scan { chain: known, begin: 0, strays: Vec::new(), torn: None, end: None, damage: None };
     let first = files.first().map(|file| file.first);
-    pass_over_pruned(storage, directory, first, &mut scan).map_err(JournalError::io("read", directory))?;
+    if scan.chain.next() == 0 || first.is_none_or(|first| first > scan.chain.next()) {
+        let failed = JournalError::io("read", directory);
+        pass_over_pruned(storage, directory, first, &mut scan, visit).map_err(failed)?;
+    }
     let mut rest = files.iter().peekable();
     while let Some(file) = rest.next()
         && scan.damage.is_none()
@@ -159,10 +203,10 @@ pub(super) fn scan(
             continue;
         }
         let failed = JournalError::io("read", &file.path);
-        let is_there = scan_segment(storage, file, next, &mut scan, on_record).map_err(failed)?;
+        let is_there = scan_segment(storage, file, next, &mut scan, visit).map_err(failed)?;
         if !is_there {
             let failed = JournalError::io("read", directory);
-            pass_over_pruned(storage, directory, next, &mut scan).map_err(failed)?;
+            pass_over_pruned(storage, directory, next, &mut scan, visit).map_err(failed)?;
         }
     }
     Ok(scan)
@@ -174,6 +218,7 @@ fn pass_over_pruned(
     directory: &Path,
     until: Option<u64>,
     scan: &mut Scan,
+    visit: &mut dyn Visit,
 ) -> io::Result<()> {
     let genesis = Chain::new(scan.chain.node().clone(), scan.chain.generation());
     let mut manifests = Manifests::new(directory, genesis);
@@ -199,6 +244,7 @@ fn pass_over_pruned(
         Some(_) | None if !is_before && !differs => {
             scan.begin = known.next();
             scan.chain = known.clone();
+            visit.pruned(&manifests);
         }
         Some(_) | None => {}
     }
@@ -214,17 +260,27 @@ fn scan_segment(
     file: &SegmentFile,
     limit: Option<u64>,
     scan: &mut Scan,
-    on_record: &mut dyn FnMut(&[u8]),
+    visit: &mut dyn Visit,
 ) -> io::Result<bool> {
-    if file.first != scan.chain.next() {
+    let mut good = 0;
+    if file.first < scan.chain.next() {
+        match skip_known(storage, file, scan) {
+            Ok(Some(offset)) => good = offset,
+            Ok(None) => return Ok(scan.damage.is_some()),
+            Err(error) if is_undecodable(&error) => {
+                scan.damage(&file.path, 0, DamageKind::Compressed);
+                return Ok(true);
+            }
+            Err(error) => return Err(error),
+        }
+    } else if file.first > scan.chain.next() {
         scan.damage(&file.path, 0, DamageKind::Beginning { found: file.first });
         return Ok(true);
     }
-    let mut good = 0;
     let mut suspect = None;
     for _ in 0..MOST_PASSES {
         let before = good;
-        let found = match look(storage, file, limit, &mut good, scan, on_record) {
+        let found = match look(storage, file, limit, &mut good, scan, visit) {
             Ok(None) => return Ok(false),
             Ok(Some(found)) => found,
             Err(error) if is_undecodable(&error) => End::Damaged(DamageKind::Compressed),
@@ -232,7 +288,10 @@ fn scan_segment(
         };
         // A writer may move the end between two looks: only what is seen twice is so.
         match found {
-            End::Clean => return Ok(true),
+            End::Clean => {
+                let file = scan.end.as_ref().map_or(file, |end| &end.file).clone();
+                return visit.ended(&file, &scan.chain).map(|()| true);
+            }
             End::Stray(leftover) => {
                 scan.strays.push(leftover);
                 return Ok(true);
@@ -271,12 +330,12 @@ fn look(
     limit: Option<u64>,
     good: &mut u64,
     scan: &mut Scan,
-    on_record: &mut dyn FnMut(&[u8]),
+    visit: &mut dyn Visit,
 ) -> io::Result<Option<End>> {
     let Some(mut lines) = open_segment(storage, file, *good)? else { return Ok(None) };
     let file = if lines.form() == file.form { file.clone() } else { file.other_form() };
     scan.end = Some(Ending { file: file.clone(), length: *good });
-    let broken = read_records(&mut lines, limit, good, scan, on_record)?;
+    let broken = read_records(&mut lines, &file.path, limit, good, scan, visit)?;
     scan.end = Some(Ending { file: file.clone(), length: *good });
     match lines.plain_file() {
         Some(plain) => judge_end(plain, &file, limit, *good, broken, scan).map(Some),
@@ -287,20 +346,41 @@ fn look(
 /// Checks records, moves `good` behind the last good one, and says what was wrong with the first bad one.
 fn read_records(
     lines: &mut Lines,
+    path: &Path,
     limit: Option<u64>,
     good: &mut u64,
     scan: &mut Scan,
-    on_record: &mut dyn FnMut(&[u8]),
+    visit: &mut dyn Visit,
 ) -> io::Result<Option<Broken>> {
     while limit.is_none_or(|limit| scan.chain.next() < limit) {
+        let offset = *good;
         let Some(line) = lines.next_line()? else { break };
-        if let Err(why) = scan.chain.check(line) {
+        if let Err(why) = visit.line(&mut scan.chain, &Placed { path, offset, line }) {
             return Ok(Some(why));
         }
-        on_record(line);
         *good = lines.position();
     }
     Ok(None)
+}
+
+/// Passes over the records of a segment that were read before, and says where the next one begins. The last
+/// of them must be the one that was read; `None` if the segment is gone, or it is not.
+fn skip_known(storage: &dyn Storage, file: &SegmentFile, scan: &mut Scan) -> io::Result<Option<u64>> {
+    let Some(mut lines) = open_segment(storage, file, 0)? else { return Ok(None) };
+    let (known, head) = (scan.chain.next(), scan.chain.head());
+    for seq in file.first..known {
+        let offset = lines.position();
+        let Some(line) = lines.next_line()? else {
+            scan.damage =
+                Some(Damage { file: file.path.clone(), offset, seq, why: DamageKind::Known { known } });
+            return Ok(None);
+        };
+        if seq + 1 == known && leaf_hash(line) != head {
+            scan.damage = Some(Damage { file: file.path.clone(), offset, seq, why: DamageKind::Other });
+            return Ok(None);
+        }
+    }
+    Ok(Some(lines.position()))
 }
 
 fn judge_end(

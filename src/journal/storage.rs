@@ -199,12 +199,6 @@ struct DiskLock(#[expect(dead_code, reason = "the open file is the lock")] File)
 
 impl Lock for DiskLock {}
 
-impl<'s> AsRef<dyn Storage + 's> for DiskStorage {
-    fn as_ref(&self) -> &(dyn Storage + 's) {
-        self
-    }
-}
-
 impl Storage for DiskStorage {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         fs::DirBuilder::new().mode(DIRECTORY_MODE).create(path)

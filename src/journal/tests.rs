@@ -1,3 +1,4 @@
+mod corpus;
 mod crash;
 mod gather;
 mod keep;

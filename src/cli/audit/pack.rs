@@ -15,7 +15,7 @@ use super::evidence::{EvidenceError, Head, Log, Place};
 use super::sweep::sweep;
 use super::trust::{Cosigned, Trust, TrustArgs};
 use super::whole::already_there;
-use crate::cli::{CommandError, Exit, Screen, source};
+use crate::cli::{CommandError, Exit, Screen};
 use crate::kernel::id::{Digest, NodeId};
 use crate::tlog::{Policy, VerifierKey};
 
@@ -93,7 +93,7 @@ fn make(out: &Path, args: &PackArgs, screen: &mut Screen<'_>) -> Result<Exit, Co
     }
     let given = match args.trust.trust()? {
         Some(trust) => Given::Trust(trust),
-        None => Given::Keys(own_keys(args, screen)?),
+        None => Given::Keys(args.logs.own_keys(screen)?.ok_or(EvidenceError::NoTrust)?),
     };
     let (chosen, unreadable) = choose(args, screen)?;
     let mut logs = BTreeMap::new();
@@ -131,21 +131,6 @@ fn make(out: &Path, args: &PackArgs, screen: &mut Screen<'_>) -> Result<Exit, Co
     let seal = pack.finish(out)?;
     screen.line(format!("{}: {} records, sealed {seal}", out.display(), chosen.records.len()))?;
     Ok(if unreadable == 0 { Exit::Fine } else { Exit::Refused })
-}
-
-/// The keys that the configuration names: of the log, and of its witnesses.
-fn own_keys(
-    args: &PackArgs,
-    screen: &mut Screen<'_>,
-) -> Result<(VerifierKey, Vec<VerifierKey>), CommandError> {
-    // A copy of a log may be any gate's: the configuration here says nothing of it.
-    if !args.logs.directories.is_empty() {
-        return Err(EvidenceError::NoTrust.into());
-    }
-    let audit = source::config(&args.logs.config, screen)?.audit;
-    let checkpoint = audit.checkpoint.ok_or(EvidenceError::NoTrust)?;
-    let witnesses = audit.witnesses.into_iter().map(|witness| witness.key).collect();
-    Ok((checkpoint.signer.key().clone(), witnesses))
 }
 
 /// The records that the conditions hold of, and how many lines that may be such are no records.

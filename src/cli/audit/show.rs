@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::screen::Tone;
 use crate::cli::table::{Table, plain, toned};
 use crate::cli::{CommandError, Screen};
-use crate::journal::read::{GenerationReport, VerifyReport};
+use crate::journal::read::{GenerationReport, TreeReport, VerifyReport};
 
 #[derive(Debug, Serialize)]
 struct VerifyJson<'v> {
@@ -21,6 +21,7 @@ struct LogJson<'v> {
     intact: bool,
     records: u64,
     generations: Vec<GenerationJson<'v>>,
+    trees: Vec<TreeJson<'v>>,
     damage: Vec<DamageJson<'v>>,
 }
 
@@ -34,10 +35,27 @@ struct GenerationJson<'v> {
     head: &'v str,
     closed: bool,
     unfinished_bytes: u64,
+    first_kept: u64,
+    read: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct TreeJson<'v> {
+    node: &'v str,
+    origin: &'v str,
+    size: u64,
+    root: String,
+    signature_checked: bool,
+    witnessed: Option<u64>,
+    cosigned_by: &'v [String],
+    uncovered: u64,
 }
 
 #[derive(Debug, Serialize)]
 struct DamageJson<'v> {
+    act: &'static str,
+    node: &'v str,
+    generation: Option<u32>,
     file: &'v Path,
     offset: u64,
     seq: u64,
@@ -47,6 +65,7 @@ struct DamageJson<'v> {
 /// What came of verifying logs.
 pub(super) fn verified(
     reports: &[(PathBuf, VerifyReport)],
+    by_keys: bool,
     json: bool,
     screen: &mut Screen<'_>,
 ) -> Result<(), CommandError> {
@@ -54,7 +73,13 @@ pub(super) fn verified(
         let logs: Vec<LogJson<'_>> = reports.iter().map(|(path, report)| log(path, report)).collect();
         return screen.json(&VerifyJson { intact: logs.iter().all(|log| log.intact), logs });
     }
-    reports.iter().try_for_each(|(directory, report)| in_words(directory, report, screen))
+    reports.iter().try_for_each(|(directory, report)| in_words(directory, report, screen))?;
+    if !by_keys && reports.iter().any(|(_, report)| !report.trees.is_empty()) {
+        let word = screen.paint_aside(Tone::Doubtful, "note");
+        let how = "give the log's key with `--key`, or a policy with `--policy`";
+        screen.aside(format!("{word}: no signature was checked: {how}"))?;
+    }
+    Ok(())
 }
 
 fn in_words(directory: &Path, report: &VerifyReport, screen: &mut Screen<'_>) -> Result<(), CommandError> {
@@ -68,6 +93,7 @@ fn in_words(directory: &Path, report: &VerifyReport, screen: &mut Screen<'_>) ->
     for generation in &report.generations {
         let GenerationReport { node, generation: number, records, first_at, last_at, head, .. } = generation;
         let state = match (generation.closed, generation.unfinished_bytes) {
+            (true, _) if !generation.is_read => "closed, verified before".to_owned(),
             (true, _) => "closed".to_owned(),
             (false, 0) => "open".to_owned(),
             (false, bytes) => format!("open, {bytes} bytes of an unfinished commit"),
@@ -75,18 +101,42 @@ fn in_words(directory: &Path, report: &VerifyReport, screen: &mut Screen<'_>) ->
         let (first, last) = (first_at.as_deref().unwrap_or("-"), last_at.as_deref().unwrap_or("-"));
         table.row([
             toned(Tone::Strong, format!("{node}.{number:06}")),
-            plain(format!("{records} records")),
+            plain(match generation.begin {
+                0 => format!("{records} records"),
+                begin => format!("{records} records, {begin} of them pruned"),
+            }),
             plain(format!("{first} … {last}")),
             plain(state),
             toned(Tone::Faint, format!("head {head}")),
         ]);
     }
     table.lines(screen, 2).into_iter().try_for_each(|line| screen.line(line))?;
+    for tree in &report.trees {
+        screen.line(format!("  {}", head_in_words(tree)))?;
+    }
     for damage in &report.damage {
         let word = screen.paint(Tone::Bad, "damage");
         screen.line(format!("  {word}: {}", crate::cli::table::shown(&damage.to_string())))?;
     }
     Ok(())
+}
+
+fn head_in_words(tree: &TreeReport) -> String {
+    let TreeReport { origin, size, root, witnessed, cosigned_by, uncovered, .. } = tree;
+    let mut words = format!("log {origin}: signed head of {size} records, root {root}");
+    if tree.is_signature_checked {
+        words.push_str(", signature good");
+    }
+    if let Some(witnessed) = witnessed {
+        words.push_str(&format!("; {witnessed} witnessed"));
+        if !cosigned_by.is_empty() {
+            words.push_str(&format!(" by {}", cosigned_by.join(", ")));
+        }
+    }
+    if *uncovered > 0 {
+        words.push_str(&format!("; {uncovered} records are in no head yet"));
+    }
+    crate::cli::table::shown(&words)
 }
 
 fn log<'v>(directory: &'v Path, report: &'v VerifyReport) -> LogJson<'v> {
@@ -99,8 +149,23 @@ fn log<'v>(directory: &'v Path, report: &'v VerifyReport) -> LogJson<'v> {
         head: &generation.head,
         closed: generation.closed,
         unfinished_bytes: generation.unfinished_bytes,
+        first_kept: generation.begin,
+        read: generation.is_read,
+    });
+    let trees = report.trees.iter().map(|tree| TreeJson {
+        node: tree.node.as_str(),
+        origin: &tree.origin,
+        size: tree.size,
+        root: tree.root.to_hex(),
+        signature_checked: tree.is_signature_checked,
+        witnessed: tree.witnessed,
+        cosigned_by: &tree.cosigned_by,
+        uncovered: tree.uncovered,
     });
     let damage = report.damage.iter().map(|damage| DamageJson {
+        act: damage.act().as_str(),
+        node: damage.node.as_str(),
+        generation: damage.generation,
         file: &damage.file,
         offset: damage.offset,
         seq: damage.seq,
@@ -111,6 +176,7 @@ fn log<'v>(directory: &'v Path, report: &'v VerifyReport) -> LogJson<'v> {
         intact: report.is_intact(),
         records: report.records,
         generations: generations.collect(),
+        trees: trees.collect(),
         damage: damage.collect(),
     }
 }

@@ -368,3 +368,39 @@ fn a_pack_that_cannot_be_made_leaves_nothing() {
         assert_eq!(left.len(), 2, "{left:?}");
     }
 }
+
+#[test]
+fn a_published_log_is_verified_with_keys_and_from_where_it_was() {
+    let published = Published::new();
+    let verify = |more: &[&str]| pinegate(&[&["audit", "verify", published.log.as_str()], more].concat());
+    let ran = verify(&[]);
+    assert!(ran.exit == 0 && ran.err.contains("no signature was checked"), "{ran:?}");
+    let ran = verify(&["--policy", &published.policy]);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""), "{ran:?}");
+    insta::assert_snapshot!("verify_policy", ran.out.replace(&published.log, "LOG"));
+    let other = signer("gate-1", SignatureKind::Ed25519, 9).key().to_string();
+    let ran = verify(&["--key", &other]);
+    assert!(ran.exit == 1 && ran.out.contains("foreign-head"), "{ran:?}");
+
+    // What was verified is not read again, and a state is kept of what is good alone.
+    let state = published.path("verified.json");
+    assert_eq!(verify(&["--key", &published.key, "--state", &state]).exit, 0);
+    let kept = fs::read(&state).unwrap();
+    let report = json(&verify(&["--key", &published.key, "--state", &state, "--json"]));
+    let log = &report["logs"][0];
+    assert_eq!((&report["intact"], &log["generations"][0]["read"]), (&true.into(), &false.into()));
+    assert_eq!(log["trees"][0]["signature_checked"], true);
+    let head = Path::new(&published.log).join("gate-1.tlog/checkpoint");
+    let newest = fs::read(&head).unwrap();
+    fs::copy(Path::new(&published.log).join("gate-1.tlog/witnessed"), &head).unwrap();
+    let report = json(&verify(&["--key", &published.key, "--state", &state, "--json"]));
+    assert_eq!(report["logs"][0]["damage"][0]["act"], "old-head");
+    assert_eq!(fs::read(&state).unwrap(), kept, "a damaged log moves nothing");
+    fs::write(&head, newest).unwrap();
+
+    let ran = pinegate(&["audit", "verify", &published.log, &published.log, "--state", &state]);
+    assert!(ran.exit == 2 && ran.err.contains("one by one"), "{ran:?}");
+    fs::write(&state, "{}").unwrap();
+    let ran = verify(&["--state", &state]);
+    assert!(ran.exit != 0 && ran.err.contains("no state of a verification"), "{ran:?}");
+}

@@ -2,13 +2,13 @@
 //! are not right.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::files::{CHECKPOINT, TreeFiles, WITNESSED, is_content};
 use super::follow::{Expected, Following};
+use super::leaves::Leaves;
 use super::source::{Source, Stop};
 use super::spans::Span;
 use super::{Halt, PublishSettings, Refusal, SignedHead};
@@ -217,7 +217,7 @@ impl Log<'_> {
             None => chain_before(self.storage, place, span.seq)?.ok_or_else(|| missing(span.seq))?,
         };
         let mut source = Source::new(place.clone(), chain);
-        let mut known = Leaves::new(files, begin);
+        let mut known = Leaves::new(begin, |path| files.tile(path));
         while source.next() < seq_of(end) {
             let mut differs = None;
             let mut failed = None;
@@ -226,13 +226,13 @@ impl Log<'_> {
                 match known.next() {
                     Ok(leaf) if leaf == Some(found) => {}
                     Ok(_) => differs = differs.or(Some(seq)),
-                    Err(halt) => failed = Some(halt),
+                    Err(error) => failed = Some(error),
                 }
                 seq += 1;
             });
             let stop = stop.map_err(Halt::io("read", &place.path))?;
-            if let Some(halt) = failed {
-                return Err(halt);
+            if let Some(error) = failed {
+                return Err(Halt::io("read a tile of", files.directory())(error));
             }
             if let Some(seq) = differs {
                 return Ok(Some(Refusal::Changed { generation: span.generation, seq }));
@@ -248,7 +248,7 @@ impl Log<'_> {
                     }
                     let index = span.index + (until - span.seq);
                     let head = leaf(files, index - 1)?.ok_or_else(|| missing(until))?;
-                    known = Leaves::new(files, index);
+                    known.skip_to(index);
                     source.skip(until, head);
                 }
             }
@@ -317,36 +317,6 @@ fn following(
 
 /// The hash of a leaf, out of its tile.
 fn leaf(files: &TreeFiles, index: u64) -> Result<Option<Digest>, Halt> {
-    Leaves::new(files, index).next()
-}
-
-/// Leaves in order, out of their tiles.
-struct Leaves<'f> {
-    files: &'f TreeFiles,
-    next: u64,
-    tile: Option<(u64, Vec<u8>)>,
-}
-
-impl<'f> Leaves<'f> {
-    const fn new(files: &'f TreeFiles, next: u64) -> Self {
-        Self { files, next, tile: None }
-    }
-
-    fn next(&mut self) -> Result<Option<Digest>, Halt> {
-        let width = u64::from(TILE_WIDTH);
-        let (index, within) = (self.next / width, self.next % width);
-        let within = usize::try_from(within).unwrap_or(0);
-        let holds = |tile: &Option<(u64, Vec<u8>)>| {
-            tile.as_ref().is_some_and(|(held, bytes)| *held == index && bytes.len() >= (within + 1) * 32)
-        };
-        if !holds(&self.tile) {
-            let path = TilePath { level: 0, index, width: u16::try_from(within + 1).unwrap_or(TILE_WIDTH) };
-            let directory: &Path = self.files.directory();
-            let bytes = self.files.tile(path).map_err(Halt::io("read a tile of", directory))?;
-            self.tile = bytes.map(|bytes| (index, bytes));
-        }
-        self.next = self.next.saturating_add(1);
-        let bytes = self.tile.as_ref().map(|(_, bytes)| bytes.as_chunks::<32>().0);
-        Ok(bytes.and_then(|hashes| hashes.get(within)).map(|hash| Digest(*hash)))
-    }
+    let mut leaves = Leaves::new(index, |path| files.tile(path));
+    leaves.next().map_err(Halt::io("read a tile of", files.directory()))
 }

@@ -30,7 +30,26 @@ impl Published {
     }
 }
 
-impl<S: AsRef<dyn Storage>> Published<S> {
+/// Has a storage.
+pub(in crate::journal) trait OnStorage {
+    /// It.
+    fn storage(&self) -> &dyn Storage;
+}
+
+impl OnStorage for DiskStorage {
+    fn storage(&self) -> &dyn Storage {
+        self
+    }
+}
+
+impl OnStorage for &dyn Storage {
+    fn storage(&self) -> &dyn Storage {
+        *self
+    }
+}
+
+#[expect(private_bounds, reason = "others read from the machine's file system alone")]
+impl<S: OnStorage> Published<S> {
     pub(in crate::journal) fn on(storage: S, directory: &Path, node: &NodeId) -> Self {
         Self { storage, directory: directory.join(tree_name(node)) }
     }
@@ -42,7 +61,7 @@ impl<S: AsRef<dyn Storage>> Published<S> {
 
     fn small(&self, name: &str, most: usize) -> Result<Option<Vec<u8>>, ReadError> {
         let path = self.directory.join(name);
-        read_small(self.storage.as_ref(), &path, most).map_err(ReadError::io(&path))
+        read_small(self.storage.storage(), &path, most).map_err(ReadError::io(&path))
     }
 
     /// The head that the log signed last; `None` if it signed none.
@@ -75,7 +94,7 @@ impl<S: AsRef<dyn Storage>> Published<S> {
     /// # Errors
     /// `NotFound` if there is none; anything the disk says.
     pub fn tile(&self, path: TilePath) -> io::Result<Vec<u8>> {
-        let found = read_tile(self.storage.as_ref(), &self.directory, path)?;
+        let found = read_tile(self.storage.storage(), &self.directory, path)?;
         found.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }

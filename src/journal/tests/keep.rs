@@ -289,13 +289,33 @@ fn a_compressed_segment_that_was_changed_is_damage() {
     assert!(torn >= 3, "{torn}");
 }
 
-/// Notes what is announced.
-#[derive(Debug, Default)]
-struct Announced(Mutex<Vec<Entry>>);
+/// Puts what is announced into the log, and notes it.
+#[derive(Debug)]
+struct Announced(Mutex<(Opened, Vec<Entry>)>);
+
+impl Announced {
+    fn new(opened: Opened) -> Arc<Self> {
+        Arc::new(Self(Mutex::new((opened, Vec::new()))))
+    }
+
+    fn keeper(
+        self: &Arc<Self>,
+        storage: &Arc<dyn Storage>,
+        told: &Arc<Told>,
+        holds: Vec<Arc<dyn Hold>>,
+        clock: &ManualClock,
+    ) -> Keeper {
+        let retention = Retention { days: 180, holds, announce: Arc::<Self>::clone(self) };
+        keeper(&sim_config(), storage, &self.0.lock().unwrap().0, told)
+            .prune(retention, Arc::new(clock.clone()))
+    }
+}
 
 impl Announce for Announced {
     fn announce(&self, entry: Entry) -> Result<(), AppendError> {
-        self.0.lock().unwrap().push(entry);
+        let (opened, entries) = &mut *self.0.lock().unwrap();
+        opened.log.commit([entry.clone()].iter()).map_err(|_| AppendError::Unavailable)?;
+        entries.push(entry);
         Ok(())
     }
 }
@@ -331,7 +351,6 @@ fn write_on(opened: &mut Opened, at: Timestamp, count: usize) {
 struct Aged {
     disk: SimDisk,
     storage: Arc<dyn Storage>,
-    opened: Opened,
     clock: ManualClock,
     announced: Arc<Announced>,
     told: Arc<Told>,
@@ -348,16 +367,12 @@ impl Aged {
             }
             opened.log.close().unwrap();
         }
-        let opened = start(&sim_config(), &storage);
-        let (announced, told) = (Arc::default(), Arc::default());
-        Self { disk, storage, opened, clock: ManualClock::new(day(200)), announced, told }
+        let announced = Announced::new(start(&sim_config(), &storage));
+        Self { disk, storage, clock: ManualClock::new(day(200)), announced, told: Arc::default() }
     }
 
     fn keeper(&self, holds: Vec<Arc<dyn Hold>>) -> Keeper {
-        let announce: Arc<dyn Announce> = Arc::<Announced>::clone(&self.announced);
-        let retention = Retention { days: 180, holds, announce };
-        keeper(&sim_config(), &self.storage, &self.opened, &self.told)
-            .prune(retention, Arc::new(self.clock.clone()))
+        self.announced.keeper(&self.storage, &self.told, holds, &self.clock)
     }
 
     /// A pass an hour later; says how many records went.
@@ -407,7 +422,7 @@ fn what_is_old_enough_goes_little_by_little_and_is_put_on_record() {
     let report = verify_on(&aged.disk, Path::new("/audit")).unwrap();
     assert!(report.is_intact(), "{:?}", report.damage);
     assert_eq!(report.generations[0].records, 64);
-    let mut last = aged.announced.0.lock().unwrap().pop().unwrap().as_bytes().to_vec();
+    let mut last = aged.announced.0.lock().unwrap().1.pop().unwrap().as_bytes().to_vec();
     last.retain(|byte| *byte != b'}');
     let text = String::from_utf8(last).unwrap();
     for part in
@@ -478,21 +493,20 @@ fn a_generation_that_was_not_closed_is_recovered_after_its_first_segments_have_g
     write_on(&mut opened, day(0), 30);
     write_on(&mut opened, day(200), 30);
     close_segments(&disk, &opened);
-    let (announced, told): (Arc<Announced>, Arc<Told>) = Default::default();
+    let (announced, told) = (Announced::new(opened), Arc::<Told>::default());
     let clock = ManualClock::new(day(200));
-    let retention = Retention { days: 180, holds: vec![], announce: Arc::<Announced>::clone(&announced) };
-    let mut keeper =
-        keeper(&sim_config(), &storage, &opened, &told).prune(retention, Arc::new(clock.clone()));
+    let mut keeper = announced.keeper(&storage, &told, vec![], &clock);
     clock.set(day(200) + HOUR);
     keeper.pass(&AtomicBool::new(false));
     let gone = told.0.lock().unwrap().2;
     assert!(gone > 10 && gone <= 30, "{told:?}");
-    drop((keeper, opened));
+    drop((keeper, announced));
     let after = disk.reboot(5);
     let storage: Arc<dyn Storage> = Arc::new(after.clone());
     let again = start(&sim_config(), &storage);
-    assert_eq!(again.recovery.recovered[0].records, 60);
+    // With the record that says what went.
+    assert_eq!(again.recovery.recovered[0].records, 61);
     let report = verify_on(&after, Path::new("/audit")).unwrap();
     assert!(report.is_intact(), "{:?}", report.damage);
-    assert_eq!(report.generations[0].records, 60);
+    assert_eq!((report.generations[0].records, report.generations[0].begin), (61, gone));
 }

@@ -461,9 +461,6 @@ impl Storage for SimDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
         state.alive(self.process)?;
-        if state.names.get(path) != Some(&Node::Directory) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
         let names = state.names.keys().filter(|name| name.parent() == Some(path));
         Ok(names.map(|name| name.file_name().unwrap().to_str().unwrap().to_owned()).collect())
     }

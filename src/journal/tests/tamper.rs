@@ -61,7 +61,7 @@ fn every_kind_of_tampering_is_named() {
         ("edit", |audit| edit(&segment(audit, 1, 1), |lines| lines[3][220] ^= 1), "`sum` does not match"),
         ("delete", |audit| edit(&segment(audit, 1, 1), |lines| drop(lines.remove(3))), "gap: record"),
         ("delete the last", |audit| edit(&segment(audit, 1, 2), |lines| drop(lines.pop())), "ends otherwise"),
-        ("swap", |audit| edit(&segment(audit, 1, 1), |lines| lines.swap(3, 4)), "gap: record"),
+        ("swap", |audit| edit(&segment(audit, 1, 1), |lines| lines.swap(3, 4)), "changed places"),
         (
             "double",
             |audit| edit(&segment(audit, 1, 1), |lines| lines.insert(3, lines[3].clone())),

@@ -565,7 +565,8 @@ fn expected(body: &str, fields: &[crate::grant::ReleasedField]) -> Vec<Vec<Strin
             Some(if is_number { text.to_owned() } else { String::new() })
         }
         (FieldType::Boolean, None) => {
-            let is_boolean = ["true", "0", "no"].contains(&text);
+            let words = ["true", "false", "yes", "no", "t", "f", "y", "n", "1", "0", "是", "否"];
+            let is_boolean = words.iter().any(|word| word.eq_ignore_ascii_case(text));
             Some(if is_boolean { text.to_owned() } else { String::new() })
         }
         (FieldType::String | FieldType::Date, None) => Some(text.to_owned()),
