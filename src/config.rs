@@ -6,6 +6,7 @@
 //! reads the environment, and only for secrets that the file refers to.
 
 mod audit;
+mod bounds;
 mod read;
 mod request;
 mod route;
@@ -30,6 +31,7 @@ pub use audit::{
     Audit, CheckpointSettings, MIN_DIGEST_KEY_BYTES, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind,
     SinkSettings, WitnessSettings,
 };
+pub use bounds::Bounds;
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
 pub use upstream::{Breaker, Ejection, Endpoint, HealthCheck, Retry, Upstream};
@@ -244,41 +246,6 @@ pub struct Metrics {
 pub struct Admin {
     /// The Unix socket it listens on, mode 0600.
     pub socket: PathBuf,
-}
-
-/// `[bounds]`: everything that is bounded.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Open client connections.
-    pub connections: usize,
-    /// Requests in work at once.
-    pub requests: usize,
-    /// From the first byte of a connection to the end of its TLS handshake.
-    pub handshake_timeout: Duration,
-    /// From the first byte of a request head to its end, and from the end of a handshake to the first request.
-    pub header_timeout: Duration,
-    /// How long a client may take nothing of a reply before its connection is ended.
-    pub stall_timeout: Duration,
-    /// The age at which a connection is asked to end.
-    pub connection_age: Duration,
-    /// The size of a request head.
-    pub header_bytes: ByteLimit,
-    /// How many header fields a request may have.
-    pub header_fields: usize,
-    /// Requests in work at once on one HTTP/2 connection.
-    pub http2_streams: u32,
-    /// A reply up to this size is masked whole before its first byte leaves.
-    pub whole_reply: ByteLimit,
-    /// The most that a coded answer may decode to.
-    pub decoded_reply: ByteLimit,
-    /// How many times its own size a coded answer may decode to.
-    pub decoded_ratio: u64,
-    /// The largest request body that is read before the decision.
-    pub decision_body: ByteLimit,
-    /// A request body up to this size is held against grants whole before its first byte goes on.
-    pub whole_request: ByteLimit,
-    /// How long the gate waits for requests in work before it stops.
-    pub drain: Duration,
 }
 
 /// How log lines look.

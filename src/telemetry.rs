@@ -113,10 +113,12 @@ labels! {
     }
 }
 
+mod connections;
 mod keeping;
 mod shipping;
 mod upstreams;
 
+pub use connections::{ConnectionMetrics, Cut, TurnedAway};
 pub use keeping::{KeepingMetrics, Upkeep};
 pub use shipping::{SinkFailure, SinkMetrics, WitnessFailure, WitnessMetrics};
 pub use upstreams::{EndpointState, RetryOutcome, Shed, UpstreamMetrics};
@@ -155,6 +157,8 @@ pub struct Metrics {
     upstreams: upstreams::Families,
     /// What becomes of audit records after they are durable.
     pub keeping: KeepingMetrics,
+    /// Connections that were not taken, and what was cut off.
+    pub refused: ConnectionMetrics,
     /// Whole requests, from the head's arrival to the end of the reply.
     pub request_seconds: Histogram,
     /// Open client connections.
@@ -379,6 +383,7 @@ impl Metrics {
             shipping: shipping::Families::new(&f)?,
             upstreams: upstreams::Families::new(&f)?,
             keeping: KeepingMetrics::new(&f)?,
+            refused: ConnectionMetrics::new(&f)?,
             request_seconds: f
                 .latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
             connections: f.int_gauge("pinegate_connections", "Open client connections.")?,

@@ -214,13 +214,23 @@ impl Operator {
 fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
     let Bounds {
         connections,
+        connections_per_address,
+        connections_per_system,
+        handshakes,
+        handshakes_per_address,
         handshake_timeout,
         header_timeout,
+        idle_timeout,
         stall_timeout,
+        reply_timeout,
         connection_age,
+        min_rate,
+        min_rate_grace,
         header_bytes,
         header_fields,
         http2_streams,
+        http2_resets,
+        http2_control_frames,
         drain,
         // These are of the snapshot and take effect with it.
         requests: _,
@@ -230,8 +240,26 @@ fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
         decision_body: _,
         whole_request: _,
     } = *bounds;
-    let times = [handshake_timeout, header_timeout, stall_timeout, connection_age, drain];
-    (times, connections, header_bytes, header_fields, http2_streams)
+    let times = [
+        handshake_timeout,
+        header_timeout,
+        idle_timeout,
+        stall_timeout,
+        reply_timeout,
+        connection_age,
+        min_rate_grace,
+        drain,
+    ];
+    let places = [
+        connections,
+        connections_per_address,
+        connections_per_system,
+        handshakes,
+        handshakes_per_address,
+        header_fields,
+    ];
+    let of_http2 = (http2_streams, http2_resets, http2_control_frames);
+    (times, places, min_rate, header_bytes, of_http2)
 }
 
 /// What stands in `[audit]` itself and a reload cannot change. Each setting is named, so that none can be

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::civil::{Date, Time};
 
 use super::{
-    Admin, Bounds, Compress, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES, Metrics,
+    Admin, Compress, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES, Metrics,
     ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
     RouteMethod, StaleCrl, Telemetry, Tls, Upstream,
 };
@@ -113,7 +113,7 @@ impl<'d, 's> Reader<'d, 's> {
         let metrics =
             self.section("metrics", "the listener for Prometheus and probes").and_then(Self::metrics);
         let admin = self.section("admin", "the listener for operators").and_then(|t| self.admin(t));
-        let bounds = Self::bounds(self.root.table("bounds"));
+        let bounds = super::bounds::read(self.root.table("bounds"));
         let telemetry = Self::telemetry(self.root.table("telemetry"));
         self.root.finish();
         let (listen, proxy_from) = listen.unzip();
@@ -496,42 +496,6 @@ impl<'d, 's> Reader<'d, 's> {
         Some(Admin { socket: self.resolve(&socket?.value) })
     }
 
-    fn bounds(table: Option<Table<'d, 's>>) -> Bounds {
-        let mut bounds = Bounds::default();
-        let Some(table) = table else { return bounds };
-        bounds.connections = count(&table, "connections", 1..=10_000_000, bounds.connections);
-        bounds.requests = count(&table, "requests", 1..=10_000_000, bounds.requests);
-        bounds.handshake_timeout = duration(&table, "handshake_timeout", bounds.handshake_timeout);
-        bounds.header_timeout = duration(&table, "header_timeout", bounds.header_timeout);
-        bounds.stall_timeout = duration(&table, "stall_timeout", bounds.stall_timeout);
-        bounds.connection_age = duration(&table, "connection_age", bounds.connection_age);
-        bounds.header_bytes = size(&table, "header_bytes", bounds.header_bytes);
-        if bounds.header_bytes.get() < 8 << 10 || bounds.header_bytes.get() > 1 << 20 {
-            table.bad_value("header_bytes", table.span(), &"a size from `8KiB` to `1MiB`");
-        }
-        bounds.header_fields = count(&table, "header_fields", 8..=1_000, bounds.header_fields);
-        let streams = count(&table, "http2_streams", 1..=10_000, 200);
-        bounds.http2_streams = u32::try_from(streams).unwrap_or(bounds.http2_streams);
-        bounds.whole_reply = size(&table, "whole_reply", bounds.whole_reply);
-        if bounds.whole_reply.get() > 16 << 20 {
-            table.bad_value("whole_reply", table.span(), &"a size of at most `16MiB`");
-        }
-        bounds.decoded_reply = size(&table, "decoded_reply", bounds.decoded_reply);
-        let ratio = count(&table, "decoded_ratio", 2..=100_000, 200);
-        bounds.decoded_ratio = u64::try_from(ratio).unwrap_or(bounds.decoded_ratio);
-        bounds.decision_body = size(&table, "decision_body", bounds.decision_body);
-        if bounds.decision_body.get() > 1 << 20 {
-            table.bad_value("decision_body", table.span(), &"a size of at most `1MiB`");
-        }
-        bounds.whole_request = size(&table, "whole_request", bounds.whole_request);
-        if bounds.whole_request.get() > 16 << 20 {
-            table.bad_value("whole_request", table.span(), &"a size of at most `16MiB`");
-        }
-        bounds.drain = duration(&table, "drain", bounds.drain);
-        table.finish();
-        bounds
-    }
-
     fn telemetry(table: Option<Table<'d, 's>>) -> Telemetry {
         let mut telemetry = Telemetry { log: "info".to_owned(), format: LogFormat::Pretty };
         let Some(table) = table else { return telemetry };
@@ -545,28 +509,6 @@ impl<'d, 's> Reader<'d, 's> {
         telemetry.format = word(&table, "format", &formats).unwrap_or(LogFormat::Pretty);
         table.finish();
         telemetry
-    }
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            connections: 20_000,
-            requests: 4_096,
-            handshake_timeout: Duration::from_secs(10),
-            header_timeout: Duration::from_secs(30),
-            stall_timeout: Duration::from_secs(30),
-            connection_age: Duration::from_secs(3_600),
-            header_bytes: ByteLimit::bytes(32 << 10),
-            header_fields: 100,
-            http2_streams: 200,
-            whole_reply: ByteLimit::bytes(64 << 10),
-            decoded_reply: ByteLimit::bytes(16 << 30),
-            decoded_ratio: 200,
-            decision_body: ByteLimit::bytes(64 << 10),
-            whole_request: ByteLimit::bytes(64 << 10),
-            drain: Duration::from_secs(30),
-        }
     }
 }
 
@@ -646,17 +588,17 @@ fn word<T: Copy>(table: &Table<'_, '_>, key: &'static str, words: &[(&'static st
     parsed.map(|at| at.value)
 }
 
-fn duration(table: &Table<'_, '_>, key: &'static str, default: Duration) -> Duration {
+pub(super) fn duration(table: &Table<'_, '_>, key: &'static str, default: Duration) -> Duration {
     table.parsed(key, parse_duration).map_or(default, |at| at.value)
 }
 
-fn size(table: &Table<'_, '_>, key: &'static str, default: ByteLimit) -> ByteLimit {
+pub(super) fn size(table: &Table<'_, '_>, key: &'static str, default: ByteLimit) -> ByteLimit {
     table
         .parsed(key, |text| -> Result<_, BoundError> { ByteLimit::parse(text) })
         .map_or(default, |at| at.value)
 }
 
-fn count(
+pub(super) fn count(
     table: &Table<'_, '_>,
     key: &'static str,
     range: std::ops::RangeInclusive<i64>,

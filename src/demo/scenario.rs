@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::layout::{Addresses, Layout, LayoutError};
 use super::people::{Counts, DEMO_SEED, Data};
 use super::platform::{Options, Platform, PlatformError};
+use crate::app::Inherited;
 use crate::app::assemble::assemble;
 use crate::app::run::{RunError, Running};
 use crate::audit::{DigestKey, ParsedRecord, peek_subjects};
@@ -314,7 +315,15 @@ async fn start_gate(layout: &Layout, clock: &Arc<dyn Clock>) -> Result<Running, 
     match (config, assembled) {
         (Some(config), Some(assembled)) => {
             let disk = Arc::new(DiskStorage);
-            Ok(Box::pin(Running::start(config, assembled, metrics, Arc::clone(clock), disk)).await?)
+            Ok(Box::pin(Running::start(
+                config,
+                assembled,
+                metrics,
+                Arc::clone(clock),
+                disk,
+                Inherited::default(),
+            ))
+            .await?)
         }
         _ => Err(DemoError::Files(report.to_string())),
     }

@@ -50,6 +50,10 @@ pub(crate) enum RequestFailure {
     Unreadable(Unreadable),
     /// It took longer than the route allows.
     Timeout,
+    /// Its body comes slower than it must.
+    Slow,
+    /// It has more header fields than it may have.
+    Fields { most: usize },
 }
 
 /// Why a body that the gate reads is not read.
@@ -283,6 +287,8 @@ impl RequestFailure {
             Self::TooLarge { .. } => Code::RequestTooLarge,
             Self::Body | Self::Unreadable(_) => Code::RequestBody,
             Self::Timeout => Code::RequestTimeout,
+            Self::Slow => Code::RequestSlow,
+            Self::Fields { .. } => Code::RequestHeader,
         }
     }
 
@@ -322,6 +328,8 @@ impl RequestFailure {
                 format!("this route takes bodies of at most {limit} bytes")
             }
             (Self::TooLarge { limit }, Language::Zh) => format!("该路由接受的请求体最大为 {limit} 字节"),
+            (Self::Fields { most }, Language::En) => format!("a request has at most {most} header fields"),
+            (Self::Fields { most }, Language::Zh) => format!("请求头字段最多为 {most} 个"),
             (Self::Method { allowed }, Language::En) if !allowed.is_empty() => {
                 format!("this path answers {}", methods(allowed))
             }
@@ -335,6 +343,7 @@ impl RequestFailure {
                 | Self::Version
                 | Self::Expectation
                 | Self::Body
+                | Self::Slow
                 | Self::Timeout,
                 _,
             ) => self.code().title(language).to_owned(),

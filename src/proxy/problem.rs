@@ -177,6 +177,7 @@ codes! {
     RequestTooLarge = "request-too-large", PAYLOAD_TOO_LARGE, Invalid, "The request body is too large", "请求体过大";
     RequestBody = "request-body", BAD_REQUEST, Invalid, "The request body broke off or is malformed", "请求体不完整或格式不正确";
     RequestTimeout = "request-timeout", GATEWAY_TIMEOUT, Upstream, "The request took too long", "请求处理超时";
+    RequestSlow = "request-slow", REQUEST_TIMEOUT, Invalid, "The request body comes too slowly", "请求体发送过慢";
     ResourceUnknown = "resource-unknown", NOT_FOUND, Invalid, "There is no such resource", "没有这样的资源";
     UpstreamUnreachable = "upstream-unreachable", BAD_GATEWAY, Upstream, "The platform cannot be reached", "无法连接交换平台";
     UpstreamTimeout = "upstream-timeout", GATEWAY_TIMEOUT, Upstream, "The platform did not answer in time", "交换平台响应超时";

@@ -54,6 +54,26 @@ async fn a_balancer_says_whom_a_connection_is_from() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_is_that_of_the_client_and_not_of_its_balancer() {
+    let addresses = "addresses = [\"127.0.0.1:0\"]";
+    let plan = Plan::new().config(addresses, &format!("{addresses}\nproxy_from = [\"127.0.0.0/8\"]"));
+    let city = plan.more_config("\n[bounds]\nconnections_per_address = 1\n").start().await;
+    let mut other = CLIENT;
+    other[3] += 1;
+    let (client, other) =
+        [CLIENT, other].map(|from| city.client(SURVEYOR).behind(announced(0x21, &from))).into();
+    let held = client.connect(Http::One).await.unwrap();
+    city.call_on(&held, Call::survey("/_test/1k")).await.assert_data();
+    let beside = other.connect(Http::One).await.unwrap();
+    city.call_on(&beside, Call::survey("/_test/1k")).await.assert_data();
+    assert!(client.open(b"http/1.1").await.is_err(), "it has its share");
+    let series = "pinegate_connections_turned_away_total{reason=\"address-connections\"}";
+    assert!(city.gate.metric(series).await > 0.5);
+    drop(held);
+    until("its place to be free", async || client.open(b"http/1.1").await.ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_no_balancer_says_nothing_of_itself() {
     let city = city("\"10.0.0.0/8\", \"::1\"").await;
     let liar = city.client(SURVEYOR).behind(announced(0x21, &CLIENT));
