@@ -206,7 +206,7 @@ impl Gate {
         &self,
         mut stream: TcpStream,
         remote: SocketAddr,
-        mut arrival: Arrival,
+        arrival: Arrival,
         deadline: Instant,
     ) -> Option<(TcpStream, SocketAddr, Arrival)> {
         if arrival.has_address() {
@@ -215,8 +215,8 @@ impl Gate {
         let why = match tokio::time::timeout_at(deadline, announced(&mut stream)).await {
             Ok(Ok(said)) => {
                 let client = said.unwrap_or(remote);
-                return match self.places.claim(&mut arrival, client.ip()) {
-                    Ok(()) => Some((stream, client, arrival)),
+                return match self.places.claim(arrival, client.ip()) {
+                    Ok(arrival) => Some((stream, client, arrival)),
                     Err(reason) => {
                         self.turn_away(reason, Reached::Connection, client);
                         None

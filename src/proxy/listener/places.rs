@@ -71,19 +71,21 @@ impl Places {
     pub(super) fn arrival(&self, address: Option<IpAddr>) -> Result<Arrival, TurnedAway> {
         let connection = self.connections.take((), self.bounds.connections).ok_or(TurnedAway::Connections)?;
         let handshake = self.handshakes.take((), self.bounds.handshakes).ok_or(TurnedAway::Handshakes)?;
-        let mut arrival = Arrival { connection: connection.into(), handshake: handshake.into() };
-        address.map_or(Ok(()), |address| self.claim(&mut arrival, address))?;
-        Ok(arrival)
+        let arrival = Arrival { connection: connection.into(), handshake: handshake.into() };
+        match address {
+            Some(address) => self.claim(arrival, address),
+            None => Ok(arrival),
+        }
     }
 
-    /// Counts places as those of `address` too.
-    pub(super) fn claim(&self, arrival: &mut Arrival, address: IpAddr) -> Result<(), TurnedAway> {
+    /// Counts places as those of `address` too; they are free again if it has its share.
+    pub(super) fn claim(&self, mut arrival: Arrival, address: IpAddr) -> Result<Arrival, TurnedAway> {
         let (network, bounds) = (network(address), self.bounds);
         let connection = self.addresses.take(network, bounds.connections_per_address);
         arrival.connection.of_address = Some(connection.ok_or(TurnedAway::Address)?);
         let handshake = self.shaking.take(network, bounds.handshakes_per_address);
         arrival.handshake.of_address = Some(handshake.ok_or(TurnedAway::AddressHandshakes)?);
-        Ok(())
+        Ok(arrival)
     }
 
     /// A place for a connection of `system`.
@@ -191,15 +193,16 @@ mod tests {
     #[test]
     fn what_a_balancer_brings_counts_as_whom_it_is_from() {
         let (places, client) = (places(), "192.0.2.1".parse().unwrap());
-        let (mut first, mut second) = (places.arrival(None).unwrap(), places.arrival(None).unwrap());
+        let [first, second] = [None; 2].map(|unknown| places.arrival(unknown).unwrap());
         assert!(!first.has_address() && places.addresses.0.lock().unwrap().is_empty());
         assert_eq!(places.arrival(None).unwrap_err(), TurnedAway::Handshakes);
-        places.claim(&mut first, client).unwrap();
+        let first = places.claim(first, client).unwrap();
         assert!(first.has_address());
-        assert_eq!(places.claim(&mut second, client).unwrap_err(), TurnedAway::AddressHandshakes);
+        assert_eq!(places.claim(second, client).unwrap_err(), TurnedAway::AddressHandshakes);
         drop(first.handshake);
-        places.claim(&mut second, client).unwrap();
-        drop((first.connection, second));
+        let third = places.arrival(None).unwrap();
+        let third = places.claim(third, client).unwrap();
+        drop((first.connection, third));
         assert!(places.addresses.0.lock().unwrap().is_empty() && places.shaking.0.lock().unwrap().is_empty());
     }
 

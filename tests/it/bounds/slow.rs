@@ -115,8 +115,10 @@ async fn requests_whose_short_replies_nobody_reads() {
     let stream = city.client(SURVEYOR).open(b"http/1.1").await.unwrap();
     let (mut read, mut write) = tokio::io::split(stream);
     let token = city.files().token(SURVEYOR, SURVEY);
-    let request =
-        format!("GET /_test/1k HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n");
+    // A reply that the library takes over at once, and large enough to fill the sockets soon.
+    let request = format!(
+        "GET /_test/bytes?n=12000 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
     let requests = request.repeat(200);
     // Until nothing more goes in, and the gate sees that nothing goes out.
     soon("the end of a client that does not read", async {
