@@ -90,3 +90,29 @@ fn published_codes_keep_their_meaning() {
     let published = std::fs::read_to_string(&path).unwrap();
     assert_eq!(now, published, "run with UPDATE=1 if a code was added");
 }
+
+/// The alerts that are shipped are those of the page, and are about metrics that there are.
+#[test]
+fn the_alerts_of_the_page_are_shipped() {
+    let text = page("metrics.md");
+    let (reference, watch) = text.split_once("## What to watch").unwrap();
+    let conditions = watch.lines().filter(|line| line.starts_with("| ")).flat_map(|line| {
+        let last = line.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        last.split('`').skip(1).step_by(2).collect::<Vec<_>>()
+    });
+    let told: BTreeSet<&str> = conditions.collect();
+    let shipped = |name: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus").join(name);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let alerts = shipped("alerts.yml");
+    let quoted = |line: &str| line.trim().strip_prefix("expr: '")?.strip_suffix('\'').map(str::to_owned);
+    let expressions: BTreeSet<String> = alerts.lines().filter_map(quoted).collect();
+    assert!(told.len() > 20, "{told:?}");
+    assert_eq!(expressions, told.into_iter().map(str::to_owned).collect());
+    let known = families(reference);
+    let recorded = shipped("recording.yml");
+    for used in [alerts, recorded].iter().flat_map(|text| families(text)) {
+        assert!(known.contains(&used), "{used}");
+    }
+}
