@@ -18,7 +18,6 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::indexing_slicing,
     reason = "a measuring tool that may stop at the first surprise"
 )]
 
