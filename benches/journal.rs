@@ -111,6 +111,7 @@ impl Words {
                 total_us: 1500,
                 decide_us: 40,
                 upstream_us: 1100,
+                attempts: 1,
                 aborted: None,
             }),
         }

@@ -148,6 +148,7 @@ fn encode(
         total_us: 1500,
         decide_us: 40,
         upstream_us: 1100,
+        attempts: 1,
         aborted: None,
     };
     let access = Access {

@@ -126,6 +126,7 @@ impl City {
                 total_us: 500 + u64::try_from(dice.below(5_000)).unwrap(),
                 decide_us: 40,
                 upstream_us: 400,
+                attempts: 1,
                 aborted: None,
             }),
         };

@@ -11,4 +11,8 @@ mod keeping;
 mod operate;
 mod restore;
 mod signals;
+mod sockets;
 mod strangers;
+mod upstreams;
+
+pub(crate) use sockets::Inherited;

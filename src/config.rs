@@ -6,9 +6,11 @@
 //! reads the environment, and only for secrets that the file refers to.
 
 mod audit;
+mod bounds;
 mod read;
 mod request;
 mod route;
+mod upstream;
 mod witness;
 
 use std::net::SocketAddr;
@@ -17,10 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::MediaType;
-use crate::coding::Coding;
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::diagnostic::{Report, Source};
 use crate::kernel::id::{Action, Digest, ParameterName, ResourceId, UpstreamId};
+use crate::kernel::network::Network;
 use crate::kernel::secret::Secret;
 use crate::kernel::time::TimeZone;
 use crate::mask::PseudonymKeys;
@@ -29,8 +31,10 @@ pub use audit::{
     Audit, CheckpointSettings, MIN_DIGEST_KEY_BYTES, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind,
     SinkSettings, WitnessSettings,
 };
+pub use bounds::Bounds;
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
+pub use upstream::{Breaker, Ejection, Endpoint, HealthCheck, Retry, Upstream};
 pub use witness::WitnessConfig;
 
 /// The largest `gateway.toml`, and the largest file it may name.
@@ -47,6 +51,8 @@ pub struct Config {
     pub digest: Digest,
     /// Where department systems connect.
     pub listen: Vec<SocketAddr>,
+    /// The networks of balancers that say, by the PROXY protocol, whom a connection is from.
+    pub proxy_from: Vec<Network>,
     /// The gate's certificate and whom it trusts.
     pub tls: Tls,
     /// How certificates name systems.
@@ -204,31 +210,6 @@ pub struct Route {
     pub span: std::ops::Range<usize>,
 }
 
-/// `[[upstream]]`: where a platform service is.
-#[derive(Debug)]
-pub struct Upstream {
-    /// Its id.
-    pub id: UpstreamId,
-    /// Its base URL: scheme and authority, nothing else.
-    pub url: http::Uri,
-    /// Whether to speak HTTP/2 to it without asking (always negotiated by ALPN on TLS).
-    pub http2: bool,
-    /// The content codings it is asked for, the best first; none asks for plain answers.
-    pub accept_encoding: Vec<Coding>,
-    /// The authorities that issue its certificate, PEM; required for `https`.
-    pub ca: Option<FileContent>,
-    /// The certificate that the gate shows it, with its key, PEM.
-    pub client: Option<(FileContent, Secret)>,
-    /// The bound on setting up a connection.
-    pub connect_timeout: Duration,
-    /// The bound on the wait for a reply's head, and between two parts of its body.
-    pub response_timeout: Duration,
-    /// How long an unused connection is kept.
-    pub idle_timeout: Duration,
-    /// How many unused connections are kept.
-    pub max_idle: usize,
-}
-
 /// When policy files take effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReloadTrigger {
@@ -265,41 +246,6 @@ pub struct Metrics {
 pub struct Admin {
     /// The Unix socket it listens on, mode 0600.
     pub socket: PathBuf,
-}
-
-/// `[bounds]`: everything that is bounded.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Open client connections.
-    pub connections: usize,
-    /// Requests in work at once.
-    pub requests: usize,
-    /// From the first byte of a connection to the end of its TLS handshake.
-    pub handshake_timeout: Duration,
-    /// From the first byte of a request head to its end, and from the end of a handshake to the first request.
-    pub header_timeout: Duration,
-    /// How long a client may take nothing of a reply before its connection is ended.
-    pub stall_timeout: Duration,
-    /// The age at which a connection is asked to end.
-    pub connection_age: Duration,
-    /// The size of a request head.
-    pub header_bytes: ByteLimit,
-    /// How many header fields a request may have.
-    pub header_fields: usize,
-    /// Requests in work at once on one HTTP/2 connection.
-    pub http2_streams: u32,
-    /// A reply up to this size is masked whole before its first byte leaves.
-    pub whole_reply: ByteLimit,
-    /// The most that a coded answer may decode to.
-    pub decoded_reply: ByteLimit,
-    /// How many times its own size a coded answer may decode to.
-    pub decoded_ratio: u64,
-    /// The largest request body that is read before the decision.
-    pub decision_body: ByteLimit,
-    /// A request body up to this size is held against grants whole before its first byte goes on.
-    pub whole_request: ByteLimit,
-    /// How long the gate waits for requests in work before it stops.
-    pub drain: Duration,
 }
 
 /// How log lines look.

@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod document;
 pub mod grant;
 pub mod tlog;
+pub mod wire;
 // layer 2: engines, pure
 pub mod audit;
 pub mod coding;

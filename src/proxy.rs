@@ -6,6 +6,7 @@
 
 pub mod problem;
 
+mod announced;
 mod arriving;
 mod authorize;
 mod body;
@@ -14,11 +15,13 @@ mod edge;
 mod exchange;
 mod failure;
 mod forward;
+mod guard;
 mod identify;
 mod listener;
 mod media;
 mod normalize;
 mod own;
+mod pace;
 mod record;
 mod reply;
 mod rescue;
@@ -32,12 +35,13 @@ mod stack;
 mod stage;
 mod strangers;
 mod subjects;
+mod tether;
 
 pub use normalize::{NormalHead, NormalPath, Query, read as read_head};
 
 pub(crate) use body::Upload;
 pub(crate) use failure::denial_code;
-pub(crate) use listener::Gate;
+pub(crate) use listener::{Gate, Waiting};
 pub(crate) use media::Declared;
 pub(crate) use routes::{Intake, Route, RouteParameter, Routes};
 pub(crate) use shadow::Shadow;

@@ -14,7 +14,7 @@ use prometheus::{
 };
 
 use crate::catalog::{Egress, Identifier};
-use crate::kernel::id::{DepartmentId, Digest, NodeId, ResourceId};
+use crate::kernel::id::{DepartmentId, Digest, NodeId, ResourceId, UpstreamId};
 
 /// The label of requests that were not for any resource.
 const NO_RESOURCE: &str = "none";
@@ -113,11 +113,15 @@ labels! {
     }
 }
 
+mod connections;
 mod keeping;
 mod shipping;
+mod upstreams;
 
+pub use connections::{ConnectionMetrics, Cut, TurnedAway};
 pub use keeping::{KeepingMetrics, Upkeep};
 pub use shipping::{SinkFailure, SinkMetrics, WitnessFailure, WitnessMetrics};
+pub use upstreams::{EndpointState, RetryOutcome, Shed, UpstreamMetrics};
 
 /// What there is to say of a candidate policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,8 +154,11 @@ pub struct Metrics {
     certificate_expiry: GaugeVec,
     grants: IntGaugeVec,
     shipping: shipping::Families,
+    upstreams: upstreams::Families,
     /// What becomes of audit records after they are durable.
     pub keeping: KeepingMetrics,
+    /// Connections that were not taken, and what was cut off.
+    pub refused: ConnectionMetrics,
     /// Whole requests, from the head's arrival to the end of the reply.
     pub request_seconds: Histogram,
     /// Open client connections.
@@ -374,7 +381,9 @@ impl Metrics {
             )?,
             grants: f.add(IntGaugeVec::new(Opts::new("pinegate_grants", "Grants by state."), &["state"])?)?,
             shipping: shipping::Families::new(&f)?,
+            upstreams: upstreams::Families::new(&f)?,
             keeping: KeepingMetrics::new(&f)?,
+            refused: ConnectionMetrics::new(&f)?,
             request_seconds: f
                 .latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
             connections: f.int_gauge("pinegate_connections", "Open client connections.")?,
@@ -496,6 +505,12 @@ impl Metrics {
             }
         };
         self.shadow_loaded.with_label_values::<&str>(&[]).set(i64::from(is_loaded));
+    }
+
+    /// The figures of the upstream called `id`.
+    #[must_use]
+    pub fn upstream(&self, id: &UpstreamId) -> UpstreamMetrics {
+        self.upstreams.upstream(id.as_str())
     }
 
     /// The figures of the sink called `name`, which the configuration has named.

@@ -1,104 +1,158 @@
-//! Pooled connections to the platform's services.
+//! The platform's services: each with its endpoints, the connections to them, and all that keeps one
+//! of them from taking the gate along when it fails.
 //!
-//! Sole user of hyper's client. Follows no redirect, reads no proxy setting, tries again only where
-//! the pooled connection had died before anything of the request was sent.
+//! Sole user of hyper's client. What decides is small and pure, and is told the time and the dice: [`balance`] which
+//! endpoint is asked, [`health`] which are not, [`breaker`] whether any is, [`retry`] and [`budget`] whether once more,
+//! [`bulkhead`] how many at once. [`Upstream::call`] asks them in that order. On its way is no lock but that of the semaphore
+//! of those who wait for a place.
 
+pub mod balance;
+pub mod breaker;
+pub mod budget;
+pub mod bulkhead;
+mod client;
+mod connect;
+mod endpoint;
+pub mod health;
+mod keep;
+pub mod retry;
+pub mod window;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Request, Response, Uri};
+use arc_swap::ArcSwap;
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use smallvec::SmallVec;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::kernel::id::UpstreamId;
+use self::balance::{Candidate, mixed, pick};
+use self::breaker::{Admission, Breaker, BreakerRules};
+use self::budget::{RetryBudget, RetryRules};
+use self::bulkhead::{Bulkhead, BulkheadRules};
+use self::connect::announcing;
+use self::endpoint::{Endpoint, InWork};
+use self::health::{EjectionRules, Health, eject_one, pardon_surplus};
+use self::retry::{Reached, may_repeat};
+use crate::kernel::diagnostic::chain;
+use crate::kernel::id::{DepartmentId, Digest, UpstreamId};
+use crate::telemetry::{RetryOutcome, Shed, UpstreamMetrics};
 
-/// The largest head of a reply, in bytes.
-const MAX_REPLY_HEAD_BYTES: usize = 64 << 10;
+pub use client::{Client, ClientError, ClientSettings, SettingsError};
+pub use endpoint::Place;
+pub use keep::CheckSettings;
 
-/// The most header fields of a reply over HTTP/1.1.
-const MAX_REPLY_FIELDS: usize = 200;
+/// The most endpoints of one upstream, those of its names included.
+pub const MAX_ENDPOINTS: usize = 64;
 
 /// Why there is no reply to read.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// No connection could be set up.
-    #[error("no connection to upstream `{upstream}`")]
-    Unreachable {
+    /// It was asked, and there is none.
+    #[error(transparent)]
+    Call(#[from] ClientError),
+    /// As many requests are in work as may be, and none ended in time.
+    #[error("upstream `{upstream}` has as many requests in work as it may have")]
+    Full {
         /// Which upstream.
         upstream: UpstreamId,
-        /// Why.
-        source: hyper_util::client::legacy::Error,
     },
-    /// The connection broke, or what came was not HTTP.
-    #[error("no usable reply from upstream `{upstream}`")]
-    Broken {
+    /// It failed too often, and is left alone for a while.
+    #[error("upstream `{upstream}` failed too often and is asked again in {after:?}")]
+    Open {
         /// Which upstream.
         upstream: UpstreamId,
-        /// Why.
-        source: hyper_util::client::legacy::Error,
+        /// When it is asked again.
+        after: Duration,
     },
-    /// The head of the reply did not come in time.
-    #[error("no reply from upstream `{upstream}` within {within:?}")]
-    Timeout {
+    /// No endpoint may be asked: checks fail, or connections are used up.
+    #[error(
+        "no endpoint of upstream `{upstream}` may be asked: all are down or have all their connections in use"
+    )]
+    Nowhere {
         /// Which upstream.
         upstream: UpstreamId,
-        /// The bound.
-        within: Duration,
     },
-    /// The request could not be addressed to the upstream.
-    #[error("no address at upstream `{upstream}` for this request")]
-    Address {
+    /// The request was no longer whole when it was to be sent.
+    #[error("the request to upstream `{upstream}` could not be put together")]
+    Gone {
         /// Which upstream.
         upstream: UpstreamId,
-        /// Why.
-        source: http::Error,
     },
 }
 
-/// How to reach one service of the platform.
-#[derive(Debug)]
+/// How to reach one service of the platform, and what is bounded on the way.
+#[derive(Debug, Clone)]
 pub struct Settings {
-    /// Its id.
-    pub id: UpstreamId,
-    /// Its base URL: scheme and authority.
-    pub url: Uri,
-    /// TLS towards it; unused for `http`.
-    pub tls: Option<rustls::ClientConfig>,
-    /// Whether to speak HTTP/2 in clear text without asking.
-    pub http2: bool,
-    /// The bound on setting up a connection.
-    pub connect_timeout: Duration,
-    /// The bound on each wait for it.
-    pub response_timeout: Duration,
-    /// How long an unused connection is kept.
-    pub idle_timeout: Duration,
-    /// How many unused connections are kept.
-    pub max_idle: usize,
+    /// Where it is: base URLs, whose names are looked up later.
+    pub places: Vec<Place>,
+    /// What connections to each of them are like; its `url` and `address` stand for none.
+    pub client: ClientSettings,
+    /// What `client` was made from: connections outlive a reload that leaves it as it was.
+    pub client_digest: Digest,
+    /// What all of this was made from.
+    pub digest: Digest,
+    /// How often names are looked up again.
+    pub resolve_interval: Duration,
+    /// How endpoints are checked, if they are.
+    pub checks: Option<CheckSettings>,
+    /// When endpoints are ejected.
+    pub ejection: EjectionRules,
+    /// When nothing is asked for a while.
+    pub breaker: BreakerRules,
+    /// When requests are tried again.
+    pub retry: RetryRules,
+    /// How many requests there may be at once.
+    pub bulkhead: BulkheadRules,
+    /// How many of them for the resources of one provider, if that is bounded.
+    pub per_provider: Option<usize>,
 }
 
-/// One service of the platform, and the connections to it.
+/// A request that may have to be sent more than once.
+pub trait Outgoing<B> {
+    /// Its method.
+    fn method(&self) -> &Method;
+    /// The request, at first or again; none if its body is not whole any more.
+    fn request(&mut self) -> Option<Request<B>>;
+    /// Ends when the upstream has kept it waiting for too long.
+    fn too_long(&self) -> impl Future<Output = ()> + Send;
+    /// Whether it failed for a reason of its own.
+    fn is_own_fault(&self) -> bool;
+    /// Whose it is: the two ends of the connection that it came on, theirs first.
+    fn on_behalf_of(&self) -> Option<(SocketAddr, SocketAddr)>;
+}
+
+/// What a reply holds until it has ended: a place among the requests in work, and at its endpoint.
+#[derive(Debug)]
+pub struct Lease<B> {
+    _endpoint: InWork<B>,
+    _places: (bulkhead::Place, Option<bulkhead::Place>),
+}
+
+/// One service of the platform.
 #[derive(Debug)]
 pub struct Upstream<B> {
-    id: UpstreamId,
-    scheme: Scheme,
-    authority: Authority,
-    host: HeaderValue,
-    response_timeout: Duration,
-    client: Client<HttpsConnector<HttpConnector>, B>,
-}
-
-/// Why an upstream cannot be set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// The URL lacks a scheme or an authority.
-    #[error("the url has no scheme or no authority")]
-    Url,
-    /// The URL says `https` and there is no TLS configuration.
-    #[error("an `https` url needs the authorities that issue the service's certificate")]
-    NoTls,
+    settings: Settings,
+    began: Instant,
+    endpoints: ArcSwap<Vec<Arc<Endpoint<B>>>>,
+    bulkhead: Bulkhead,
+    /// Written while a snapshot is made, and read by no request: routes hold what they need.
+    partitions: Mutex<HashMap<DepartmentId, Arc<Bulkhead>>>,
+    budget: RetryBudget,
+    breaker: Breaker,
+    dice: AtomicU64,
+    /// Whether somebody decides on an ejection. Whoever comes second leaves it at that.
+    is_ejecting: AtomicBool,
+    is_kept: AtomicBool,
+    metrics: UpstreamMetrics,
+    ended: CancellationToken,
+    _end: DropGuard,
 }
 
 impl<B> Upstream<B>
@@ -107,107 +161,257 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Prepares a pool; connects to nothing yet.
+    /// Prepares an upstream; connects to nothing yet. Endpoints of `previous` go on with their connections and what is
+    /// known of them, if what connections are made of has not changed.
     ///
     /// # Errors
-    /// When the URL is not a base URL, or is `https` without TLS.
-    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let parts = settings.url.into_parts();
-        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(SettingsError::Url);
-        };
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| SettingsError::Url)?;
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(settings.connect_timeout));
-        let is_tls = scheme == Scheme::HTTPS;
-        let tls = match settings.tls {
-            Some(tls) => tls,
-            None if is_tls => return Err(SettingsError::NoTls),
-            // The connector wants a TLS configuration even where only `http` is spoken; this one
-            // trusts nobody.
-            None => rustls::ClientConfig::builder_with_provider(
-                rustls::crypto::aws_lc_rs::default_provider().into(),
-            )
-            .with_safe_default_protocol_versions()
-            .map_err(|_| SettingsError::NoTls)?
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth(),
-        };
-        let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
-        let builder = if is_tls { builder.https_only() } else { builder.https_or_http() };
-        let connector = builder.enable_http1().enable_http2().wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .http2_only(settings.http2 && !is_tls)
-            .pool_idle_timeout(settings.idle_timeout)
-            .pool_max_idle_per_host(settings.max_idle)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .http1_max_headers(MAX_REPLY_FIELDS)
-            .http1_max_buf_size(MAX_REPLY_HEAD_BYTES)
-            .http2_max_header_list_size(u32::try_from(MAX_REPLY_HEAD_BYTES).unwrap_or(u32::MAX))
-            .http2_adaptive_window(true)
-            .build(connector);
+    /// When a URL is not a base URL, or is `https` without TLS.
+    pub fn new(
+        settings: Settings,
+        metrics: UpstreamMetrics,
+        previous: Option<&Self>,
+    ) -> Result<Self, SettingsError> {
+        let same = previous.filter(|previous| previous.settings.client_digest == settings.client_digest);
+        let known = same.map(|previous| previous.endpoints.load_full()).unwrap_or_default();
+        let mut endpoints = Vec::new();
+        for place in &settings.places {
+            // Those that a name had are its until it is looked up.
+            let of_name =
+                |it: &&Arc<Endpoint<B>>| it.place.url == place.url && it.place.weight == place.weight;
+            let before = endpoints.len();
+            endpoints.extend(known.iter().filter(of_name).cloned());
+            if endpoints.len() == before {
+                endpoints.push(Arc::new(Endpoint::new(place.clone(), &settings.client)?));
+            }
+        }
+        let ended = CancellationToken::new();
         Ok(Self {
-            id: settings.id,
-            scheme,
-            authority,
-            host,
-            response_timeout: settings.response_timeout,
-            client,
+            began: same.map_or_else(Instant::now, |previous| previous.began),
+            endpoints: ArcSwap::from_pointee(endpoints),
+            bulkhead: Bulkhead::new(settings.bulkhead),
+            partitions: Mutex::default(),
+            budget: RetryBudget::new(settings.retry),
+            breaker: Breaker::new(settings.breaker),
+            dice: AtomicU64::new(RandomState::new().hash_one(0)),
+            is_ejecting: AtomicBool::new(false),
+            is_kept: AtomicBool::new(false),
+            metrics,
+            _end: ended.clone().drop_guard(),
+            ended,
+            settings,
         })
     }
 
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &UpstreamId {
-        &self.id
+        &self.settings.client.id
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.settings.digest
     }
 
     /// The bound on the wait for a reply's head, for a part of a request to be taken, and for the next part of
     /// a reply's body.
     #[must_use]
     pub fn response_timeout(&self) -> Duration {
-        self.response_timeout
+        self.settings.client.response_timeout
     }
 
-    /// Sends `request`, whose target is a path and query, and waits for the head of the reply.
-    ///
-    /// # Errors
-    /// When there is no connection, no usable reply, or none in time.
-    pub async fn send(&self, request: Request<B>) -> Result<Response<Incoming>, UpstreamError> {
-        self.send_until(request, tokio::time::sleep(self.response_timeout)).await
+    /// The places for the resources of `provider`, if they have a bound of their own.
+    #[must_use]
+    pub fn partition(&self, provider: &DepartmentId) -> Option<Arc<Bulkhead>> {
+        let rules = BulkheadRules { requests: self.settings.per_provider?, ..self.settings.bulkhead };
+        let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || Arc::new(Bulkhead::new(rules));
+        Some(Arc::clone(partitions.entry(provider.clone()).or_insert_with(made)))
     }
 
-    /// The same, but waits until `too_long` ends: whoever gives the body knows for whom it waits.
+    /// Milliseconds, above zero.
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    /// Sends a request, and waits for the head of a reply.
     ///
     /// # Errors
-    /// As [`Self::send`].
-    pub async fn send_until(
+    /// When it may not be sent, or there is no usable reply in time.
+    pub async fn call(
         &self,
-        mut request: Request<B>,
-        too_long: impl Future<Output = ()>,
-    ) -> Result<Response<Incoming>, UpstreamError> {
-        let target = std::mem::take(request.uri_mut()).into_parts().path_and_query;
-        let mut uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
-        if let Some(target) = target {
-            uri = uri.path_and_query(target);
+        outgoing: &mut impl Outgoing<B>,
+        partition: Option<&Bulkhead>,
+    ) -> Result<(Response<Incoming>, Lease<B>), UpstreamError> {
+        if let Some(after) = self.breaker.refuses(self.now()) {
+            return Err(self.is_open(after));
         }
-        *request.uri_mut() =
-            uri.build().map_err(|source| UpstreamError::Address { upstream: self.id.clone(), source })?;
-        request.headers_mut().insert(http::header::HOST, self.host.clone());
-        let upstream = self.id.clone();
-        let answered = tokio::select! {
-            answered = self.client.request(request) => answered,
-            () = too_long => return Err(UpstreamError::Timeout { upstream, within: self.response_timeout }),
-        };
-        answered.map_err(|source| {
-            if source.is_connect() {
-                UpstreamError::Unreachable { upstream, source }
-            } else {
-                UpstreamError::Broken { upstream, source }
+        let places = self.places(partition).await?;
+        let now = self.now();
+        let admission = self.breaker.admit(now);
+        if let Admission::Refused(after) = admission {
+            return Err(self.is_open(after));
+        }
+        self.budget.requested(now / 1_000);
+        let (mut avoid, mut last, mut tries) = (None, None, 0);
+        loop {
+            tries += 1;
+            // If there is nowhere to go, or nothing to send any more, it is what it was.
+            let chosen = match self.choose(avoid.as_ref()) {
+                Ok(chosen) => chosen,
+                Err(nowhere) => return Err(last.unwrap_or(nowhere)),
+            };
+            let Some(request) = outgoing.request() else {
+                return Err(last.unwrap_or_else(|| UpstreamError::Gone { upstream: self.id().clone() }));
+            };
+            if tries > 1 {
+                self.metrics.retried(RetryOutcome::Made);
             }
+            let in_work = InWork::begin(chosen);
+            let endpoint = &in_work.0;
+            let error = match self.send(endpoint, request, outgoing).await {
+                Ok(response) => {
+                    endpoint.heard(&response);
+                    self.judge(endpoint, admission, !is_unavailable(response.status()));
+                    return Ok((response, Lease { _endpoint: in_work, _places: places }));
+                }
+                Err(error) => error,
+            };
+            if outgoing.is_own_fault() {
+                return Err(error.into());
+            }
+            self.judge(endpoint, admission, false);
+            if tries >= self.budget.tries() || !may_repeat(reached(&error), outgoing.method()) {
+                return Err(error.into());
+            }
+            if !self.budget.take(self.now() / 1_000) {
+                self.metrics.retried(RetryOutcome::Refused);
+                return Err(error.into());
+            }
+            tracing::debug!(
+                upstream = %self.id(), endpoint = %endpoint.place,
+                error = %chain(&error), "an attempt failed and is made again"
+            );
+            avoid = Some(Arc::clone(endpoint));
+            last = Some(error.into());
+        }
+    }
+
+    async fn send(
+        &self,
+        endpoint: &Endpoint<B>,
+        request: Request<B>,
+        outgoing: &impl Outgoing<B>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let sent = endpoint.client.send_until(request, outgoing.too_long());
+        match outgoing.on_behalf_of().filter(|_| self.settings.client.announces) {
+            Some(ends) => announcing(ends, sent).await,
+            None => sent.await,
+        }
+    }
+
+    async fn places(
+        &self,
+        partition: Option<&Bulkhead>,
+    ) -> Result<(bulkhead::Place, Option<bulkhead::Place>), UpstreamError> {
+        let full = |_: bulkhead::Full| {
+            self.metrics.shed(Shed::Full);
+            UpstreamError::Full { upstream: self.id().clone() }
+        };
+        // The smaller first: who waits for a place of its provider holds none that others could have.
+        let of_provider = match partition {
+            Some(partition) => Some(partition.enter().await.map_err(full)?),
+            None => None,
+        };
+        Ok((self.bulkhead.enter().await.map_err(full)?, of_provider))
+    }
+
+    fn is_open(&self, after: Duration) -> UpstreamError {
+        self.metrics.shed(Shed::Open);
+        UpstreamError::Open { upstream: self.id().clone(), after }
+    }
+
+    fn choose(&self, avoid: Option<&Arc<Endpoint<B>>>) -> Result<Arc<Endpoint<B>>, UpstreamError> {
+        let (endpoints, now) = (self.endpoints.load(), self.now());
+        let candidates: SmallVec<[Candidate; 8]> =
+            endpoints.iter().map(|endpoint| endpoint.candidate(now)).collect();
+        let avoid = avoid.and_then(|failed| endpoints.iter().position(|other| Arc::ptr_eq(other, failed)));
+        let count = self.dice.fetch_add(2, Ordering::Relaxed);
+        let at = pick(&candidates, avoid, [mixed(count), mixed(count.wrapping_add(1))]);
+        at.and_then(|at| endpoints.get(at).cloned()).ok_or_else(|| {
+            self.metrics.shed(Shed::Nowhere);
+            UpstreamError::Nowhere { upstream: self.id().clone() }
         })
+    }
+
+    /// Draws conclusions from an attempt.
+    fn judge(&self, endpoint: &Arc<Endpoint<B>>, admission: Admission, went_well: bool) {
+        let (now, rules) = (self.now(), &self.settings.ejection);
+        if went_well {
+            endpoint.health.succeeded(now, rules);
+            let was_open = admission == Admission::Trial;
+            self.breaker.succeeded(now, admission);
+            if was_open {
+                tracing::info!(upstream = %self.id(), "an upstream is asked again");
+            }
+            return;
+        }
+        if self.breaker.failed(now, admission) {
+            tracing::error!(upstream = %self.id(), "an upstream failed too often and is left alone for a while");
+        }
+        if endpoint.health.failed(rules) {
+            self.eject(endpoint, now);
+        }
+    }
+
+    fn eject(&self, endpoint: &Arc<Endpoint<B>>, now: u64) {
+        if self.is_ejecting.swap(true, Ordering::Acquire) {
+            return;
+        }
+        let endpoints = self.endpoints.load();
+        let place = endpoints.iter().position(|other| Arc::ptr_eq(other, endpoint));
+        let all: SmallVec<[&Health; 8]> = endpoints.iter().map(|endpoint| &endpoint.health).collect();
+        let ejected = place.and_then(|place| eject_one(&all, place, now, &self.settings.ejection));
+        self.is_ejecting.store(false, Ordering::Release);
+        if let Some(long) = ejected {
+            self.metrics.ejections.inc();
+            tracing::warn!(
+                upstream = %self.id(), endpoint = %endpoint.place,
+                ?long, "an endpoint failed too often in a row and is ejected"
+            );
+        }
+    }
+
+    /// Makes `places` the endpoints. Those that are there already stay as they are, and what is in work at others ends
+    /// there.
+    fn relocate(&self, places: Vec<Place>) -> Result<(), SettingsError> {
+        let known = self.endpoints.load();
+        let mut endpoints = Vec::with_capacity(places.len());
+        for place in places.into_iter().take(MAX_ENDPOINTS) {
+            endpoints.push(match known.iter().find(|it| it.place == place) {
+                Some(it) => Arc::clone(it),
+                None => Arc::new(Endpoint::new(place, &self.settings.client)?),
+            });
+        }
+        let all: Vec<&Health> = endpoints.iter().map(|endpoint| &endpoint.health).collect();
+        pardon_surplus(&all, self.now(), &self.settings.ejection);
+        self.endpoints.store(Arc::new(endpoints));
+        Ok(())
+    }
+}
+
+/// Whether an answer says that whoever gives it cannot serve.
+fn is_unavailable(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+}
+
+fn reached(error: &ClientError) -> Reached {
+    if error.is_unsent() {
+        Reached::Nothing
+    } else if error.is_unanswered() {
+        Reached::Connection
+    } else {
+        Reached::Answer
     }
 }

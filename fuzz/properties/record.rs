@@ -225,6 +225,7 @@ fn check_access(parts: &Parts) {
         total_us: 1,
         decide_us: 2,
         upstream_us: 3,
+        attempts: 1,
         aborted: parts.has(4).then_some("caller-gone"),
     };
     let withheld = ids.withheld();

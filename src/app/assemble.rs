@@ -66,7 +66,8 @@ pub(crate) fn assemble_with(
     let candidate = candidate(config, &**clock, &mut report);
     let tokens = token_verifier(config, &mut report);
     let tls = server_tls(config, clock, &mut report);
-    let upstreams = upstreams(config, clock, &mut report);
+    let known = previous.map(|previous| &previous.upstreams);
+    let upstreams = upstreams(config, known, metrics, clock, &mut report);
     for error in crate::ship::check(&config.audit, clock) {
         let (section, code) = match error {
             BadPeer::Sink { .. } => ("[audit.sink]", "bad-sink"),
@@ -104,6 +105,7 @@ pub(crate) fn assemble_with(
         challenge: challenge(config),
         client_verifier: tls.verifier,
         routes,
+        upstreams,
         departments,
         plans: Plans::new(maskers, config.policy.pseudonym_keys.clone()),
         digests: config.audit.pseudonym_key.as_ref().map(DigestKey::new),

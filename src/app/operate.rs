@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Assembled, assemble};
+use super::upstreams::Keeper;
 use crate::admin::{Operations, Readiness, Reloaded};
 use crate::audit::{Entry, Event, Lifecycle};
 use crate::config::{Audit, Bounds, CheckpointSettings, Config, ReloadTrigger};
@@ -29,12 +30,14 @@ pub(super) struct Operator {
     config: RwLock<Arc<Config>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
+    keeper: Keeper,
 }
 
 impl Operator {
-    pub(super) fn new(gate: Arc<Gate>, config: Config, dates: &TlsDates) -> Self {
-        let operator =
-            Self { gate, config: RwLock::new(Arc::new(config)), reloading: tokio::sync::Mutex::new(()) };
+    pub(super) fn new(gate: Arc<Gate>, config: Config, keeper: Keeper, dates: &TlsDates) -> Self {
+        let config = RwLock::new(Arc::new(config));
+        let operator = Self { gate, config, reloading: tokio::sync::Mutex::new(()), keeper };
+        operator.keeper.keep(&operator.gate.snapshot.load());
         operator.show(dates);
         operator
     }
@@ -112,6 +115,7 @@ impl Operator {
         // New connections are verified by the new trust before the new policy judges them; a connection
         // that slips between the two is checked again on its first request.
         self.gate.tls.store(tls);
+        self.keeper.keep(&snapshot);
         self.gate.snapshot.store(Arc::new(snapshot));
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self.gate.metrics.reload(Reload::Applied);
@@ -126,7 +130,7 @@ impl Operator {
             (policy.reload == ReloadTrigger::Watch).then(|| (policy.directory.clone(), policy.shadow.clone()))
         };
         let changed = [
-            ("[listen]", old.listen != new.listen),
+            ("[listen]", old.listen != new.listen || old.proxy_from != new.proxy_from),
             ("[metrics]", old.metrics.address != new.metrics.address),
             ("[admin]", old.admin.socket != new.admin.socket),
             ("[audit]", audit_of_the_start(&old.audit) != audit_of_the_start(&new.audit)),
@@ -210,13 +214,23 @@ impl Operator {
 fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
     let Bounds {
         connections,
+        connections_per_address,
+        connections_per_system,
+        handshakes,
+        handshakes_per_address,
         handshake_timeout,
         header_timeout,
+        idle_timeout,
         stall_timeout,
+        reply_timeout,
         connection_age,
+        min_rate,
+        min_rate_grace,
         header_bytes,
         header_fields,
         http2_streams,
+        http2_resets,
+        http2_control_frames,
         drain,
         // These are of the snapshot and take effect with it.
         requests: _,
@@ -226,8 +240,26 @@ fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
         decision_body: _,
         whole_request: _,
     } = *bounds;
-    let times = [handshake_timeout, header_timeout, stall_timeout, connection_age, drain];
-    (times, connections, header_bytes, header_fields, http2_streams)
+    let times = [
+        handshake_timeout,
+        header_timeout,
+        idle_timeout,
+        stall_timeout,
+        reply_timeout,
+        connection_age,
+        min_rate_grace,
+        drain,
+    ];
+    let places = [
+        connections,
+        connections_per_address,
+        connections_per_system,
+        handshakes,
+        handshakes_per_address,
+        header_fields,
+    ];
+    let of_http2 = (http2_streams, http2_resets, http2_control_frames);
+    (times, places, min_rate, header_bytes, of_http2)
 }
 
 /// What stands in `[audit]` itself and a reload cannot change. Each setting is named, so that none can be

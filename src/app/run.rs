@@ -2,12 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::Watcher as _;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,13 +14,15 @@ use super::assemble::{Assembled, assemble};
 use super::keeping::Afterwards;
 use super::operate::Operator;
 use super::signals::{Sent, Signals, Wish};
+use super::sockets::{self, Bound, Inherited, Listening, NotifyState};
 use super::strangers::StrangersWriter;
+use super::upstreams::Keeper;
 use crate::admin::{Operations as _, Reloaded, serve_admin, serve_metrics};
 use crate::audit::Event;
 use crate::config::{Config, ReloadTrigger};
 use crate::journal::{Journal, JournalConfig, JournalError, Storage, StrangersLog};
 use crate::kernel::time::{Clock, SystemClock};
-use crate::proxy::Gate;
+use crate::proxy::{Gate, Waiting};
 use crate::ship::{BadPeer, Shipping};
 use crate::telemetry::Metrics;
 
@@ -47,6 +47,17 @@ pub enum RunError {
     /// The runtime could not be started.
     #[error("the runtime cannot be started")]
     Runtime(#[source] io::Error),
+    /// What a service manager handed over cannot be used.
+    #[error("what was handed over in LISTEN_FDS cannot be used")]
+    Inherited(#[source] io::Error),
+    /// A socket was handed over that the configuration does not name.
+    #[error(
+        "the socket {address} was handed over in LISTEN_FDS, and is none of [listen], [metrics] and [admin]"
+    )]
+    NotOurs {
+        /// Where it listens.
+        address: String,
+    },
     /// An address could not be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -99,7 +110,8 @@ pub struct Running {
     addresses: Vec<SocketAddr>,
     metrics_address: SocketAddr,
     drain: std::time::Duration,
-    socket: PathBuf,
+    /// The operators' socket, if it is this process's own.
+    socket: Option<PathBuf>,
     _watcher: Option<notify::RecommendedWatcher>,
 }
 
@@ -134,11 +146,13 @@ pub(crate) fn run(
     clock: Arc<dyn Clock>,
     storage: Arc<dyn Storage>,
 ) -> Result<(), RunError> {
+    // Before there are other threads: what names the sockets is taken out of the environment.
+    let inherited = Inherited::from_environment()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(RunError::Runtime)?;
-        let running = Box::pin(Running::start(config, assembled, metrics, clock, storage)).await?;
+        let running = Box::pin(Running::start(config, assembled, metrics, clock, storage, inherited)).await?;
         let actor = loop {
             match signals.next().await {
                 Sent { wish: Wish::Reload, actor } => drop(running.reload(&actor).await),
@@ -162,13 +176,9 @@ impl Running {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         storage: Arc<dyn Storage>,
+        inherited: Inherited,
     ) -> Result<Self, RunError> {
-        let mut bound = Vec::new();
-        for address in &config.listen {
-            bound.push(listen(*address).await?);
-        }
-        let metrics_listener = listen(config.metrics.address).await?;
-        let admin_listener = listen_unix(&config.admin.socket)?;
+        let Bound { clients, metrics: metrics_listener, admin } = inherited.bind(&config)?;
         let Assembled { snapshot, tls, dates } = assembled;
         let journal = open_journal(&config, &metrics, &clock, Arc::clone(&storage))?;
         super::restore::quotas(&config, &snapshot, clock.now());
@@ -176,37 +186,43 @@ impl Running {
         let directory = config.audit.directory.clone();
         let afterwards = Afterwards::start(&config, &journal, &metrics, &clock, storage)
             .map_err(|source| RunError::Journal { directory, source })?;
-        let gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
+        let mut gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
+        gate.balancers.clone_from(&config.proxy_from);
         let (drain, socket, gate) = (config.bounds.drain, config.admin.socket.clone(), Arc::new(gate));
         let log = StrangersLog::new(&config.audit.directory);
         let strangers = StrangersWriter::new(Arc::clone(&gate), log, config.audit.node.clone());
-        let operator = Arc::new(Operator::new(gate, config, &dates));
+        let (listeners, last) = (TaskTracker::new(), CancellationToken::new());
+        let keeper = Keeper::new(listeners.clone(), last.clone());
+        let operator = Arc::new(Operator::new(gate, config, keeper, &dates));
         operator.gate.journal.append(operator.started()).await.map_err(RunError::Record)?;
 
-        let (listeners, last) = (TaskTracker::new(), CancellationToken::new());
         let mut addresses = Vec::new();
-        for listener in bound {
-            let address = listener.local_addr().map_err(|source| cannot_listen(&"a listener", source))?;
+        for Listening { listener, address, is_inherited } in clients {
             addresses.push(address);
-            listeners.spawn(Arc::clone(&operator.gate).serve(listener));
+            let waiting = if is_inherited { Waiting::Left } else { Waiting::Taken };
+            listeners.spawn(Arc::clone(&operator.gate).serve(listener, waiting));
         }
-        let metrics_address =
-            metrics_listener.local_addr().map_err(|source| cannot_listen(&"a listener", source))?;
+        // Where another process has the same listener, it answers as soon as this one drains.
+        let until = |is_inherited: bool| {
+            if is_inherited { operator.gate.draining.clone() } else { last.clone() }
+        };
+        let metrics_address = metrics_listener.address;
         let operations: Arc<dyn crate::admin::Operations> = Arc::<Operator>::clone(&operator);
         let (tasks, stop) = (listeners.clone(), last.clone());
         listeners.spawn(serve_metrics(
-            metrics_listener,
+            metrics_listener.listener,
             Arc::clone(&operations),
             tasks.clone(),
-            stop.clone(),
+            until(metrics_listener.is_inherited),
         ));
-        listeners.spawn(serve_admin(admin_listener, operations, tasks, stop.clone()));
+        listeners.spawn(serve_admin(admin.listener, operations, tasks, until(admin.is_inherited)));
         listeners.spawn(super::operate::refresh(Arc::clone(&operator), stop.clone()));
         listeners.spawn(strangers.clone().run(stop));
         let watcher = watch(&operator, &listeners, &last)?;
         for address in &addresses {
             tracing::info!(%address, metrics = %metrics_address, "serving");
         }
+        sockets::notify(&[NotifyState::Ready]);
         Ok(Self {
             operator,
             listeners,
@@ -217,7 +233,7 @@ impl Running {
             addresses,
             metrics_address,
             drain,
-            socket,
+            socket: (!admin.is_inherited).then_some(socket),
             _watcher: watcher,
         })
     }
@@ -244,6 +260,7 @@ impl Running {
     pub async fn drain(&self, actor: &str, hurry: impl Future<Output = String>) {
         let gate = &self.operator.gate;
         tracing::info!("draining");
+        sockets::notify(&[NotifyState::Stopping]);
         let entry = self.operator.lifecycle(Event::Drain, actor, &[]);
         if let Err(error) = gate.journal.submit(entry) {
             tracing::error!(%error, "the drain could not be put on record");
@@ -294,35 +311,11 @@ impl Running {
         self.shipping.witness_last(LAST_HEAD).await;
         self.last.cancel();
         self.listeners.close();
-        if let Err(error) = std::fs::remove_file(&self.socket) {
+        if let Some(Err(error)) = self.socket.as_ref().map(std::fs::remove_file) {
             tracing::debug!(%error, "the admin socket was gone");
         }
         tracing::info!("stopped");
     }
-}
-
-fn cannot_listen(address: &dyn std::fmt::Display, source: io::Error) -> RunError {
-    RunError::Listen { address: address.to_string(), source }
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address).await.map_err(|source| cannot_listen(&address, source))
-}
-
-/// The admin socket, for its owner only. One that nobody listens on any more is replaced.
-fn listen_unix(path: &Path) -> Result<UnixListener, RunError> {
-    let failed = |source| cannot_listen(&path.display(), source);
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
-    }
-    // A socket has a mode only once it is bound: it is bound where nobody else can reach it, and moved.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let private = tempfile::Builder::new().prefix(".gate-").tempdir_in(directory).map_err(failed)?;
-    let bound = private.path().join("s");
-    let listener = UnixListener::bind(&bound).map_err(failed)?;
-    std::fs::set_permissions(&bound, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    std::fs::rename(&bound, path).map_err(failed)?;
-    Ok(listener)
 }
 
 fn open_journal(

@@ -116,6 +116,7 @@ pub struct ParsedRecord {
     pub total_us: Option<u64>,
     pub decide_us: Option<u64>,
     pub upstream_us: Option<u64>,
+    pub attempts: Option<u64>,
     pub aborted: Option<String>,
 }
 

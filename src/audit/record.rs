@@ -226,6 +226,8 @@ pub struct Outcome<'a> {
     pub decide_us: u64,
     /// Waiting for the platform, in microseconds.
     pub upstream_us: u64,
+    /// How often the platform was sent the request; more than once is on record.
+    pub attempts: u64,
     /// Why the reply ended early, if it did.
     pub aborted: Option<&'static str>,
 }
@@ -557,6 +559,9 @@ impl Outcome<'_> {
         line.number("total_us", self.total_us);
         line.number("decide_us", self.decide_us);
         line.number("upstream_us", self.upstream_us);
+        if self.attempts > 1 {
+            line.number("attempts", self.attempts);
+        }
         line.optional("aborted", self.aborted, WORD_BYTES);
     }
 }

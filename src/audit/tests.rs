@@ -94,6 +94,7 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
             total_us: 1234,
             decide_us: 56,
             upstream_us: 789,
+            attempts: 2,
             aborted: None,
         }),
     })
@@ -166,7 +167,7 @@ fn the_bytes_of_a_record_are_fixed() {
             r#""egress":{{"name:resident-id":1,"phone:mobile":1,"地址.市:bank-card":1}},"#,
             r#""unclassified":3,"submitted":4,"submitted_masked":{{"name":1,"phone":2,"地址.市":3}},"#,
             r#""submitted_dropped":{{"name":1,"phone":2,"地址.市":3}},"submitted_unclassified":5,"#,
-            r#""received_hmac":"{0}","sent_sha256":"{0}","total_us":1234,"decide_us":56,"upstream_us":789}}"#
+            r#""received_hmac":"{0}","sent_sha256":"{0}","total_us":1234,"decide_us":56,"upstream_us":789,"attempts":2}}"#
         ),
         zeros,
         subjects[0],
@@ -240,6 +241,7 @@ fn assert_fits(count: usize, [id, path]: [usize; 2], item: &str) {
                 total_us: u64::MAX,
                 decide_us: u64::MAX,
                 upstream_us: u64::MAX,
+                attempts: u64::MAX,
                 aborted: Some("a-reason-that-nobody-has-seen-yet-but-that-could-be-as-long-as-so"),
                 ..outcome
             }),

@@ -281,7 +281,7 @@ const fn may(name: &'static str, slot: Slot) -> Member {
 pub(super) const NEEDED: u8 = 9;
 
 /// Every member, in the order of a line.
-pub(super) const MEMBERS: [Member; 74] = [
+pub(super) const MEMBERS: [Member; 75] = [
     must("v", Slot::Version),
     must("seq", Slot::Seq),
     must("batch", Slot::Number),
@@ -355,6 +355,7 @@ pub(super) const MEMBERS: [Member; 74] = [
     may("total_us", Slot::Number),
     may("decide_us", Slot::Number),
     may("upstream_us", Slot::Number),
+    may("attempts", Slot::Number),
     may("aborted", Slot::Text),
 ];
 

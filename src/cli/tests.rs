@@ -906,6 +906,7 @@ fn logged(directory: &Path) -> String {
             total_us: 1,
             decide_us: 1,
             upstream_us: 0,
+            attempts: 1,
             aborted: None,
         };
         let entry = Access {

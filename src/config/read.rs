@@ -1,6 +1,7 @@
 //! From a document to a [`Config`], section by section, collecting every error.
 
 mod audit;
+mod upstream;
 mod witness;
 
 use std::fs::File;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use jiff::civil::{Date, Time};
 
 use super::{
-    Admin, Bounds, Compress, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES, Metrics,
+    Admin, Compress, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES, Metrics,
     ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
     RouteMethod, StaleCrl, Telemetry, Tls, Upstream,
 };
@@ -23,12 +24,16 @@ use crate::document::{At, Document, Table};
 use crate::kernel::bound::{BoundError, ByteLimit, parse_duration};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
 use crate::kernel::id::{Action, Digest, KeyLabel, ParameterName, ResourceId, UpstreamId};
+use crate::kernel::network::Network;
 use crate::kernel::secret::Secret;
 use crate::kernel::time::{TimeZone, Timestamp};
 use crate::mask::{DatedSecret, KeysError, PseudonymKeys};
 
 /// The most that clocks of issuer and gate may be apart.
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
+/// The most networks that balancers may be in.
+const MAX_NETWORKS: usize = 64;
 
 /// The JOSE algorithms a purpose token may be signed with.
 const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "PS256", "RS256"];
@@ -108,14 +113,17 @@ impl<'d, 's> Reader<'d, 's> {
         let metrics =
             self.section("metrics", "the listener for Prometheus and probes").and_then(Self::metrics);
         let admin = self.section("admin", "the listener for operators").and_then(|t| self.admin(t));
-        let bounds = Self::bounds(self.root.table("bounds"));
+        let bounds = super::bounds::read(self.root.table("bounds"));
         let telemetry = Self::telemetry(self.root.table("telemetry"));
         self.root.finish();
+        let (listen, proxy_from) = listen.unzip();
+        let proxy_from = proxy_from.unwrap_or_default();
         Some(Config {
             path: path.to_path_buf(),
             source: source.clone(),
             digest: Digest::of(source.text.as_bytes()),
             listen: listen?,
+            proxy_from,
             tls: tls?,
             identity: identity?,
             purpose: purpose?,
@@ -186,7 +194,7 @@ impl<'d, 's> Reader<'d, 's> {
         self.file(table, key, &text).map(|file| Secret::new(file.bytes.to_vec()))
     }
 
-    fn listen(table: Table<'d, 's>) -> Option<Vec<SocketAddr>> {
+    fn listen(table: Table<'d, 's>) -> Option<(Vec<SocketAddr>, Vec<Network>)> {
         let mut addresses = Vec::new();
         for address in table.parsed_list("addresses", parse_address) {
             addresses.push(address.value);
@@ -196,8 +204,14 @@ impl<'d, 's> Reader<'d, 's> {
         } else if table.texts("addresses").is_empty() {
             table.bad_value("addresses", table.span(), &"at least one address, such as `[\"0.0.0.0:8443\"]`");
         }
+        let proxy_from = table.parsed_list("proxy_from", Network::parse);
+        if proxy_from.len() > MAX_NETWORKS {
+            let expected = format!("at most {MAX_NETWORKS} networks");
+            table.bad_value("proxy_from", table.span_of("proxy_from"), &expected);
+        }
+        let proxy_from = proxy_from.into_iter().map(|network| network.value).collect();
         table.finish();
-        (!addresses.is_empty()).then_some(addresses)
+        (!addresses.is_empty()).then_some((addresses, proxy_from))
     }
 
     fn tls(&self, table: Table<'d, 's>) -> Option<Tls> {
@@ -296,76 +310,6 @@ impl<'d, 's> Reader<'d, 's> {
             algorithms,
             leeway,
             metadata_url,
-        })
-    }
-
-    fn upstreams(&self) -> Vec<Upstream> {
-        let mut upstreams: Vec<Upstream> = Vec::new();
-        if !self.root.has("upstream") {
-            self.root.document().error(
-                "missing-section",
-                0..0,
-                "there is no `[[upstream]]`",
-                "add `[[upstream]]` with `id` and `url`",
-            );
-        }
-        for table in self.root.tables("upstream") {
-            let span = table.span();
-            let document = table.document();
-            let Some(upstream) = self.upstream(table) else { continue };
-            if upstreams.iter().any(|known| known.id == upstream.id) {
-                let message = format!("the upstream id `{}` is used twice", upstream.id);
-                document.error("duplicate-id", span, message, "give each upstream an id of its own");
-            }
-            upstreams.push(upstream);
-        }
-        upstreams
-    }
-
-    fn upstream(&self, table: Table<'d, 's>) -> Option<Upstream> {
-        let id = table.required("id", "a name for routes to use", UpstreamId::parse);
-        let url = table.required(
-            "url",
-            "where the service is, such as `https://platform.city.example:9443`",
-            base_url,
-        );
-        let http2 = table.flag("http2").is_some_and(|at| at.value);
-        let accept_encoding = codings(&table);
-        let ca = table.text("ca").and_then(|text| self.file(&table, "ca", &text.map(str::to_owned)));
-        let certificate = table
-            .text("certificate")
-            .and_then(|text| self.file(&table, "certificate", &text.map(str::to_owned)));
-        let key = if table.has("key") { self.secret(&table, "key") } else { None };
-        let connect_timeout = duration(&table, "connect_timeout", Duration::from_secs(3));
-        let response_timeout = duration(&table, "response_timeout", Duration::from_secs(30));
-        let idle_timeout = duration(&table, "idle_timeout", Duration::from_secs(60));
-        let max_idle = count(&table, "max_idle", 1..=100_000, 512);
-        if let Some(url) = &url {
-            let is_tls = url.value.scheme_str() == Some("https");
-            if is_tls && !table.has("ca") {
-                table.missing("ca", "the authorities that issue the service's certificate, PEM");
-            }
-            if !is_tls && (table.has("ca") || table.has("certificate")) {
-                table.bad_value("url", url.span.clone(), &"`https://…`, since certificates are configured");
-            }
-        }
-        if table.has("certificate") != table.has("key") {
-            table.missing(if table.has("key") { "certificate" } else { "key" }, "the two go together");
-        }
-        table.finish();
-        let client = certificate.zip(key);
-        let (id, url) = (id?.value, url?.value);
-        Some(Upstream {
-            id,
-            url,
-            http2,
-            accept_encoding,
-            ca,
-            client,
-            connect_timeout,
-            response_timeout,
-            idle_timeout,
-            max_idle,
         })
     }
 
@@ -552,42 +496,6 @@ impl<'d, 's> Reader<'d, 's> {
         Some(Admin { socket: self.resolve(&socket?.value) })
     }
 
-    fn bounds(table: Option<Table<'d, 's>>) -> Bounds {
-        let mut bounds = Bounds::default();
-        let Some(table) = table else { return bounds };
-        bounds.connections = count(&table, "connections", 1..=10_000_000, bounds.connections);
-        bounds.requests = count(&table, "requests", 1..=10_000_000, bounds.requests);
-        bounds.handshake_timeout = duration(&table, "handshake_timeout", bounds.handshake_timeout);
-        bounds.header_timeout = duration(&table, "header_timeout", bounds.header_timeout);
-        bounds.stall_timeout = duration(&table, "stall_timeout", bounds.stall_timeout);
-        bounds.connection_age = duration(&table, "connection_age", bounds.connection_age);
-        bounds.header_bytes = size(&table, "header_bytes", bounds.header_bytes);
-        if bounds.header_bytes.get() < 8 << 10 || bounds.header_bytes.get() > 1 << 20 {
-            table.bad_value("header_bytes", table.span(), &"a size from `8KiB` to `1MiB`");
-        }
-        bounds.header_fields = count(&table, "header_fields", 8..=1_000, bounds.header_fields);
-        let streams = count(&table, "http2_streams", 1..=10_000, 200);
-        bounds.http2_streams = u32::try_from(streams).unwrap_or(bounds.http2_streams);
-        bounds.whole_reply = size(&table, "whole_reply", bounds.whole_reply);
-        if bounds.whole_reply.get() > 16 << 20 {
-            table.bad_value("whole_reply", table.span(), &"a size of at most `16MiB`");
-        }
-        bounds.decoded_reply = size(&table, "decoded_reply", bounds.decoded_reply);
-        let ratio = count(&table, "decoded_ratio", 2..=100_000, 200);
-        bounds.decoded_ratio = u64::try_from(ratio).unwrap_or(bounds.decoded_ratio);
-        bounds.decision_body = size(&table, "decision_body", bounds.decision_body);
-        if bounds.decision_body.get() > 1 << 20 {
-            table.bad_value("decision_body", table.span(), &"a size of at most `1MiB`");
-        }
-        bounds.whole_request = size(&table, "whole_request", bounds.whole_request);
-        if bounds.whole_request.get() > 16 << 20 {
-            table.bad_value("whole_request", table.span(), &"a size of at most `16MiB`");
-        }
-        bounds.drain = duration(&table, "drain", bounds.drain);
-        table.finish();
-        bounds
-    }
-
     fn telemetry(table: Option<Table<'d, 's>>) -> Telemetry {
         let mut telemetry = Telemetry { log: "info".to_owned(), format: LogFormat::Pretty };
         let Some(table) = table else { return telemetry };
@@ -601,28 +509,6 @@ impl<'d, 's> Reader<'d, 's> {
         telemetry.format = word(&table, "format", &formats).unwrap_or(LogFormat::Pretty);
         table.finish();
         telemetry
-    }
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            connections: 20_000,
-            requests: 4_096,
-            handshake_timeout: Duration::from_secs(10),
-            header_timeout: Duration::from_secs(30),
-            stall_timeout: Duration::from_secs(30),
-            connection_age: Duration::from_secs(3_600),
-            header_bytes: ByteLimit::bytes(32 << 10),
-            header_fields: 100,
-            http2_streams: 200,
-            whole_reply: ByteLimit::bytes(64 << 10),
-            decoded_reply: ByteLimit::bytes(16 << 30),
-            decoded_ratio: 200,
-            decision_body: ByteLimit::bytes(64 << 10),
-            whole_request: ByteLimit::bytes(64 << 10),
-            drain: Duration::from_secs(30),
-        }
     }
 }
 
@@ -702,17 +588,17 @@ fn word<T: Copy>(table: &Table<'_, '_>, key: &'static str, words: &[(&'static st
     parsed.map(|at| at.value)
 }
 
-fn duration(table: &Table<'_, '_>, key: &'static str, default: Duration) -> Duration {
+pub(super) fn duration(table: &Table<'_, '_>, key: &'static str, default: Duration) -> Duration {
     table.parsed(key, parse_duration).map_or(default, |at| at.value)
 }
 
-fn size(table: &Table<'_, '_>, key: &'static str, default: ByteLimit) -> ByteLimit {
+pub(super) fn size(table: &Table<'_, '_>, key: &'static str, default: ByteLimit) -> ByteLimit {
     table
         .parsed(key, |text| -> Result<_, BoundError> { ByteLimit::parse(text) })
         .map_or(default, |at| at.value)
 }
 
-fn count(
+pub(super) fn count(
     table: &Table<'_, '_>,
     key: &'static str,
     range: std::ops::RangeInclusive<i64>,

@@ -412,3 +412,80 @@ fn a_sink_over_clear_text_has_neither_certificates_nor_a_token() {
         assert_eq!(sink(url, more), "", "{url} {more}");
     }
 }
+
+#[test]
+fn an_upstream_has_one_url_or_several_endpoints() {
+    let files = Files::new();
+    let (config, report) = files.load(RIGHT);
+    assert_eq!(report, "");
+    let plain = &config.unwrap().upstreams[0];
+    assert_eq!(plain.endpoints.iter().map(|it| it.weight).collect::<Vec<_>>(), [1]);
+    assert_eq!((plain.retry, plain.health.is_none()), (Retry::default(), true));
+    assert_eq!((plain.max_requests, plain.provider_requests, plain.announces), (1_024, None, false));
+    let more = r#"endpoints = [{ url = "http://a:1", weight = 3 }, { url = "http://b:1" }]
+provider_requests = 7
+proxy_protocol = true
+resolve_interval = "1s"
+[upstream.retry]
+tries = 3
+[upstream.ejection]
+longest = "1h"
+[upstream.breaker]
+open = "1s"
+[upstream.health]
+path = "/up?deep=no"
+"#;
+    let (config, report) = files.load(&RIGHT.replace("url = \"http://127.0.0.1:9000\"", more));
+    assert_eq!(report, "");
+    let upstream = &config.unwrap().upstreams[0];
+    let endpoints: Vec<_> = upstream.endpoints.iter().map(|it| (it.url.to_string(), it.weight)).collect();
+    assert_eq!(endpoints, [("http://a:1/".to_owned(), 3), ("http://b:1/".to_owned(), 1)]);
+    assert_eq!((upstream.provider_requests, upstream.announces), (Some(7), true));
+    assert_eq!((upstream.retry.tries, upstream.retry.budget_percent), (3, 20));
+    assert_eq!(upstream.ejection.longest, Duration::from_secs(3_600));
+    let health = upstream.health.as_ref().unwrap();
+    assert_eq!((health.path.to_string(), health.unhealthy), ("/up?deep=no".to_owned(), 3));
+}
+
+#[test]
+fn what_is_wrong_with_an_upstream_comes_at_once() {
+    let files = Files::new();
+    let wrong = r#"url = "http://c:1"
+endpoints = [{ url = "http://a:1" }, { url = "https://b:1", weight = 0 }, { url = "http://a:1", wait = 1 }]
+max_requests = 0
+[upstream.retry]
+tries = 0
+[upstream.ejection]
+base = "1h"
+longest = "1m"
+max_percent = 101
+[upstream.health]
+path = "http://a:1/up"
+[upstream.breaker]
+opens = "1s"
+[[upstream]]
+id = "other"
+endpoints = []
+"#;
+    let text = RIGHT
+        .replace("url = \"http://127.0.0.1:9000\"", wrong)
+        .replace("[listen]\n", "[listen]\nproxy_from = [\"10.0.0.1/8\", \"0.0.0.0/0\"]\n");
+    let (config, report) = files.load(&text);
+    assert!(config.is_none());
+    insta::assert_snapshot!(report, @r#"
+    DIR/gateway.toml:3:15: error[bad-value]: `listen.proxy_from` has a value that cannot be used; expected a network such as `10.0.0.0/8`, without bits beyond its prefix, or an address
+    DIR/gateway.toml:3:29: error[bad-value]: `listen.proxy_from` has a value that cannot be used; expected a network such as `10.0.0.0/8`, without bits beyond its prefix, or an address
+    DIR/gateway.toml:29:7: error[bad-value]: `upstream[0].url` has a value that cannot be used; either `url`, or `endpoints` with a `url` in each
+    DIR/gateway.toml:30:46: error[bad-value]: `upstream[0].endpoints[1].url` has a value that cannot be used; the scheme of the first: one upstream is one service
+    DIR/gateway.toml:30:70: error[bad-value]: `upstream[0].endpoints[1].weight` has a value that cannot be used; a whole number from 1 to 1000
+    DIR/gateway.toml:30:83: error[bad-value]: `upstream[0].endpoints[2].url` has a value that cannot be used; a url of its own; `weight` gives one a larger share
+    DIR/gateway.toml:30:97: error[unknown-key]: unknown key `upstream[0].endpoints[2].wait`; known here: url, weight
+    DIR/gateway.toml:31:16: error[bad-value]: `upstream[0].max_requests` has a value that cannot be used; a whole number from 1 to 1000000
+    DIR/gateway.toml:33:9: error[bad-value]: `upstream[0].retry.tries` has a value that cannot be used; a whole number from 1 to 5
+    DIR/gateway.toml:36:11: error[bad-value]: `upstream[0].ejection.longest` has a value that cannot be used; no less than `base`
+    DIR/gateway.toml:37:15: error[bad-value]: `upstream[0].ejection.max_percent` has a value that cannot be used; a whole number from 1 to 100
+    DIR/gateway.toml:39:8: error[bad-value]: `upstream[0].health.path` has a value that cannot be used; a path, such as `/healthz`
+    DIR/gateway.toml:41:1: error[unknown-key]: unknown key `upstream[0].breaker.opens`; did you mean `open`?
+    DIR/gateway.toml:44:13: error[bad-value]: `upstream[1].endpoints` has a value that cannot be used; from 1 to 32 tables such as `{ url = "http://10.0.0.7:9080" }`
+    "#);
+}

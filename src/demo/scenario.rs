@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::layout::{Addresses, Layout, LayoutError};
 use super::people::{Counts, DEMO_SEED, Data};
 use super::platform::{Options, Platform, PlatformError};
+use crate::app::Inherited;
 use crate::app::assemble::assemble;
 use crate::app::run::{RunError, Running};
 use crate::audit::{DigestKey, ParsedRecord, peek_subjects};
@@ -32,7 +33,7 @@ use crate::kernel::secret::Secret;
 use crate::kernel::time::{Clock, SystemClock};
 use crate::telemetry::Metrics;
 use crate::tls::{KeyFile, PemFile, UpstreamTls, UpstreamTlsInputs};
-use crate::upstream::{Settings, Upstream};
+use crate::upstream::{self, ClientSettings};
 
 /// The most bytes of a reply that are read.
 const MAX_REPLY_BYTES: usize = 1 << 20;
@@ -314,7 +315,15 @@ async fn start_gate(layout: &Layout, clock: &Arc<dyn Clock>) -> Result<Running, 
     match (config, assembled) {
         (Some(config), Some(assembled)) => {
             let disk = Arc::new(DiskStorage);
-            Ok(Box::pin(Running::start(config, assembled, metrics, Arc::clone(clock), disk)).await?)
+            Ok(Box::pin(Running::start(
+                config,
+                assembled,
+                metrics,
+                Arc::clone(clock),
+                disk,
+                Inherited::default(),
+            ))
+            .await?)
         }
         _ => Err(DemoError::Files(report.to_string())),
     }
@@ -376,7 +385,7 @@ fn curl(layout: &Layout, case: &Case, port: u16) -> String {
     format!("   {}", lines.join(" \\\n     "))
 }
 
-type Client = Upstream<Full<Bytes>>;
+type Client = upstream::Client<Full<Bytes>>;
 
 /// TLS as a department system speaks it.
 fn client_tls(
@@ -407,15 +416,18 @@ fn client_tls(
 fn client(tls: Arc<ClientConfig>, port: u16) -> Result<Client, DemoError> {
     let failed = |error: &dyn std::error::Error| DemoError::Client(chain(error));
     let url: http::Uri = format!("https://localhost:{port}").parse().map_err(|error| failed(&error))?;
-    Upstream::new(Settings {
+    Client::new(ClientSettings {
         id: UpstreamId::parse("gate").map_err(|error| failed(&error))?,
         url,
+        address: None,
         tls: Some(Arc::unwrap_or_clone(tls)),
         http2: false,
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(5),
         max_idle: 1,
+        max_connections: 16,
+        announces: false,
     })
     .map_err(|error| failed(&error))
 }
@@ -571,17 +583,20 @@ async fn metrics(out: &mut dyn Write, at: SocketAddr) -> Result<(), DemoError> {
         .map_err(|error: http::uri::InvalidUri| DemoError::Client(error.to_string()))?;
     let id = UpstreamId::parse("metrics").map_err(|error| DemoError::Client(error.to_string()))?;
     let short = Duration::from_secs(5);
-    let settings = Settings {
+    let settings = ClientSettings {
         id,
         url,
+        address: None,
         tls: None,
         http2: false,
         connect_timeout: short,
         response_timeout: short,
         idle_timeout: short,
         max_idle: 1,
+        max_connections: 16,
+        announces: false,
     };
-    let client: Client = Upstream::new(settings).map_err(|error| DemoError::Client(error.to_string()))?;
+    let client: Client = Client::new(settings).map_err(|error| DemoError::Client(error.to_string()))?;
     let request = Request::get("/metrics").body(Full::new(Bytes::new()));
     let request = request.map_err(|error| DemoError::Client(error.to_string()))?;
     let page = client.send(request).await.map_err(|error| DemoError::Client(chain(&error)))?;

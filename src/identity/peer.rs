@@ -10,6 +10,8 @@ use super::certificate::{CertificateError, CertificateFacts};
 pub struct Peer {
     /// Where it connected from. For records and limits of strangers; never an identity.
     pub remote: SocketAddr,
+    /// Where it connected to.
+    pub local: SocketAddr,
     /// What its certificate says, read once per connection.
     pub certificate: Arc<CertificateFacts>,
     /// The chain it presented, leaf first, in DER: what a reload of roots or revocation lists is
@@ -33,11 +35,15 @@ impl Peer {
     ///
     /// # Errors
     /// When there is no leaf or it cannot be read.
-    pub fn new(remote: SocketAddr, chain: impl Into<Arc<[Vec<u8>]>>) -> Result<Self, PeerError> {
+    pub fn new(
+        remote: SocketAddr,
+        local: SocketAddr,
+        chain: impl Into<Arc<[Vec<u8>]>>,
+    ) -> Result<Self, PeerError> {
         let chain = chain.into();
         let leaf = chain.first().ok_or(PeerError::NoCertificate)?;
         let certificate = Arc::new(CertificateFacts::read(leaf).map_err(PeerError::Certificate)?);
-        Ok(Self { remote, certificate, chain })
+        Ok(Self { remote, local, certificate, chain })
     }
 }
 
@@ -48,12 +54,12 @@ mod tests {
     #[test]
     fn a_peer_has_a_readable_leaf() {
         let remote: SocketAddr = "192.0.2.1:7".parse().unwrap();
-        assert_eq!(Peer::new(remote, Vec::new()).unwrap_err(), PeerError::NoCertificate);
-        let error = Peer::new(remote, vec![vec![1, 2]]).unwrap_err();
+        assert_eq!(Peer::new(remote, remote, Vec::new()).unwrap_err(), PeerError::NoCertificate);
+        let error = Peer::new(remote, remote, vec![vec![1, 2]]).unwrap_err();
         assert_eq!(error, PeerError::Certificate(CertificateError::NotACertificate));
         let key = rcgen::KeyPair::generate().unwrap();
         let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap().der().to_vec();
-        let peer = Peer::new(remote, vec![leaf.clone(), vec![1, 2]]).unwrap();
+        let peer = Peer::new(remote, remote, vec![leaf.clone(), vec![1, 2]]).unwrap();
         assert_eq!(*peer.certificate, CertificateFacts::read(&leaf).unwrap());
         assert_eq!((peer.chain.len(), peer.remote), (2, remote));
     }

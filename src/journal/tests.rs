@@ -84,6 +84,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
             total_us: took.as_micros().try_into().unwrap(),
             decide_us: 0,
             upstream_us: 0,
+            attempts: 1,
             aborted: None,
         }),
     }

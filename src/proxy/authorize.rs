@@ -11,6 +11,7 @@ use super::identify::Identified;
 use super::normalize::NormalHead;
 use super::routes::Route;
 use super::stage::Check;
+use super::tether::Decided;
 use crate::config::Denials;
 use crate::grant::{DenyReason, Permit, Query};
 use crate::kernel::id::PurposeCode;
@@ -135,6 +136,8 @@ pub(crate) struct Cleared {
     pub(crate) route: Arc<Route>,
     pub(crate) caller: Caller,
     pub(crate) purpose: PurposeCode,
+    /// What a reply that streams hangs on; taken by whoever makes it.
+    pub(crate) decided: Option<Decided>,
     pub(crate) permit: Arc<Permit>,
     pub(crate) admission: Admission,
 }
@@ -151,10 +154,13 @@ impl Metered {
     /// Gives up the proof for what it proves.
     pub(crate) fn clear(self) -> Cleared {
         let Self { identified, permit, admission } = self;
-        let (routed, caller, purpose) = identified.into_routed();
+        let (routed, caller, request) = identified.into_asked();
         let route = Arc::clone(routed.route());
         let (exchange, head) = routed.into_parts();
-        Cleared { exchange, head, route, caller, purpose, permit, admission }
+        let purpose = request.purpose.clone();
+        let (revision, draft) = (exchange.snapshot.revision, Arc::clone(&exchange.draft));
+        let decided = Some(Decided::new(request, &permit, revision, draft));
+        Cleared { exchange, head, route, caller, purpose, decided, permit, admission }
     }
 }
 

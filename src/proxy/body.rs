@@ -3,19 +3,20 @@
 //! Both stream; neither is ever held whole beyond a named bound.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::sync::{Notify, oneshot};
 
 use super::arriving::{Arriving, Broken};
 use super::failure::Failure;
+use super::pace::{Pace, Required};
 use super::sieve::Sieve;
+use super::tether::{Decided, Tether, Tied};
 use crate::kernel::id::FieldPath;
 use crate::mask::MaskError;
 
@@ -43,6 +44,12 @@ pub(crate) enum BodyError {
     /// The day's records are used up.
     #[error("the day's records are used up")]
     Quota(Box<Failure>),
+    /// What was decided holds no longer, or the reply has taken too long.
+    #[error("the reply may not go on: {0}")]
+    Withdrawn(&'static str),
+    /// The client sends too slowly.
+    #[error("the client sends too slowly")]
+    Slow,
 }
 
 impl BodyError {
@@ -55,6 +62,8 @@ impl BodyError {
             Self::Mask(error) | Self::Refused(error) => error.reason(),
             Self::Coding(error) => error.reason(),
             Self::Quota(_) => "rows-exhausted",
+            Self::Withdrawn(why) => why,
+            Self::Slow => "request-slow",
         }
     }
 }
@@ -64,63 +73,69 @@ impl BodyError {
 /// HTTP/2 nobody does.
 #[derive(Debug)]
 pub(crate) struct Pulse {
-    began: Instant,
-    /// Milliseconds after `began`; or `WAITING`, or `ENDED`.
-    last_ms: AtomicU64,
+    pace: Pace,
+    /// Whether the body is gone.
+    is_over: AtomicBool,
 }
-
-/// What [`Pulse::last_ms`] holds once the body is gone.
-const ENDED: u64 = u64::MAX;
-
-/// What it holds while a part was asked for and is not there.
-const WAITING: u64 = u64::MAX - 1;
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { began: Instant::now(), last_ms: AtomicU64::new(0) }
+        let pulse = Self { pace: Pace::default(), is_over: AtomicBool::new(false) };
+        pulse.pace.wait();
+        pulse
     }
 }
 
 impl Pulse {
     /// Its time begins.
     pub(crate) fn beat(&self) {
-        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(WAITING).min(WAITING - 1);
-        self.last_ms.store(ms, Ordering::Relaxed);
+        self.pace.moved(0);
+        self.pace.wait();
     }
 
-    /// Notes that a part was asked for: whether it was there.
-    fn asked(&self, is_there: bool) {
-        if is_there {
-            self.beat();
-        } else {
-            self.last_ms.store(WAITING, Ordering::Relaxed);
+    /// Notes that a part was asked for: how long it was, or that it was not there.
+    fn asked(&self, part: Option<usize>) {
+        self.pace.moved(part.map_or(0, |bytes| u64::try_from(bytes).unwrap_or(u64::MAX)));
+        if part.is_some() {
+            self.pace.wait();
         }
+    }
+
+    fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.pace.moved(0);
     }
 
     /// Whether the body is gone.
     pub(crate) fn has_ended(&self) -> bool {
-        self.last_ms.load(Ordering::Relaxed) == ENDED
-    }
-
-    /// For how long nobody has asked for more of the body.
-    fn quiet(&self) -> Duration {
-        match self.last_ms.load(Ordering::Relaxed) {
-            ENDED | WAITING => Duration::ZERO,
-            last => self.began.elapsed().saturating_sub(Duration::from_millis(last)),
-        }
+        self.is_over.load(Ordering::Relaxed)
     }
 
     /// Whether nobody has asked for more of the body for longer than `within`.
     pub(crate) fn is_stalled(&self, within: Duration) -> bool {
-        self.quiet() > within
+        self.pace.stall() > within
+    }
+
+    /// Whether the body is taken slower than it must be.
+    pub(crate) fn is_too_slow(&self, required: Required) -> bool {
+        self.pace.left(required).is_none()
     }
 
     /// Until it is stalled.
     pub(crate) async fn stalled(&self, within: Duration) {
         while !self.is_stalled(within) {
-            let rest = within.saturating_sub(self.quiet());
+            let rest = within.saturating_sub(self.pace.stall());
             tokio::time::sleep(rest.saturating_add(Duration::from_millis(1))).await;
         }
+    }
+}
+
+/// How long the part is that was polled, if there is one.
+fn length_of(polled: &Poll<Option<Result<Frame<Bytes>, BodyError>>>) -> Option<usize> {
+    match polled {
+        Poll::Pending => None,
+        Poll::Ready(Some(Ok(frame))) => Some(frame.data_ref().map_or(0, Bytes::len)),
+        Poll::Ready(_) => Some(0),
     }
 }
 
@@ -138,6 +153,8 @@ pub(crate) struct UploadState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum UploadFault {
     Broken,
+    /// The client sends it too slowly.
+    Slow,
     TooLarge {
         limit: u64,
     },
@@ -154,6 +171,7 @@ impl UploadFault {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Broken => "client-gone",
+            Self::Slow => "request-slow",
             Self::TooLarge { .. } => "request-too-large",
             Self::Refused { error, .. } => error.reason(),
         }
@@ -198,6 +216,17 @@ pub(crate) enum RequestBody {
     Sifting(Box<Sieve>),
 }
 
+impl RequestBody {
+    /// Whether it is known that nothing of it comes.
+    pub(super) fn is_nothing(&self) -> bool {
+        match self {
+            Self::Coming(body) => body.is_end_stream(),
+            Self::Read { bytes, .. } => bytes.is_empty(),
+            Self::Sifting(_) => false,
+        }
+    }
+}
+
 impl Default for RequestBody {
     fn default() -> Self {
         Self::Read { bytes: Bytes::new(), state: Arc::default() }
@@ -211,6 +240,8 @@ pub(crate) struct Upload {
     inner: Parts,
     limit: u64,
     state: Arc<UploadState>,
+    /// Where it goes back to if nobody asks for any of it.
+    home: Option<oneshot::Sender<Parts>>,
 }
 
 /// Where the parts of an [`Upload`] come from.
@@ -223,17 +254,84 @@ enum Parts {
     Sifting(Box<Sieve>),
 }
 
-impl Upload {
-    pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
-        let (inner, state) = match body {
-            RequestBody::Coming(inner) => (Parts::Coming(inner), Arc::default()),
-            RequestBody::Read { bytes, state } => (Parts::Read(bytes), state),
+impl Parts {
+    fn of(body: RequestBody) -> (Self, Arc<UploadState>) {
+        match body {
+            RequestBody::Coming(inner) => (Self::Coming(inner), Arc::default()),
+            RequestBody::Read { bytes, state } => (Self::Read(bytes), state),
             RequestBody::Sifting(sieve) => {
                 let state = Arc::clone(sieve.state());
-                (Parts::Sifting(sieve), state)
+                (Self::Sifting(sieve), state)
             }
+        }
+    }
+}
+
+/// A request body that may have to be sent more than once. What is in hand can be; what is still coming only as long
+/// as nobody has asked for any of it.
+#[derive(Debug)]
+pub(crate) struct Uploads {
+    source: UploadSource,
+    limit: u64,
+    state: Arc<UploadState>,
+}
+
+#[derive(Debug)]
+enum UploadSource {
+    InHand(Bytes),
+    Coming(Parts),
+    /// It is on its way, and comes back if nobody asks for any of it.
+    Lent(oneshot::Receiver<Parts>),
+    Gone,
+}
+
+impl Uploads {
+    pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
+        let (parts, state) = Parts::of(body);
+        let source = match parts {
+            Parts::Coming(inner) if inner.is_end_stream() => UploadSource::InHand(Bytes::new()),
+            Parts::Read(bytes) => UploadSource::InHand(bytes),
+            coming @ (Parts::Coming(_) | Parts::Sifting(_)) => UploadSource::Coming(coming),
         };
-        (Self { inner, limit, state: Arc::clone(&state) }, state)
+        (Self { source, limit, state: Arc::clone(&state) }, state)
+    }
+
+    /// The body to be sent, if it is whole.
+    pub(crate) fn take(&mut self) -> Option<Upload> {
+        let inner = match std::mem::replace(&mut self.source, UploadSource::Gone) {
+            UploadSource::InHand(bytes) => {
+                self.source = UploadSource::InHand(bytes.clone());
+                return Some(self.upload(Parts::Read(bytes), None));
+            }
+            UploadSource::Coming(inner) => inner,
+            // Whoever gave up sending it has dropped it before saying so.
+            UploadSource::Lent(mut back) => back.try_recv().ok()?,
+            UploadSource::Gone => return None,
+        };
+        let (home, back) = oneshot::channel();
+        self.source = UploadSource::Lent(back);
+        Some(self.upload(inner, Some(home)))
+    }
+
+    fn upload(&self, inner: Parts, home: Option<oneshot::Sender<Parts>>) -> Upload {
+        Upload { inner, limit: self.limit, state: Arc::clone(&self.state), home }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let Some(home) = self.home.take() else { return };
+        let inner = std::mem::replace(&mut self.inner, Parts::Read(Bytes::new()));
+        // If nobody waits for it any more, it ends here.
+        drop(home.send(inner));
+    }
+}
+
+impl Upload {
+    /// A body that is read once.
+    pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
+        let (inner, state) = Parts::of(body);
+        (Self { inner, limit, state: Arc::clone(&state), home: None }, state)
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -250,6 +348,10 @@ impl Upload {
                 None => return Poll::Ready(None),
                 Some(Ok(Ok(data))) => break data,
                 Some(Ok(Err(_trailers))) => {}
+                Some(Err(Broken::TooSlow)) => {
+                    self.state.fail(UploadFault::Slow);
+                    return Poll::Ready(Some(Err(BodyError::Slow)));
+                }
                 Some(Err(error)) => {
                     self.state.fail(UploadFault::Broken);
                     return Poll::Ready(Some(Err(BodyError::Broken(error))));
@@ -274,8 +376,9 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.home = None;
         let polled = self.poll_part(cx);
-        self.state.pulse.asked(polled.is_ready());
+        self.state.pulse.asked(length_of(&polled));
         polled
     }
 
@@ -310,7 +413,7 @@ struct PulseOf(Arc<Pulse>);
 
 impl Drop for PulseOf {
     fn drop(&mut self) {
-        self.0.last_ms.store(ENDED, Ordering::Relaxed);
+        self.0.end();
     }
 }
 
@@ -369,6 +472,8 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Pieces<B> {
 /// The body of a reply, and what ends with it.
 pub(crate) struct ReplyBody {
     content: Content,
+    /// What the release of a body that is still coming rests on.
+    tether: Option<Arc<Tether>>,
     pulse: Option<PulseOf>,
     guards: Vec<Box<dyn Guard>>,
 }
@@ -382,18 +487,18 @@ enum Content {
 impl ReplyBody {
     /// No body at all.
     pub(crate) fn empty() -> Self {
-        Self { content: Content::Empty, pulse: None, guards: Vec::new() }
+        Self { content: Content::Empty, tether: None, pulse: None, guards: Vec::new() }
     }
 
     /// A body that is in hand.
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Whole(bytes.into()), pulse: None, guards: Vec::new() }
+        Self { content: Content::Whole(bytes.into()), tether: None, pulse: None, guards: Vec::new() }
     }
 
     /// A body that is still coming.
     pub(crate) fn stream(inner: impl Body<Data = Bytes, Error = BodyError> + Unpin + Send + 'static) -> Self {
         let stream: Stream = Box::pin(Pieces { inner, held: Bytes::new() });
-        Self { content: Content::Stream(stream), pulse: None, guards: Vec::new() }
+        Self { content: Content::Stream(stream), tether: None, pulse: None, guards: Vec::new() }
     }
 
     /// Whether it is still coming.
@@ -420,6 +525,21 @@ impl ReplyBody {
             self.content = Content::Stream(wrap(stream));
         }
         self
+    }
+
+    /// Ends a body that is still coming as soon as what was decided holds no longer.
+    pub(crate) fn tied(mut self, decided: Decided) -> Self {
+        if self.is_stream() {
+            let tether = Arc::new(Tether::new(decided));
+            self.tether = Some(Arc::clone(&tether));
+            self = self.map_stream(|inner| Box::pin(Tied::new(inner, tether)));
+        }
+        self
+    }
+
+    /// What ends it, for whoever sees to that.
+    pub(crate) fn tether(&self) -> Option<&Arc<Tether>> {
+        self.tether.as_ref()
     }
 
     /// Lets somebody see whether the body is still asked for.
@@ -459,7 +579,7 @@ impl Body for ReplyBody {
             Content::Stream(stream) => stream.as_mut().poll_frame(cx),
         };
         if let Some(pulse) = &self.pulse {
-            pulse.0.asked(polled.is_ready());
+            pulse.0.asked(length_of(&polled));
         }
         polled
     }
@@ -485,6 +605,8 @@ impl Body for ReplyBody {
 mod tests {
     use std::collections::VecDeque;
     use std::task::Waker;
+
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -543,9 +665,9 @@ mod tests {
     async fn the_time_of_a_part_begins_when_it_is_there() {
         let (pulse, short) = (Pulse::default(), Duration::from_millis(5));
         pulse.stalled(short).await;
-        pulse.asked(false);
+        pulse.asked(None);
         assert!(tokio::time::timeout(4 * short, pulse.stalled(short)).await.is_err(), "it is waited for");
-        pulse.asked(true);
+        pulse.asked(Some(1));
         let since = Instant::now();
         pulse.stalled(short).await;
         assert!(since.elapsed() >= short);

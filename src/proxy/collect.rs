@@ -122,7 +122,9 @@ fn failure_of(error: &BodyError) -> Failure {
     match error {
         BodyError::TooLarge { limit } => RequestFailure::TooLarge { limit: *limit }.into(),
         BodyError::Broken(_) => RequestFailure::Body.into(),
+        BodyError::Slow => RequestFailure::Slow.into(),
         BodyError::Stalled
+        | BodyError::Withdrawn(_)
         | BodyError::Mask(_)
         | BodyError::Coding(_)
         | BodyError::Quota(_)

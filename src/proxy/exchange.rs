@@ -22,6 +22,7 @@ use crate::kernel::id::{Digest, GrantId, ParameterName, PurposeCode, RequestId, 
 use crate::kernel::time::Timestamp;
 use crate::mask::Summary;
 use crate::telemetry::ShadowChange;
+use crate::wire::Fault;
 
 /// A request as it arrived, with the connection it came on and the snapshot that judges it.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Exchange {
     /// a name; the stage `identify` insists on it.
     pub(crate) caller: Result<Caller, Failure>,
     pub(crate) draft: Arc<Draft>,
+    /// Why its head was not read, if this stands in for one.
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Exchange {
@@ -149,6 +152,7 @@ pub(crate) struct Draft {
     pub(crate) masked: OnceLock<Summary>,
     decided_us: AtomicU64,
     upstream_us: AtomicU64,
+    attempts: AtomicU64,
     masked_us: AtomicU64,
 }
 
@@ -184,6 +188,7 @@ impl Draft {
             masked: OnceLock::new(),
             decided_us: AtomicU64::new(0),
             upstream_us: AtomicU64::new(0),
+            attempts: AtomicU64::new(0),
             masked_us: AtomicU64::new(0),
         }
     }
@@ -230,6 +235,16 @@ impl Draft {
 
     pub(crate) fn note_upstream(&self, took: Duration) {
         self.upstream_us.store(micros(took), Ordering::Relaxed);
+    }
+
+    /// Notes that the request is sent to the platform, or sent again.
+    pub(crate) fn note_attempt(&self) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was.
+    pub(crate) fn attempts(&self) -> u64 {
+        self.attempts.load(Ordering::Relaxed)
     }
 
     pub(crate) fn note_masking(&self, took: Duration) {

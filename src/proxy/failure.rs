@@ -4,6 +4,8 @@
 //! read its [`Code`]. What it tells the client is chosen here and nowhere else; causes that are
 //! nobody's business outside go to the log only.
 
+mod wire;
+
 use http::Method;
 
 use super::problem::{Code, Language, Particulars, Words, words};
@@ -14,11 +16,16 @@ use crate::kernel::id::{FieldPath, GrantId};
 use crate::mask::MaskError;
 use crate::parameters::{BodyFault, MAX_VALUES};
 use crate::quota::{Bound, Exceeded};
-use crate::upstream::UpstreamError;
+use crate::upstream::{ClientError, UpstreamError};
+use crate::wire::Fault;
 
 /// What is wrong with a request itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestFailure {
+    /// Its head was not read: its bytes have more than one reading, or none.
+    Wire(Fault),
+    /// It has content, which its method gives no meaning.
+    Content,
     /// Its path has more than one reading, or none.
     Path { why: Words },
     /// Its query has more than one reading, or none.
@@ -27,6 +34,8 @@ pub(crate) enum RequestFailure {
     Host,
     /// A header field is not acceptable.
     Header { name: String, why: Words },
+    /// It asks for another protocol.
+    Upgrade,
     /// The method is not allowed on this path; empty if it is not allowed anywhere.
     Method { allowed: Vec<Method> },
     /// It is of a version of HTTP that marks no end of a reply.
@@ -41,6 +50,10 @@ pub(crate) enum RequestFailure {
     Unreadable(Unreadable),
     /// It took longer than the route allows.
     Timeout,
+    /// Its body comes slower than it must.
+    Slow,
+    /// It has more header fields than it may have.
+    Fields { most: usize },
 }
 
 /// Why a body that the gate reads is not read.
@@ -253,23 +266,46 @@ impl From<MaskFailure> for Failure {
 }
 
 impl RequestFailure {
+    /// Whether somebody between the client and the gate could have read another end of this request: then what
+    /// follows it on its connection is nothing to be answered.
+    pub(super) fn doubts_framing(&self) -> bool {
+        matches!(self, Self::Wire(_) | Self::Content | Self::Header { .. } | Self::Host)
+    }
+
     fn code(&self) -> Code {
         match self {
+            Self::Wire(fault) => wire::code(*fault),
+            Self::Content => Code::RequestFraming,
             Self::Path { .. } => Code::RequestPath,
             Self::Query { .. } => Code::RequestQuery,
             Self::Host => Code::RequestHost,
             Self::Header { .. } => Code::RequestHeader,
+            Self::Upgrade => Code::RequestUpgrade,
             Self::Method { .. } => Code::RequestMethod,
             Self::Version => Code::RequestVersion,
             Self::Expectation => Code::RequestExpectation,
             Self::TooLarge { .. } => Code::RequestTooLarge,
             Self::Body | Self::Unreadable(_) => Code::RequestBody,
             Self::Timeout => Code::RequestTimeout,
+            Self::Slow => Code::RequestSlow,
+            Self::Fields { .. } => Code::RequestHeader,
         }
     }
 
     fn detail(&self, language: Language) -> String {
         match (self, language) {
+            (Self::Wire(fault), Language::En) => {
+                format!("{}: {fault}", self.code().title(language))
+            }
+            (Self::Wire(fault), Language::Zh) => {
+                format!("{}（{}）", self.code().title(language), wire::in_chinese(*fault))
+            }
+            (Self::Content, Language::En) => {
+                format!("{}: a request of this method has no content", self.code().title(language))
+            }
+            (Self::Content, Language::Zh) => {
+                format!("{}（使用该方法的请求不得带有请求体）", self.code().title(language))
+            }
             (Self::Path { why } | Self::Query { why }, Language::En) => {
                 format!("{}: {}", self.code().title(language), why.to(language))
             }
@@ -292,6 +328,8 @@ impl RequestFailure {
                 format!("this route takes bodies of at most {limit} bytes")
             }
             (Self::TooLarge { limit }, Language::Zh) => format!("该路由接受的请求体最大为 {limit} 字节"),
+            (Self::Fields { most }, Language::En) => format!("a request has at most {most} header fields"),
+            (Self::Fields { most }, Language::Zh) => format!("请求头字段最多为 {most} 个"),
             (Self::Method { allowed }, Language::En) if !allowed.is_empty() => {
                 format!("this path answers {}", methods(allowed))
             }
@@ -300,10 +338,12 @@ impl RequestFailure {
             }
             (
                 Self::Host
+                | Self::Upgrade
                 | Self::Method { .. }
                 | Self::Version
                 | Self::Expectation
                 | Self::Body
+                | Self::Slow
                 | Self::Timeout,
                 _,
             ) => self.code().title(language).to_owned(),
@@ -387,6 +427,17 @@ fn identity_code(error: &IdentityError) -> Code {
     }
 }
 
+fn no_answer(error: &UpstreamError) -> Code {
+    match error {
+        UpstreamError::Call(ClientError::Timeout { .. }) => Code::UpstreamTimeout,
+        UpstreamError::Call(ClientError::Unreachable { .. }) => Code::UpstreamUnreachable,
+        UpstreamError::Call(ClientError::Broken { .. } | ClientError::Address { .. })
+        | UpstreamError::Gone { .. } => Code::UpstreamInvalid,
+        UpstreamError::Full { .. } => Code::UpstreamBusy,
+        UpstreamError::Open { .. } | UpstreamError::Nowhere { .. } => Code::UpstreamUnavailable,
+    }
+}
+
 /// The code that a refusal for `reason` has.
 pub(crate) fn denial_code(reason: DenyReason) -> Code {
     match reason {
@@ -460,9 +511,8 @@ impl Failure {
             },
             Self::Rows { .. } => Code::QuotaRows,
             Self::Upstream(failure) => match failure {
-                UpstreamFailure::None(UpstreamError::Timeout { .. }) => Code::UpstreamTimeout,
-                UpstreamFailure::None(UpstreamError::Unreachable { .. }) => Code::UpstreamUnreachable,
-                UpstreamFailure::None(_) | UpstreamFailure::Invalid { .. } => Code::UpstreamInvalid,
+                UpstreamFailure::None(error) => no_answer(error),
+                UpstreamFailure::Invalid { .. } => Code::UpstreamInvalid,
                 UpstreamFailure::Failed { .. } => Code::UpstreamFailed,
                 UpstreamFailure::Rejected { .. } => Code::UpstreamRejected,
                 UpstreamFailure::NotFound => Code::UpstreamNotFound,
@@ -560,7 +610,15 @@ impl Failure {
         if let Self::Limited(exceeded) = self {
             return Some(exceeded.retry_after_secs());
         }
-        let may_pass = matches!(self, Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan));
+        if let Self::Upstream(UpstreamFailure::None(UpstreamError::Open { after, .. })) = self {
+            return Some(after.as_secs().saturating_add(1));
+        }
+        let is_shed = matches!(
+            self,
+            Self::Upstream(UpstreamFailure::None(UpstreamError::Full { .. } | UpstreamError::Nowhere { .. }))
+        );
+        let may_pass =
+            is_shed || matches!(self, Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan));
         may_pass.then_some(1)
     }
 }

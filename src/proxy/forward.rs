@@ -1,22 +1,26 @@
 //! Stage 14: the request goes to the platform, as the gate's own.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Version};
+use http::request::Parts;
+use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 
 use super::authorize::Cleared;
-use super::body::{RequestBody, Upload};
+use super::body::{RequestBody, Upload, UploadState, Uploads};
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, RequestFailure, UpstreamFailure};
+use super::normalize::NormalHead;
 use super::problem::words;
 use super::routes::Route;
 use super::sift::{failure_of, heard};
 use crate::config::ParameterSource;
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::GrantId;
-use crate::upstream::UpstreamError;
+use crate::upstream::{ClientError, Lease, Outgoing};
 
 static PINEGATE_SYSTEM: HeaderName = HeaderName::from_static("pinegate-system");
 static PINEGATE_DEPARTMENT: HeaderName = HeaderName::from_static("pinegate-department");
@@ -26,8 +30,50 @@ static PINEGATE_PURPOSE: HeaderName = HeaderName::from_static("pinegate-purpose"
 /// The request id, towards both sides.
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What a reply holds at the platform until it has ended.
+pub(crate) type Held = Lease<Upload>;
+
+/// A request as the platform gets it, as often as it has to be sent.
+struct Sending<'d> {
+    parts: Parts,
+    uploads: Uploads,
+    state: Arc<UploadState>,
+    draft: &'d Draft,
+    within: Duration,
+    ends: (SocketAddr, SocketAddr),
+}
+
+impl Outgoing<Upload> for Sending<'_> {
+    fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    fn request(&mut self) -> Option<Request<Upload>> {
+        let mut request = Request::new(self.uploads.take()?);
+        *request.method_mut() = self.parts.method.clone();
+        *request.uri_mut() = self.parts.uri.clone();
+        *request.headers_mut() = self.parts.headers.clone();
+        self.draft.note_attempt();
+        // From here on it is for the platform to take the upload.
+        self.state.pulse.beat();
+        Some(request)
+    }
+
+    async fn too_long(&self) {
+        self.state.pulse.stalled(self.within).await;
+    }
+
+    fn on_behalf_of(&self) -> Option<(SocketAddr, SocketAddr)> {
+        Some(self.ends)
+    }
+
+    fn is_own_fault(&self) -> bool {
+        self.state.fault().is_some()
+    }
+}
+
 /// Sends what is cleared, and waits for the head of the platform's answer.
-pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc<Draft>), Failure> {
+pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc<Draft>, Held), Failure> {
     let Cleared { exchange, head, route, caller, purpose, permit, .. } = cleared;
     let Exchange { mut parts, body, peer, draft, snapshot, .. } = *exchange;
     let limit = route.max_request_body.get();
@@ -35,7 +81,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
         return Err(RequestFailure::TooLarge { limit }.into());
     }
     let is_sifted = matches!(body, RequestBody::Sifting(_));
-    let (upload, state) = Upload::new(body, limit);
+    let (uploads, state) = Uploads::new(body, limit);
     Draft::note(&draft.upload, Arc::clone(&state));
 
     let headers = &mut parts.headers;
@@ -47,29 +93,20 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     set(headers, &header::FORWARDED, &forwarded(peer.remote, headers.get(header::HOST)))?;
     set(headers, &X_REQUEST_ID, draft.request_id.encode(&mut [0; 36]))?;
     headers.insert(header::ACCEPT_ENCODING, route.accept_encoding.clone());
+    parts.uri = target(head)?;
+    let (came_by, ends) = (parts.version, (peer.remote, peer.local));
 
-    let mut target = head.path.raw;
-    if let Some(query) = &head.query.raw {
-        target.push('?');
-        target.push_str(query);
-    }
-    parts.uri = target.parse().map_err(|_| {
-        Failure::from(RequestFailure::Path { why: words("it is no request target", "不是请求目标") })
-    })?;
-    let came_by = std::mem::replace(&mut parts.version, Version::HTTP_11);
-    let started = tokio::time::Instant::now();
-    // From here on it is for the platform to take the upload.
-    state.pulse.beat();
-    let too_long = state.pulse.stalled(route.upstream.response_timeout());
-    let mut sent = route.upstream.send_until(Request::from_parts(parts, upload), too_long).await;
+    let (started, within) = (tokio::time::Instant::now(), route.upstream.response_timeout());
+    let mut sending = Sending { parts, uploads, state: Arc::clone(&state), draft: &draft, within, ends };
+    let mut sent = route.upstream.call(&mut sending, route.partition.as_deref()).await;
     draft.note_upstream(started.elapsed());
-    if is_sifted && sent.as_ref().is_ok_and(|response| response.status().is_success()) {
+    if is_sifted && sent.as_ref().is_ok_and(|(response, _)| response.status().is_success()) {
         // The platform may say yes before it has all; the gate has not said so yet.
-        let within = route.upstream.response_timeout();
         tokio::select! {
             () = state.sifted() => {}
             () = state.pulse.stalled(within) => {
-                sent = Err(UpstreamError::Timeout { upstream: route.upstream.id().clone(), within });
+                let upstream = route.upstream.id().clone();
+                sent = Err(ClientError::Timeout { upstream, within }.into());
             }
         }
     }
@@ -79,12 +116,24 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
         return Err(failure_of(fault, &route, &permit, &snapshot.policy));
     }
     match sent {
-        Ok(response) => Ok((response, draft)),
+        Ok((response, held)) => Ok((response, draft, held)),
         Err(error) => {
             tracing::warn!(request_id = %draft.request_id, error = %chain(&error), "forwarding failed");
             Err(UpstreamFailure::None(error).into())
         }
     }
+}
+
+/// What is asked of the platform: the one reading of path and query, as it was sent.
+fn target(head: NormalHead) -> Result<Uri, Failure> {
+    let mut target = head.path.raw;
+    if let Some(query) = &head.query.raw {
+        target.push('?');
+        target.push_str(query);
+    }
+    target.parse().map_err(|_| {
+        Failure::from(RequestFailure::Path { why: words("it is no request target", "不是请求目标") })
+    })
 }
 
 /// Header fields of a request that mean the same to the platform as to the gate. Everything else a
@@ -143,7 +192,7 @@ pub(crate) fn joined(grants: &[GrantId]) -> String {
 }
 
 /// `Forwarded` (RFC 7239, sections 4 and 6); the host was checked to be plain.
-fn forwarded(remote: std::net::SocketAddr, host: Option<&HeaderValue>) -> String {
+fn forwarded(remote: SocketAddr, host: Option<&HeaderValue>) -> String {
     let address = match remote.ip().to_canonical() {
         std::net::IpAddr::V4(address) => address.to_string(),
         std::net::IpAddr::V6(address) => format!("\"[{address}]\""),

@@ -17,6 +17,7 @@ use super::stage::Check;
 use super::subjects;
 use crate::catalog::System;
 use crate::config::{ParameterSource, PurposeSource};
+use crate::grant::Request;
 use crate::identity::token::bearer_token;
 use crate::identity::{IdentityError, Peer, TokenError};
 use crate::kernel::id::{GrantId, ParameterName, PurposeCode};
@@ -112,8 +113,19 @@ impl Identified {
         self.narrowed_to.as_deref()
     }
 
-    pub(crate) fn into_routed(self) -> (Routed, Caller, PurposeCode) {
-        (self.routed, self.caller, self.purpose)
+    /// The request, its caller, and what was asked.
+    pub(crate) fn into_asked(self) -> (Routed, Caller, Request) {
+        let Self { routed, caller, purpose, requested: fields, parameters, narrowed_to } = self;
+        let request = Request {
+            system: caller.system.id.clone(),
+            resource: routed.route().resource.id.clone(),
+            action: routed.route().action.clone(),
+            purpose,
+            fields,
+            parameters,
+            narrowed_to,
+        };
+        (routed, caller, request)
     }
 }
 

@@ -220,12 +220,7 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Failure> {
         return Err(RequestFailure::Expectation.into());
     }
     if headers.contains_key(header::UPGRADE) {
-        let name = header::UPGRADE.as_str().to_owned();
-        return Err(RequestFailure::Header {
-            name,
-            why: words("no route allows an upgrade", "没有路由允许协议升级"),
-        }
-        .into());
+        return Err(RequestFailure::Upgrade.into());
     }
     Ok(())
 }

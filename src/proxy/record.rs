@@ -311,6 +311,7 @@ impl Counts<'_> {
             total_us: draft.total_us(),
             decide_us: draft.decided_us(),
             upstream_us: draft.upstream_us(),
+            attempts: draft.attempts(),
             aborted: ending.aborted,
         }
     }
@@ -374,7 +375,11 @@ impl Recorded {
     fn seal(&mut self) {
         let (aborted, is_whole) = match self.end {
             End::Sealed => return,
-            End::Open => (Some(self.sealing.recorder.given_up().1), false),
+            // Who cut it off has noted why.
+            End::Open => {
+                let noted = self.sealing.about.draft.aborted.get().copied();
+                (noted.or(Some(self.sealing.recorder.given_up().1)), false)
+            }
             End::Whole => (None, true),
             End::Broken(why) => (Some(why), false),
         };

@@ -58,8 +58,9 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
     let Cleared { ref route, .. } = cleared;
     let route = Arc::clone(route);
     let usage = cleared.admission.usage.clone();
-    let (in_flight, cleared) = cleared.split_in_flight();
-    let (response, draft) = forward(cleared).await?;
+    let (in_flight, mut cleared) = cleared.split_in_flight();
+    let decided = cleared.decided.take();
+    let (response, draft, held) = forward(cleared).await?;
     let (parts, body) = response.into_parts();
     let body = Arriving::new(body, parts.version);
     judge(parts.status)?;
@@ -84,7 +85,11 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
         }
         reply
     };
+    if let Some(decided) = decided {
+        reply = reply.tied(decided);
+    }
     reply.guard(in_flight);
+    reply.guard(held);
     let mut response = Response::new(reply);
     *response.status_mut() = parts.status;
     *response.headers_mut() = headers;
@@ -323,6 +328,8 @@ fn failure_of(error: BodyError, request_id: RequestId) -> Failure {
             UpstreamFailure::Invalid { why: words("the answer stalled", "应答中途停滞") }.into()
         }
         BodyError::Quota(failure) => *failure,
+        // The one ends what streams, the other an upload.
+        BodyError::Withdrawn(_) | BodyError::Slow => Failure::Gate,
         error @ (BodyError::Broken(_) | BodyError::TooLarge { .. } | BodyError::Refused(_)) => {
             tracing::warn!(%request_id, error = %chain(&error), "an answer broke off");
             UpstreamFailure::Invalid { why: words("the answer broke off", "应答中途断开") }.into()

@@ -119,6 +119,12 @@ fn hints(failure: &Failure, snapshot: &Snapshot) -> Vec<(HeaderName, String)> {
     {
         return vec![(header::ALLOW, methods(allowed))];
     }
+    if let Failure::Request(failure) = failure
+        && failure.doubts_framing()
+    {
+        // Over HTTP/2 the library drops the field: there is nothing to be doubted.
+        return vec![(header::CONNECTION, "close".to_owned())];
+    }
     if let Failure::Limited(exceeded) = failure
         && let Some(usage) = &exceeded.usage
     {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use http::Method;
+
 use super::exchange::{Caller, Draft, Exchange};
-use super::failure::Failure;
+use super::failure::{Failure, RequestFailure};
 use super::normalize::{NormalHead, normalize};
 use super::routes::{PathVariables, Route};
 use super::stage::Check;
@@ -42,7 +44,15 @@ impl Check for Normalize {
     type Out = Normalized;
 
     fn check(&self, mut exchange: Box<Exchange>) -> Result<Normalized, Failure> {
+        if let Some(fault) = exchange.fault {
+            return Err(RequestFailure::Wire(fault).into());
+        }
         let head = normalize(&mut exchange.parts)?;
+        // To many servers it has no meaning there (RFC 9110, section 9.3.1), and one that passes over it would
+        // take it for the next request.
+        if matches!(exchange.parts.method, Method::GET | Method::HEAD) && !exchange.body.is_nothing() {
+            return Err(RequestFailure::Content.into());
+        }
         Ok(Normalized { exchange, head })
     }
 }

@@ -16,6 +16,7 @@ use crate::kernel::id::{Action, ParameterName, SubjectKind};
 use crate::parameters::BodyParameters;
 use crate::telemetry::{EgressMetrics, ResourceMetrics};
 use crate::upstream::Upstream;
+use crate::upstream::bulkhead::Bulkhead;
 
 /// One route with everything a request on it needs, looked up beforehand.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Route {
     pub(crate) provider: Arc<Department>,
     /// Where it is forwarded to.
     pub(crate) upstream: Arc<Upstream<Upload>>,
+    /// The places there for the resources of its provider, if they have a bound of their own.
+    pub(crate) partition: Option<Arc<Bulkhead>>,
     /// The content codings that the platform is asked for.
     pub(crate) accept_encoding: HeaderValue,
     /// What the platform must send.

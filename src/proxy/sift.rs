@@ -126,6 +126,7 @@ pub(super) async fn heard(fault: &UploadFault, came_by: Version) {
 pub(super) fn failure_of(fault: &UploadFault, route: &Route, permit: &Permit, policy: &Policy) -> Failure {
     let (error, field) = match fault {
         UploadFault::Broken => return RequestFailure::Body.into(),
+        UploadFault::Slow => return RequestFailure::Slow.into(),
         UploadFault::TooLarge { limit } => return RequestFailure::TooLarge { limit: *limit }.into(),
         UploadFault::Refused { error, field } => (*error, field.clone()),
     };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::body::Upload;
 use super::routes::{Intake, Routes};
 use super::shadow::Shadow;
 use crate::audit::DigestKey;
@@ -22,6 +23,7 @@ use crate::policy::Policy;
 use crate::quota::limiter::Limiter;
 use crate::telemetry::DepartmentMetrics;
 use crate::tls::ClientVerifier;
+use crate::upstream::Upstream;
 
 /// How many compiled masking plans a snapshot keeps.
 const MAX_PLANS: usize = 4_096;
@@ -61,6 +63,8 @@ pub(crate) struct Snapshot {
     pub(crate) client_verifier: Arc<ClientVerifier>,
     /// Paths to resources.
     pub(crate) routes: Routes,
+    /// The platform's services, by id.
+    pub(crate) upstreams: HashMap<String, Arc<Upstream<Upload>>>,
     /// Counters by department.
     pub(crate) departments: HashMap<DepartmentId, DepartmentMetrics>,
     /// Masking plans.

@@ -14,7 +14,7 @@ use super::sink::{Sink, SinkError, Taken};
 use crate::config::SinkSettings;
 use crate::kernel::secret::Secret;
 use crate::kernel::time::{Clock, Timestamp};
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{Client, ClientError};
 
 /// How much of an answer is read, so that the connection can be used again.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -29,7 +29,7 @@ pub(super) const AGENT: HeaderValue =
 /// An HTTP sink.
 #[derive(Debug)]
 pub(super) struct HttpSink {
-    client: Upstream<Full<Bytes>>,
+    client: Client<Full<Bytes>>,
     target: http::Uri,
     authorization: Option<HeaderValue>,
     clock: Arc<dyn Clock>,
@@ -105,12 +105,12 @@ fn bearer(token: &Secret) -> Result<HeaderValue, SetupError> {
 }
 
 /// The same error in the words of sinks.
-pub(super) fn sink_error(error: UpstreamError) -> SinkError {
+pub(super) fn sink_error(error: ClientError) -> SinkError {
     match error {
-        UpstreamError::Unreachable { source, .. } => SinkError::HttpConnect(source.into()),
-        UpstreamError::Broken { source, .. } => SinkError::HttpBroken(source.into()),
-        UpstreamError::Timeout { within, .. } => SinkError::Timeout { what: "answer", within },
-        UpstreamError::Address { source, .. } => SinkError::Request(source),
+        ClientError::Unreachable { source, .. } => SinkError::HttpConnect(source.into()),
+        ClientError::Broken { source, .. } => SinkError::HttpBroken(source.into()),
+        ClientError::Timeout { within, .. } => SinkError::Timeout { what: "answer", within },
+        ClientError::Address { source, .. } => SinkError::Request(source),
     }
 }
 

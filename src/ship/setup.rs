@@ -11,7 +11,7 @@ use crate::kernel::id::{IdError, UpstreamId};
 use crate::kernel::secret::Secret;
 use crate::kernel::time::Clock;
 use crate::tls::{KeyFile, PemFile, TlsError, UpstreamTls, UpstreamTlsInputs};
-use crate::upstream::{Settings, SettingsError, Upstream};
+use crate::upstream::{Client, ClientSettings, SettingsError};
 
 /// The longest that setting up a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -70,18 +70,21 @@ pub(super) fn client(
     own: Option<&(FileContent, Secret)>,
     timeout: Duration,
     clock: &Arc<dyn Clock>,
-) -> Result<Upstream<Full<Bytes>>, SetupError> {
+) -> Result<Client<Full<Bytes>>, SetupError> {
     let tls = ca.map(|ca| tls(ca, own, clock)).transpose()?;
-    let settings = Settings {
+    let settings = ClientSettings {
         // Errors of the client are told in other words, by other names.
         id: UpstreamId::parse("audit")?,
         url: url.clone(),
+        address: None,
         tls: tls.map(|tls| Arc::unwrap_or_clone(tls.config)),
         http2: false,
         connect_timeout: CONNECT.min(timeout),
         response_timeout: timeout,
         idle_timeout: IDLE,
         max_idle: 1,
+        max_connections: 16,
+        announces: false,
     };
-    Ok(Upstream::new(settings)?)
+    Ok(Client::new(settings)?)
 }

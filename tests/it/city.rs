@@ -134,6 +134,12 @@ impl Plan {
         self.start().await
     }
 
+    /// Starts the gate before whatever the configuration names.
+    pub(crate) async fn start_without_platform(mut self) -> City {
+        self.has_platform = false;
+        self.start().await
+    }
+
     /// Starts the platform and the gate.
     pub(crate) async fn start(self) -> City {
         let city = self.start_platform().await;

@@ -61,6 +61,8 @@ mod token;
 mod trust;
 #[path = "../../fuzz/properties/untyped.rs"]
 mod untyped;
+#[path = "../../fuzz/properties/wire.rs"]
+mod wire;
 #[path = "../../fuzz/properties/witness.rs"]
 mod witness;
 
@@ -83,7 +85,7 @@ macro_rules! targets {
 
 targets! {
     certificate charset checkpoint coding documents format grants jwks mask_csv mask_events mask_form mask_json mask_xml
-    media normalize note receipt record token trust witness
+    media normalize note receipt record token trust wire witness
 }
 
 /// A property of an input.
@@ -158,6 +160,7 @@ fn what_is_like_a_seed_holds_too() {
         ("note", note::check),
         ("receipt", receipt::check),
         ("trust", trust::check),
+        ("wire", wire::check),
         ("witness", witness::check),
     ];
     targets.iter().for_each(|(target, check)| explore(target, *check));

@@ -90,6 +90,7 @@ fn route(
     let intake =
         configured.request.as_ref().and_then(|rule| intake(rule, resource, &parameters, source, report));
     let provider = catalog.registry.departments.get(&resource.provider)?;
+    let upstream = upstreams.get(configured.upstream.as_str())?;
     check_media_type(configured, source, resource, report);
     Some(Route {
         method: configured.method.as_method().clone(),
@@ -97,7 +98,8 @@ fn route(
         resource: Arc::clone(resource),
         action: configured.action.clone(),
         provider: Arc::clone(provider),
-        upstream: Arc::clone(upstreams.get(configured.upstream.as_str())?),
+        upstream: Arc::clone(upstream),
+        partition: upstream.partition(&resource.provider),
         accept_encoding: accept_encoding(configured, config),
         declared: Declared::new(resource.body.format, configured.media_type.clone()),
         compress: configured.compress,

@@ -74,6 +74,7 @@ pub(super) const COLUMNS: &[&str] = &[
     "total_us",
     "decide_us",
     "upstream_us",
+    "attempts",
     "aborted",
 ];
 

@@ -36,6 +36,7 @@ struct GenerationJson<'v> {
     closed: bool,
     unfinished_bytes: u64,
     first_kept: u64,
+    put_aside: u64,
     read: bool,
 }
 
@@ -99,6 +100,10 @@ fn in_words(directory: &Path, report: &VerifyReport, screen: &mut Screen<'_>) ->
             (false, bytes) => format!("open, {bytes} bytes of an unfinished commit"),
         };
         let (first, last) = (first_at.as_deref().unwrap_or("-"), last_at.as_deref().unwrap_or("-"));
+        let state = match generation.put_aside {
+            0 => state,
+            count => format!("{state}, {count} published records put aside by a repair"),
+        };
         table.row([
             toned(Tone::Strong, format!("{node}.{number:06}")),
             plain(match generation.begin {
@@ -150,6 +155,7 @@ fn log<'v>(directory: &'v Path, report: &'v VerifyReport) -> LogJson<'v> {
         closed: generation.closed,
         unfinished_bytes: generation.unfinished_bytes,
         first_kept: generation.begin,
+        put_aside: generation.put_aside,
         read: generation.is_read,
     });
     let trees = report.trees.iter().map(|tree| TreeJson {

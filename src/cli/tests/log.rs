@@ -114,6 +114,7 @@ pub(super) fn entry(number: u8, asked: &Asked) -> crate::audit::Entry {
             total_us: asked.millis * 1_000,
             decide_us: 1,
             upstream_us: 0,
+            attempts: 1,
             aborted: None,
         }),
     }

@@ -19,7 +19,7 @@ use crate::tlog::note::{MAX_NOTE_BYTES, Note};
 use crate::tlog::proof::{MakeError, prove_consistency};
 use crate::tlog::tile::{TileError, TileNodes};
 use crate::tlog::{NoteError, Tree, VerifierKey, witness};
-use crate::upstream::Upstream;
+use crate::upstream::Client;
 
 /// How often a witness is asked about one head: it may have seen another than is known here, and another
 /// again.
@@ -105,7 +105,7 @@ impl AskError {
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) key: VerifierKey,
-    pub(super) client: Upstream<Full<Bytes>>,
+    pub(super) client: Client<Full<Bytes>>,
     pub(super) target: http::Uri,
 }
 

@@ -58,7 +58,7 @@ async fn who_takes_nothing_of_a_whole_reply_has_stalled() {
         assert_eq!(length, released(RECORDS).len(), "it is whole");
         until("the untaken reply to be given up", async || {
             let said = city.gate.log_text();
-            (said.matches("a client took nothing of a reply for too long").count() > before).then_some(())
+            (said.matches("\"reason\":\"stalled\"").count() > before).then_some(())
         })
         .await;
         until("nothing to be in work", async || {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -117,15 +118,30 @@ impl Gate {
     }
 
     pub(super) async fn start(config: &Path) -> Self {
-        let mut child = program()
-            .arg("run")
-            .arg("--config")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::launch(config, program().stdin(Stdio::null()).stdout(Stdio::null())).await
+    }
+
+    /// Starts one that is handed the sockets of `listeners`, of which it takes the first two as its standard
+    /// input and output, as a service manager would hand them over as further descriptors.
+    pub(crate) async fn start_on<const N: usize>(config: &Path, listeners: [OwnedFd; N]) -> Self {
+        let mut program = program();
+        program.stdin(Stdio::null()).stdout(Stdio::null());
+        program.env("LISTEN_FDS", N.to_string()).env("LISTEN_FDS_FIRST_FD", "0");
+        for (place, listener) in listeners.into_iter().enumerate() {
+            let listener = Stdio::from(listener);
+            if place == 0 {
+                program.stdin(listener)
+            } else {
+                program.stdout(listener)
+            };
+        }
+        Self::launch(config, &mut program).await
+    }
+
+    /// Starts `program` as a gate.
+    pub(crate) async fn launch(config: &Path, program: &mut Command) -> Self {
+        let mut child =
+            program.arg("run").arg("--config").arg(config).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
         std::thread::spawn(move || {
@@ -135,7 +151,9 @@ impl Gate {
                 kept.lock().unwrap().push(line);
             }
         });
-        let socket = config.parent().unwrap().join("admin.sock");
+        let text = std::fs::read_to_string(config).unwrap();
+        let socket = text.lines().find_map(|line| line.strip_prefix("socket = \"")).unwrap();
+        let socket = config.parent().unwrap().join(socket.trim_end_matches('"'));
         let nowhere = super::ANY_PORT;
         let mut gate = Self { child, log, address: nowhere, metrics: nowhere, socket };
         let serving = until("the gate to serve", async || {

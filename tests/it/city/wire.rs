@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -65,6 +66,8 @@ pub(crate) enum Http {
 pub(crate) struct Client {
     tls: ClientConfig,
     server: SocketAddr,
+    /// What is sent before the handshake.
+    before: Vec<u8>,
 }
 
 impl Client {
@@ -108,7 +111,12 @@ impl Client {
                 builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
             }
         };
-        Self { tls, server }
+        Self { tls, server, before: Vec::new() }
+    }
+
+    /// The same, behind somebody who says these bytes first.
+    pub(crate) fn behind(self, before: Vec<u8>) -> Self {
+        Self { before, ..self }
     }
 
     /// A TLS stream, whatever is then spoken on it.
@@ -118,8 +126,9 @@ impl Client {
         let connector = TlsConnector::from(Arc::new(tls));
         let name = ServerName::try_from("localhost").unwrap();
         soon("a TLS handshake", async {
-            let stream = TcpStream::connect(self.server).await?;
+            let mut stream = TcpStream::connect(self.server).await?;
             stream.set_nodelay(true)?;
+            stream.write_all(&self.before).await?;
             connector.connect(name, stream).await
         })
         .await

@@ -152,7 +152,8 @@ async fn a_sink_that_refuses_or_hangs_stops_nothing() {
         let series = format!("pinegate_audit_sink_failures_total{{reason=\"{reason}\",sink=\"siem\"}}");
         until("a failure", async || (city.gate.metric(&series).await > 0.5).then_some(())).await;
         if mood == Mood::Refusing {
-            let said = city.gate.logged("audit records are not sent until somebody sees to it").unwrap();
+            let message = "audit records are not sent until somebody sees to it";
+            let said = until("the error to be logged", async || city.gate.logged(message)).await;
             assert!(said["error"].as_str().unwrap().contains("it answers 403"), "{said}");
         }
         city.call(Call::survey("/_test/1k")).await.assert_data();

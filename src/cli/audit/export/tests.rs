@@ -58,6 +58,7 @@ fn access(texts: &Texts, kind: Kind, reason: Option<&'static str>) -> Entry {
         total_us: 1_500,
         decide_us: 40,
         upstream_us: 1_100,
+        attempts: 1,
         aborted: None,
     };
     Access {
