@@ -17,6 +17,7 @@
 )]
 
 #[path = "support/load.rs"]
+#[expect(dead_code, reason = "handshakes alone and held connections are for `load`")]
 mod load;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use load::{Found, Load};
+use load::{Found, Load, Wire};
 use pinegate::demo::people::{Counts, DEMO_SEED, Data};
 use pinegate::demo::platform::{Options, Platform};
 use pinegate::journal::{DiskStorage, Lock, Storage, StorageFile};
@@ -165,8 +166,12 @@ impl Site {
             certificate: clients.join(format!("{SYSTEM}.pem")),
             key: clients.join(format!("{SYSTEM}.key")),
             authorization: Some(format!("Bearer {}", fs::read_to_string(token).unwrap().trim())),
+            wire: Wire::Http1,
+            pinned: false,
             connections,
             requests,
+            warm_up: 0,
+            rate: None,
             pids: vec![gate.child.id()],
         }
     }

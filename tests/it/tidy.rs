@@ -339,8 +339,10 @@ fn nothing_is_left_unfinished_or_ignored() {
 fn texts() -> BTreeMap<String, String> {
     const TEXT: [&str; 14] =
         ["rs", "toml", "md", "csv", "conf", "json", "txt", "yml", "yaml", "sh", "py", "js", "html", "snap"];
-    const DIRECTORIES: [&str; 11] =
-        ["src", "tests", "benches", "docs", "policies", "config", "certs", "fuzz", ".ci", ".cargo", "peers"];
+    const DIRECTORIES: [&str; 12] = [
+        "src", "tests", "bench", "benches", "docs", "policies", "config", "certs", "fuzz", ".ci", ".cargo",
+        "peers",
+    ];
     let at_root =
         fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let below = DIRECTORIES.iter().flat_map(|directory| walk(&root().join(directory)));
