@@ -334,8 +334,10 @@ where
 
     fn choose(&self, avoid: Option<&Arc<Endpoint<B>>>) -> Result<Arc<Endpoint<B>>, UpstreamError> {
         let (endpoints, now) = (self.endpoints.load(), self.now());
-        let candidates: SmallVec<[Candidate; 8]> =
-            endpoints.iter().map(|endpoint| endpoint.candidate(now)).collect();
+        let candidates: SmallVec<[Candidate; 8]> = endpoints
+            .iter()
+            .map(|endpoint| endpoint.candidate(now, self.settings.checks.is_some()))
+            .collect();
         let avoid = avoid.and_then(|failed| endpoints.iter().position(|other| Arc::ptr_eq(other, failed)));
         let count = self.dice.fetch_add(2, Ordering::Relaxed);
         let at = pick(&candidates, avoid, [mixed(count), mixed(count.wrapping_add(1))]);
@@ -350,7 +352,7 @@ where
         let (now, rules) = (self.now(), &self.settings.ejection);
         if went_well {
             endpoint.health.succeeded(now, rules);
-            let was_open = admission == Admission::Trial;
+            let was_open = matches!(admission, Admission::Trial(_));
             self.breaker.succeeded(now, admission);
             if was_open {
                 tracing::info!(upstream = %self.id(), "an upstream is asked again");

@@ -21,6 +21,7 @@ mod head;
 pub use fault::Fault;
 
 use chunks::{Chunks, Part};
+pub use head::length;
 use head::{Head, Trailers};
 
 /// What a head may be at most.

@@ -14,6 +14,7 @@ use percent_encoding::percent_decode_str;
 use super::failure::{Failure, RequestFailure};
 use super::problem::{Code, words};
 use crate::coding::Accepted;
+use crate::wire::{self, Fault};
 
 /// The longest path and query, in bytes.
 pub(crate) const MAX_TARGET_BYTES: usize = 8 << 10;
@@ -200,6 +201,10 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Failure> {
             }
             .into());
         }
+    }
+    // HTTP/2 has no use for it but to agree with its frames; it goes on by HTTP/1.1, where it frames.
+    if headers.get(header::CONTENT_LENGTH).is_some_and(|value| wire::length(value.as_bytes()).is_none()) {
+        return Err(RequestFailure::Wire(Fault::Length).into());
     }
     for (name, value) in headers {
         let why = if name.as_str().contains('_') {

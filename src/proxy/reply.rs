@@ -89,7 +89,12 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
         reply = reply.tied(decided);
     }
     reply.guard(in_flight);
-    reply.guard(held);
+    if reply.is_stream() {
+        reply.guard(held);
+    } else {
+        // The platform has done its part: a client that does not read holds no place there.
+        drop(held);
+    }
     let mut response = Response::new(reply);
     *response.status_mut() = parts.status;
     *response.headers_mut() = headers;

@@ -29,6 +29,8 @@ use crate::kernel::time::Timestamp;
 pub(crate) struct Decided {
     request: Request,
     fields: Arc<[ReleasedField]>,
+    /// The most records of the reply, and of the day.
+    rows: (Option<u64>, Option<u64>),
     revision: u64,
     until: Option<Timestamp>,
     draft: Arc<Draft>,
@@ -37,7 +39,8 @@ pub(crate) struct Decided {
 impl Decided {
     /// `permit` was the answer to `request` under the snapshot of this revision.
     pub(crate) fn new(request: Request, permit: &Permit, revision: u64, draft: Arc<Draft>) -> Self {
-        Self { request, fields: Arc::clone(&permit.fields), revision, until: permit.valid_until, draft }
+        let rows = (permit.rows_per_reply, permit.rows_per_day);
+        Self { request, fields: Arc::clone(&permit.fields), rows, revision, until: permit.valid_until, draft }
     }
 
     /// Asks once more: until when the same is decided, or what is decided instead.
@@ -51,8 +54,8 @@ impl Decided {
         }
         let query = self.request.query(&caller.department.id);
         let permit = snapshot.policy.permit(&query, now).map_err(denial_code)?;
-        // The masks at work are those of the first answer.
-        if permit.fields != self.fields {
+        // The masks and bounds at work are those of the first answer.
+        if permit.fields != self.fields || (permit.rows_per_reply, permit.rows_per_day) != self.rows {
             return Err(Code::ScopeExceeded);
         }
         let not_after = peer.certificate.not_after;

@@ -22,8 +22,9 @@ pub struct BreakerRules {
 pub enum Admission {
     /// It goes on.
     Closed,
-    /// It goes on, and what becomes of it decides whether others do.
-    Trial,
+    /// It goes on, and what becomes of it decides whether others do, unless there was another trial since: by
+    /// when that may be.
+    Trial(u64),
     /// It does not; after so long another may be tried.
     Refused(Duration),
 }
@@ -74,7 +75,7 @@ impl Breaker {
         }
         let later = self.after(now);
         match self.until.compare_exchange(until, later, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => Admission::Trial,
+            Ok(_) => Admission::Trial(later),
             Err(CLOSED) => Admission::Closed,
             Err(other) => Admission::Refused(Duration::from_millis(other.saturating_sub(now))),
         }
@@ -83,7 +84,7 @@ impl Breaker {
     /// Notes that an attempt went well.
     pub fn succeeded(&self, now: u64, admission: Admission) {
         self.window.add(now / 1_000, Tally { all: 1, special: 0 });
-        if admission == Admission::Trial {
+        if matches!(admission, Admission::Trial(_)) {
             self.window.clear();
             self.until.store(CLOSED, Ordering::Relaxed);
         }
@@ -91,8 +92,9 @@ impl Breaker {
 
     /// Notes that an attempt failed: whether that opened it.
     pub fn failed(&self, now: u64, admission: Admission) -> bool {
-        if admission == Admission::Trial {
-            self.until.store(self.after(now), Ordering::Relaxed);
+        if let Admission::Trial(own) = admission {
+            // One that took so long that others were made says nothing of what they found.
+            self.until.compare_exchange(own, self.after(now), Ordering::Relaxed, Ordering::Relaxed).ok();
             return false;
         }
         self.window.add(now / 1_000, Tally { all: 1, special: 1 });
@@ -145,12 +147,12 @@ mod tests {
     #[test]
     fn one_trial_decides() {
         let breaker = opened(1_000);
-        assert_eq!(breaker.admit(6_000), Admission::Trial);
+        assert_eq!(breaker.admit(6_000), Admission::Trial(11_000));
         assert_eq!(breaker.admit(6_000), Admission::Refused(Duration::from_secs(5)), "one at a time");
-        assert!(!breaker.failed(6_500, Admission::Trial));
+        assert!(!breaker.failed(6_500, Admission::Trial(11_000)));
         assert_eq!(breaker.admit(11_400), Admission::Refused(Duration::from_millis(100)));
-        assert_eq!(breaker.admit(11_500), Admission::Trial);
-        breaker.succeeded(11_600, Admission::Trial);
+        assert_eq!(breaker.admit(11_500), Admission::Trial(16_500));
+        breaker.succeeded(11_600, Admission::Trial(16_500));
         assert_eq!(breaker.admit(11_600), Admission::Closed);
         assert!(!breaker.failed(11_700, Admission::Closed), "it begins anew");
     }
@@ -158,8 +160,23 @@ mod tests {
     #[test]
     fn a_trial_nothing_becomes_of_is_followed_by_another() {
         let breaker = opened(1_000);
-        assert_eq!(breaker.admit(6_000), Admission::Trial);
-        assert_eq!(breaker.admit(11_000), Admission::Trial);
+        assert_eq!(breaker.admit(6_000), Admission::Trial(11_000));
+        assert_eq!(breaker.admit(11_000), Admission::Trial(16_000));
+    }
+
+    #[test]
+    fn an_old_trial_does_not_undo_a_newer_one() {
+        let breaker = opened(1_000);
+        let (old, new) = (breaker.admit(6_000), breaker.admit(11_000));
+        breaker.succeeded(11_100, new);
+        assert!(!breaker.failed(16_000, old));
+        assert_eq!(breaker.admit(16_100), Admission::Closed);
+        // Nor does it put off the trial that is being made.
+        let breaker = opened(1_000);
+        let old = breaker.admit(6_000);
+        assert_eq!(breaker.admit(11_000), Admission::Trial(16_000));
+        assert!(!breaker.failed(15_000, old));
+        assert_eq!(breaker.admit(16_000), Admission::Trial(21_000));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
-use super::connect::Connector;
+use super::connect::{Connector, InTime};
 use crate::kernel::id::UpstreamId;
 
 /// The largest head of a reply, in bytes.
@@ -119,7 +119,7 @@ pub struct Client<B> {
     authority: Authority,
     host: HeaderValue,
     response_timeout: Duration,
-    client: legacy::Client<HttpsConnector<Connector>, B>,
+    client: legacy::Client<InTime<HttpsConnector<Connector>>, B>,
 }
 
 /// Why a client cannot be set up.
@@ -165,7 +165,8 @@ where
         };
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
         let builder = if is_tls { builder.https_only() } else { builder.https_or_http() };
-        let connector = builder.enable_http1().enable_http2().wrap_connector(connector);
+        let inner = builder.enable_http1().enable_http2().wrap_connector(connector);
+        let connector = InTime { inner, within: connect_timeout };
         let client = legacy::Client::builder(TokioExecutor::new())
             .http2_only(settings.http2 && !is_tls)
             .pool_idle_timeout(settings.idle_timeout)

@@ -138,6 +138,34 @@ impl Service<Uri> for Connector {
     }
 }
 
+/// A connector whose every connection is made in time, its TLS handshake included. Who found another meanwhile
+/// leaves the making of one behind: without an end of its own it would hold its place for ever.
+#[derive(Debug, Clone)]
+pub(super) struct InTime<C> {
+    pub(super) inner: C,
+    pub(super) within: Duration,
+}
+
+impl<C> Service<Uri> for InTime<C>
+where
+    C: Service<Uri, Error = BoxError, Future: Send + 'static>,
+    C::Response: 'static,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Boxed<C::Response, BoxError>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        // So long for a place, and so long for the connection.
+        let (connecting, within) = (self.inner.call(uri), self.within.saturating_mul(2));
+        Box::pin(async move { tokio::time::timeout(within, connecting).await? })
+    }
+}
+
 /// A connection that is counted until it ends.
 #[derive(Debug)]
 pub(super) struct Counted {

@@ -93,11 +93,12 @@ impl<B> Endpoint<B> {
         }
     }
 
-    /// As the draw sees it.
-    pub(super) fn candidate(&self, now: u64) -> Candidate {
+    /// As the draw sees it. What checks found counts only as long as there are checks, or nothing would ever
+    /// find otherwise.
+    pub(super) fn candidate(&self, now: u64, is_checked: bool) -> Candidate {
         let load = self.in_flight.load(Ordering::Relaxed);
         let is_full = load >= self.max_connections && !self.is_multiplexed.load(Ordering::Relaxed);
-        let standing = if self.health.is_down() || is_full {
+        let standing = if (is_checked && self.health.is_down()) || is_full {
             Standing::Out
         } else if self.health.is_ejected(now) {
             Standing::Ejected

@@ -113,8 +113,10 @@ impl Head {
     }
 }
 
-/// Digits, the first of which is not a needless zero: `010` is eight to some.
-fn length(digits: &[u8]) -> Option<u64> {
+/// What a `Content-Length` says: digits, the first of which is not a needless zero, since `010` is eight to some.
+/// `None` where it could be read in two ways, whatever version of HTTP it came by.
+#[must_use]
+pub fn length(digits: &[u8]) -> Option<u64> {
     let is_plain = match digits {
         [] => false,
         [b'0'] => true,

@@ -55,7 +55,7 @@ impl<'d, 's> Reader<'d, 's> {
             ca,
             client,
             connect_timeout: duration(&table, "connect_timeout", Duration::from_secs(3)),
-            response_timeout: duration(&table, "response_timeout", Duration::from_secs(30)),
+            response_timeout: duration(&table, "response_timeout", Duration::from_secs(20)),
             idle_timeout: duration(&table, "idle_timeout", Duration::from_secs(60)),
             max_idle: count(&table, "max_idle", 1..=100_000, 512),
             max_connections: count(&table, "max_connections", 1..=100_000, 1_024),

@@ -196,6 +196,8 @@ async fn lengths_that_lie() {
         ("POST", vec!["+5"]),
         ("POST", vec!["-5"]),
         ("POST", vec!["0x5"]),
+        ("POST", vec!["05"]),
+        ("POST", vec!["0000000000000000005"]),
         ("POST", vec![""]),
         ("GET", vec!["5"]),
         ("GET", vec![]),
@@ -207,7 +209,9 @@ async fn lengths_that_lie() {
         assert_ne!(outcome, Outcome::Answered(200), "{method} {lengths:?}");
     }
     // A length and no content at all.
-    let none = frame(HEADERS, END_HEADERS | END_STREAM, 1, &post("POST", &["5"]));
-    assert_ne!(talk(&city, &none).await, Outcome::Answered(200));
+    for length in ["5", "", "00"] {
+        let none = frame(HEADERS, END_HEADERS | END_STREAM, 1, &post("POST", &[length]));
+        assert_ne!(talk(&city, &none).await, Outcome::Answered(200), "{length:?}");
+    }
     assert_alive(&city, &recorder).await;
 }
