@@ -52,7 +52,7 @@ pub use manifest::ManifestFault;
 pub use priority::Priority;
 pub use progress::Progress;
 pub use publish::{
-    PublishObserver, PublishSettings, PublishedHold, Publisher, Publishing, Refusal, SignedHead, Span, locate,
+    PublishObserver, PublishSettings, PublishedHold, Publisher, Publishing, Refusal, SignedHead, Span,
 };
 pub use recover::{RecoveredGeneration, Recovery};
 pub use repair::{Repair, damage};

@@ -96,7 +96,7 @@ pub(super) fn manifest_of(
     }
 }
 
-fn remove_if_there(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+pub(super) fn remove_if_there(storage: &dyn Storage, path: &Path) -> io::Result<()> {
     match storage.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),

@@ -24,8 +24,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use self::files::TreeFiles;
 use self::follow::{Following, Outcome};
 use super::layout::tree_name;
@@ -38,8 +36,8 @@ use crate::tlog::{Checkpoint, NoteError, NoteSigner};
 pub(super) use files::{CHECKPOINT, SPANS, SPANS_BYTES, WITNESSED, read_tile};
 pub use hold::PublishedHold;
 pub(super) use leaves::Leaves;
+pub use spans::Span;
 pub(super) use spans::decode as decode_spans;
-pub use spans::{Span, locate};
 
 /// The longest wait between two looks at what others do: another process may let go of the tree, or an
 /// earlier generation may be closed.
@@ -180,7 +178,6 @@ pub struct Publisher {
     files: TreeFiles,
     state: State,
     is_repair: bool,
-    latest: watch::Sender<Option<Arc<SignedHead>>>,
 }
 
 impl Publisher {
@@ -195,18 +192,7 @@ impl Publisher {
     ) -> Self {
         let directory = settings.directory.join(tree_name(progress.node()));
         let files = TreeFiles::new(Arc::clone(&storage), directory);
-        let latest = watch::Sender::new(None);
-        Self {
-            settings,
-            storage,
-            clock,
-            progress,
-            observer,
-            files,
-            state: State::Waiting,
-            is_repair: false,
-            latest,
-        }
+        Self { settings, storage, clock, progress, observer, files, state: State::Waiting, is_repair: false }
     }
 
     /// Believes a repair that no signed head covers yet. For who made it, and for nobody else: any record that
@@ -215,12 +201,6 @@ impl Publisher {
     pub const fn after_repair(mut self) -> Self {
         self.is_repair = true;
         self
-    }
-
-    /// The last signed head, and each new one: for whoever has it witnessed.
-    #[must_use]
-    pub fn heads(&self) -> watch::Receiver<Option<Arc<SignedHead>>> {
-        self.latest.subscribe()
     }
 
     /// Publishes what there is, and signs what is due.
@@ -246,8 +226,8 @@ impl Publisher {
     }
 
     fn start(&mut self) -> Result<Option<Following>, Halt> {
-        let Self { settings, storage, progress, files, latest, is_repair, .. } = self;
-        start::start(settings, &**storage, progress, files, latest, *is_repair)
+        let Self { settings, storage, progress, files, is_repair, .. } = self;
+        start::start(settings, &**storage, progress, files, *is_repair)
     }
 
     fn try_work(&mut self, is_last: bool) -> Result<(), Halt> {
@@ -270,7 +250,6 @@ impl Publisher {
             if is_due || (is_end && is_last && following.has_unsigned()) {
                 let head = following.sign(&self.settings, &mut self.files)?;
                 self.observer.signed(&head);
-                self.latest.send_replace(Some(Arc::new(head)));
                 following.tidy(&mut self.files)?;
             }
             if is_end {

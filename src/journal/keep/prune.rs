@@ -13,13 +13,13 @@
 //! records at most, one look in [`LOOK_EVERY`].
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::Checking;
 use super::{KeepFailure, KeepObserver, Left};
 use crate::audit::{Entry, Event, Lifecycle};
+use crate::journal::compress::remove_if_there;
 use crate::journal::layout::{CLOSED, Form, GenerationDir, LOCK, SegmentFile, segments};
 use crate::journal::manifest::{self, Manifest};
 use crate::journal::scan::DamageKind;
@@ -175,10 +175,7 @@ impl Pruner {
                 }
             }
             for file in &gone.files {
-                match storage.remove(&file.path) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    removed => removed.map_err(Left::io(directory))?,
-                }
+                remove_if_there(storage, &file.path).map_err(Left::io(directory))?;
             }
             storage.sync_dir(directory).map_err(Left::io(directory))?;
             observer.pruned(gone.records);

@@ -31,14 +31,6 @@ impl Span {
     }
 }
 
-/// The span of the record at `index`, and its `seq`.
-#[must_use]
-pub fn locate(spans: &[Span], index: u64) -> Option<(Span, u64)> {
-    let after = spans.partition_point(|span| span.index <= index);
-    let span = after.checked_sub(1).and_then(|at| spans.get(at))?;
-    Some((*span, span.seq.checked_add(index - span.index)?))
-}
-
 /// One JSON line a span.
 pub(in crate::journal) fn encode(spans: &[Span]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

@@ -2,9 +2,6 @@
 //! are not right.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use tokio::sync::watch;
 
 use super::accounts::Accounts;
 use super::files::{CHECKPOINT, TreeFiles, WITNESSED, is_content};
@@ -34,7 +31,6 @@ pub(super) fn start(
     storage: &dyn Storage,
     progress: &Progress,
     files: &mut TreeFiles,
-    latest: &watch::Sender<Option<Arc<SignedHead>>>,
     is_repair: bool,
 ) -> Result<Option<Following>, Halt> {
     let directory = files.directory().to_owned();
@@ -57,7 +53,6 @@ pub(super) fn start(
     };
     let log = Log { storage, places: &places, repairs: &repairs };
     let Some(head) = head else { return log.begin(lock, None, Vec::new(), None) };
-    latest.send_replace(Some(Arc::new(head.clone())));
     let size = head.checkpoint.size;
     let growth = match Growth::load(size, |path| files.tile(path)) {
         Ok(growth) => Some(growth).filter(|growth| growth.root() == head.checkpoint.root),

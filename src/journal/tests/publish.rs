@@ -182,11 +182,9 @@ fn heads_are_signed_after_so_many_records_or_so_long_and_at_the_end() {
     gate.write(350);
     gate.publisher.step();
     assert_eq!(gate.told.sizes(), [1, 101, 201, 301]);
-    let mut heads = gate.publisher.heads();
-    assert_eq!(heads.borrow_and_update().as_ref().unwrap().checkpoint.size, 301);
+    assert_eq!(checkpoint(&disk).unwrap().size, 301);
     let told = gate.end();
     assert_eq!(told.sizes(), [1, 101, 201, 301, 351]);
-    assert!(heads.has_changed().is_ok_and(|changed| changed) || heads.borrow().is_some());
     assert_eq!(checkpoint(&disk).unwrap().size, 351);
     // The next process goes on in the same tree.
     let mut gate = Gate::start(&disk);
@@ -200,8 +198,6 @@ fn heads_are_signed_after_so_many_records_or_so_long_and_at_the_end() {
         spans.iter().map(|span| (span.generation, span.index)).collect::<Vec<_>>(),
         [(1, 0), (2, 351)]
     );
-    assert_eq!(locate(&spans, 350), Some((spans[0], 350)));
-    assert_eq!(locate(&spans, 400), Some((spans[1], 49)));
     // What a partial tile had is in the full one.
     let partial = Path::new(ROOT).join("gate-1.tlog/tile/0/000.p");
     assert!(disk.list(&partial).unwrap().is_empty());
