@@ -25,6 +25,7 @@ mod source;
 mod table;
 mod test;
 mod token;
+mod top;
 mod verdict;
 mod when;
 mod witness;
@@ -68,6 +69,7 @@ Examples:
   pinegate diff HEAD policies          who gains what, who loses what by it?
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
+  pinegate top                         what is going through it just now?
   pinegate explain --help              why is this request refused?
   pinegate test                        does the policy decide what its tests say?
   pinegate mask --help                 what would leave of this body?
@@ -109,6 +111,7 @@ enum Command {
     Mask(mask::MaskArgs),
     Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
+    Top(top::TopArgs),
     Audit(audit::AuditArgs),
     Witness(witness::WitnessArgs),
     Token(token::TokenArgs),
@@ -170,6 +173,7 @@ fn dispatch(
         Command::Mask(args) => mask::run(args, &**clock, screen),
         Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
+        Command::Top(args) => top::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, clock, screen),
         Command::Witness(args) => witness::run(args, clock, screen),
         Command::Token(args) => token::run(args, &**clock, screen),

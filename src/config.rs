@@ -285,6 +285,14 @@ impl Config {
         let text = String::from_utf8(read::bounded(path).ok()?).ok()?;
         read::policy_in(path, &Source::new(path.display().to_string(), text))
     }
+
+    /// What `path` says about the listener for Prometheus, even where the rest of it is wrong or names files that
+    /// its reader may not open. `None` where just that is wrong; [`Config::load`] says how.
+    #[must_use]
+    pub fn metrics_in(path: &Path) -> Option<Metrics> {
+        let text = String::from_utf8(read::bounded(path).ok()?).ok()?;
+        read::metrics_in(path, &Source::new(path.display().to_string(), text))
+    }
 }
 
 #[cfg(test)]

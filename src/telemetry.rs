@@ -14,7 +14,7 @@ use prometheus::{
 };
 
 use crate::catalog::{Egress, Identifier};
-use crate::kernel::id::{DepartmentId, Digest, NodeId, ResourceId, UpstreamId};
+use crate::kernel::id::{DepartmentId, Digest, NodeId, ResourceId, SystemId, UpstreamId};
 
 /// The label of requests that were not for any resource.
 const NO_RESOURCE: &str = "none";
@@ -140,6 +140,8 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     departments: IntCounterVec,
+    systems: IntCounterVec,
+    system_refusals: IntCounterVec,
     refusals: IntCounterVec,
     fields: IntCounterVec,
     egress: IntCounterVec,
@@ -237,6 +239,34 @@ impl DepartmentMetrics {
     }
 }
 
+/// The counters of one system and of its department, resolved once.
+#[derive(Debug, Clone)]
+pub struct CallerMetrics {
+    department: DepartmentMetrics,
+    requests: IntCounter,
+    refusals: IntCounter,
+}
+
+impl CallerMetrics {
+    /// Counts a request.
+    pub fn count(&self, outcome: Outcome, is_refused: Refused) {
+        self.department.count(outcome);
+        self.requests.inc();
+        if is_refused == Refused::Yes {
+            self.refusals.inc();
+        }
+    }
+}
+
+/// Whether the gate refused a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It answered with a problem document.
+    Yes,
+    /// It answered with data, or nobody waited for the answer.
+    No,
+}
+
 /// The counters of what a candidate policy decides about one resource, resolved once.
 #[derive(Debug, Clone)]
 pub struct ShadowMetrics(Vec<IntCounter>);
@@ -331,6 +361,16 @@ impl Metrics {
                 "pinegate_department_requests_total",
                 "Requests by the caller's department.",
                 &["department", "outcome"],
+            )?,
+            systems: f.counters(
+                "pinegate_system_requests_total",
+                "Requests by the system that called.",
+                &["system"],
+            )?,
+            system_refusals: f.counters(
+                "pinegate_system_refusals_total",
+                "Those of them that the gate refused.",
+                &["system"],
             )?,
             refusals: f.counters("pinegate_refusals_total", "Refusals by problem code.", &["code"])?,
             fields: f.counters(
@@ -450,6 +490,16 @@ impl Metrics {
     #[must_use]
     pub fn department(&self, department: &DepartmentId) -> DepartmentMetrics {
         DepartmentMetrics { outcomes: outcomes(&self.departments, department.as_str()) }
+    }
+
+    /// The counters of a system whose department's are `department`.
+    #[must_use]
+    pub fn caller(&self, system: &SystemId, department: &DepartmentMetrics) -> CallerMetrics {
+        CallerMetrics {
+            department: department.clone(),
+            requests: self.systems.with_label_values(&[system.as_str()]),
+            refusals: self.system_refusals.with_label_values(&[system.as_str()]),
+        }
     }
 
     /// The histograms of the stages.

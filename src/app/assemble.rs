@@ -18,15 +18,17 @@ use self::trust::{challenge, server_tls, token_verifier};
 use self::upstreams::upstreams;
 use super::load::{LoadedPolicy, load_policy};
 use crate::audit::DigestKey;
+use crate::catalog::{Registry, System};
 use crate::coding;
 use crate::config::Config;
 use crate::identity::Identities;
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, chain};
+use crate::kernel::id::SystemId;
 use crate::kernel::time::Clock;
 use crate::proxy::{Plans, RequestBounds, Snapshot};
 use crate::quota::limiter::Limiter;
 use crate::ship::BadPeer;
-use crate::telemetry::Metrics;
+use crate::telemetry::{CallerMetrics, Metrics};
 use crate::tls::TlsDates;
 
 /// The longest time from a purpose token's `iat` to its `exp`.
@@ -87,8 +89,7 @@ pub(crate) fn assemble_with(
     }
     let LoadedPolicy { files, vocabulary, maskers, policy } = policy;
     let registry = &vocabulary.catalog.registry;
-    let departments: HashMap<_, _> =
-        registry.departments.keys().map(|id| (id.clone(), metrics.department(id))).collect();
+    let callers = callers(registry, metrics);
     let shadow = candidate.map(|candidate| shadow(candidate, &vocabulary.catalog, metrics));
     let snapshot = Snapshot {
         revision: previous.map_or(1, |previous| previous.revision + 1),
@@ -106,7 +107,7 @@ pub(crate) fn assemble_with(
         client_verifier: tls.verifier,
         routes,
         upstreams,
-        departments,
+        callers,
         plans: Plans::new(maskers, config.policy.pseudonym_keys.clone()),
         digests: config.audit.pseudonym_key.as_ref().map(DigestKey::new),
         bounds: RequestBounds {
@@ -121,6 +122,17 @@ pub(crate) fn assemble_with(
         },
     };
     (Some(Assembled { snapshot, tls: tls.config, dates: tls.dates }), report)
+}
+
+/// The counters of whoever may call. Those of a department are there though it has no system.
+fn callers(registry: &Registry, metrics: &Metrics) -> HashMap<SystemId, CallerMetrics> {
+    let departments: HashMap<_, _> =
+        registry.departments.keys().map(|id| (id, metrics.department(id))).collect();
+    let of = |system: &Arc<System>| {
+        let department = departments.get(&system.department)?;
+        Some((system.id.clone(), metrics.caller(&system.id, department)))
+    };
+    registry.systems.values().filter_map(of).collect()
 }
 
 fn limiter(

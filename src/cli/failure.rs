@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Exit;
 use super::audit::EvidenceError;
+use super::top::ReadingError;
 use crate::app::run::RunError;
 use crate::catalog::BodyFormat;
 use crate::identity::certificate::CertificateError;
@@ -267,6 +268,27 @@ pub(crate) enum CommandError {
         /// What is wrong with it.
         why: String,
     },
+    /// The configuration does not say where a gate's metrics are.
+    #[error("`{}` cannot be read, or names no `[metrics] address`", config.display())]
+    NoMetrics {
+        /// The configuration.
+        config: PathBuf,
+    },
+    /// A page of metrics cannot be read.
+    #[error("the metrics at {url} cannot be read")]
+    NoPage {
+        /// Where they should be.
+        url: String,
+        /// Why.
+        #[source]
+        source: Box<ReadingError>,
+    },
+    /// Somewhere to show figures that change is missing.
+    #[error("standard input and output are no terminal")]
+    NoTerminal,
+    /// The terminal cannot be drawn on.
+    #[error("the terminal cannot be used")]
+    Terminal(#[source] io::Error),
     /// The runtime of a client cannot be started.
     #[error("the client cannot be started")]
     Runtime(#[source] io::Error),
@@ -290,15 +312,17 @@ impl CommandError {
             | Self::ScopeUnfit { .. }
             | Self::NoSubject
             | Self::SeveralSubjects
+            | Self::NoTerminal
             | Self::NoDepartment { .. } => Exit::Usage,
             Self::DoesNotLoad { .. }
             | Self::NoDigestKey { .. }
+            | Self::NoMetrics { .. }
             | Self::Masks { .. }
             | Self::TestsDoNotLoad
             | Self::ModelDoesNotLoad { .. }
             | Self::NotCompared { .. }
             | Self::NotDecided(_) => Exit::Configuration,
-            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::NoPage { .. } => Exit::Unreachable,
             Self::Evidence(error) => error.exit(),
             Self::Unreadable { .. }
             | Self::Unfit { .. }
@@ -316,6 +340,7 @@ impl CommandError {
             | Self::Witness(_)
             | Self::Metrics(_)
             | Self::Answer { .. }
+            | Self::Terminal(_)
             | Self::Runtime(_) => Exit::Internal,
         }
     }
@@ -358,6 +383,13 @@ impl CommandError {
                 "is the gate running, with this configuration, and may you open its `[admin] socket`?"
             }
             Self::Answer { .. } => "is another version running, or another program listening there?",
+            Self::NoMetrics { .. } => {
+                "name the configuration of the gate with `--config`, or its metrics: `--url http://HOST:9464`"
+            }
+            Self::NoPage { .. } => {
+                "is the gate running, is this its `[metrics] address`, and may you reach it from here?"
+            }
+            Self::NoTerminal => "`--once` prints one frame as plain text",
             Self::BodyRefused { written: 0, .. } => "nothing was written",
             Self::BodyRefused { written, .. } => {
                 return Some(format!(
@@ -409,6 +441,7 @@ impl CommandError {
             | Self::Log(_)
             | Self::Repair { .. }
             | Self::Metrics(_)
+            | Self::Terminal(_)
             | Self::Runtime(_) => return None,
         };
         Some(help.to_owned())

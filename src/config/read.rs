@@ -94,6 +94,14 @@ pub(super) fn policy_in(path: &Path, source: &Source) -> Option<(PolicyDirectory
     policy.zip(identity)
 }
 
+/// Reads what concerns the listener for Prometheus alone, without its findings.
+pub(super) fn metrics_in(path: &Path, source: &Source) -> Option<Metrics> {
+    let document = Document::parse(source);
+    let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let reader = Reader { root: document.root(), directory };
+    reader.root.table("metrics").and_then(Reader::metrics)
+}
+
 struct Reader<'d, 's> {
     root: Table<'d, 's>,
     directory: PathBuf,

@@ -27,7 +27,7 @@ use super::sift::Sifted;
 use super::snapshot::Snapshot;
 use super::strangers::Strangers;
 use crate::audit::Reached;
-use crate::telemetry::{IntCounter, Metrics, Outcome, ResourceMetrics, Stage, StageMetrics};
+use crate::telemetry::{IntCounter, Metrics, Outcome, Refused, ResourceMetrics, Stage, StageMetrics};
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, E>> + Send>>;
 
@@ -159,8 +159,10 @@ impl Drop for Watch {
                 summary.findings().for_each(|finding| egress.count(finding.kind, finding.count));
             }
         }
-        match draft.caller.get().and_then(|caller| snapshot.departments.get(&caller.department.id)) {
-            Some(department) => department.count(outcome),
+        match draft.caller.get().and_then(|caller| snapshot.callers.get(&caller.system.id)) {
+            Some(metrics) => {
+                metrics.count(outcome, if refusal.is_some() { Refused::Yes } else { Refused::No });
+            }
             None => {
                 observe.metrics.strangers.inc();
                 let reason = refusal.map_or("given-up", |code| code.as_str());

@@ -16,12 +16,12 @@ use crate::coding;
 use crate::config::RequestFields;
 use crate::grant::ReleasedField;
 use crate::identity::{Identities, TokenVerifier};
-use crate::kernel::id::{DepartmentId, Digest, FieldPath, ResourceId};
+use crate::kernel::id::{DepartmentId, Digest, FieldPath, ResourceId, SystemId};
 use crate::kernel::time::Timestamp;
 use crate::mask::{Maskers, Plan, PlanError, PlanSpec, PseudonymKey, PseudonymKeys};
 use crate::policy::Policy;
 use crate::quota::limiter::Limiter;
-use crate::telemetry::DepartmentMetrics;
+use crate::telemetry::CallerMetrics;
 use crate::tls::ClientVerifier;
 use crate::upstream::Upstream;
 
@@ -65,8 +65,8 @@ pub(crate) struct Snapshot {
     pub(crate) routes: Routes,
     /// The platform's services, by id.
     pub(crate) upstreams: HashMap<String, Arc<Upstream<Upload>>>,
-    /// Counters by department.
-    pub(crate) departments: HashMap<DepartmentId, DepartmentMetrics>,
+    /// Counters by system.
+    pub(crate) callers: HashMap<SystemId, CallerMetrics>,
     /// Masking plans.
     pub(crate) plans: Plans,
     /// The key of the digests in records, if there is one.

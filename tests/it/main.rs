@@ -40,5 +40,6 @@ mod subjects;
 mod submissions;
 mod tidy;
 mod tls;
+mod top;
 mod upstreams;
 mod witness;

@@ -55,6 +55,7 @@ const OWNED: &[Owned] = &[
         &["mask", "policy"],
         "texts are UTF-8: another encoding is read by who repairs files, and where a body is declared in it",
     ),
+    owned("crossterm", &["cli"], "only people at a terminal press keys"),
     owned("fpe", &["mask"], "one masker encrypts, and says what its values are"),
     owned("governor", &["quota"], "limits count in one place"),
     owned("hyper_rustls", &["upstream"], "only the client towards the platform"),
@@ -71,6 +72,7 @@ const OWNED: &[Owned] = &[
         "read where connections arrive, written where they are set up",
     ),
     owned("quick_xml", &["mask", "cli"], "bodies are read, and test reports written"),
+    owned("ratatui", &["cli"], "only people at a terminal see frames"),
     owned("rcgen", &["pki"], "only the development CA issues"),
     owned(
         "rustls",

@@ -1,0 +1,84 @@
+//! `pinegate top` at a gate that serves.
+
+use std::ffi::OsStr;
+use std::process::Stdio;
+
+use crate::city::{ANY_PORT, Call, Plan, program, run_to_end};
+
+/// Runs `pinegate top` with `arguments`, and gives what it printed.
+async fn top(arguments: Vec<String>) -> String {
+    let ran = tokio::task::spawn_blocking(move || {
+        program().arg("top").args(arguments).stdin(Stdio::null()).output().unwrap()
+    });
+    let output = ran.await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The numbers in the row of `name`.
+fn row(frame: &str, name: &str) -> Vec<String> {
+    let row =
+        frame.lines().find_map(|line| line.split_once(name)).unwrap_or_else(|| panic!("{name}:\n{frame}"));
+    row.1.split_whitespace().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_frame_shows_what_a_gate_has_done() {
+    let city = Plan::new().start().await;
+    for _ in 0..3 {
+        city.call(Call::survey("/_test/1k")).await.assert_data();
+    }
+    assert_eq!(city.call(Call::survey("/nowhere")).await.status, 404);
+    let url = format!("http://{}", city.gate.metrics);
+    let arguments = |source: [&str; 2]| {
+        ["--once", "--interval", "100ms"].into_iter().chain(source).map(str::to_owned).collect()
+    };
+    let frame = top(arguments(["--url", &url])).await;
+    assert!(frame.starts_with("pinegate ") && frame.contains(&url), "{frame}");
+    assert_eq!(row(&frame, "planning.survey ").last().unwrap(), "3", "{frame}");
+    assert_eq!(row(&frame, "sys:ziran-map ").last().unwrap(), "4", "{frame}");
+    assert_eq!(row(&frame, "resource-unknown ").last().unwrap(), "1", "{frame}");
+    assert_eq!(row(&frame, "requests ")[0], "0/s", "{frame}");
+    for words in ["durable yes", "in work 0", "gate's certificate in", "revocation lists in", "1 of 1 asked"]
+    {
+        assert!(frame.contains(words), "{words}\n{frame}");
+    }
+    assert!(!frame.contains('\u{1b}'), "{frame}");
+
+    // The configuration says where the gate is; nothing else in it has to be right.
+    let files = city.files();
+    files.write("elsewhere.toml", &format!("[metrics]\naddress = \"{}\"\n", city.gate.metrics));
+    let near = files.at("elsewhere.toml");
+    let frame = top(arguments(["--config", near.to_str().unwrap()])).await;
+    assert_eq!(row(&frame, "planning.survey ").last().unwrap(), "3", "{frame}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_shown_is_said() {
+    let run = async |arguments: &[&str]| {
+        let arguments: Vec<&OsStr> = ["top"].iter().chain(arguments).map(OsStr::new).collect();
+        run_to_end(&arguments).await
+    };
+    let closed = std::net::TcpListener::bind(ANY_PORT).unwrap().local_addr().unwrap();
+    let url = format!("http://{closed}");
+    let (code, said) = run(&["--once", "--url", &url]).await;
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains(&format!("the metrics at {url} cannot be read: no connection")), "{said}");
+    let (code, said) = run(&["--url", &url]).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("no terminal") && said.contains("--once"), "{said}");
+    let (code, said) = run(&["--once", "--config", "/nowhere/gateway.toml"]).await;
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("`[metrics] address`") && said.contains("--url"), "{said}");
+    for bad in [["--interval", "1ms"], ["--url", "https://gate"]] {
+        assert_eq!(run(&bad).await.0, Some(2), "{bad:?}");
+    }
+    // A gate's other pages are none.
+    let city = Plan::new().start().await;
+    for (path, why) in [("/healthz", "line 1 of the page"), ("/nowhere", "it answers 404")] {
+        let url = format!("http://{}{path}", city.gate.metrics);
+        let (code, said) = run(&["--once", "--url", &url]).await;
+        assert_eq!(code, Some(69), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}
