@@ -10,6 +10,7 @@ mod bounds;
 mod read;
 mod request;
 mod route;
+mod traces;
 mod upstream;
 mod witness;
 
@@ -34,6 +35,7 @@ pub use audit::{
 pub use bounds::Bounds;
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
+pub use traces::TraceSettings;
 pub use upstream::{Breaker, Ejection, Endpoint, HealthCheck, Retry, Upstream};
 pub use witness::WitnessConfig;
 
@@ -73,6 +75,8 @@ pub struct Config {
     pub admin: Admin,
     /// Everything that is bounded.
     pub bounds: Bounds,
+    /// Where spans of requests are sent, if anywhere.
+    pub traces: Option<TraceSettings>,
     /// Logs.
     pub telemetry: Telemetry,
 }

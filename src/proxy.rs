@@ -36,6 +36,7 @@ mod stage;
 mod strangers;
 mod subjects;
 mod tether;
+mod traced;
 
 pub use normalize::{NormalHead, NormalPath, Query, read as read_head};
 
@@ -46,3 +47,4 @@ pub(crate) use media::Declared;
 pub(crate) use routes::{Intake, Route, RouteParameter, Routes};
 pub(crate) use shadow::Shadow;
 pub(crate) use snapshot::{Plans, RequestBounds, Snapshot};
+pub(crate) use traced::Tracing;

@@ -1,4 +1,4 @@
-//! Sends the audit log out of the gate: records to sinks, heads of the log to witnesses.
+//! Sends things out of the gate: records of the audit log to sinks, heads of it to witnesses, spans to a collector.
 //!
 //! One task a sink follows the log, sends what is durable, and keeps in a cursor on disk how far the sink has
 //! taken it: every record arrives at least once and in order within its generation. [`Sink`] is the seam;
@@ -18,6 +18,7 @@ mod sink;
 mod source;
 mod store;
 mod syslog;
+mod traces;
 mod witness;
 
 #[cfg(test)]
@@ -37,9 +38,10 @@ pub use self::setup::SetupError;
 use self::shipper::{Shipper, Tools};
 use self::sink::Sink;
 use self::syslog::SyslogSink;
+pub use self::traces::Traces;
 use self::witness::Witnesses;
 
-use crate::config::{Audit, SinkKind, SinkSettings};
+use crate::config::{Audit, SinkKind, SinkSettings, TraceSettings};
 use crate::journal::Progress;
 use crate::kernel::id::NodeId;
 use crate::kernel::time::Clock;
@@ -74,6 +76,9 @@ pub enum BadPeer {
         /// Why.
         source: SetupError,
     },
+    /// The collector of traces.
+    #[error("the collector of `[traces]` cannot be set up")]
+    Collector(#[source] SetupError),
 }
 
 /// The sinks of the configuration, ready to be spoken to.
@@ -96,13 +101,14 @@ fn sink(settings: &SinkSettings, clock: &Arc<dyn Clock>) -> Result<AnySink, BadP
 
 /// What is wrong with the sinks and witnesses of a configuration. Connects to nothing.
 #[must_use]
-pub fn check(audit: &Audit, clock: &Arc<dyn Clock>) -> Vec<BadPeer> {
+pub fn check(audit: &Audit, traces: Option<&TraceSettings>, clock: &Arc<dyn Clock>) -> Vec<BadPeer> {
     let sinks = audit.sinks.iter().filter_map(|settings| sink(settings, clock).err());
     let witnesses = audit.witnesses.iter().filter_map(|settings| {
         let name = settings.key.name().to_owned();
         Some(BadPeer::Witness { name, source: witness::check(settings, clock)? })
     });
-    sinks.chain(witnesses).collect()
+    let collector = traces.and_then(|settings| traces::check(settings, &audit.node, clock));
+    sinks.chain(witnesses).chain(collector.map(BadPeer::Collector)).collect()
 }
 
 /// What is being sent.

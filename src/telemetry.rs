@@ -116,11 +116,13 @@ labels! {
 mod connections;
 mod keeping;
 mod shipping;
+mod spans;
 mod upstreams;
 
 pub use connections::{ConnectionMetrics, Cut, TurnedAway};
 pub use keeping::{KeepingMetrics, Upkeep};
 pub use shipping::{SinkFailure, SinkMetrics, WitnessFailure, WitnessMetrics};
+pub use spans::{Attribute, Sampling, Span, SpanFate, SpanKind, SpanMetrics, SpanSink};
 pub use upstreams::{EndpointState, RetryOutcome, Shed, UpstreamMetrics};
 
 /// What there is to say of a candidate policy.
@@ -159,6 +161,8 @@ pub struct Metrics {
     upstreams: upstreams::Families,
     /// What becomes of audit records after they are durable.
     pub keeping: KeepingMetrics,
+    /// What became of the spans of sampled requests.
+    pub spans: SpanMetrics,
     /// Connections that were not taken, and what was cut off.
     pub refused: ConnectionMetrics,
     /// Whole requests, from the head's arrival to the end of the reply.
@@ -423,6 +427,7 @@ impl Metrics {
             shipping: shipping::Families::new(&f)?,
             upstreams: upstreams::Families::new(&f)?,
             keeping: KeepingMetrics::new(&f)?,
+            spans: SpanMetrics::new(&f)?,
             refused: ConnectionMetrics::new(&f)?,
             request_seconds: f
                 .latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,

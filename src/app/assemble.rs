@@ -70,10 +70,11 @@ pub(crate) fn assemble_with(
     let tls = server_tls(config, clock, &mut report);
     let known = previous.map(|previous| &previous.upstreams);
     let upstreams = upstreams(config, known, metrics, clock, &mut report);
-    for error in crate::ship::check(&config.audit, clock) {
+    for error in crate::ship::check(&config.audit, config.traces.as_ref(), clock) {
         let (section, code) = match error {
             BadPeer::Sink { .. } => ("[audit.sink]", "bad-sink"),
             BadPeer::Witness { .. } => ("[audit.witness]", "bad-witness"),
+            BadPeer::Collector(_) => ("[traces]", "bad-collector"),
         };
         report.push(at_section(config, section, code, chain(&error)));
     }

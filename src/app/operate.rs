@@ -140,6 +140,7 @@ impl Operator {
             ),
             ("[[audit.witness]]", old.audit.witnesses != new.audit.witnesses),
             ("[[audit.sink]]", old.audit.sinks != new.audit.sinks),
+            ("[traces]", old.traces != new.traces),
             ("[bounds]", of_the_start(&old.bounds) != of_the_start(&new.bounds)),
             ("what [policy] watches", watched(&old) != watched(new)),
             (
@@ -343,6 +344,10 @@ impl Observer for AuditMetrics {
         self.metrics.audit_records.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
         self.metrics.audit_bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
         self.metrics.audit_commit_seconds.observe(took.as_secs_f64());
+        // What was found waiting does so no more; the writer alone comes here.
+        let waiting =
+            self.metrics.audit_queue.get().saturating_sub(i64::try_from(records).unwrap_or(i64::MAX));
+        self.metrics.audit_queue.set(waiting.max(0));
     }
 
     fn durable(&self, fault: Option<&Fault>) {

@@ -22,8 +22,8 @@ use crate::audit::Event;
 use crate::config::{Config, ReloadTrigger};
 use crate::journal::{Journal, JournalConfig, JournalError, Storage, StrangersLog};
 use crate::kernel::time::{Clock, SystemClock};
-use crate::proxy::{Gate, Waiting};
-use crate::ship::{BadPeer, Shipping};
+use crate::proxy::{Gate, Tracing, Waiting};
+use crate::ship::{BadPeer, Shipping, Traces};
 use crate::telemetry::Metrics;
 
 /// How long files must be quiet after a change before they are read.
@@ -40,6 +40,9 @@ const LAST_SHIPMENT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How long the last head of the log may still be shown to witnesses.
 const LAST_HEAD: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How long the last spans may still be sent.
+const LAST_SPANS: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Why a gate does not start, or ends badly.
 #[derive(Debug, thiserror::Error)]
@@ -88,8 +91,8 @@ pub enum RunError {
     /// The metrics could not be made.
     #[error("the metrics could not be made: {0}")]
     Metrics(String),
-    /// Records or heads of the log could not be sent as configured.
-    #[error("the audit log cannot be sent")]
+    /// Records, heads of the log or spans could not be sent as configured.
+    #[error("what leaves the gate beside replies cannot be sent")]
     Ship(#[from] BadPeer),
     /// The start could not be put on record.
     #[error("the start of the gate cannot be put on record")]
@@ -102,6 +105,7 @@ pub struct Running {
     operator: Arc<Operator>,
     listeners: TaskTracker,
     shipping: Shipping,
+    traces: Option<Traces>,
     strangers: StrangersWriter,
     /// Taken when it ends.
     afterwards: Mutex<Option<Afterwards>>,
@@ -183,11 +187,18 @@ impl Running {
         let journal = open_journal(&config, &metrics, &clock, Arc::clone(&storage))?;
         super::restore::quotas(&config, &snapshot, clock.now());
         let shipping = Shipping::start(&config.audit, &journal.progress(), &metrics, &clock)?;
+        let traces = config
+            .traces
+            .as_ref()
+            .map(|settings| Traces::start(settings, &config.audit.node, &metrics.spans, &clock))
+            .transpose()?;
         let directory = config.audit.directory.clone();
         let afterwards = Afterwards::start(&config, &journal, &metrics, &clock, storage)
             .map_err(|source| RunError::Journal { directory, source })?;
         let mut gate = Gate::new(Arc::new(snapshot), tls, journal, metrics, clock, config.bounds);
         gate.balancers.clone_from(&config.proxy_from);
+        gate.tracing =
+            traces.as_ref().map(|traces| Tracing { sampling: traces.sampling(), sink: traces.sink() });
         let (drain, socket, gate) = (config.bounds.drain, config.admin.socket.clone(), Arc::new(gate));
         let log = StrangersLog::new(&config.audit.directory);
         let strangers = StrangersWriter::new(Arc::clone(&gate), log, config.audit.node.clone());
@@ -227,6 +238,7 @@ impl Running {
             operator,
             listeners,
             shipping,
+            traces,
             strangers,
             afterwards: Mutex::new(Some(afterwards)),
             last,
@@ -293,8 +305,13 @@ impl Running {
             Ok(Err(error)) => tracing::error!(%error, "the stop could not be put on record"),
             Err(_elapsed) => tracing::error!("the stop could not be put on record in time"),
         }
+        let last_spans = async {
+            if let Some(traces) = &self.traces {
+                traces.drain(LAST_SPANS).await;
+            }
+        };
         // As long as the journal is open, no other process sends its records.
-        self.shipping.drain(LAST_SHIPMENT).await;
+        tokio::join!(self.shipping.drain(LAST_SHIPMENT), last_spans);
         let journal = gate.journal.clone();
         let afterwards = self.afterwards.lock().unwrap_or_else(PoisonError::into_inner).take();
         let close = move || {

@@ -33,7 +33,7 @@ use crate::kernel::bound::parse_duration;
 use crate::kernel::time::{Clock, Timestamp};
 
 /// How large the one frame is that no terminal shows. What it has no lines for is cut off at the bottom.
-const PLAIN: Rect = Rect { x: 0, y: 0, width: 108, height: 60 };
+const PLAIN: Rect = Rect { x: 0, y: 0, width: 100, height: 120 };
 
 /// Watch the live traffic of a gate
 ///
@@ -49,8 +49,8 @@ Examples:
   pinegate top --url http://gate-2.example:9464 --interval 5s
   pinegate top --once >> /var/log/gate-traffic.txt
 
-Exit codes: 0 shown, 64 the configuration does not say where the metrics are, 69 the gate does not answer
-with its page of metrics (without `--once` it is waited for).")]
+Exit codes: 0 shown, 64 the configuration names no metrics, 69 the metrics cannot be read (without
+`--once` the gate is waited for).")]
 pub(super) struct TopArgs {
     /// The gateway configuration whose `[metrics] address` is read
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG, conflicts_with = "url")]
@@ -84,7 +84,8 @@ pub(super) fn run(
                 .address,
         ),
     };
-    if !args.once && !(std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) {
+    let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    if !is_terminal && !args.once {
         return Err(CommandError::NoTerminal);
     }
     // Two threads: a page is read while keys are heeded.

@@ -1,6 +1,7 @@
 //! From a document to a [`Config`], section by section, collecting every error.
 
 mod audit;
+mod traces;
 mod upstream;
 mod witness;
 
@@ -123,6 +124,7 @@ impl<'d, 's> Reader<'d, 's> {
         let admin = self.section("admin", "the listener for operators").and_then(|t| self.admin(t));
         let bounds = super::bounds::read(self.root.table("bounds"));
         let telemetry = Self::telemetry(self.root.table("telemetry"));
+        let traces = self.root.table("traces").map(|table| self.traces(table));
         self.root.finish();
         let (listen, proxy_from) = listen.unzip();
         let proxy_from = proxy_from.unwrap_or_default();
@@ -142,6 +144,10 @@ impl<'d, 's> Reader<'d, 's> {
             metrics: metrics?,
             admin: admin?,
             bounds,
+            traces: match traces {
+                Some(traces) => Some(traces?),
+                None => None,
+            },
             telemetry,
         })
     }

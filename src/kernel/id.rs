@@ -262,6 +262,18 @@ impl RequestId {
         Self(uuid::Uuid::now_v7())
     }
 
+    /// The id as a number.
+    #[must_use]
+    pub fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+
+    /// Its second half, which is random but for its first bit: that is set, as RFC 9562 (section 4.1) has it.
+    #[must_use]
+    pub fn low_half(self) -> u64 {
+        self.0.as_u64_pair().1
+    }
+
     /// The id as 36 ASCII characters written into `buffer`.
     pub fn encode(self, buffer: &mut [u8; 36]) -> &str {
         self.0.hyphenated().encode_lower(buffer)

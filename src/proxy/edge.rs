@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use http::Response;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 use tokio::time::Timeout;
 use tower::{Layer, Service};
@@ -26,8 +26,11 @@ use super::resolve::Routed;
 use super::sift::Sifted;
 use super::snapshot::Snapshot;
 use super::strangers::Strangers;
+use super::traced::spans;
 use crate::audit::Reached;
-use crate::telemetry::{IntCounter, Metrics, Outcome, Refused, ResourceMetrics, Stage, StageMetrics};
+use crate::telemetry::{
+    IntCounter, Metrics, Outcome, Refused, ResourceMetrics, SpanSink, Stage, StageMetrics,
+};
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, E>> + Send>>;
 
@@ -40,13 +43,22 @@ pub(crate) struct Observe {
     /// The counter of each problem code, in the order of [`Code::ALL`].
     pub(crate) refusals: Vec<IntCounter>,
     pub(crate) strangers: Strangers,
+    /// Who gets the spans of sampled requests.
+    pub(crate) spans: Option<Arc<dyn SpanSink>>,
 }
 
 impl Observe {
     /// Resolves every counter that requests touch.
-    pub(crate) fn new(metrics: Arc<Metrics>, strangers: Strangers) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, strangers: Strangers, spans: Option<Arc<dyn SpanSink>>) -> Self {
         let refusals = Code::ALL.iter().map(|code| metrics.refusals(code.as_str())).collect();
-        Self { stages: metrics.stages(), nowhere: metrics.resource(None), refusals, strangers, metrics }
+        Self {
+            stages: metrics.stages(),
+            nowhere: metrics.resource(None),
+            refusals,
+            strangers,
+            spans,
+            metrics,
+        }
     }
 
     fn count_refusal(&self, code: Code) {
@@ -91,7 +103,7 @@ where
             draft: Arc::clone(&exchange.draft),
             snapshot: Arc::clone(&exchange.snapshot),
             address: exchange.peer.remote.ip(),
-            answered: false,
+            answered: None,
         };
         ObservedFuture { inner: self.inner.call(exchange), watch: Some(watch) }
     }
@@ -116,7 +128,7 @@ where
         let this = self.project();
         let Ok(mut response) = ready!(this.inner.poll(cx));
         if let Some(mut watch) = this.watch.take() {
-            watch.answered = true;
+            watch.answered = Some(response.status());
             response.body_mut().guard(watch);
         }
         Poll::Ready(Ok(response))
@@ -129,7 +141,8 @@ struct Watch {
     draft: Arc<Draft>,
     snapshot: Arc<Snapshot>,
     address: IpAddr,
-    answered: bool,
+    /// The status of the reply, if there was one.
+    answered: Option<StatusCode>,
 }
 
 impl Drop for Watch {
@@ -138,7 +151,7 @@ impl Drop for Watch {
         let refusal = draft.refusal.get();
         let outcome = match refusal {
             Some(code) => code.outcome(),
-            None if !*answered || draft.aborted.get().is_some() => Outcome::Aborted,
+            None if answered.is_none() || draft.aborted.get().is_some() => Outcome::Aborted,
             None => Outcome::Allowed,
         };
         if let Some(code) = refusal {
@@ -180,6 +193,9 @@ impl Drop for Watch {
             if micros > 0 {
                 observe.stages.observe(stage, std::time::Duration::from_micros(micros));
             }
+        }
+        if let (Some(sink), Some(notes)) = (&observe.spans, draft.spans.get()) {
+            sink.offer(spans(draft, snapshot, notes, outcome, *answered));
         }
         observe.metrics.in_flight.dec();
     }

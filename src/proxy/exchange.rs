@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use super::body::{RequestBody, UploadState};
@@ -14,6 +13,7 @@ use super::problem::{Code, Language};
 use super::record::Circumstances;
 use super::routes::Route;
 use super::snapshot::Snapshot;
+use super::traced::{Part, SpanNotes};
 use crate::audit::SubjectDigest;
 use crate::catalog::{Department, System};
 use crate::grant::Permit;
@@ -111,6 +111,8 @@ pub(crate) struct Requested {
 pub(crate) struct Draft {
     pub(crate) request_id: RequestId,
     pub(crate) trace_id: OnceLock<String>,
+    /// What its spans are made from, if it is sampled.
+    pub(crate) spans: OnceLock<Box<SpanNotes>>,
     pub(crate) received: Timestamp,
     pub(crate) started: Instant,
     pub(crate) language: Language,
@@ -161,6 +163,7 @@ impl Draft {
         Self {
             request_id: RequestId::generate(),
             trace_id: OnceLock::new(),
+            spans: OnceLock::new(),
             received,
             started: Instant::now(),
             language,
@@ -193,25 +196,6 @@ impl Draft {
         }
     }
 
-    /// The trace id of the request, from its `traceparent` (W3C Trace Context, section 3.2) if that is
-    /// well-formed, else from the request id; either way the header field then says so.
-    pub(crate) fn trace(&self, headers: &mut HeaderMap) -> String {
-        let given = headers.get_all(TRACEPARENT).iter().collect::<Vec<_>>();
-        if let [only] = given.as_slice()
-            && let Some(trace) = only.to_str().ok().and_then(trace_id)
-        {
-            return trace.to_owned();
-        }
-        headers.remove(TRACEPARENT);
-        headers.remove(TRACESTATE);
-        let id = self.request_id.to_string().replace('-', "");
-        let span = id.get(16..).unwrap_or("0000000000000001");
-        if let Ok(value) = HeaderValue::from_str(&format!("00-{id}-{span}-00")) {
-            headers.insert(TRACEPARENT, value);
-        }
-        id
-    }
-
     /// Notes a fact. A second note of the same kind changes nothing: the first stage to know is right.
     pub(crate) fn note<T>(slot: &OnceLock<T>, value: T) {
         if slot.set(value).is_err() {
@@ -222,6 +206,11 @@ impl Draft {
     /// Notes what masking did; the first summary stands.
     pub(crate) fn note_masked(&self, summary: Summary) {
         Self::note(&self.masked, summary);
+    }
+
+    /// Its trace id, for what is logged about it.
+    pub(crate) fn trace(&self) -> &str {
+        self.trace_id.get().map_or("", String::as_str)
     }
 
     /// Whether something of the platform's reply has left, or is about to.
@@ -235,6 +224,14 @@ impl Draft {
 
     pub(crate) fn note_upstream(&self, took: Duration) {
         self.upstream_us.store(micros(took), Ordering::Relaxed);
+        self.note_part(Part::Upstream, took);
+    }
+
+    /// Notes that a part has just ended, for the spans of a request that is sampled.
+    pub(crate) fn note_part(&self, part: Part, took: Duration) {
+        if let Some(spans) = self.spans.get() {
+            spans.ended(part, self.started.elapsed(), took);
+        }
     }
 
     /// Notes that the request is sent to the platform, or sent again.
@@ -249,6 +246,7 @@ impl Draft {
 
     pub(crate) fn note_masking(&self, took: Duration) {
         self.masked_us.store(micros(took), Ordering::Relaxed);
+        self.note_part(Part::Mask, took);
     }
 
     pub(crate) fn masked_us(&self) -> u64 {
@@ -271,23 +269,6 @@ impl Draft {
     pub(crate) fn total_us(&self) -> u64 {
         micros(self.started.elapsed())
     }
-}
-
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
-
-/// The trace id of a well-formed `traceparent`.
-fn trace_id(text: &str) -> Option<&str> {
-    let is_hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let mut parts = text.splitn(5, '-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_right =
-        is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
-    let is_set = trace.bytes().any(|b| b != b'0') && span.bytes().any(|b| b != b'0');
-    let has_rest = parts.next().is_some();
-    (is_right && is_set && !(version == "00" && has_rest)).then_some(trace)
 }
 
 fn micros(took: Duration) -> u64 {

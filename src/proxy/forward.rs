@@ -118,7 +118,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     match sent {
         Ok((response, held)) => Ok((response, draft, held)),
         Err(error) => {
-            tracing::warn!(request_id = %draft.request_id, error = %chain(&error), "forwarding failed");
+            tracing::warn!(request_id = %draft.request_id, trace_id = draft.trace(), error = %chain(&error), "forwarding failed");
             Err(UpstreamFailure::None(error).into())
         }
     }

@@ -34,6 +34,7 @@ use super::record::Recorder;
 use super::snapshot::Snapshot;
 use super::stack::stack;
 use super::strangers::Strangers;
+use super::traced::Tracing;
 use crate::audit::Reached;
 use crate::config::Bounds;
 use crate::journal::Journal;
@@ -61,6 +62,8 @@ pub(crate) struct Gate {
     pub(crate) bounds: Bounds,
     /// Who may say whom a connection is from, and must.
     pub(crate) balancers: Vec<Network>,
+    /// Which requests a collector of traces is told of, if there is one.
+    pub(crate) tracing: Option<Tracing>,
     /// What strangers do.
     pub(crate) strangers: Strangers,
     /// Every task that serves a connection, or a stream of one.
@@ -101,6 +104,7 @@ impl Gate {
             clock,
             bounds,
             balancers: Vec::new(),
+            tracing: None,
             strangers,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -111,7 +115,8 @@ impl Gate {
 
     /// Serves the connections of `listener` until the gate drains.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, waiting: Waiting) {
-        let observe = Observe::new(Arc::clone(&self.metrics), self.strangers.clone());
+        let spans = self.tracing.as_ref().map(|tracing| Arc::clone(&tracing.sink));
+        let observe = Observe::new(Arc::clone(&self.metrics), self.strangers.clone(), spans);
         let stages = observe.stages.clone();
         let recorder = Recorder::new(self.journal.clone(), stages, self.stopped.clone());
         let stack = stack(observe, Arc::new(recorder));

@@ -24,6 +24,7 @@ use super::failure::Failure;
 use super::problem::Code;
 use super::snapshot::Snapshot;
 use super::subjects;
+use super::traced::Part;
 use crate::audit::{Access, Admitted, Entry, Kind, Outcome, Shadow, SubjectDigest, Subjects, Submitted};
 use crate::catalog::Identifier;
 use crate::identity::Peer;
@@ -82,20 +83,29 @@ impl Recorder {
         let queued = self.journal.append(about.encode(Kind::Intent, None));
         // Noted once it is queued: what comes after it is an outcome, even if nobody waits any more.
         Draft::note(&about.draft.intent, ());
-        self.durably(queued).await
+        self.durably(&about.draft, Part::Intent, queued).await
     }
 
     async fn durably(
         &self,
+        draft: &Draft,
+        part: Part,
         queued: impl Future<Output = Result<u64, crate::journal::AppendError>>,
     ) -> Result<(), Failure> {
         let started = tokio::time::Instant::now();
         let appended = queued.await;
-        self.stages.observe(Stage::Record, started.elapsed());
+        let took = started.elapsed();
+        self.stages.observe(Stage::Record, took);
+        draft.note_part(part, took);
         match appended {
             Ok(_seq) => Ok(()),
             Err(error) => {
-                tracing::error!(%error, "a record could not be made durable");
+                tracing::error!(
+                    request_id = %draft.request_id,
+                    trace_id = draft.trace(),
+                    %error,
+                    "a record could not be made durable"
+                );
                 Err(Failure::Audit)
             }
         }
@@ -129,7 +139,7 @@ impl Recorder {
         };
         let queued = self.journal.append(about.encode(about.last_kind(), Some(&ending)));
         Draft::note(&about.draft.recorded, ());
-        self.durably(queued).await?;
+        self.durably(&about.draft, Part::Record, queued).await?;
         Ok(response)
     }
 
@@ -140,7 +150,8 @@ impl Recorder {
         }
         if let Err(error) = self.journal.submit(about.encode(about.last_kind(), Some(ending))) {
             // The intent stays without an outcome; recovery closes it as unknown.
-            tracing::error!(request_id = %about.draft.request_id, %error, "an outcome could not be recorded");
+            let draft = &about.draft;
+            tracing::error!(request_id = %draft.request_id, trace_id = draft.trace(), %error, "an outcome could not be recorded");
         }
     }
 }
@@ -190,7 +201,11 @@ impl Circumstances {
                 .filter(|_| !subjects.is_empty())
                 .map(|key| Subjects { key: key.id(), digests: &subjects }),
             narrowed_to: requested.and_then(|requested| requested.narrowed_to.as_deref()),
-            decision: decision(permit.is_some(), refusal, ending),
+            decision: decision(
+                permit.is_some(),
+                refusal,
+                ending.is_some_and(|ending| ending.aborted.is_none()),
+            ),
             reason: refusal.map(Code::as_str),
             admitted: admitted(draft),
             grants: permit.map_or(&[], |permit| &permit.grants),
@@ -328,11 +343,11 @@ fn admitted(draft: &Draft) -> Option<Admitted> {
 
 /// What was decided, apart from what came of it: a permit whose reply failed is still a permit. The
 /// gate's own pages are permitted to every registered system.
-fn decision(permitted: bool, refusal: Option<Code>, ending: Option<&Ending>) -> &'static str {
+pub(super) fn decision(permitted: bool, refusal: Option<Code>, is_whole: bool) -> &'static str {
     use crate::telemetry::Outcome as Sum;
     match (permitted, refusal.map(Code::outcome)) {
         (true, _) => "permit",
-        (false, None) if ending.is_some_and(|ending| ending.aborted.is_none()) => "permit",
+        (false, None) if is_whole => "permit",
         (false, Some(Sum::Denied | Sum::Limited | Sum::Unidentified | Sum::Invalid)) => "deny",
         (false, _) => "error",
     }
@@ -429,6 +444,7 @@ impl Body for Recorded {
                 let about = &self.sealing.about;
                 tracing::warn!(
                     request_id = %about.draft.request_id,
+                    trace_id = about.draft.trace(),
                     error = %crate::kernel::diagnostic::chain(error),
                     "a reply was cut off"
                 );

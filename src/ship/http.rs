@@ -97,7 +97,7 @@ pub(super) fn path_of(url: &http::Uri) -> http::Uri {
     url.path_and_query().map_or_else(http::Uri::default, |path| http::Uri::from(path.clone()))
 }
 
-fn bearer(token: &Secret) -> Result<HeaderValue, SetupError> {
+pub(super) fn bearer(token: &Secret) -> Result<HeaderValue, SetupError> {
     let value = [b"Bearer ", token.expose().trim_ascii()].concat();
     let mut value = HeaderValue::from_bytes(&value).map_err(|_| SetupError::Token)?;
     value.set_sensitive(true);

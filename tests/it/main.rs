@@ -41,5 +41,6 @@ mod submissions;
 mod tidy;
 mod tls;
 mod top;
+mod traces;
 mod upstreams;
 mod witness;

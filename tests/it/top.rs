@@ -35,12 +35,18 @@ async fn one_frame_shows_what_a_gate_has_done() {
     };
     let frame = top(arguments(["--url", &url])).await;
     assert!(frame.starts_with("pinegate ") && frame.contains(&url), "{frame}");
-    assert_eq!(row(&frame, "planning.survey ").last().unwrap(), "3", "{frame}");
+    assert_eq!(row(&frame, "population.resident ").last().unwrap(), "3", "{frame}");
     assert_eq!(row(&frame, "sys:ziran-map ").last().unwrap(), "4", "{frame}");
     assert_eq!(row(&frame, "resource-unknown ").last().unwrap(), "1", "{frame}");
     assert_eq!(row(&frame, "requests ")[0], "0/s", "{frame}");
-    for words in ["durable yes", "in work 0", "gate's certificate in", "revocation lists in", "1 of 1 asked"]
-    {
+    for words in [
+        "durable yes",
+        "waiting 0",
+        "in work 0",
+        "gate's certificate in",
+        "revocation lists in",
+        "1 of 1 asked",
+    ] {
         assert!(frame.contains(words), "{words}\n{frame}");
     }
     assert!(!frame.contains('\u{1b}'), "{frame}");
@@ -50,7 +56,7 @@ async fn one_frame_shows_what_a_gate_has_done() {
     files.write("elsewhere.toml", &format!("[metrics]\naddress = \"{}\"\n", city.gate.metrics));
     let near = files.at("elsewhere.toml");
     let frame = top(arguments(["--config", near.to_str().unwrap()])).await;
-    assert_eq!(row(&frame, "planning.survey ").last().unwrap(), "3", "{frame}");
+    assert_eq!(row(&frame, "population.resident ").last().unwrap(), "3", "{frame}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

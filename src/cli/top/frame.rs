@@ -13,11 +13,11 @@ use crate::cli::screen::Tone;
 use crate::cli::table::shown;
 
 /// From this width on there are two columns.
-const WIDE: u16 = 108;
+const WIDE: u16 = 132;
 /// Between the two.
 const GUTTER: u16 = 4;
 /// How wide a column of numbers is.
-const NUMBER: usize = 11;
+const NUMBER: usize = 10;
 /// How many rows the curve has, where there is room for it.
 const CURVE: u16 = 2;
 /// From this height on there is.
@@ -95,14 +95,14 @@ pub(super) fn draw(view: &View, look: Look, area: Rect, buffer: &mut Buffer) {
         let x = rest.x.saturating_add(width).saturating_add(GUTTER);
         let right = Rect { x, width: rest.right().saturating_sub(x), ..rest };
         let of = |area: Rect| usize::from(area.width);
-        stack(vec![delays(view, look, of(left)), audit(view, look), due(view, look)], left, buffer);
-        stack(tables(view, look, of(right)), right, buffer);
+        stack(&[delays(view, look, of(left)), audit(view, look), due(view, look)], left, buffer);
+        stack(&tables(view, look, of(right)), right, buffer);
     } else {
         let width = usize::from(rest.width);
         let mut panels = tables(view, look, width);
         panels.insert(0, delays(view, look, width));
         panels.extend([audit(view, look), due(view, look)]);
-        stack(panels, rest, buffer);
+        stack(&panels, rest, buffer);
     }
 }
 
@@ -138,8 +138,8 @@ fn hundredths(rate: f64) -> u64 {
 }
 
 /// Draws panels below each other, those first that come first where there is no room for all.
-fn stack(panels: Vec<Panel>, area: Rect, buffer: &mut Buffer) {
-    let heights = heights(&panels, usize::from(area.height));
+fn stack(panels: &[Panel], area: Rect, buffer: &mut Buffer) {
+    let heights = heights(panels, usize::from(area.height));
     let mut rest = area;
     for (panel, height) in panels.iter().zip(heights).filter(|(_, height)| *height > 0) {
         for line in panel.lines.iter().take(height) {

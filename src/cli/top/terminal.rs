@@ -38,13 +38,14 @@ fn wish(key: &KeyEvent) -> Option<Wish> {
         return None;
     }
     let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
-    match key.code {
-        KeyCode::Char('c' | 'd') if is_control => Some(Wish::Leave),
-        KeyCode::Char(_) if is_control => None,
-        KeyCode::Char('q') | KeyCode::Esc => Some(Wish::Leave),
-        KeyCode::Char('p' | ' ') => Some(Wish::Pause),
-        KeyCode::Char('s') => Some(Wish::Sort),
-        KeyCode::Char('?' | 'h') => Some(Wish::Help),
+    if key.code == KeyCode::Esc {
+        return Some(Wish::Leave);
+    }
+    match (key.code.as_char()?, is_control) {
+        ('c' | 'd', true) | ('q', false) => Some(Wish::Leave),
+        ('p' | ' ', false) => Some(Wish::Pause),
+        ('s', false) => Some(Wish::Sort),
+        ('?' | 'h', false) => Some(Wish::Help),
         _ => None,
     }
 }

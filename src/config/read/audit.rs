@@ -109,7 +109,7 @@ impl<'d, 's> Reader<'d, 's> {
     }
 
     /// The authorities of whoever is at `url`. What the keys `certificates` name is of use over TLS alone.
-    fn authorities(
+    pub(super) fn authorities(
         &self,
         table: &Table<'d, 's>,
         url: Option<&At<http::Uri>>,
@@ -129,6 +129,18 @@ impl<'d, 's> Reader<'d, 's> {
             }
         }
         ca
+    }
+
+    /// The certificate that the gate shows whom it connects to, with its key.
+    pub(super) fn own_certificate(&self, table: &Table<'d, 's>) -> Option<(FileContent, Secret)> {
+        let certificate = table
+            .text("certificate")
+            .and_then(|text| self.file(table, "certificate", &text.map(str::to_owned)));
+        let key = if table.has("key") { self.secret(table, "key") } else { None };
+        if table.has("certificate") != table.has("key") {
+            table.missing(if table.has("key") { "certificate" } else { "key" }, "the two go together");
+        }
+        certificate.zip(key)
     }
 
     fn sinks(&self, table: &Table<'d, 's>) -> Vec<SinkSettings> {
@@ -155,18 +167,11 @@ impl<'d, 's> Reader<'d, 's> {
         );
         let kind = url.as_ref().and_then(|url| self.sink_kind(&table, url));
         let ca = self.authorities(&table, url.as_ref(), &["ca", "certificate", "key"]);
-        let certificate = table
-            .text("certificate")
-            .and_then(|text| self.file(&table, "certificate", &text.map(str::to_owned)));
-        let key = if table.has("key") { self.secret(&table, "key") } else { None };
-        if table.has("certificate") != table.has("key") {
-            table.missing(if table.has("key") { "certificate" } else { "key" }, "the two go together");
-        }
+        let client = self.own_certificate(&table);
         let is_mandatory = table.flag("mandatory").is_some_and(|at| at.value);
         let batch_records = count(&table, "batch_records", 1..=100_000, 1_000);
         let timeout = duration(&table, "timeout", Duration::from_secs(30));
         table.finish();
-        let client = certificate.zip(key);
         Some(SinkSettings {
             name: name?.value,
             kind: kind?,
@@ -205,13 +210,13 @@ impl<'d, 's> Reader<'d, 's> {
 }
 
 /// Whether what is sent there does not leave the machine.
-fn is_loopback(url: &http::Uri) -> bool {
+pub(super) fn is_loopback(url: &http::Uri) -> bool {
     let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// An absolute URL without a query.
-fn any_url(text: &str) -> Result<http::Uri, &'static str> {
+pub(super) fn any_url(text: &str) -> Result<http::Uri, &'static str> {
     let url: http::Uri = text.trim_end_matches('/').parse().map_err(|_| "write an absolute URL")?;
     if url.scheme().is_none() || url.host().is_none_or(str::is_empty) || url.query().is_some() {
         return Err("write an absolute URL without a query");

@@ -32,6 +32,7 @@ use crate::proxy::pace::{Pace, Required};
 use crate::proxy::problem::{Code, Language};
 use crate::proxy::snapshot::Snapshot;
 use crate::proxy::tether::Tether;
+use crate::proxy::traced::begin;
 use crate::wire::Limits;
 
 /// How many replies of one connection are watched before those that have ended are forgotten.
@@ -276,7 +277,7 @@ impl Session {
         let now = self.gate.clock.now();
         let language = Language::preferred(&parts.headers);
         let draft = Draft::new(now, language);
-        let trace = draft.trace(&mut parts.headers);
+        let trace = begin(&draft, &mut parts, self.gate.tracing.as_ref());
         Draft::note(&draft.trace_id, trace);
         let snapshot = self.gate.snapshot.load_full();
         let (caller, named) = match self.caller(&snapshot, now) {
