@@ -46,6 +46,11 @@ const OWNED: &[Owned] = &[
         "a second AES beside the crypto provider's, for format-preserving encryption alone",
     ),
     owned("annotate_snippets", &["cli"], "only people at a terminal see snippets"),
+    owned(
+        "blake3",
+        &["audit"],
+        "long bodies are digested by it, and nothing else: one provider of digests otherwise",
+    ),
     owned("casbin", &["policy"], "it can be switched off and answers true then: kept private"),
     owned("clap", &["cli"], "the command line is one module's"),
     owned("clap_complete", &["cli"], "the command line is one module's"),
