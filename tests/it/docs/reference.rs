@@ -1,0 +1,156 @@
+//! The reference pages have what the program has: each key of the configuration, each command, each code in Chinese.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pinegate::proxy::problem::{Code, Language};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::read;
+use crate::city::program;
+
+/// A section of the configuration as the page heads it: `upstream`, and `true`, for `[[upstream]]`.
+type Section = (String, bool);
+
+/// Keys that the program knows only beside others.
+const BESIDE: [(&str, &str); 1] = [("audit.sink", "url = \"https://siem.city.example\"\n")];
+
+/// The sections of the page in its order, each with the keys of its table.
+fn told() -> Vec<(Section, BTreeSet<String>)> {
+    let page = read("docs/configuration.md");
+    let mut sections: Vec<(Section, BTreeSet<String>)> = Vec::new();
+    for line in page.lines() {
+        let heading = line.strip_prefix("## ").or_else(|| line.strip_prefix("### "));
+        if let Some(heading) = heading {
+            let name = heading.trim_matches(['[', ']']);
+            let is_section = heading.starts_with('[');
+            let name = if is_section { name } else { "" };
+            sections.push(((name.to_owned(), heading.starts_with("[[")), BTreeSet::new()));
+        } else if let (Some(cells), Some((_, keys))) = (line.strip_prefix("| `"), sections.last_mut()) {
+            let first = cells.split(" | ").next().unwrap();
+            keys.extend(first.split(", ").map(|key| key.trim_matches('`').to_owned()));
+        }
+    }
+    sections.retain(|((name, _), _)| !name.is_empty());
+    sections
+}
+
+/// The header of a section, after those of the sections around it.
+fn header(name: &str, sections: &BTreeMap<String, bool>) -> String {
+    let mut text = String::new();
+    let mut path = String::new();
+    for part in name.split('.') {
+        path = if path.is_empty() { part.to_owned() } else { format!("{path}.{part}") };
+        text += &if sections[&path] { format!("[[{path}]]\n") } else { format!("[{path}]\n") };
+    }
+    text
+}
+
+/// The keys that the program knows where `text` has one that nobody knows.
+fn known(directory: &TempDir, text: &str) -> BTreeSet<String> {
+    let file = directory.path().join("gateway.toml");
+    std::fs::write(&file, format!("{text}nobody_knows = 1\n")).unwrap();
+    let output = program().args(["check", "--json", "--config"]).arg(&file).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of_key = |finding: &&Value| {
+        finding["code"] == "unknown-key" && finding["message"].as_str().unwrap().contains("nobody_knows")
+    };
+    let findings = report["findings"].as_array().unwrap();
+    let finding = findings.iter().find(of_key).unwrap_or_else(|| panic!("{text}: {report:#}"));
+    let help = finding["help"].as_str().unwrap();
+    let list = help.strip_prefix("known here: ").unwrap_or_else(|| panic!("{text}: {help}"));
+    list.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_of_the_configuration_is_on_the_page_and_no_other() {
+    let directory = TempDir::new().unwrap();
+    let told = told();
+    let shapes: BTreeMap<String, bool> = told.iter().map(|(section, _)| section.clone()).collect();
+    let within = |outer: &str| -> BTreeSet<String> {
+        let inner = |name: &String| match name.rsplit_once('.') {
+            Some((before, last)) => (before == outer).then(|| last.to_owned()),
+            None => outer.is_empty().then(|| name.clone()),
+        };
+        shapes.keys().filter_map(inner).collect()
+    };
+    assert_eq!(within(""), known(&directory, ""), "left: the page's sections; right: the program's");
+    for ((name, _), keys) in &told {
+        let more = BESIDE.iter().find(|(section, _)| section == name).map_or("", |(_, text)| text);
+        let program = known(&directory, &(header(name, &shapes) + more));
+        let page: BTreeSet<String> = keys.union(&within(name)).cloned().collect();
+        assert_eq!(page, program, "[{name}]: left: the page's keys; right: the program's");
+    }
+}
+
+/// The subcommands of a command, as its help lists them.
+fn subcommands(command: &[String]) -> Vec<String> {
+    let output = program().args(command).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let Some((_, list)) = help.split_once("\nCommands:\n") else { return Vec::new() };
+    let lines = list.lines().take_while(|line| !line.is_empty());
+    let names = lines.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// All commands that do something, in full: `audit verify`.
+fn commands() -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut open: Vec<Vec<String>> = vec![Vec::new()];
+    while let Some(command) = open.pop() {
+        let below = subcommands(&command);
+        if below.is_empty() {
+            all.insert(command.join(" "));
+        }
+        open.extend(below.into_iter().map(|name| [command.clone(), vec![name]].concat()));
+    }
+    all
+}
+
+#[test]
+fn every_command_is_on_the_page_and_no_other() {
+    let page = read("docs/commands.md");
+    let (_, table) = page.split_once("| command | what for | changes |\n").unwrap();
+    let mut told = BTreeSet::new();
+    for row in table.lines().skip(1).take_while(|line| line.starts_with('|')) {
+        let mut group = String::new();
+        for name in row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2) {
+            // `audit search`, `tail`: the second is `audit tail`.
+            let name = name.trim_end_matches(" SHELL");
+            let whole = if group.is_empty() || name.contains(' ') {
+                name.to_owned()
+            } else {
+                format!("{group} {name}")
+            };
+            if let Some((before, _)) = whole.split_once(' ') {
+                before.clone_into(&mut group);
+            }
+            told.insert(whole);
+        }
+    }
+    // A row may stand for all commands of a group.
+    let stands_for = |name: &String| {
+        let group = name.split(' ').next().unwrap();
+        told.contains(name) || told.contains(&format!("{group} …"))
+    };
+    let all = commands();
+    assert!(all.len() > 20, "{all:?}");
+    let untold: Vec<_> = all.iter().filter(|name| !stands_for(name)).collect();
+    assert!(untold.is_empty(), "not in the table of docs/commands.md: {untold:?}");
+    let gone: Vec<_> =
+        told.iter().filter(|name| !name.ends_with('…') && !all.contains(name.as_str())).collect();
+    assert!(gone.is_empty(), "in the table of docs/commands.md, and no command: {gone:?}");
+}
+
+#[test]
+fn every_code_is_on_the_chinese_page_as_it_is() {
+    let page = read("docs/zh/errors.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `")).map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        [cells[0].trim_matches('`'), cells[1], cells[2]].map(str::to_owned)
+    });
+    let all = Code::ALL.iter().map(|code| {
+        [code.as_str().to_owned(), code.status().as_u16().to_string(), code.title(Language::Zh).to_owned()]
+    });
+    assert_eq!(rows.collect::<Vec<_>>(), all.collect::<Vec<_>>());
+}
