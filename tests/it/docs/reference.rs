@@ -6,7 +6,7 @@ use pinegate::proxy::problem::{Code, Language};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::read;
+use super::{read, root};
 use crate::city::program;
 
 /// A section of the configuration as the page heads it: `upstream`, and `true`, for `[[upstream]]`.
@@ -80,6 +80,65 @@ fn every_key_of_the_configuration_is_on_the_page_and_no_other() {
         let program = known(&directory, &(header(name, &shapes) + more));
         let page: BTreeSet<String> = keys.union(&within(name)).cloned().collect();
         assert_eq!(page, program, "[{name}]: left: the page's keys; right: the program's");
+    }
+}
+
+/// A file of the policy directory, the section of its page, and tables that nobody knows all keys of.
+const POLICY: [(&str, &str, &str); 7] = [
+    (
+        "registry.toml",
+        "registry.toml",
+        "[[department]]\nnobody_knows = 1\n[[system]]\nnobody_knows = 1\ncertificate = { nobody_knows = 1 }\n",
+    ),
+    ("purposes.toml", "purposes.toml", "[[purpose]]\nnobody_knows = 1\n"),
+    (
+        "catalog.toml",
+        "catalog.toml",
+        "[[resource]]\nnobody_knows = 1\nfields = [{ nobody_knows = 1 }]\nparameters = [{ nobody_knows = 1 }]\n",
+    ),
+    ("masks.toml", "masks.toml", "nobody_knows = 1\n"),
+    ("limits.toml", "limits.toml", "[[limit]]\nnobody_knows = 1\n"),
+    ("calendar.toml", "calendar.toml", "[[year]]\nnobody_knows = 1\n"),
+    ("tests/more.toml", "tests/*.toml", "[defaults]\nnobody_knows = 1\n[[case]]\nnobody_knows = 1\n"),
+];
+
+/// The lists of keys in what a command says of unknown ones.
+fn lists(said: &str) -> Vec<BTreeSet<String>> {
+    let after = said
+        .split("unknown key `")
+        .skip(1)
+        .filter(|rest| rest.split('`').next().unwrap().contains("nobody_knows"));
+    let list = |rest: &str| {
+        let (_, help) = rest.split_once("known here: ").unwrap_or_else(|| panic!("{rest}"));
+        help.lines().next().unwrap().split(", ").map(str::to_owned).collect()
+    };
+    after.map(list).collect()
+}
+
+#[test]
+fn every_key_of_the_policy_files_is_on_the_page() {
+    let page = read("docs/policy-files.md");
+    for (file, section, text) in POLICY {
+        let directory = TempDir::new().unwrap();
+        std::fs::create_dir(directory.path().join("tests")).unwrap();
+        for name in std::fs::read_dir(root().join("policies")).unwrap().map(|entry| entry.unwrap().path()) {
+            if name.is_file() {
+                std::fs::copy(&name, directory.path().join(name.file_name().unwrap())).unwrap();
+            }
+        }
+        std::fs::write(directory.path().join(file), text).unwrap();
+        let command = if file.starts_with("tests") { "test" } else { "check" };
+        let output = program().args([command, "--policies"]).arg(directory.path()).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let lists = lists(&said);
+        assert_eq!(lists.len(), text.matches("nobody_knows").count(), "{file}: {said}");
+
+        let (_, told) = page.split_once(&format!("\n## {section}\n")).unwrap();
+        let told = told.split("\n## ").next().unwrap();
+        let words: BTreeSet<&str> = told.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        let untold: Vec<&String> =
+            lists.iter().flatten().filter(|key| !words.contains(key.as_str())).collect();
+        assert!(untold.is_empty(), "not under `{section}` of docs/policy-files.md: {untold:?}");
     }
 }
 
