@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{read, root};
-use crate::city::program;
+use crate::city::{Call, Plan, program};
 
 /// A section of the configuration as the page heads it: `upstream`, and `true`, for `[[upstream]]`.
 type Section = (String, bool);
@@ -199,6 +199,45 @@ fn every_command_is_on_the_page_and_no_other() {
     let gone: Vec<_> =
         told.iter().filter(|name| !name.ends_with('…') && !all.contains(name.as_str())).collect();
     assert!(gone.is_empty(), "in the table of docs/commands.md, and no command: {gone:?}");
+}
+
+/// Labels whose values are of the catalogue, the registry, the configuration or the build, codes that have a page of
+/// their own, and bounds of buckets.
+const OPEN_LABELS: [&str; 10] = [
+    "resource",
+    "department",
+    "upstream",
+    "sink",
+    "witness",
+    "version",
+    "policy_digest",
+    "config_digest",
+    "code",
+    "le",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_value_of_a_closed_label_is_on_the_page() {
+    let city = Plan::new().start().await;
+    city.call(Call::survey("/_test/1k")).await.assert_data();
+    let scraped = city.gate.page("/metrics").await.text;
+    let page = read("docs/metrics.md");
+    let (families, rest) = page.split_once("\n## Label values\n").unwrap();
+    let told = format!("{families}{}", rest.split("\n## ").next().unwrap());
+    let words: BTreeSet<&str> =
+        told.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').collect();
+    let mut seen = 0;
+    for line in scraped.lines().filter(|line| !line.starts_with('#')) {
+        let Some((_, labels)) = line.split_once('{') else { continue };
+        for label in labels.split('}').next().unwrap().split("\",") {
+            let (name, value) = label.trim_end_matches('"').split_once("=\"").unwrap();
+            if !OPEN_LABELS.contains(&name) {
+                seen += 1;
+                assert!(words.contains(value), "docs/metrics.md does not tell of {name}=\"{value}\": {line}");
+            }
+        }
+    }
+    assert!(seen > 100, "{seen}");
 }
 
 #[test]
