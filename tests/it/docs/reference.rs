@@ -252,3 +252,14 @@ fn every_code_is_on_the_chinese_page_as_it_is() {
     });
     assert_eq!(rows.collect::<Vec<_>>(), all.collect::<Vec<_>>());
 }
+
+#[test]
+fn every_member_of_a_record_is_on_the_chinese_page() {
+    let schema: Value = serde_json::from_str(&read("docs/audit-record.schema.json")).unwrap();
+    let page = read("docs/zh/audit-record.md");
+    let members = schema["properties"].as_object().unwrap().keys();
+    // `x_more` is told of once, for all lists.
+    for member in members.filter(|name| !name.ends_with("_more")) {
+        assert!(page.contains(&format!("`{member}`")), "{member} is not on the page");
+    }
+}
