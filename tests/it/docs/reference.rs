@@ -263,3 +263,21 @@ fn every_member_of_a_record_is_on_the_chinese_page() {
         assert!(page.contains(&format!("`{member}`")), "{member} is not on the page");
     }
 }
+
+/// The methods that a page has in its table, each with what it is for and the technique of the standard.
+fn methods(page: &str, heading: &str) -> Vec<[String; 3]> {
+    let (_, table) = page.split_once(heading).unwrap();
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+    let cells = rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    cells.map(|cells| [cells[0], cells[1], cells[4]].map(str::to_owned)).collect()
+}
+
+#[test]
+fn both_pages_have_the_same_methods() {
+    let english = read("docs/masking.md");
+    let english = methods(&english, "| method | 对象 | leaves | keys | 技术 |\n");
+    let chinese = read("docs/zh/masking.md");
+    let chinese = methods(&chinese, "| 方法 | 对象 | 留下什么 | 可设的键 | 技术 |\n");
+    assert!(english.len() > 20, "{english:?}");
+    assert_eq!(english, chinese, "left: docs/masking.md; right: docs/zh/masking.md");
+}
