@@ -342,8 +342,10 @@ fn nothing_is_left_unfinished_or_ignored() {
 
 /// The files of the repository that are texts, by name.
 fn texts() -> BTreeMap<String, String> {
-    const TEXT: [&str; 14] =
-        ["rs", "toml", "md", "csv", "conf", "json", "txt", "yml", "yaml", "sh", "py", "js", "html", "snap"];
+    const TEXT: [&str; 17] = [
+        "rs", "toml", "md", "csv", "conf", "json", "txt", "yml", "yaml", "sh", "py", "js", "mjs", "go",
+        "java", "html", "snap",
+    ];
     const DIRECTORIES: [&str; 12] = [
         "src", "tests", "bench", "benches", "docs", "policies", "config", "certs", "fuzz", ".ci", ".cargo",
         "peers",
