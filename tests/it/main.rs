@@ -20,6 +20,7 @@ mod bounds;
 mod conformance;
 mod corpus;
 mod demo;
+mod deploy;
 mod egress;
 mod handover;
 mod happy;

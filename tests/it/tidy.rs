@@ -339,9 +339,9 @@ fn nothing_is_left_unfinished_or_ignored() {
 fn texts() -> BTreeMap<String, String> {
     const TEXT: [&str; 14] =
         ["rs", "toml", "md", "csv", "conf", "json", "txt", "yml", "yaml", "sh", "py", "js", "html", "snap"];
-    const DIRECTORIES: [&str; 12] = [
+    const DIRECTORIES: [&str; 13] = [
         "src", "tests", "bench", "benches", "docs", "policies", "config", "certs", "fuzz", ".ci", ".cargo",
-        "peers",
+        "peers", "deploy",
     ];
     let at_root =
         fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
