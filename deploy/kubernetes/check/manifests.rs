@@ -3,7 +3,7 @@
 //! Each is read into the type that is generated from the API's own description, and written again: what the API does not
 //! know is lost on the way, and the two differ.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests run programs, and wait for them")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
