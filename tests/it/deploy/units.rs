@@ -41,11 +41,7 @@ fn a_drain_ends_before_systemd_loses_patience() {
     let unit = text("deploy/systemd/pinegate.service");
     let service = section(&unit, "Service");
     let patience = Duration::from_secs(one(&service, "TimeoutStopSec").parse().unwrap());
-    // The default of `[bounds] drain`, as the example says it, and what docs/operations.md adds to it.
-    let example = text("config/gateway.toml");
-    let drain = example.lines().find_map(|line| line.strip_prefix("# drain = \"")).unwrap();
-    let drain: u64 = drain.split('s').next().unwrap().parse().unwrap();
-    assert!(patience >= Duration::from_secs(drain + 25), "{patience:?}");
+    assert!(patience >= super::stopping(), "{patience:?}");
     assert!(one(&service, "RestartPreventExitStatus").split(' ').any(|code| code == "64"));
 }
 
