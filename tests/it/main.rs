@@ -20,6 +20,7 @@ mod bounds;
 mod conformance;
 mod corpus;
 mod demo;
+mod deploy;
 mod docs;
 mod egress;
 mod handover;

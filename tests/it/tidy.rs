@@ -346,9 +346,9 @@ fn texts() -> BTreeMap<String, String> {
         "rs", "toml", "md", "csv", "conf", "json", "txt", "yml", "yaml", "sh", "py", "js", "mjs", "go",
         "java", "html", "snap",
     ];
-    const DIRECTORIES: [&str; 12] = [
+    const DIRECTORIES: [&str; 13] = [
         "src", "tests", "bench", "benches", "docs", "policies", "config", "certs", "fuzz", ".ci", ".cargo",
-        "peers",
+        "peers", "deploy",
     ];
     let at_root =
         fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
