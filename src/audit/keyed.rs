@@ -21,7 +21,7 @@ const ID_BYTES: usize = 4;
 /// What each derived key is for. A word of this list means for ever what it means now.
 const FOR_ID: &[u8] = b"pinegate audit 1 key id";
 const FOR_SUBJECTS: &[u8] = b"pinegate audit 1 subject";
-const FOR_RECEIVED: &[u8] = b"pinegate audit 1 received";
+const FOR_RECEIVED: &[u8] = b"pinegate audit 2 received";
 
 /// The key of the digests in records.
 #[derive(Clone)]
@@ -157,7 +157,7 @@ mod tests {
         received.update(b"[]}");
         assert_eq!(
             received.finish().to_hex(),
-            "73db8c66a5266d0c67af70bda036907fa6c3f1ae137a387720988ae47c4ab23e"
+            "5cd4881b87fd9dd8413b57cc32f5e30003c539063d78b9755be5719c030e8b2d"
         );
         let mut nothing = key.received();
         nothing.update(b"");

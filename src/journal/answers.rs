@@ -55,8 +55,8 @@ struct Desk {
     answers: mpsc::Sender<Answers>,
 }
 
-/// The desks of all runtimes that ever waited for a record. Desks are added and never removed: a process has a
-/// runtime for each core and few others.
+/// The desks of all runtimes that ever waited for a record. Desks are added and never removed: a process has few
+/// runtimes.
 #[derive(Debug, Default)]
 pub(super) struct Desks {
     all: ArcSwap<Vec<Desk>>,
@@ -73,7 +73,9 @@ impl Desks {
 
     fn desk(&self, runtime: &Handle) -> usize {
         let id = runtime.id();
-        let place = |desks: &[Desk]| desks.iter().position(|desk| desk.runtime == id);
+        // A runtime may have the id of one that has ended.
+        let is_its = |desk: &Desk| desk.runtime == id && !desk.answers.is_closed();
+        let place = |desks: &[Desk]| desks.iter().position(is_its);
         if let Some(found) = place(&self.all.load()) {
             return found;
         }

@@ -304,7 +304,8 @@ impl Journal {
     }
 
     /// Queues `entry` now, before the future is first polled; the future ends when the record is
-    /// on disk and says its `seq`. Dropping the future takes nothing back.
+    /// on disk and says its `seq`. Dropping the future takes nothing back. The runtime that this is called in brings
+    /// the answer: it must run, wherever the future is polled.
     ///
     /// # Errors
     /// [`AppendError::Full`] at once when too much waits, [`AppendError::Unavailable`] at once
@@ -318,7 +319,8 @@ impl Journal {
         let queued = self.0.shared.enqueue(Item { entry, waiter: Some(waiter) });
         async move {
             queued?;
-            // The writer answers every item; it vanishes only if its thread ended.
+            // The writer answers every item; an answer vanishes only if its thread ended, or the runtime that the
+            // append was made in.
             receive.await.unwrap_or(Err(AppendError::Unavailable))
         }
     }

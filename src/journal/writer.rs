@@ -178,7 +178,7 @@ impl Writer {
                 let end = self.clock.monotonic();
                 self.observer.committed(count, bytes, end.saturating_sub(start));
                 if let Some(crowd) = &mut self.crowd {
-                    crowd.note(count, self.shared.queued.load(Ordering::Relaxed), end);
+                    crowd.note(count, self.shared.queued.load(Ordering::Relaxed), start, end);
                 }
                 for (seq, item) in (first..).zip(batch.drain(..count)) {
                     if let Some(waiter) = item.waiter {
