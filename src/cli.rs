@@ -13,6 +13,7 @@ mod explain;
 mod failure;
 mod findings;
 mod fmt;
+mod init;
 mod logs;
 mod mask;
 mod pki;
@@ -63,6 +64,7 @@ macro_rules! examples {
         "\
 Examples:
   pinegate demo                        everything on one machine, with invented data
+  pinegate init DIR                    a directory to run a gate of your own from
   pinegate check                       is what I edited right?
   pinegate fmt                         repair what a spreadsheet did to it
   pinegate diff HEAD policies          who gains what, who loses what by it?
@@ -100,6 +102,7 @@ is on standard output.
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Diff(diff::DiffArgs),
@@ -161,6 +164,7 @@ fn dispatch(
     screen: &mut Screen<'_>,
 ) -> Result<Exit, CommandError> {
     match command {
+        Command::Init(args) => init::run(args, &**clock, screen),
         Command::Run(args) => run::run(args, clock, screen),
         Command::Check(args) => check::run(args, clock, screen),
         Command::Diff(args) => diff::run(args, &**clock, screen),

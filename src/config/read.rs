@@ -57,7 +57,7 @@ pub(super) fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 fn unreadable(name: &str, why: &str) -> Diagnostic {
     let source = Source::new(name, "");
     Diagnostic::error("file-unreadable", &source, 0..0, format!("{name} {why}"))
-        .help("give its path with `--config`; `pinegate demo --dir DIR` makes one to begin with")
+        .help("give its path with `--config`; `pinegate init DIR` writes one to begin with")
 }
 
 pub(super) use witness::witness;
