@@ -22,7 +22,8 @@ fn step<const N: usize>(what: &str, commands: [&str; N]) -> Step {
 }
 
 /// The curl of the system of the skeleton.
-const CURL: &str = "curl --cacert certs/ca.pem --cert certs/clients/minzheng-aid.pem --key certs/clients/minzheng-aid.key";
+const CURL: &str =
+    "curl --cacert certs/ca.pem --cert certs/clients/minzheng-aid.pem --key certs/clients/minzheng-aid.key";
 
 /// What to do with the skeleton in `root`, which has the certificates of a development authority or none.
 pub(super) fn steps(root: &Path, has_certificates: bool) -> Vec<Step> {
