@@ -65,14 +65,49 @@ fn pages() -> Result<Vec<Page>, CommandError> {
 
 fn page(command: Command) -> Result<Page, CommandError> {
     let title = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+    let after = command.get_after_long_help().or(command.get_after_help());
+    let after = after.map(ToString::to_string).unwrap_or_default();
+    let has_commands = command.has_subcommands();
     let man = Man::new(command)
         .title(title.to_uppercase())
         .section("1")
         .source(concat!("pinegate ", env!("CARGO_PKG_VERSION")))
         .manual("Pinegate");
     let mut text = Vec::new();
-    man.render(&mut text).map_err(CommandError::Output)?;
+    let mut render = || {
+        man.render_title(&mut text)?;
+        man.render_name_section(&mut text)?;
+        man.render_synopsis_section(&mut text)?;
+        man.render_description_section(&mut text)?;
+        man.render_options_section(&mut text)?;
+        if has_commands { man.render_subcommands_section(&mut text) } else { Ok(()) }
+    };
+    render().map_err(CommandError::Output)?;
+    text.extend_from_slice(afterwards(&after).as_bytes());
     Ok(Page { name: format!("{title}.1"), text })
+}
+
+/// What stands below the options in help: examples, and what exit codes mean. Its lines are as they are meant to
+/// be, so that `man` does not fill them anew.
+fn afterwards(help: &str) -> String {
+    let (examples, codes) = match help.split_once("Exit codes:") {
+        Some((examples, codes)) => (examples, codes),
+        None => (help, ""),
+    };
+    let examples = examples.trim_start_matches("Examples:");
+    let sections = [("EXAMPLES", examples), ("EXIT STATUS", codes)];
+    let sections = sections.into_iter().filter(|(_, text)| !text.trim().is_empty());
+    let section = |(heading, text): (&str, &str)| {
+        let lines = text.trim_matches('\n').lines().map(|line| format!("{}\n", escaped(line)));
+        format!(".SH \"{heading}\"\n.nf\n{}.fi\n", lines.collect::<String>())
+    };
+    sections.map(section).collect()
+}
+
+/// A line of text, none of which `man` takes for a request.
+fn escaped(line: &str) -> String {
+    let line = line.replace('\\', "\\e").replace('-', "\\-");
+    if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
 }
 
 #[cfg(test)]
@@ -125,11 +160,23 @@ mod tests {
             assert!(text.contains(&title.replace('-', "\\-")), "{name}");
         }
         let check = fs::read_to_string(place.join("pinegate-check.1")).unwrap();
-        assert!(check.contains("Exit codes: 0 no errors") && check.contains("\\-\\-sarif"), "{check}");
+        assert!(
+            check.contains(".SH \"EXIT STATUS\"\n.nf\n 0 no errors") && check.contains("\\-\\-sarif"),
+            "{check}"
+        );
         // Again, over what is there.
         let before = fs::read(place.join("pinegate.1")).unwrap();
         assert_eq!(in_memory(&["man", place.to_str().unwrap()]).0, 0);
         assert_eq!(fs::read(place.join("pinegate.1")).unwrap(), before);
+    }
+
+    #[test]
+    fn no_line_of_an_example_is_taken_for_a_request() {
+        let page = afterwards("Examples:\n.x --all \\\n  y\n\nExit codes: 0 fine");
+        assert_eq!(
+            page,
+            ".SH \"EXAMPLES\"\n.nf\n\\&.x \\-\\-all \\e\n  y\n.fi\n.SH \"EXIT STATUS\"\n.nf\n 0 fine\n.fi\n"
+        );
     }
 
     #[test]
