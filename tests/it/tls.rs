@@ -95,6 +95,23 @@ async fn hostile_certificates_end_in_an_alert() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_sent_a_request_already_still_hears_the_alert() {
+    let city = Plan::new().start().await;
+    let client = Client::with_versions(&city.gate, &city.files().ca(), None, &[&rustls::version::TLS13]);
+    // As much as a request may have, so that the gate has it before it has judged the certificate.
+    let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(30_000));
+    for _ in 0..20 {
+        let mut stream = client.open(b"http/1.1").await.unwrap();
+        let mut first = [0; 1];
+        // A write that meets the end of the connection is not what the client is to hear.
+        let _written = stream.write_all(request.as_bytes()).await;
+        let heard = soon("an alert", stream.read_exact(&mut first)).await.map(|_| first.to_vec());
+        let heard = alert(heard);
+        assert!(heard.contains("CertificateRequired"), "{heard}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_resumed() {
     let city = Plan::new().start().await;
     for version in VERSIONS {
