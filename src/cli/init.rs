@@ -162,9 +162,13 @@ fn create(path: &Path, mode: u32, content: &[u8]) -> Result<(), CommandError> {
         file.write_all(content)?;
         file.sync_all()
     };
-    write().map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => CommandError::Taken { path: path.to_owned() },
-        _ => CommandError::Unwritable { path: path.to_owned(), source },
+    write().map_err(|source| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            CommandError::Taken { path }
+        } else {
+            CommandError::Unwritable { path, source }
+        }
     })
 }
 

@@ -15,14 +15,12 @@ fn listener(address: SocketAddr) -> Observation {
     match TcpListener::bind(address) {
         Ok(_let_go_at_once) => seen("free".to_owned()),
         Err(error) => {
-            let mend = match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "end the program that listens there (`ss -ltnp` names it), or choose another port"
-                }
-                io::ErrorKind::PermissionDenied => {
-                    "choose a port from 1024 on, or give the unit `AmbientCapabilities=CAP_NET_BIND_SERVICE`"
-                }
-                _ => "name an address that this machine has",
+            let mend = if error.kind() == io::ErrorKind::AddrInUse {
+                "end the program that listens there (`ss -ltnp` names it), or choose another port"
+            } else if error.kind() == io::ErrorKind::PermissionDenied {
+                "choose a port from 1024 on, or give the unit `AmbientCapabilities=CAP_NET_BIND_SERVICE`"
+            } else {
+                "name an address that this machine has"
             };
             seen(format!("cannot be listened on: {error}")).bad(mend)
         }

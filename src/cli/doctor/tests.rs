@@ -37,11 +37,12 @@ impl Clock for Shifted {
     }
 }
 
-fn command(line: &[&str], clock: &Arc<dyn Clock>) -> (u8, String) {
+fn command(line: &[&str], clock: impl Clock + 'static) -> (u8, String) {
+    let clock: Arc<dyn Clock> = Arc::new(clock);
     let arguments = Arguments::try_parse_from(std::iter::once(&"pinegate").chain(line)).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut screen = Screen::plain(&mut out, &mut err);
-    let exit = dispatch(&arguments.command, clock, &mut screen).unwrap_or_else(|error| screen.fail(&error));
+    let exit = dispatch(&arguments.command, &clock, &mut screen).unwrap_or_else(|error| screen.fail(&error));
     let exit = screen.finish(exit).code();
     drop(screen);
     (exit, String::from_utf8([out, err].concat()).unwrap())
@@ -50,8 +51,7 @@ fn command(line: &[&str], clock: &Arc<dyn Clock>) -> (u8, String) {
 impl Installation {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (exit, said) = command(&["init", root.path().to_str().unwrap(), "--dev-pki"], &clock);
+        let (exit, said) = command(&["init", root.path().to_str().unwrap(), "--dev-pki"], SystemClock);
         assert_eq!(exit, 0, "{said}");
         let platform = TcpListener::bind("127.0.0.1:0").unwrap();
         let made = Self { root, _platform: platform };
@@ -88,12 +88,12 @@ impl Installation {
     }
 
     fn doctor(&self) -> Seen {
-        self.doctor_at(Arc::new(SystemClock))
+        self.doctor_at(SystemClock)
     }
 
-    fn doctor_at(&self, clock: Arc<dyn Clock>) -> Seen {
+    fn doctor_at(&self, clock: impl Clock + 'static) -> Seen {
         let (exit, said) =
-            command(&["doctor", "--json", "--config", self.path("gateway.toml").to_str().unwrap()], &clock);
+            command(&["doctor", "--json", "--config", self.path("gateway.toml").to_str().unwrap()], clock);
         Seen { exit, json: serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}")) }
     }
 
@@ -175,10 +175,8 @@ fn a_sound_installation_is_found_sound() {
         assert!(!seen.of(check).is_empty(), "{check}");
     }
     assert_eq!(fs::read_dir(installation.path("audit")).unwrap().count(), 0, "nothing is left behind");
-    let (exit, said) = command(
-        &["doctor", "--config", installation.path("gateway.toml").to_str().unwrap()],
-        &(Arc::new(SystemClock) as Arc<dyn Clock>),
-    );
+    let (exit, said) =
+        command(&["doctor", "--config", installation.path("gateway.toml").to_str().unwrap()], SystemClock);
     assert_eq!(exit, 0, "{said}");
     assert!(said.contains("\nsound: "), "{said}");
 }
@@ -234,7 +232,7 @@ fn keys_are_their_owners_and_nothing_is_everybodys_to_change() {
 #[test]
 fn what_ends_is_said_before_it_does() {
     let installation = Installation::new();
-    let after = |days: i64| Arc::new(Shifted(jiff::SignedDuration::from_hours(24 * days + 1)));
+    let after = |days: i64| Shifted(jiff::SignedDuration::from_hours(24 * days + 1));
     let seen = installation.doctor_at(after(70));
     assert_eq!(seen.exit, 0, "{:#}", seen.json);
     assert!(seen.stands("certificate", "server.pem", "warning").contains("in 19 days"));
@@ -249,7 +247,7 @@ fn what_ends_is_said_before_it_does() {
 
     let ca = DevelopmentCa::open(&installation.path("certs")).unwrap();
     ca.write_revocation_list(1, SystemClock.now()).unwrap();
-    installation.doctor_at(Arc::new(Shifted(jiff::SignedDuration::from_hours(12)))).stands(
+    installation.doctor_at(Shifted(jiff::SignedDuration::from_hours(12))).stands(
         "revocation-list",
         "crl.pem",
         "warning",
@@ -365,10 +363,7 @@ fn the_running_gate_is_asked() {
 }
 
 fn ready(config: &Path) -> (u8, String) {
-    command(
-        &["doctor", "--ready", "--config", config.to_str().unwrap()],
-        &(Arc::new(SystemClock) as Arc<dyn Clock>),
-    )
+    command(&["doctor", "--ready", "--config", config.to_str().unwrap()], SystemClock)
 }
 
 #[test]
