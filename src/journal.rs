@@ -18,6 +18,7 @@
 //! An append is acknowledged after `fdatasync` of its bytes, never before. After any I/O error
 //! nothing is acknowledged until the log was opened and checked anew from disk.
 
+mod answers;
 mod compress;
 mod gather;
 mod handle;

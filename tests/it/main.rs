@@ -21,6 +21,8 @@ mod bounds;
 mod conformance;
 mod corpus;
 mod demo;
+mod deploy;
+mod docs;
 mod egress;
 mod handover;
 mod happy;
