@@ -8,12 +8,16 @@ mod demo;
 mod audit;
 mod check;
 mod diff;
+mod doctor;
 mod enforce;
 mod explain;
 mod failure;
 mod findings;
 mod fmt;
+mod gate;
+mod init;
 mod logs;
+mod man;
 mod mask;
 mod pki;
 mod progress;
@@ -63,11 +67,13 @@ macro_rules! examples {
         "\
 Examples:
   pinegate demo                        everything on one machine, with invented data
+  pinegate init DIR                    a directory to run a gate of your own from
   pinegate check                       is what I edited right?
   pinegate fmt                         repair what a spreadsheet did to it
   pinegate diff HEAD policies          who gains what, who loses what by it?
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
+  pinegate doctor                      is the installation sound?
   pinegate explain --help              why is this request refused?
   pinegate test                        does the policy decide what its tests say?
   pinegate mask --help                 what would leave of this body?
@@ -100,6 +106,7 @@ is on standard output.
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Diff(diff::DiffArgs),
@@ -109,6 +116,7 @@ enum Command {
     Mask(mask::MaskArgs),
     Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
+    Doctor(doctor::DoctorArgs),
     Audit(audit::AuditArgs),
     Witness(witness::WitnessArgs),
     Token(token::TokenArgs),
@@ -116,6 +124,7 @@ enum Command {
     Casbin(enforce::CasbinArgs),
     Demo(demo::DemoArgs),
     Completions(CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Print a completion script for a shell
@@ -161,6 +170,7 @@ fn dispatch(
     screen: &mut Screen<'_>,
 ) -> Result<Exit, CommandError> {
     match command {
+        Command::Init(args) => init::run(args, &**clock, screen),
         Command::Run(args) => run::run(args, clock, screen),
         Command::Check(args) => check::run(args, clock, screen),
         Command::Diff(args) => diff::run(args, &**clock, screen),
@@ -170,6 +180,7 @@ fn dispatch(
         Command::Mask(args) => mask::run(args, &**clock, screen),
         Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
+        Command::Doctor(args) => doctor::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, clock, screen),
         Command::Witness(args) => witness::run(args, clock, screen),
         Command::Token(args) => token::run(args, &**clock, screen),
@@ -177,6 +188,7 @@ fn dispatch(
         Command::Casbin(args) => enforce::run(args, &**clock, screen),
         // Served by `main`: it prints for itself.
         Command::Demo(_) => Ok(Exit::Fine),
+        Command::Man(args) => man::run(args, screen),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Arguments::command(), "pinegate", &mut script);

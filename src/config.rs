@@ -75,6 +75,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// Logs.
     pub telemetry: Telemetry,
+    /// The files that secrets were read from, in the order of reading, for whoever looks who may read them.
+    pub secret_files: Vec<PathBuf>,
 }
 
 /// A file named by the configuration, with its content.
@@ -276,6 +278,14 @@ impl Config {
             Ok(text) => read::config(path, &Source::new(path.display().to_string(), text)),
             Err(report) => (None, report),
         }
+    }
+
+    /// Where `path` says that operators and monitoring ask the gate, even where the rest of it is wrong: a file that
+    /// is being edited says nothing of the gate that runs.
+    #[must_use]
+    pub fn listeners_in(path: &Path) -> Option<(Metrics, Admin)> {
+        let text = String::from_utf8(read::bounded(path).ok()?).ok()?;
+        read::listeners_in(path, &Source::new(path.display().to_string(), text))
     }
 
     /// What `path` says about the policy directory, even where the rest of it is wrong, so that one

@@ -69,16 +69,20 @@ pub enum TokenError {
         system: SystemId,
     },
     /// It is over.
-    #[error("the token expired at {at}")]
+    #[error("the token expired at {at}, and by the gate's clock it is {now}")]
     Expired {
         /// Its `exp`.
         at: Timestamp,
+        /// When it was looked at, to the second.
+        now: Timestamp,
     },
     /// It has not begun.
-    #[error("the token is not valid before {at}")]
+    #[error("the token is not valid before {at}, and by the gate's clock it is {now}")]
     NotYetValid {
         /// Its `nbf` or `iat`.
         at: Timestamp,
+        /// When it was looked at, to the second.
+        now: Timestamp,
     },
     /// It lives longer than a token may.
     #[error("the token lives longer than the {} s between `iat` and `exp` that are accepted", .limit.as_secs())]

@@ -15,6 +15,7 @@ mod city;
 
 mod answers;
 mod audit;
+mod beginnings;
 mod bodies;
 mod bounds;
 mod conformance;

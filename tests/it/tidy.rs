@@ -54,6 +54,7 @@ const OWNED: &[Owned] = &[
     owned("casbin", &["policy"], "it can be switched off and answers true then: kept private"),
     owned("clap", &["cli"], "the command line is one module's"),
     owned("clap_complete", &["cli"], "the command line is one module's"),
+    owned("clap_mangen", &["cli"], "the command line is one module's"),
     owned("compression_codecs", &["coding"], "what is decoded is bounded in one place"),
     owned(
         "encoding_rs",
