@@ -1,32 +1,55 @@
 # docker build -t pinegate .
-#
 # docker run --read-only --cap-drop ALL --security-opt no-new-privileges \
-#     -p 8443:8443 -p 9464:9464 \
+#     -p 8443:8443 -p 127.0.0.1:9464:9464 --tmpfs /run/pinegate:uid=65532,gid=65532,mode=0700 \
 #     -v ./gate:/etc/pinegate:ro -v pinegate-audit:/var/lib/pinegate pinegate
 #
-# ./gate holds gateway.toml, certs/ and policies/, with `listen` and `metrics` on 0.0.0.0 and, since
-# /etc/pinegate is read-only, `[audit] directory` and `[admin] socket` under /var/lib/pinegate.
+# ./gate holds gateway.toml, certs/, keys/ and policies/, with `listen` and `metrics` on 0.0.0.0, `[audit] directory` under
+# /var/lib/pinegate and `[admin] socket` under /run/pinegate. The volume is for the audit log: it must outlive the container.
+# Nothing else is written.
 #
-# The volume is for the audit log: it must outlive the container. Nothing else is written.
+# Reproducible: name both bases by digest, and give the time of the commit.
+#
+#     docker buildx build --build-arg RUST=rust@sha256:… --build-arg DEBIAN=debian@sha256:… \
+#         --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --build-arg REVISION=$(git rev-parse HEAD) \
+#         --output type=docker,rewrite-timestamp=true -t pinegate .
 
-FROM rust:1-bookworm AS build
+ARG RUST=rust:1-bookworm
+ARG DEBIAN=debian:bookworm-slim
+
+FROM ${RUST} AS build
+ARG SOURCE_DATE_EPOCH=0
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY policies policies
 COPY benches benches
-RUN cargo build --locked --profile dist --bin pinegate
+# No path of the machine that built it stands in the program.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    RUSTFLAGS="--remap-path-prefix=/build=pinegate --remap-path-prefix=/usr/local/cargo=cargo" \
+    cargo build --locked --profile dist --bin pinegate \
+    && install -D -m 0755 target/dist/pinegate /image/usr/bin/pinegate \
+    && install -d -o 65532 -g 65532 -m 0700 /image/var/lib/pinegate /image/run/pinegate
+COPY LICENSE config/gateway.toml /image/usr/share/doc/pinegate/
+COPY policies /image/usr/share/doc/pinegate/policies
+RUN find /image -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
-FROM debian:bookworm-slim
-COPY --from=build /build/target/dist/pinegate /usr/local/bin/pinegate
-COPY LICENSE /usr/share/doc/pinegate/LICENSE
-COPY config/gateway.toml /usr/share/doc/pinegate/examples/config/gateway.toml
-COPY policies /usr/share/doc/pinegate/examples/policies
-RUN install -d -o 65532 -g 65532 -m 0700 /var/lib/pinegate
+FROM ${DEBIAN}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Pinegate" \
+      org.opencontainers.image.description="The gate between a city's department systems and its data exchange platform" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /image/ /
 USER 65532:65532
 WORKDIR /var/lib/pinegate
 VOLUME /var/lib/pinegate
 EXPOSE 8443 9464
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["/usr/local/bin/pinegate"]
+# `[metrics] address` is on port 9464; HEALTH_PORT names another.
+ENV HEALTH_PORT=9464
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10m --retries=3 \
+    CMD ["/bin/bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/${HEALTH_PORT} && printf 'GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
+ENTRYPOINT ["/usr/bin/pinegate"]
 CMD ["run", "--config", "/etc/pinegate/gateway.toml"]

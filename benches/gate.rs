@@ -40,6 +40,9 @@ const MANNERS: [&str; 3] = ["null", "normal", "raised"];
 const SYSTEM: &str = "minzheng-aid";
 const TARGET: &str = "/population/residents?area=3410&size=2";
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     if let [first, config, manner] = words.as_slice()

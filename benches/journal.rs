@@ -106,7 +106,7 @@ impl Words {
                 egress: &[],
                 unclassified: 0,
                 submitted: None,
-                received_hmac: None,
+                received_mac: None,
                 sent_sha256: Some(self.digest),
                 total_us: 1500,
                 decide_us: 40,
@@ -295,6 +295,9 @@ fn reading(directory: &Path) {
     let took = (cpu(None) - start).as_secs_f64();
     println!("search, none found: {:.0} records per CPU second", search.passed().lines as f64 / took);
 }
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     encoding();

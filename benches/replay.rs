@@ -143,7 +143,7 @@ fn encode(
         egress: &[],
         unclassified: 0,
         submitted: None,
-        received_hmac: None,
+        received_mac: None,
         sent_sha256: Some(digest),
         total_us: 1500,
         decide_us: 40,

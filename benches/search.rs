@@ -121,7 +121,7 @@ impl City {
                 egress: &[],
                 unclassified: 0,
                 submitted: None,
-                received_hmac: None,
+                received_mac: None,
                 sent_sha256: Some(digest),
                 total_us: 500 + u64::try_from(dice.below(5_000)).unwrap(),
                 decide_us: 40,

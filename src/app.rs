@@ -9,6 +9,7 @@ pub mod run;
 
 mod keeping;
 mod operate;
+mod overdue;
 mod restore;
 mod signals;
 mod sockets;

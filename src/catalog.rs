@@ -9,6 +9,7 @@ mod subject;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::kernel::id::{
     Action, DepartmentId, FieldPath, GroupName, MaskerName, ParameterName, PurposeCode, ResourceId,
@@ -403,7 +404,7 @@ pub struct Resource {
     pub sharing: Sharing,
     /// How it is used (共享方式): `query`, `verify`, `file`; these are its actions.
     pub actions: Vec<Action>,
-    /// How often the provider refreshes it (更新时限), for people.
+    /// How often the provider refreshes it (更新时限), as it says so; [`Self::update_period`] is what that bounds.
     pub update_within: Option<String>,
     /// What a user must observe (使用要求).
     pub requirements: String,
@@ -419,7 +420,27 @@ pub struct Resource {
     pub parameters: Vec<Parameter>,
 }
 
+/// How often data are refreshed (更新周期), by the words of 《政务信息资源目录编制指南（试行）》 and in English, and how many days
+/// there are between two times at most. What is refreshed at once, or at no certain time, has no bound to be held to.
+const UPDATE_PERIODS: [(&str, &str, u64); 6] = [
+    ("每日", "daily", 1),
+    ("每周", "weekly", 7),
+    ("每月", "monthly", 31),
+    ("每季度", "quarterly", 92),
+    ("每半年", "half-yearly", 184),
+    ("每年", "yearly", 366),
+];
+
 impl Resource {
+    /// How old its data may be, if the catalogue says so in one of the words that are known.
+    #[must_use]
+    pub fn update_period(&self) -> Option<Duration> {
+        let said = self.update_within.as_deref()?;
+        let period =
+            UPDATE_PERIODS.iter().find(|(chinese, english, _)| [chinese, english].contains(&&said))?;
+        Some(Duration::from_secs(period.2 * 24 * 60 * 60))
+    }
+
     /// The field at `path`.
     #[must_use]
     pub fn field(&self, path: &str) -> Option<&Field> {

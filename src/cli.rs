@@ -8,12 +8,16 @@ mod demo;
 mod audit;
 mod check;
 mod diff;
+mod doctor;
 mod enforce;
 mod explain;
 mod failure;
 mod findings;
 mod fmt;
+mod gate;
+mod init;
 mod logs;
+mod man;
 mod mask;
 mod pki;
 mod progress;
@@ -64,11 +68,13 @@ macro_rules! examples {
         "\
 Examples:
   pinegate demo                        everything on one machine, with invented data
+  pinegate init DIR                    a directory to run a gate of your own from
   pinegate check                       is what I edited right?
   pinegate fmt                         repair what a spreadsheet did to it
   pinegate diff HEAD policies          who gains what, who loses what by it?
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
+  pinegate doctor                      is the installation sound?
   pinegate top                         what is going through it just now?
   pinegate explain --help              why is this request refused?
   pinegate test                        does the policy decide what its tests say?
@@ -102,6 +108,7 @@ is on standard output.
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Diff(diff::DiffArgs),
@@ -111,6 +118,7 @@ enum Command {
     Mask(mask::MaskArgs),
     Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
+    Doctor(doctor::DoctorArgs),
     Top(top::TopArgs),
     Audit(audit::AuditArgs),
     Witness(witness::WitnessArgs),
@@ -119,6 +127,7 @@ enum Command {
     Casbin(enforce::CasbinArgs),
     Demo(demo::DemoArgs),
     Completions(CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Print a completion script for a shell
@@ -164,6 +173,7 @@ fn dispatch(
     screen: &mut Screen<'_>,
 ) -> Result<Exit, CommandError> {
     match command {
+        Command::Init(args) => init::run(args, &**clock, screen),
         Command::Run(args) => run::run(args, clock, screen),
         Command::Check(args) => check::run(args, clock, screen),
         Command::Diff(args) => diff::run(args, &**clock, screen),
@@ -173,6 +183,7 @@ fn dispatch(
         Command::Mask(args) => mask::run(args, &**clock, screen),
         Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
+        Command::Doctor(args) => doctor::run(args, clock, screen),
         Command::Top(args) => top::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, clock, screen),
         Command::Witness(args) => witness::run(args, clock, screen),
@@ -181,6 +192,7 @@ fn dispatch(
         Command::Casbin(args) => enforce::run(args, &**clock, screen),
         // Served by `main`: it prints for itself.
         Command::Demo(_) => Ok(Exit::Fine),
+        Command::Man(args) => man::run(args, screen),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Arguments::command(), "pinegate", &mut script);

@@ -79,6 +79,8 @@ pub struct Config {
     pub traces: Option<TraceSettings>,
     /// Logs.
     pub telemetry: Telemetry,
+    /// The files that secrets were read from, in the order of reading, for whoever looks who may read them.
+    pub secret_files: Vec<PathBuf>,
 }
 
 /// A file named by the configuration, with its content.
@@ -282,20 +284,20 @@ impl Config {
         }
     }
 
+    /// Where `path` says that operators and monitoring ask the gate, even where the rest of it is wrong: a file that
+    /// is being edited says nothing of the gate that runs.
+    #[must_use]
+    pub fn listeners_in(path: &Path) -> Option<(Metrics, Admin)> {
+        let text = String::from_utf8(read::bounded(path).ok()?).ok()?;
+        read::listeners_in(path, &Source::new(path.display().to_string(), text))
+    }
+
     /// What `path` says about the policy directory, even where the rest of it is wrong, so that one
     /// check can go on to the policy. `None` where just that is wrong too; [`Config::load`] says how.
     #[must_use]
     pub fn policy_in(path: &Path) -> Option<(PolicyDirectory, Identity)> {
         let text = String::from_utf8(read::bounded(path).ok()?).ok()?;
         read::policy_in(path, &Source::new(path.display().to_string(), text))
-    }
-
-    /// What `path` says about the listener for Prometheus, even where the rest of it is wrong or names files that
-    /// its reader may not open. `None` where just that is wrong; [`Config::load`] says how.
-    #[must_use]
-    pub fn metrics_in(path: &Path) -> Option<Metrics> {
-        let text = String::from_utf8(read::bounded(path).ok()?).ok()?;
-        read::metrics_in(path, &Source::new(path.display().to_string(), text))
     }
 }
 

@@ -18,6 +18,7 @@
 //! An append is acknowledged after `fdatasync` of its bytes, never before. After any I/O error
 //! nothing is acknowledged until the log was opened and checked anew from disk.
 
+mod answers;
 mod compress;
 mod gather;
 mod handle;
@@ -27,6 +28,7 @@ mod lines;
 mod log;
 mod manifest;
 mod priority;
+mod probe;
 mod progress;
 mod publish;
 pub mod read;
@@ -50,6 +52,7 @@ pub use handle::{AppendError, Fault, Health, Journal};
 pub use keep::{Announce, Hold, KeepFailure, KeepObserver, Keeper, Keeping, Retention};
 pub use manifest::ManifestFault;
 pub use priority::Priority;
+pub use probe::{DiskProbe, free_space, probe_disk};
 pub use progress::Progress;
 pub use publish::{
     PublishObserver, PublishSettings, PublishedHold, Publisher, Publishing, Refusal, SignedHead, Span,

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-pub use prometheus::IntCounter;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
+pub use prometheus::{Gauge, IntCounter};
 
 use crate::catalog::{Egress, Identifier};
 use crate::kernel::id::{DepartmentId, Digest, NodeId, ResourceId, SystemId, UpstreamId};
@@ -147,6 +147,8 @@ pub struct Metrics {
     refusals: IntCounterVec,
     fields: IntCounterVec,
     egress: IntCounterVec,
+    update_period: GaugeVec,
+    updated: GaugeVec,
     records: IntCounterVec,
     stages: HistogramVec,
     handshakes: IntCounterVec,
@@ -387,6 +389,16 @@ impl Metrics {
                 "Unmasked identifiers found in fields that leave as they are.",
                 &["resource", "kind", "action"],
             )?,
+            update_period: f.gauges(
+                "pinegate_resource_update_period_seconds",
+                "How old the data of a resource may be, by the catalogue.",
+                &["resource"],
+            )?,
+            updated: f.gauges(
+                "pinegate_resource_updated_timestamp_seconds",
+                "When the data of a resource were last refreshed, by the platform; 0 if it has not said so.",
+                &["resource"],
+            )?,
             records: f.counters(
                 "pinegate_records_released_total",
                 "Data records that left.",
@@ -480,6 +492,13 @@ impl Metrics {
             unclassified: field("unclassified"),
             records: self.records.with_label_values(&[name]),
         }
+    }
+
+    /// The gauge of when the data of `resource` were last refreshed, which should be every `period`.
+    #[must_use]
+    pub fn updated(&self, resource: &ResourceId, period: Duration) -> Gauge {
+        self.update_period.with_label_values(&[resource.as_str()]).set(period.as_secs_f64());
+        self.updated.with_label_values(&[resource.as_str()])
     }
 
     /// The counters of what is found in replies of `resource`, which are searched to `action`.

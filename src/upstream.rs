@@ -15,6 +15,7 @@ mod connect;
 mod endpoint;
 pub mod health;
 mod keep;
+pub mod probe;
 pub mod retry;
 pub mod window;
 

@@ -158,7 +158,8 @@ class Upstream(Nginx):
     name = "upstream"
 
     def config(self):
-        return self.head(1) + f"""
+        # One process, so that whoever kills it has killed it.
+        return "master_process off;\n" + self.head(1) + f"""
     access_log off;
     open_file_cache max=100;
     open_file_cache_valid 1h;

@@ -220,7 +220,7 @@ fn check_access(parts: &Parts) {
         egress: &found,
         unclassified: u64::MAX,
         submitted: parts.has(4).then_some(submitted),
-        received_hmac: parts.has(5).then_some(Digest([254; 32])),
+        received_mac: parts.has(5).then_some(Digest([254; 32])),
         sent_sha256: parts.has(3).then_some(Digest([255; 32])),
         total_us: 1,
         decide_us: 2,

@@ -73,6 +73,7 @@ fn facts() -> CertificateFacts {
         credit_codes: Names::default(),
         subject: "".into(),
         subject_der: Arc::new([]),
+        issuer_der: Arc::new([]),
         public_key: Arc::new([]),
         key_kind: KeyKind::Ed25519,
         is_authority: false,

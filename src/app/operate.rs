@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Assembled, assemble};
+use super::overdue::Overdue;
 use super::upstreams::Keeper;
 use crate::admin::{Operations, Readiness, Reloaded};
 use crate::audit::{Entry, Event, Lifecycle};
@@ -31,12 +32,19 @@ pub(super) struct Operator {
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
     keeper: Keeper,
+    overdue: Overdue,
 }
 
 impl Operator {
     pub(super) fn new(gate: Arc<Gate>, config: Config, keeper: Keeper, dates: &TlsDates) -> Self {
         let config = RwLock::new(Arc::new(config));
-        let operator = Self { gate, config, reloading: tokio::sync::Mutex::new(()), keeper };
+        let operator = Self {
+            gate,
+            config,
+            reloading: tokio::sync::Mutex::new(()),
+            keeper,
+            overdue: Overdue::default(),
+        };
         operator.keeper.keep(&operator.gate.snapshot.load());
         operator.show(dates);
         operator
@@ -178,6 +186,7 @@ impl Operator {
         if let Some(at) = dates.lists.iter().filter_map(|(_, at)| *at).min() {
             metrics.show_expiry("crl", seconds(at));
         }
+        self.overdue.watch(&dates.lists);
         self.show_grants(&snapshot);
     }
 
@@ -321,7 +330,10 @@ pub(super) async fn refresh(operator: Arc<Operator>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => operator.show_grants(&operator.gate.snapshot.load()),
+            _ = ticks.tick() => {
+                operator.show_grants(&operator.gate.snapshot.load());
+                operator.overdue.tell(operator.gate.clock.now());
+            }
         }
     }
 }

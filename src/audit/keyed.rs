@@ -1,7 +1,7 @@
 //! Keyed digests: what a record says of people, and of bytes that nobody may read back from it.
 //!
-//! HMAC-SHA-256 (RFC 2104). A digest without a key would say a resident identity number to anybody with an
-//! afternoon to try them all. From the secret of the configuration one key is derived for each use, so that no
+//! HMAC-SHA-256 (RFC 2104) of people; of bodies, which may be long, the keyed mode of BLAKE3, in a third of the time. A
+//! digest without a key would say a resident identity number to anybody with an afternoon to try them all. From the secret of the configuration one key is derived for each use, so that no
 //! digest of one kind is ever one of the other; each is set up once, and a request pays for its own bytes
 //! only. Who destroys the secret has taken people out of every record, without touching one.
 
@@ -21,14 +21,14 @@ const ID_BYTES: usize = 4;
 /// What each derived key is for. A word of this list means for ever what it means now.
 const FOR_ID: &[u8] = b"pinegate audit 1 key id";
 const FOR_SUBJECTS: &[u8] = b"pinegate audit 1 subject";
-const FOR_RECEIVED: &[u8] = b"pinegate audit 1 received";
+const FOR_RECEIVED: &[u8] = b"pinegate audit 2 received";
 
 /// The key of the digests in records.
 #[derive(Clone)]
 pub struct DigestKey {
     id: KeyId,
     subjects: hmac::Key,
-    received: hmac::Key,
+    received: [u8; blake3::KEY_LEN],
 }
 
 /// Which key made a digest: it tells keys apart and says nothing else of them.
@@ -49,7 +49,8 @@ impl DigestKey {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
         let derived = |purpose| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, purpose).as_ref());
         let id = first(&hmac::sign(&root, FOR_ID));
-        Self { id: KeyId(id), subjects: derived(FOR_SUBJECTS), received: derived(FOR_RECEIVED) }
+        let received = first(&hmac::sign(&root, FOR_RECEIVED));
+        Self { id: KeyId(id), subjects: derived(FOR_SUBJECTS), received }
     }
 
     /// Which key it is.
@@ -73,7 +74,7 @@ impl DigestKey {
     /// Begins the digest of what the platform sends.
     #[must_use]
     pub fn received(&self) -> ReceivedDigest {
-        ReceivedDigest(hmac::Context::with_key(&self.received))
+        ReceivedDigest(Box::new(blake3::Hasher::new_keyed(&self.received)))
     }
 }
 
@@ -103,8 +104,7 @@ impl fmt::Display for SubjectDigest {
 }
 
 /// The digest of a body that is still coming.
-#[derive(Clone)]
-pub struct ReceivedDigest(hmac::Context);
+pub struct ReceivedDigest(Box<blake3::Hasher>);
 
 impl ReceivedDigest {
     /// Goes on with `bytes`.
@@ -115,7 +115,7 @@ impl ReceivedDigest {
     /// The digest of all of them.
     #[must_use]
     pub fn finish(self) -> Digest {
-        Digest(first(&self.0.sign()))
+        Digest(*self.0.finalize().as_bytes())
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
         received.update(b"[]}");
         assert_eq!(
             received.finish().to_hex(),
-            "e7ee4a2f610296ec91db38cfbbd017ffa2343ba348bf2fe3a4f3707024c06c13"
+            "5cd4881b87fd9dd8413b57cc32f5e30003c539063d78b9755be5719c030e8b2d"
         );
         let mut nothing = key.received();
         nothing.update(b"");

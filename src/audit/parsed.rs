@@ -111,7 +111,7 @@ pub struct ParsedRecord {
     pub submitted_dropped: BTreeMap<String, u64>,
     pub submitted_dropped_more: Option<u64>,
     pub submitted_unclassified: Option<u64>,
-    pub received_hmac: Option<String>,
+    pub received_mac: Option<String>,
     pub sent_sha256: Option<String>,
     pub total_us: Option<u64>,
     pub decide_us: Option<u64>,

@@ -217,7 +217,7 @@ pub struct Outcome<'a> {
     /// What was found in the caller's body, if it was held against the grants.
     pub submitted: Option<Submitted<'a>>,
     /// The keyed digest of the body that the platform sent, as it came, if it came whole.
-    pub received_hmac: Option<Digest>,
+    pub received_mac: Option<Digest>,
     /// SHA-256 of the body sent.
     pub sent_sha256: Option<Digest>,
     /// The whole request, in microseconds.
@@ -550,8 +550,8 @@ impl Outcome<'_> {
         if let Some(submitted) = &self.submitted {
             submitted.encode(line);
         }
-        if let Some(digest) = &self.received_hmac {
-            line.hex("received_hmac", &digest.0);
+        if let Some(digest) = &self.received_mac {
+            line.hex("received_mac", &digest.0);
         }
         if let Some(digest) = &self.sent_sha256 {
             line.hex("sent_sha256", &digest.0);

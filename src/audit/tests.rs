@@ -89,7 +89,7 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
             egress: &found,
             unclassified: 3,
             submitted: Some(Submitted { records: 4, masked: &counts, dropped: &counts, unclassified: 5 }),
-            received_hmac: Some(digest),
+            received_mac: Some(digest),
             sent_sha256: Some(digest),
             total_us: 1234,
             decide_us: 56,
@@ -167,7 +167,7 @@ fn the_bytes_of_a_record_are_fixed() {
             r#""egress":{{"name:resident-id":1,"phone:mobile":1,"地址.市:bank-card":1}},"#,
             r#""unclassified":3,"submitted":4,"submitted_masked":{{"name":1,"phone":2,"地址.市":3}},"#,
             r#""submitted_dropped":{{"name":1,"phone":2,"地址.市":3}},"submitted_unclassified":5,"#,
-            r#""received_hmac":"{0}","sent_sha256":"{0}","total_us":1234,"decide_us":56,"upstream_us":789,"attempts":2}}"#
+            r#""received_mac":"{0}","sent_sha256":"{0}","total_us":1234,"decide_us":56,"upstream_us":789,"attempts":2}}"#
         ),
         zeros,
         subjects[0],

@@ -350,7 +350,7 @@ pub(super) const MEMBERS: [Member; 75] = [
     may("submitted_dropped", Slot::Numbers),
     may("submitted_dropped_more", Slot::Number),
     may("submitted_unclassified", Slot::Number),
-    may("received_hmac", Slot::Text),
+    may("received_mac", Slot::Text),
     may("sent_sha256", Slot::Text),
     may("total_us", Slot::Number),
     may("decide_us", Slot::Number),

@@ -88,6 +88,12 @@ pub(crate) enum CommandError {
         #[source]
         source: io::Error,
     },
+    /// A file is there that would have to be written over.
+    #[error("`{}` is there already, and nothing was written", path.display())]
+    Taken {
+        /// Which one.
+        path: PathBuf,
+    },
     /// An argument names something that is not there.
     #[error("`{given}` is not {what}")]
     Unknown {
@@ -268,8 +274,8 @@ pub(crate) enum CommandError {
         /// What is wrong with it.
         why: String,
     },
-    /// The configuration does not say where a gate's metrics are.
-    #[error("`{}` cannot be read, or names no `[metrics] address`", config.display())]
+    /// The configuration does not say where a gate is asked.
+    #[error("`{}` cannot be read, or lacks its sections `[metrics]` and `[admin]`", config.display())]
     NoMetrics {
         /// The configuration.
         config: PathBuf,
@@ -328,6 +334,7 @@ impl CommandError {
             | Self::Unfit { .. }
             | Self::Certificate { .. }
             | Self::BodyRefused { .. }
+            | Self::Taken { .. }
             | Self::Pki(_)
             | Self::Log(_)
             | Self::Key(_)
@@ -359,6 +366,7 @@ impl CommandError {
             Self::TestsDoNotLoad => "mend the findings above, and run the tests again",
             Self::Unknown { help, .. } | Self::Revision { help, .. } => return Some(help.clone()),
             Self::Evidence(error) => error.help()?,
+            Self::Taken { .. } => "name a new directory, or move the file away",
             Self::Git(_) => "revisions are read by the program `git`: install it, or give directories",
             Self::Pki(PkiError::Exists { .. }) => {
                 "add `--overwrite` to replace it, or choose another `--dir`"

@@ -4,31 +4,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use tokio::net::UnixStream;
 
 use super::check::{Checking, Depth, Digested, summarise, with_config};
 use super::findings::{self, Finding, To};
+use super::gate::{self, At};
 use super::screen::Tone;
 use super::source::DEFAULT_CONFIG;
 use super::{CommandError, Exit, Screen};
-use crate::kernel::diagnostic::chain;
 use crate::kernel::id::Digest;
 use crate::kernel::time::Clock;
 
-/// The bound on connecting to the gate.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
 /// The bound on the gate's answer: it loads everything anew before it answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The largest answer.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// Check, then swap what was edited into the running gate
 ///
@@ -147,56 +137,11 @@ fn say(
 
 /// Tells the gate at `socket` to reload.
 fn ask(socket: &Path) -> Result<Answer, CommandError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
-    runtime.block_on(exchange(socket))
-}
-
-async fn exchange(socket: &Path) -> Result<Answer, CommandError> {
-    let unreachable = |why: String| CommandError::Unreachable { socket: socket.to_owned(), why };
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(socket)).await;
-    let stream = match connected {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(unreachable(error.to_string())),
-        Err(_) => return Err(unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))),
-    };
-    match tokio::time::timeout(ANSWER_TIMEOUT, post(socket, stream)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(unreachable(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
-    }
-}
-
-async fn post(socket: &Path, stream: UnixStream) -> Result<Answer, CommandError> {
-    let broken = |error: &dyn std::error::Error| CommandError::Unreachable {
-        socket: socket.to_owned(),
-        why: chain(error),
-    };
+    let asked = gate::ask(At::Socket(socket), Method::POST, "/reload", ANSWER_TIMEOUT);
+    let page = gate::runtime()?.block_on(asked).map_err(|error| error.at(socket))?;
     let odd = |why: String| CommandError::Answer { socket: socket.to_owned(), why };
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    let request = Request::post("/reload")
-        .header(header::HOST, "pinegate")
-        .header(header::ACCEPT, "application/json")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| odd(error.to_string()))?;
-    let talk = async {
-        let reply = sender.send_request(request).await.map_err(|error| broken(&error))?;
-        let status = reply.status();
-        let body = Limited::new(reply.into_body(), MAX_ANSWER_BYTES).collect().await;
-        let body = body.map_err(|error| odd(error.to_string()))?.to_bytes();
-        Ok::<_, CommandError>((status, body))
-    };
-    // A connection that ends early fails the exchange itself, which says so better.
-    let carry = async {
-        connection.await.unwrap_or(());
-        std::future::pending::<()>().await;
-    };
-    let (status, body) = tokio::select! {
-        answer = talk => answer?,
-        () = carry => return Err(odd("the connection ended".to_owned())),
-    };
-    if status != StatusCode::OK && status != StatusCode::CONFLICT {
-        return Err(odd(format!("status {status}")));
+    if page.status != StatusCode::OK && page.status != StatusCode::CONFLICT {
+        return Err(odd(format!("status {}", page.status)));
     }
-    serde_json::from_slice(&body).map_err(|error| odd(error.to_string()))
+    serde_json::from_slice(&page.body).map_err(|error| odd(error.to_string()))
 }

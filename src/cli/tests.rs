@@ -901,7 +901,7 @@ fn logged(directory: &Path) -> String {
             egress: &[],
             unclassified: 0,
             submitted: None,
-            received_hmac: None,
+            received_mac: None,
             sent_sha256: None,
             total_us: 1,
             decide_us: 1,

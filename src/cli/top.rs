@@ -79,8 +79,9 @@ pub(super) fn run(
     let source = match &args.url {
         Some(url) => url.clone(),
         None => Source::local(
-            Config::metrics_in(&args.config)
+            Config::listeners_in(&args.config)
                 .ok_or_else(|| CommandError::NoMetrics { config: args.config.clone() })?
+                .0
                 .address,
         ),
     };

@@ -5,6 +5,7 @@ mod traces;
 mod upstream;
 mod witness;
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -58,7 +59,7 @@ pub(super) fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 fn unreadable(name: &str, why: &str) -> Diagnostic {
     let source = Source::new(name, "");
     Diagnostic::error("file-unreadable", &source, 0..0, format!("{name} {why}"))
-        .help("give its path with `--config`; `pinegate demo --dir DIR` makes one to begin with")
+        .help("give its path with `--config`; `pinegate init DIR` writes one to begin with")
 }
 
 pub(super) use witness::witness;
@@ -80,7 +81,7 @@ pub(super) fn text_of(path: &Path) -> Result<String, Report> {
 pub(super) fn config(path: &Path, source: &Source) -> (Option<Config>, Report) {
     let document = Document::parse(source);
     let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    let config = Reader { root: document.root(), directory }.config(path, source);
+    let config = Reader::new(document.root(), directory).config(path, source);
     let report = document.into_report();
     (config.filter(|_| !report.has_errors()), report)
 }
@@ -89,26 +90,34 @@ pub(super) fn config(path: &Path, source: &Source) -> (Option<Config>, Report) {
 pub(super) fn policy_in(path: &Path, source: &Source) -> Option<(PolicyDirectory, Identity)> {
     let document = Document::parse(source);
     let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    let reader = Reader { root: document.root(), directory };
+    let reader = Reader::new(document.root(), directory);
     let policy = reader.root.table("policy").and_then(|table| reader.policy(table));
     let identity = reader.root.table("identity").and_then(Reader::identity);
     policy.zip(identity)
 }
 
-/// Reads what concerns the listener for Prometheus alone, without its findings.
-pub(super) fn metrics_in(path: &Path, source: &Source) -> Option<Metrics> {
+/// Reads where operators and monitoring ask, without its findings.
+pub(super) fn listeners_in(path: &Path, source: &Source) -> Option<(Metrics, Admin)> {
     let document = Document::parse(source);
     let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    let reader = Reader { root: document.root(), directory };
-    reader.root.table("metrics").and_then(Reader::metrics)
+    let reader = Reader::new(document.root(), directory);
+    let metrics = reader.root.table("metrics").and_then(Reader::metrics);
+    let admin = reader.root.table("admin").and_then(|table| reader.admin(table));
+    metrics.zip(admin)
 }
 
 struct Reader<'d, 's> {
     root: Table<'d, 's>,
     directory: PathBuf,
+    /// Written by whoever reads a secret, anywhere in the file.
+    secret_files: RefCell<Vec<PathBuf>>,
 }
 
 impl<'d, 's> Reader<'d, 's> {
+    fn new(root: Table<'d, 's>, directory: PathBuf) -> Self {
+        Self { root, directory, secret_files: RefCell::default() }
+    }
+
     fn config(self, path: &Path, source: &Source) -> Option<Config> {
         let listen = self.section("listen", "where department systems connect").and_then(Self::listen);
         let tls = self.section("tls", "the gate's certificate and whom it trusts").and_then(|t| self.tls(t));
@@ -149,6 +158,7 @@ impl<'d, 's> Reader<'d, 's> {
                 None => None,
             },
             telemetry,
+            secret_files: self.secret_files.into_inner(),
         })
     }
 
@@ -205,7 +215,10 @@ impl<'d, 's> Reader<'d, 's> {
             };
         }
         let text = table.text(key)?.map(str::to_owned);
-        self.file(table, key, &text).map(|file| Secret::new(file.bytes.to_vec()))
+        let file = self.file(table, key, &text)?;
+        let secret = Secret::new(file.bytes.to_vec());
+        self.secret_files.borrow_mut().push(file.path);
+        Some(secret)
     }
 
     fn listen(table: Table<'d, 's>) -> Option<(Vec<SocketAddr>, Vec<Network>)> {

@@ -163,6 +163,8 @@ pub struct CertificateFacts {
     pub subject: Arc<str>,
     /// The subject name as it stands in the DER.
     pub subject_der: Arc<[u8]>,
+    /// The issuer's name as it stands in the DER.
+    pub issuer_der: Arc<[u8]>,
     /// The public key's bits, without their algorithm.
     pub public_key: Arc<[u8]>,
     /// The kind and size of the public key.
@@ -218,6 +220,7 @@ impl CertificateFacts {
             credit_codes: credit_codes(certificate.subject()),
             subject: Arc::from(shown(certificate.subject())),
             subject_der: Arc::from(certificate.subject().as_raw()),
+            issuer_der: Arc::from(certificate.issuer().as_raw()),
             public_key: Arc::from(&*certificate.public_key().subject_public_key.data),
             key_kind: key_kind(certificate.public_key()),
             is_authority,

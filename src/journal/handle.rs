@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::oneshot;
 
+use super::answers::{Desks, Waiter};
 use super::log::Log;
 use super::progress::Progress;
 use super::recover::{Recovery, open};
@@ -78,13 +78,13 @@ pub struct Health {
 pub(super) struct Item {
     pub(super) entry: Entry,
     /// Who waits; nobody for what is only submitted.
-    pub(super) waiter: Option<oneshot::Sender<Result<u64, AppendError>>>,
+    pub(super) waiter: Option<Waiter>,
 }
 
 impl Item {
     /// Whether somebody still waits and will refuse the data if this record fails.
     pub(super) fn is_awaited(&self) -> bool {
-        self.waiter.as_ref().is_some_and(|waiter| !waiter.is_closed())
+        self.waiter.as_ref().is_some_and(|waiter| !waiter.is_gone())
     }
 
     /// Whether this is how something ended whose beginning is on record.
@@ -126,6 +126,7 @@ pub(super) const AWAKE: usize = usize::MAX;
 pub(super) struct Shared {
     queue: Mutex<Queue>,
     pub(super) wake: Condvar,
+    pub(super) desks: Desks,
     /// An [`Intake`].
     intake: AtomicU8,
     pub(super) why: ArcSwapOption<Fault>,
@@ -279,6 +280,7 @@ impl Journal {
                 lost: 0,
             }),
             wake: Condvar::new(),
+            desks: Desks::default(),
             intake: AtomicU8::new(0),
             why: ArcSwapOption::empty(),
             queued: AtomicUsize::new(0),
@@ -302,7 +304,8 @@ impl Journal {
     }
 
     /// Queues `entry` now, before the future is first polled; the future ends when the record is
-    /// on disk and says its `seq`. Dropping the future takes nothing back.
+    /// on disk and says its `seq`. Dropping the future takes nothing back. The runtime that this is called in brings
+    /// the answer: it must run, wherever the future is polled.
     ///
     /// # Errors
     /// [`AppendError::Full`] at once when too much waits, [`AppendError::Unavailable`] at once
@@ -312,11 +315,12 @@ impl Journal {
         &self,
         entry: Entry,
     ) -> impl Future<Output = Result<u64, AppendError>> + Send + 'static + use<> {
-        let (send, receive) = oneshot::channel();
-        let queued = self.0.shared.enqueue(Item { entry, waiter: Some(send) });
+        let (waiter, receive) = self.0.shared.desks.waiter();
+        let queued = self.0.shared.enqueue(Item { entry, waiter: Some(waiter) });
         async move {
             queued?;
-            // The writer answers every item; it vanishes only if its thread ended.
+            // The writer answers every item; an answer vanishes only if its thread ended, or the runtime that the
+            // append was made in.
             receive.await.unwrap_or(Err(AppendError::Unavailable))
         }
     }
@@ -326,8 +330,8 @@ impl Journal {
     /// # Errors
     /// As of [`Journal::append`].
     pub fn append_blocking(&self, entry: Entry) -> Result<u64, AppendError> {
-        let (send, receive) = oneshot::channel();
-        self.0.shared.enqueue(Item { entry, waiter: Some(send) })?;
+        let (waiter, receive) = Waiter::outside();
+        self.0.shared.enqueue(Item { entry, waiter: Some(waiter) })?;
         receive.blocking_recv().unwrap_or(Err(AppendError::Unavailable))
     }
 

@@ -79,7 +79,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
             egress: &[],
             unclassified: 0,
             submitted: None,
-            received_hmac: None,
+            received_mac: None,
             sent_sha256: None,
             total_us: took.as_micros().try_into().unwrap(),
             decide_us: 0,

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::answers::Sorted;
 use super::gather::Crowd;
 use super::handle::{AWAKE, AppendError, Fault, Intake, Item, Queue, Shared};
 use super::log::{Log, RestoreError};
@@ -34,6 +35,7 @@ pub(super) struct Writer {
     is_raised: bool,
     /// `None` if nobody is waited for.
     crowd: Option<Crowd>,
+    answers: Sorted,
 }
 
 /// Says that the writer has ended, however it ends.
@@ -83,7 +85,8 @@ impl Writer {
             upkeep: Some(upkeep),
             is_short: false,
             is_raised: config.raised_priority,
-            crowd: config.gathers.then_some(Crowd::new(Priority::Normal)),
+            crowd: config.gathers.then_some(Crowd::new()),
+            answers: Sorted::default(),
         }
     }
 
@@ -92,7 +95,6 @@ impl Writer {
         let upkeep = Arc::clone(self.log.upkeep());
         let farewell = Farewell(Arc::clone(&self.shared), self.log.progress().clone(), Arc::clone(&upkeep));
         let priority = if self.is_raised { raise() } else { Priority::Normal };
-        self.crowd = self.crowd.map(|_| Crowd::new(priority));
         self.observer.priority(priority);
         self.observer.durable(None);
         let mut batch = VecDeque::new();
@@ -173,17 +175,17 @@ impl Writer {
         let start = self.clock.monotonic();
         match self.log.commit(batch.iter().map(|item| &item.entry)) {
             Ok((count, bytes)) => {
-                let took = self.clock.monotonic().saturating_sub(start);
-                self.observer.committed(count, bytes, took);
+                let end = self.clock.monotonic();
+                self.observer.committed(count, bytes, end.saturating_sub(start));
                 if let Some(crowd) = &mut self.crowd {
-                    crowd.note(count, self.shared.queued.load(Ordering::Relaxed), took);
+                    crowd.note(count, self.shared.queued.load(Ordering::Relaxed), start, end);
                 }
                 for (seq, item) in (first..).zip(batch.drain(..count)) {
                     if let Some(waiter) = item.waiter {
-                        // Whoever no longer waits has its record all the same.
-                        waiter.send(Ok(seq)).ok();
+                        self.answers.push(waiter, Ok(seq));
                     }
                 }
+                self.answers.hand_over(&self.shared.desks);
                 true
             }
             Err(error) => {
@@ -256,7 +258,7 @@ fn refuse(batch: &mut VecDeque<Item>, condition: impl Fn(&Item) -> bool) {
         if !condition(&item) {
             batch.push_back(item);
         } else if let Some(waiter) = item.waiter {
-            waiter.send(Err(AppendError::Unavailable)).ok();
+            waiter.answer(Err(AppendError::Unavailable));
         }
     }
 }

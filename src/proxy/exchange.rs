@@ -149,7 +149,7 @@ pub(crate) struct Draft {
     /// Why the reply broke off, if it did.
     pub(crate) aborted: OnceLock<&'static str>,
     /// The keyed digest of what the platform sent, once it has come whole.
-    pub(crate) received_hmac: OnceLock<Digest>,
+    pub(crate) received_mac: OnceLock<Digest>,
     /// What masking did.
     pub(crate) masked: OnceLock<Summary>,
     decided_us: AtomicU64,
@@ -187,7 +187,7 @@ impl Draft {
             released: OnceLock::new(),
             charged: OnceLock::new(),
             aborted: OnceLock::new(),
-            received_hmac: OnceLock::new(),
+            received_mac: OnceLock::new(),
             masked: OnceLock::new(),
             decided_us: AtomicU64::new(0),
             upstream_us: AtomicU64::new(0),

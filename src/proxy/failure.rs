@@ -4,6 +4,7 @@
 //! read its [`Code`]. What it tells the client is chosen here and nowhere else; causes that are
 //! nobody's business outside go to the log only.
 
+mod who;
 mod wire;
 
 use http::Method;
@@ -351,35 +352,6 @@ impl RequestFailure {
     }
 }
 
-fn identity_in_chinese(error: &IdentityError) -> String {
-    let title = identity_code(error).title(Language::Zh);
-    match error {
-        IdentityError::Unknown { serial } => format!("{title}（证书序列号 {serial}）"),
-        IdentityError::Ambiguous { .. } => title.to_owned(),
-        IdentityError::Disabled { system } => format!("{title}（{system}）"),
-        IdentityError::Expired { not_before, not_after } => {
-            format!("{title}（有效期 {not_before} 至 {not_after}）")
-        }
-    }
-}
-
-fn token_in_chinese(error: &TokenError) -> String {
-    let title = token_code(error).title(Language::Zh);
-    if let TokenError::Subject { system } = error {
-        return format!("{title}；客户端证书对应的是 {system}");
-    }
-    if let TokenError::Expired { at } = error {
-        return format!("{title}（{at}）");
-    }
-    if let TokenError::NotYetValid { at } = error {
-        return format!("{title}（自 {at} 起）");
-    }
-    if let TokenError::Claim { claim, .. } = error {
-        return format!("{title}（`{claim}`）");
-    }
-    title.to_owned()
-}
-
 fn bound_in_chinese(bound: Bound) -> &'static str {
     match bound {
         Bound::Rate => "速率",
@@ -531,15 +503,14 @@ impl Failure {
     pub(crate) fn detail(&self, language: Language) -> String {
         match (self, language) {
             (Self::Request(failure), _) => failure.detail(language),
-            (Self::Identity(error), Language::En) => error.to_string(),
-            (Self::Identity(error), Language::Zh) => identity_in_chinese(error),
-            (Self::Token(error), Language::En) => error.to_string(),
-            (Self::Token(error), Language::Zh) => token_in_chinese(error),
-            (Self::Purpose(PurposeFailure::Unknown(code)), Language::En) => {
-                format!("`{code}` is not a registered purpose code")
-            }
-            (Self::Purpose(PurposeFailure::Unknown(code)), Language::Zh) => {
-                format!("使用用途代码 `{code}` 未登记")
+            (Self::Identity(error), _) => who::identity(error, language),
+            (Self::Token(error), _) => who::token(error, language),
+            (Self::Purpose(PurposeFailure::Unknown(purpose)), _) => {
+                let why = match language {
+                    Language::En => format!("`{purpose}` is not a registered purpose code"),
+                    Language::Zh => format!("使用用途代码 `{purpose}` 未登记"),
+                };
+                who::mended(why, self.code(), language)
             }
             (Self::Purpose(PurposeFailure::Scope { item, why }), Language::En) => {
                 format!("scope item `{item}`: {}", why.to(language))
@@ -586,7 +557,7 @@ impl Failure {
             (Self::Mask(failure), _) => {
                 failure.detail(language).unwrap_or_else(|| self.code().title(language).to_owned())
             }
-            _ => self.code().title(language).to_owned(),
+            _ => who::mended(self.code().title(language).to_owned(), self.code(), language),
         }
     }
 
@@ -702,9 +673,11 @@ impl Denied {
 
     /// The failing clause with both values, as the caller's nearest own grant has it.
     fn detail(&self, language: Language) -> String {
-        let title = denial_code(self.denial.reason).title(language);
+        let code = denial_code(self.denial.reason);
+        let title = code.title(language);
         if self.denial.reason == DenyReason::ResourceUnknown {
-            return title.to_owned();
+            // Word for word what is said where there is none: that it is there is not told.
+            return who::mended(title.to_owned(), code, language);
         }
         let mut detail = title.to_owned();
         if let Some((grant, clause)) = self.failing() {

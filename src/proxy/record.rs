@@ -321,7 +321,7 @@ impl Counts<'_> {
                 dropped: &count.dropped,
                 unclassified: count.unclassified,
             }),
-            received_hmac: draft.received_hmac.get().copied(),
+            received_mac: draft.received_mac.get().copied(),
             sent_sha256: ending.digest,
             total_us: draft.total_us(),
             decide_us: draft.decided_us(),

@@ -75,6 +75,7 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
         let form = route.declared.check(&parts.headers)?;
         framing::check(&parts, body.size_hint().exact(), route.resource.body.format, form)?;
         describe(&mut headers, &route, &parts.headers);
+        note_updated(&route, &parts.headers);
         let sought = Sought::of(&route, form, &accepted);
         let (reply, coding) = duties.apply(&route, form, sought, body, draft).await?;
         if let Some(coding) = coding {
@@ -147,6 +148,17 @@ fn describe(headers: &mut HeaderMap, route: &Route, from: &HeaderMap) {
         && let Some(disposition) = from.get(header::CONTENT_DISPOSITION)
     {
         headers.insert(header::CONTENT_DISPOSITION, disposition.clone());
+    }
+}
+
+/// Notes how fresh the platform says that its data are, by `Last-Modified` (RFC 9110, section 8.8.2).
+fn note_updated(route: &Route, from: &HeaderMap) {
+    if let Some(updated) = &route.updated
+        && let Some(text) = from.get(header::LAST_MODIFIED).and_then(|value| value.to_str().ok())
+        && let Ok(at) = httpdate::parse_http_date(text)
+        && let Ok(since) = at.duration_since(std::time::UNIX_EPOCH)
+    {
+        updated.set(since.as_secs_f64());
     }
 }
 

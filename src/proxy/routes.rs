@@ -14,7 +14,7 @@ use crate::config::{Compress, Denials, ParameterSource, PurposeSource, RequestFi
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::id::{Action, ParameterName, SubjectKind};
 use crate::parameters::BodyParameters;
-use crate::telemetry::{EgressMetrics, ResourceMetrics};
+use crate::telemetry::{EgressMetrics, Gauge, ResourceMetrics};
 use crate::upstream::Upstream;
 use crate::upstream::bulkhead::Bulkhead;
 
@@ -63,6 +63,8 @@ pub(crate) struct Route {
     pub(crate) metrics: ResourceMetrics,
     /// The counters of what is found in its replies, if they are searched.
     pub(crate) egress: Option<EgressMetrics>,
+    /// When its data were last refreshed, if the catalogue says how old they may be.
+    pub(crate) updated: Option<Gauge>,
 }
 
 /// How the fields in a request's body are held against the permit.

@@ -91,6 +91,47 @@ impl HandshakeFailure {
         }
     }
 
+    /// What to do about it, for whoever looks into it here: the client is told no more than TLS has an alert for.
+    #[must_use]
+    pub fn mend(self) -> &'static str {
+        match self {
+            Self::NoCertificate => "the client has to send its certificate, with curl `--cert` and `--key`",
+            Self::UnknownAuthority => {
+                "add the authority that issued it to `[tls] client_ca` if it is to be trusted; else the client has to \
+                 use the certificate that was issued for here, its intermediates included"
+            }
+            Self::Expired => {
+                "the client has to renew its certificate; if it is in force, see to the clock of this machine"
+            }
+            Self::NotYetValid => "see to the clock of this machine and of whoever issued the certificate",
+            Self::Revoked => "the client has to use the certificate that replaces it",
+            Self::RevocationUnknown => {
+                "add the revocation list of the authority that issued it to `[tls] crls`"
+            }
+            Self::RevocationStale => {
+                "fetch the authority's newest revocation list into its place, and `pinegate reload`: until then whoever it \
+                 covers is refused"
+            }
+            Self::WrongUsage => {
+                "the client needs a certificate for client authentication (extended key usage `clientAuth`)"
+            }
+            Self::WeakKey => {
+                "the client needs a key on P-256, P-384 or P-521, Ed25519, or RSA of 2048 bits or more"
+            }
+            Self::BadCertificate => "`openssl x509 -text` shows it; certs/README.md says what it must be",
+            Self::BadSignature => "certificate and key of the client have to belong together",
+            Self::Incompatible => "the client has to speak TLS 1.2 or 1.3, with HTTP/1.1 or HTTP/2",
+            Self::PeerAlert => {
+                "the client does not trust the gate: it has to be told of the authority of `[tls] certificate`, with curl \
+                 `--cacert`, and to call the gate by a name in it"
+            }
+            Self::Protocol => "the client has to speak TLS here: `https://`, not `http://`",
+            Self::Timeout => "the client began, and did not go on; look at what lies between it and the gate",
+            Self::Closed => "the client, a probe or what lies between went away; nothing, unless it goes on",
+            Self::Other => "look at the lines of the log around it",
+        }
+    }
+
     /// What a TLS error amounts to.
     #[must_use]
     #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's error may grow: what is new is `other`")]

@@ -456,3 +456,35 @@ fn a_root_that_expires_vouches_for_nobody_any_more() {
         assert_eq!(verifier.still_good(&chain(&long), now), Ok(()), "{now}");
     }
 }
+
+#[test]
+fn the_page_of_errors_says_what_to_do_about_every_result() {
+    let page = include_str!("../../docs/errors.md");
+    let (_, table) = page.split_once("## Before the first reply").unwrap();
+    let named: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once(" | "))
+        .flat_map(|(names, _)| names.split(", "))
+        .map(|name| name.trim_matches('`'))
+        .collect();
+    let all: Vec<&str> = HandshakeFailure::ALL.into_iter().map(HandshakeFailure::as_str).collect();
+    assert_eq!(named, all);
+}
+
+#[test]
+fn what_clients_hear_is_as_the_page_of_errors_has_it() {
+    use rustls::{AlertDescription, CertificateError};
+    for (error, result, alert) in [
+        (CertificateError::UnknownIssuer, "unknown-ca", AlertDescription::UnknownCA),
+        (CertificateError::Expired, "expired", AlertDescription::CertificateExpired),
+        (CertificateError::NotValidYet, "not-yet-valid", AlertDescription::CertificateExpired),
+        (CertificateError::Revoked, "revoked", AlertDescription::CertificateRevoked),
+        (CertificateError::InvalidPurpose, "wrong-usage", AlertDescription::UnsupportedCertificate),
+        (CertificateError::BadSignature, "bad-signature", AlertDescription::DecryptError),
+        (CertificateError::UnknownRevocationStatus, "crl-unknown", AlertDescription::UnknownCA),
+        (CertificateError::ExpiredRevocationList, "crl-stale", AlertDescription::UnknownCA),
+    ] {
+        let failure = HandshakeFailure::of(&rustls::Error::InvalidCertificate(error.clone()));
+        assert_eq!((failure.as_str(), AlertDescription::from(error)), (result, alert));
+    }
+}

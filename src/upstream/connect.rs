@@ -79,7 +79,7 @@ pub(super) async fn announcing<T>(ends: (SocketAddr, SocketAddr), sending: impl 
 }
 
 /// How a connection says on whose behalf it is: on its own, if on nobody's.
-fn announcement(ends: Option<(SocketAddr, SocketAddr)>) -> Result<Vec<u8>, BoxError> {
+pub(super) fn announcement(ends: Option<(SocketAddr, SocketAddr)>) -> Result<Vec<u8>, BoxError> {
     let header = match ends {
         None => ProxyHeader::with_local(),
         Some((from, to)) if from.is_ipv4() == to.is_ipv4() => {

@@ -15,11 +15,14 @@ mod city;
 
 mod answers;
 mod audit;
+mod beginnings;
 mod bodies;
 mod bounds;
 mod conformance;
 mod corpus;
 mod demo;
+mod deploy;
+mod docs;
 mod egress;
 mod handover;
 mod happy;

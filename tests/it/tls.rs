@@ -95,6 +95,28 @@ async fn hostile_certificates_end_in_an_alert() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_sends_a_request_after_the_alert_is_not_reset() {
+    const TIMES: usize = 20;
+    let city = Plan::new().start().await;
+    let client = Client::with_versions(&city.gate, &city.files().ca(), None, &[&rustls::version::TLS13]);
+    let mut in_peace = 0;
+    for _ in 0..TIMES {
+        let mut stream = client.open(b"http/1.1").await.unwrap();
+        // The alert is there, and the client, who is done as far as it knows, writes before it reads.
+        soon("an alert", stream.get_ref().0.readable()).await.unwrap();
+        let written = stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        // After a reset there is no other end any more, which is what such clients report.
+        in_peace += usize::from(written.is_ok() && stream.get_ref().0.peer_addr().is_ok());
+        let mut first = [0; 1];
+        let heard = soon("an alert", stream.read_exact(&mut first)).await.map(|_| first.to_vec());
+        let heard = alert(heard);
+        assert!(heard.contains("CertificateRequired"), "{heard}");
+    }
+    // A machine that is busy may let the time pass that a client is given.
+    assert!(in_peace > TIMES / 2, "{in_peace} of {TIMES}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_resumed() {
     let city = Plan::new().start().await;
     for version in VERSIONS {

@@ -53,7 +53,9 @@ async fn one_frame_shows_what_a_gate_has_done() {
 
     // The configuration says where the gate is; nothing else in it has to be right.
     let files = city.files();
-    files.write("elsewhere.toml", &format!("[metrics]\naddress = \"{}\"\n", city.gate.metrics));
+    let listeners =
+        format!("[metrics]\naddress = \"{}\"\n[admin]\nsocket = \"admin.sock\"\n", city.gate.metrics);
+    files.write("elsewhere.toml", &listeners);
     let near = files.at("elsewhere.toml");
     let frame = top(arguments(["--config", near.to_str().unwrap()])).await;
     assert_eq!(row(&frame, "population.resident ").last().unwrap(), "3", "{frame}");
@@ -75,7 +77,7 @@ async fn what_cannot_be_shown_is_said() {
     assert!(said.contains("no terminal") && said.contains("--once"), "{said}");
     let (code, said) = run(&["--once", "--config", "/nowhere/gateway.toml"]).await;
     assert_eq!(code, Some(64), "{said}");
-    assert!(said.contains("`[metrics] address`") && said.contains("--url"), "{said}");
+    assert!(said.contains("`[metrics]`") && said.contains("--url"), "{said}");
     for bad in [["--interval", "1ms"], ["--url", "https://gate"]] {
         assert_eq!(run(&bad).await.0, Some(2), "{bad:?}");
     }

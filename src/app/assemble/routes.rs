@@ -114,6 +114,7 @@ fn route(
         timeout: configured.timeout,
         metrics: metrics.resource(Some(&resource.id)),
         egress: resource.egress.map(|action| metrics.egress(&resource.id, action)),
+        updated: resource.update_period().map(|period| metrics.updated(&resource.id, period)),
     })
 }
 

@@ -69,7 +69,7 @@ pub(super) const COLUMNS: &[&str] = &[
     "submitted_dropped",
     "submitted_dropped_more",
     "submitted_unclassified",
-    "received_hmac",
+    "received_mac",
     "sent_sha256",
     "total_us",
     "decide_us",

@@ -109,7 +109,7 @@ pub(super) fn entry(number: u8, asked: &Asked) -> crate::audit::Entry {
             egress: &[],
             unclassified: 0,
             submitted: None,
-            received_hmac: None,
+            received_mac: None,
             sent_sha256: None,
             total_us: asked.millis * 1_000,
             decide_us: 1,

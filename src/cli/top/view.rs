@@ -294,7 +294,11 @@ impl Watch {
             is_paused: false,
             sort,
             health,
-            up_seconds: figures.as_ref().and_then(|figures| Some(now - figures.started?)),
+            // Of a gate that does not answer nobody knows whether it is up.
+            up_seconds: match &self.silent {
+                Some(_) => None,
+                None => figures.as_ref().and_then(|figures| Some(now - figures.started?)),
+            },
             rates: self.rates(),
             history: self.history.iter().copied().collect(),
             delays: self.delays(),

@@ -14,7 +14,7 @@ use crate::tlog::{NoteError, NoteSigner, VerifierKey};
 pub(in crate::config) fn witness(path: &Path, source: &Source) -> (Option<WitnessConfig>, Report) {
     let document = Document::parse(source);
     let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    let config = Reader { root: document.root(), directory }.witness_config();
+    let config = Reader::new(document.root(), directory).witness_config();
     let report = document.into_report();
     (config.filter(|_| !report.has_errors()), report)
 }

@@ -70,11 +70,12 @@ impl PurposeToken {
     /// Whether it is in force. RFC 7519: `exp` itself is too late (4.1.4), `nbf` itself is not too
     /// early (4.1.5); both moved by the leeway.
     pub(super) fn check_time(&self, now: Timestamp) -> Result<(), TokenError> {
+        let to_the_second = || Timestamp::from_second(now.as_second()).unwrap_or(now);
         if now >= self.valid_until {
-            return Err(TokenError::Expired { at: self.expires });
+            return Err(TokenError::Expired { at: self.expires, now: to_the_second() });
         }
         if now < self.valid_from {
-            return Err(TokenError::NotYetValid { at: self.begins });
+            return Err(TokenError::NotYetValid { at: self.begins, now: to_the_second() });
         }
         Ok(())
     }

@@ -143,7 +143,7 @@ impl Source {
             None => {}
         }
         if part.is_none() || self.inner.is_end_stream() {
-            Draft::note(&self.draft.received_hmac, digest.finish());
+            Draft::note(&self.draft.received_mac, digest.finish());
         } else {
             self.digest = Some(digest);
         }

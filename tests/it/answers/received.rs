@@ -59,11 +59,11 @@ async fn it_is_of_the_bytes_that_came() {
             ("/_pdf/coded-pdf", &*long_gzip, 200),
         ] {
             let record = ended(&city, Call::survey(path).over(http), status).await;
-            assert_eq!(record.received_hmac, Some(digest(body)), "{http:?} {path}");
-            assert_ne!(record.received_hmac, record.sent_sha256);
+            assert_eq!(record.received_mac, Some(digest(body)), "{http:?} {path}");
+            assert_ne!(record.received_mac, record.sent_sha256);
         }
         let record = ended(&city, Call::survey("/_x/failed").over(http), 502).await;
-        assert_eq!(record.received_hmac, None, "the words of an error are not read");
+        assert_eq!(record.received_mac, None, "the words of an error are not read");
     }
     city.files().edit("gateway.toml", "pseudonym_key = \"audit.key\"\n", "");
     let catalog = city.files().read("policies/catalog.toml");
@@ -72,7 +72,7 @@ async fn it_is_of_the_bytes_that_came() {
     city.files().write("policies/catalog.toml", &nobody);
     city.gate.reloaded().await;
     let record = ended(&city, Call::survey("/_x/few"), 200).await;
-    assert_eq!((record.received_hmac, record.sent_sha256.is_some()), (None, true), "without a key");
+    assert_eq!((record.received_mac, record.sent_sha256.is_some()), (None, true), "without a key");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,6 +88,6 @@ async fn what_did_not_come_whole_has_none() {
         let reply = soon("a broken reply", Reply::read(response)).await;
         assert!(reply.broken.is_some());
         let outcome = city.outcome_of(&reply).await;
-        assert_eq!((outcome.received_hmac, outcome.sent_sha256), (None, None));
+        assert_eq!((outcome.received_mac, outcome.sent_sha256), (None, None));
     }
 }

@@ -53,7 +53,7 @@ fn access(texts: &Texts, kind: Kind, reason: Option<&'static str>) -> Entry {
         egress: &[],
         unclassified: 2,
         submitted: None,
-        received_hmac: None,
+        received_mac: None,
         sent_sha256: Some(Digest([5; 32])),
         total_us: 1_500,
         decide_us: 40,

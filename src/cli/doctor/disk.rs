@@ -1,0 +1,98 @@
+//! Whether records can be made durable, and how soon.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::observation::Observation;
+use crate::config::Audit;
+use crate::journal::{DiskProbe, free_space, probe_disk};
+use crate::kernel::bound::ByteLimit;
+use crate::kernel::time::Clock;
+
+/// How many flushes are tried.
+const FLUSHES: usize = 40;
+/// And for how long.
+const WITHIN: Duration = Duration::from_secs(2);
+/// Every request waits for one flush: from here on it is felt,
+const SLOW: Duration = Duration::from_millis(20);
+/// and from here on it is no disk for a gate.
+const TOO_SLOW: Duration = Duration::from_millis(250);
+/// One that takes as long keeps everybody waiting.
+const STALL: Duration = Duration::from_secs(1);
+
+pub(super) fn examine(audit: &Audit, clock: &dyn Clock) -> Vec<Observation> {
+    // The gate makes the directory itself, where it may.
+    let directory = match audit.directory.parent() {
+        Some(parent) if !audit.directory.exists() => parent,
+        Some(_) | None => &audit.directory,
+    };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let name = directory.display().to_string();
+    match probe_disk(directory, FLUSHES, WITHIN, clock) {
+        Ok(probe) => vec![latency(&name, probe), space(directory, audit.low_space)],
+        Err(error) => vec![
+            Observation::new("audit-disk", name, format!("nothing can be written there: {error}"))
+                .bad("let the gate's account write there: no data leaves before its record is durable"),
+        ],
+    }
+}
+
+fn latency(name: &str, probe: DiskProbe) -> Observation {
+    const MEND: &str =
+        "put it on a local disk of its own that answers sooner: every request waits for one flush";
+    let DiskProbe { flushes, median, worst } = probe;
+    let found = format!("{flushes} flushes: median {}, worst {}", shown(median), shown(worst));
+    let seen = Observation::new("audit-disk", name, found);
+    if median >= TOO_SLOW {
+        seen.bad(MEND)
+    } else if median >= SLOW || worst >= STALL {
+        seen.doubtful(MEND)
+    } else {
+        seen
+    }
+}
+
+fn space(directory: &Path, low: ByteLimit) -> Observation {
+    let seen = |found: String| Observation::new("audit-space", directory.display().to_string(), found);
+    match free_space(directory) {
+        Ok(free) => {
+            let found = format!("{} MiB free, alarm below {low}", free >> 20);
+            match free {
+                free if free < low.get() => seen(found)
+                    .bad("make room, or move the log to a larger disk: once there is none, no data leaves"),
+                free if free < low.get().saturating_mul(2) => {
+                    seen(found).doubtful("make room before the alarm is raised")
+                }
+                _ => seen(found),
+            }
+        }
+        Err(error) => seen(format!("free space cannot be told: {error}")).unknown("see `df`"),
+    }
+}
+
+fn shown(time: Duration) -> String {
+    format!("{}.{:02} ms", time.as_millis(), time.subsec_micros() / 10 % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::observation::Standing;
+    use super::*;
+
+    #[test]
+    fn a_slow_disk_is_told_from_a_fast_one() {
+        let ms = Duration::from_millis;
+        for (median, worst, standing) in [
+            (ms(1), ms(9), Standing::Good),
+            (ms(20), ms(30), Standing::Doubtful),
+            (ms(2), ms(1_500), Standing::Doubtful),
+            (ms(250), ms(900), Standing::Bad),
+        ] {
+            let seen = latency("audit", DiskProbe { flushes: 4, median, worst });
+            assert_eq!(seen.standing, standing, "{seen:?}");
+        }
+        let seen =
+            latency("audit", DiskProbe { flushes: 4, median: Duration::from_micros(1_234), worst: ms(25) });
+        assert_eq!(seen.found, "4 flushes: median 1.23 ms, worst 25.00 ms");
+    }
+}

@@ -1,0 +1,251 @@
+//! What is said where it is not settled who asks, or what for: what is wrong, and what mends it.
+//!
+//! A newcomer meets these first. Nothing here depends on other systems: it is what the documentation says to
+//! anybody, and the caller's own words.
+
+use super::{identity_code, token_code};
+use crate::identity::{IdentityError, TokenError};
+use crate::proxy::problem::{Code, Language, Words, words};
+
+/// What is wrong with the certificate.
+pub(super) fn identity(error: &IdentityError, language: Language) -> String {
+    let why = match (error, language) {
+        (error, Language::En) => error.to_string(),
+        (IdentityError::Unknown { serial }, Language::Zh) => {
+            format!("{}（证书序列号 {serial}）", identity_code(error).title(language))
+        }
+        (IdentityError::Ambiguous { .. }, Language::Zh) => identity_code(error).title(language).to_owned(),
+        (IdentityError::Disabled { system }, Language::Zh) => {
+            format!("{}（{system}）", identity_code(error).title(language))
+        }
+        (IdentityError::Expired { not_before, not_after }, Language::Zh) => {
+            format!("{}（有效期 {not_before} 至 {not_after}）", identity_code(error).title(language))
+        }
+    };
+    mended(why, identity_code(error), language)
+}
+
+/// What is wrong with the token.
+pub(super) fn token(error: &TokenError, language: Language) -> String {
+    let why = match language {
+        Language::En => error.to_string(),
+        Language::Zh => token_in_chinese(error),
+    };
+    mended(why, token_code(error), language)
+}
+
+/// `why`, and what mends it.
+pub(super) fn mended(mut why: String, code: Code, language: Language) -> String {
+    if let Some((_, mend)) = MENDS.iter().find(|(known, _)| *known == code) {
+        why.push_str(match language {
+            Language::En => "; ",
+            Language::Zh => "；",
+        });
+        why.push_str(mend.to(language));
+    }
+    why
+}
+
+fn token_in_chinese(error: &TokenError) -> String {
+    let title = token_code(error).title(Language::Zh);
+    let why = match error {
+        TokenError::Repeated => "`Authorization` 请求头不止一个".to_owned(),
+        TokenError::Scheme => "`Authorization` 须为 `Bearer`、一个空格和令牌".to_owned(),
+        TokenError::TooLong => "令牌过长".to_owned(),
+        TokenError::Malformed(_) => "不是由三段组成的 JWS 紧凑格式".to_owned(),
+        TokenError::HeaderMember(member) => format!("令牌头部含有不被接受的 `{member}`"),
+        TokenError::Algorithm => "算法须与密钥一致，可用 ES256、EdDSA、PS256、RS256".to_owned(),
+        TokenError::KeyUnknown => "签发方的密钥中没有与 `kid`、`alg` 相符的".to_owned(),
+        TokenError::Subject { system } => format!("客户端证书对应的是 {system}"),
+        TokenError::Expired { at, now } => format!("{at} 到期，网关时间为 {now}"),
+        TokenError::NotYetValid { at, now } => format!("自 {at} 起生效，网关时间为 {now}"),
+        TokenError::LivesTooLong { limit } => {
+            format!("`iat` 至 `exp` 不得超过 {} 秒", limit.as_secs())
+        }
+        TokenError::Unbound => "缺少带 `x5t#S256` 的 `cnf`".to_owned(),
+        TokenError::Claim { claim, .. } => format!("`{claim}`"),
+        TokenError::Missing
+        | TokenError::Signature
+        | TokenError::Issuer
+        | TokenError::Audience
+        | TokenError::Binding => return title.to_owned(),
+    };
+    format!("{title}（{why}）")
+}
+
+/// What mends it, by code.
+const MENDS: &[(Code, Words)] = &[
+    (
+        Code::IdentityUnknown,
+        words(
+            "ask whoever runs the gate to register it in `registry.toml`, or connect with the certificate that is; \
+             unless the registry says otherwise it has one SAN URI \
+             `spiffe://<trust domain>/dept/<department>/system/<system>`",
+            "请网关管理方在 `registry.toml` 中登记，或改用已登记的证书；除非登记另有说明，证书须带一个 SAN URI \
+             `spiffe://<信任域>/dept/<部门>/system/<系统>`",
+        ),
+    ),
+    (Code::IdentityAmbiguous, words("have one issued that does", "请换发只对应一个已登记业务系统的证书")),
+    (Code::IdentityDisabled, words("ask whoever runs the gate to enable it", "如需恢复，请联系网关管理方")),
+    (
+        Code::IdentityExpired,
+        words(
+            "connect anew with a certificate that is in force; if this one is, its issuer's clock and the gate's differ",
+            "请用有效的证书重新连接；若证书本应有效，请核对签发方与网关的时间",
+        ),
+    ),
+    (Code::IdentityRevoked, words("have a new one issued, and connect anew with it", "请换发证书后重新连接")),
+    (
+        Code::TokenMissing,
+        words(
+            "the issuer that `WWW-Authenticate` names gives one out for each purpose",
+            "请以 `Authorization: Bearer <令牌>` 发送；令牌由 `WWW-Authenticate` 中的签发方按用途发放",
+        ),
+    ),
+    (
+        Code::TokenMalformed,
+        words(
+            "send the token as the issuer gave it out, in one field `Authorization: Bearer <token>`",
+            "请原样发送签发方给出的令牌，且只用一个 `Authorization: Bearer <令牌>`",
+        ),
+    ),
+    (
+        Code::TokenAlgorithm,
+        words("the issuer has to sign with the algorithm of its key", "签发方须使用其密钥对应的算法"),
+    ),
+    (
+        Code::TokenKeyUnknown,
+        words(
+            "get a new token; if that does not help, ask whoever runs the gate to fetch the issuer's key set",
+            "请重新获取令牌；仍不行时请网关管理方更新签发方的密钥集",
+        ),
+    ),
+    (
+        Code::TokenSignature,
+        words(
+            "get a new token and send it unchanged; if that does not help, the issuer signs with another key than it publishes",
+            "请重新获取令牌并原样发送；仍不行时说明签发方的签名密钥与其公布的不一致",
+        ),
+    ),
+    (
+        Code::TokenExpired,
+        words(
+            "get a new one; if it is new, the issuer's clock and the gate's differ",
+            "请重新获取；若刚刚获取，请核对签发方与网关的时间",
+        ),
+    ),
+    (
+        Code::TokenNotYetValid,
+        words(
+            "wait until then; if it was to be valid at once, the issuer's clock and the gate's differ",
+            "请届时再用；若本应立即生效，请核对签发方与网关的时间",
+        ),
+    ),
+    (
+        Code::TokenIssuer,
+        words(
+            "get one from the issuer that `WWW-Authenticate` names",
+            "请向 `WWW-Authenticate` 中的签发方获取",
+        ),
+    ),
+    (
+        Code::TokenAudience,
+        words("ask the issuer for one that is for this gate", "请向签发方说明令牌用于本网关"),
+    ),
+    (
+        Code::TokenSubject,
+        words(
+            "get a token for that system, or connect with the certificate of the system that the token is for",
+            "请为该业务系统获取令牌，或改用令牌所属业务系统的证书",
+        ),
+    ),
+    (
+        Code::TokenBinding,
+        words(
+            "get a token for this certificate; after a renewal of the certificate the tokens have to be new, too",
+            "请为当前证书获取令牌；证书换发后令牌也须重新获取",
+        ),
+    ),
+    (Code::TokenClaims, words("the issuer has to put it right", "请签发方更正")),
+    (
+        Code::PurposeMissing,
+        words(
+            "send a purpose token, or say the purpose in `Data-Purpose`",
+            "请发送用途令牌，或在 `Data-Purpose` 中说明用途",
+        ),
+    ),
+    (
+        Code::PurposeMismatch,
+        words("leave `Data-Purpose` out, or say the same in it", "请去掉 `Data-Purpose`，或使其与令牌一致"),
+    ),
+    (
+        Code::PurposeUnknown,
+        words(
+            "`/.well-known/pinegate/grants` has the purposes of your grants",
+            "授权所列的用途见 `/.well-known/pinegate/grants`",
+        ),
+    ),
+    (
+        Code::ResourceUnknown,
+        words(
+            "`/.well-known/pinegate/openapi.json` lists the paths",
+            "可用的路径见 `/.well-known/pinegate/openapi.json`",
+        ),
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_not_identified_is_told_what_to_do() {
+        for code in Code::ALL {
+            let family = code.as_str().split('-').next().unwrap();
+            if matches!(family, "identity" | "token") {
+                for language in [Language::En, Language::Zh] {
+                    let said = mended("why".to_owned(), *code, language);
+                    assert!(said.len() > "why; ".len(), "{code} says nothing to do");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_shared_is_answered_like_what_is_not_there() {
+        use crate::grant::{Denial, DenyReason};
+        use crate::proxy::failure::{Denied, Failure};
+
+        let denial = || Denial {
+            reason: DenyReason::ResourceUnknown,
+            detail: vec!["x".to_owned()],
+            denied_by: Vec::new(),
+            nearest: None,
+        };
+        for language in [Language::En, Language::Zh] {
+            let absent = Failure::ResourceUnknown.detail(language);
+            for coarse in [false, true] {
+                let denied = Denied { denial: denial(), contact: Some("y".to_owned()), coarse };
+                assert_eq!(Failure::Denied(Box::new(denied)).detail(language), absent);
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_differs_shows() {
+        let error = TokenError::Expired {
+            at: "2026-06-01T01:00:00Z".parse().unwrap(),
+            now: "2026-06-01T01:30:00Z".parse().unwrap(),
+        };
+        assert_eq!(
+            token(&error, Language::En),
+            "the token expired at 2026-06-01T01:00:00Z, and by the gate's clock it is 2026-06-01T01:30:00Z; \
+             get a new one; if it is new, the issuer's clock and the gate's differ"
+        );
+        assert_eq!(
+            token(&error, Language::Zh),
+            "用途令牌已过期（2026-06-01T01:00:00Z 到期，网关时间为 2026-06-01T01:30:00Z）；请重新获取；若刚刚获取，\
+             请核对签发方与网关的时间"
+        );
+    }
+}
