@@ -1,9 +1,14 @@
 //! `pinegate top` at a gate that serves.
 
 use std::ffi::OsStr;
-use std::process::Stdio;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
-use crate::city::{ANY_PORT, Call, Plan, program, run_to_end};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::city::{ANY_PORT, Call, Plan, program, run_to_end, until};
+use crate::skip::skip;
 
 /// Runs `pinegate top` with `arguments`, and gives what it printed.
 async fn top(arguments: Vec<String>) -> String {
@@ -88,5 +93,87 @@ async fn what_cannot_be_shown_is_said() {
         let (code, said) = run(&["--once", "--url", &url]).await;
         assert_eq!(code, Some(69), "{said}");
         assert!(said.contains(why), "{said}");
+    }
+}
+
+/// What programs send to a terminal to use its other screen, to leave it, and to show the cursor again.
+const TAKE: &str = "\u{1b}[?1049h";
+const GIVE_BACK: &str = "\u{1b}[?1049l";
+const CURSOR: &str = "\u{1b}[?25h";
+
+/// A terminal with a program on it.
+struct Terminal {
+    script: Child,
+    shown: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    /// `None` where there is no program `script`, which makes terminals.
+    fn start(url: &str) -> Option<Self> {
+        let top = format!(
+            "stty cols 120 rows 40; exec {} top --url {url} --interval 100ms",
+            env!("CARGO_BIN_EXE_pinegate")
+        );
+        let mut script = Command::new("script");
+        script.args(["-qefc", &top, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut script = match script.spawn() {
+            Ok(script) => script,
+            Err(error) => {
+                skip("script", &error.to_string());
+                return None;
+            }
+        };
+        let (mut out, shown) = (script.stdout.take().unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let kept = Arc::clone(&shown);
+        std::thread::spawn(move || {
+            let mut part = [0; 4096];
+            while let Ok(read @ 1..) = out.read(&mut part) {
+                kept.lock().unwrap().extend_from_slice(&part[..read]);
+            }
+        });
+        Some(Self { script, shown })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
+    }
+
+    async fn shows(&self, text: &str) {
+        until(text, async || self.text().contains(text).then_some(())).await;
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.script.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.script.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let pid = children.split_whitespace().next().unwrap().parse().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_terminal_is_given_back() {
+    let city = Plan::new().start().await;
+    city.call(Call::survey("/_test/1k")).await.assert_data();
+    let url = format!("http://{}", city.gate.metrics);
+    for signal in [None, Some(Signal::TERM), Some(Signal::HUP)] {
+        let Some(mut terminal) = Terminal::start(&url) else { return };
+        terminal.shows(TAKE).await;
+        terminal.shows("population.resident").await;
+        terminal.press("?");
+        terminal.shows("leave").await;
+        match signal {
+            None => terminal.press("q"),
+            Some(signal) => terminal.signal(signal),
+        }
+        let ended = until("its end", async || terminal.script.try_wait().unwrap()).await;
+        assert_eq!(ended.code(), Some(0), "{signal:?}: {}", terminal.text());
+        terminal.shows(GIVE_BACK).await;
+        let text = terminal.text();
+        let (_, after) = text.split_once(GIVE_BACK).unwrap();
+        assert!(after.contains(CURSOR) && !after.contains(TAKE), "{signal:?}: {after:?}");
     }
 }

@@ -203,9 +203,10 @@ fn every_command_is_on_the_page_and_no_other() {
 
 /// Labels whose values are of the catalogue, the registry, the configuration or the build, codes that have a page of
 /// their own, and bounds of buckets.
-const OPEN_LABELS: [&str; 10] = [
+const OPEN_LABELS: [&str; 11] = [
     "resource",
     "department",
+    "system",
     "upstream",
     "sink",
     "witness",
