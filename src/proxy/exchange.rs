@@ -212,6 +212,11 @@ impl Draft {
         id
     }
 
+    /// The trace id, once it is known: with the request id it stands in every line of the log about the request.
+    pub(crate) fn trace_id(&self) -> Option<&str> {
+        self.trace_id.get().map(String::as_str)
+    }
+
     /// Notes a fact. A second note of the same kind changes nothing: the first stage to know is right.
     pub(crate) fn note<T>(slot: &OnceLock<T>, value: T) {
         if slot.set(value).is_err() {

@@ -82,11 +82,12 @@ impl Recorder {
         let queued = self.journal.append(about.encode(Kind::Intent, None));
         // Noted once it is queued: what comes after it is an outcome, even if nobody waits any more.
         Draft::note(&about.draft.intent, ());
-        self.durably(queued).await
+        self.durably(&about.draft, queued).await
     }
 
     async fn durably(
         &self,
+        draft: &Draft,
         queued: impl Future<Output = Result<u64, crate::journal::AppendError>>,
     ) -> Result<(), Failure> {
         let started = tokio::time::Instant::now();
@@ -95,7 +96,10 @@ impl Recorder {
         match appended {
             Ok(_seq) => Ok(()),
             Err(error) => {
-                tracing::error!(%error, "a record could not be made durable");
+                tracing::error!(
+                    request_id = %draft.request_id, trace_id = draft.trace_id(),
+                    %error, "a record could not be made durable"
+                );
                 Err(Failure::Audit)
             }
         }
@@ -129,7 +133,7 @@ impl Recorder {
         };
         let queued = self.journal.append(about.encode(about.last_kind(), Some(&ending)));
         Draft::note(&about.draft.recorded, ());
-        self.durably(queued).await?;
+        self.durably(&about.draft, queued).await?;
         Ok(response)
     }
 
@@ -140,7 +144,10 @@ impl Recorder {
         }
         if let Err(error) = self.journal.submit(about.encode(about.last_kind(), Some(ending))) {
             // The intent stays without an outcome; recovery closes it as unknown.
-            tracing::error!(request_id = %about.draft.request_id, %error, "an outcome could not be recorded");
+            tracing::error!(
+                request_id = %about.draft.request_id, trace_id = about.draft.trace_id(),
+                %error, "an outcome could not be recorded"
+            );
         }
     }
 }
@@ -165,7 +172,7 @@ impl Circumstances {
             kind,
             at: draft.received,
             request_id: draft.request_id,
-            trace_id: draft.trace_id.get().map(String::as_str),
+            trace_id: draft.trace_id(),
             system: caller.map(|caller| &caller.system.id),
             department: caller.map(|caller| &caller.department.id),
             certificate: &peer.certificate.fingerprint,
@@ -429,6 +436,7 @@ impl Body for Recorded {
                 let about = &self.sealing.about;
                 tracing::warn!(
                     request_id = %about.draft.request_id,
+                    trace_id = about.draft.trace_id(),
                     error = %crate::kernel::diagnostic::chain(error),
                     "a reply was cut off"
                 );

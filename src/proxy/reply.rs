@@ -32,7 +32,7 @@ use crate::coding::{Accepted, Coding, CodingError, Decoder, Encoder};
 use crate::config::Compress;
 use crate::grant::{Permit, Treatment};
 use crate::kernel::diagnostic::chain;
-use crate::kernel::id::{RequestId, SystemId};
+use crate::kernel::id::SystemId;
 use crate::mask::{Bounds, Transform};
 
 /// A reply shorter than this is not worth a coding, in bytes.
@@ -198,7 +198,11 @@ impl Duties {
             let (department, received) = (&cleared.caller.department.id, cleared.exchange.draft.received);
             let plan = snapshot.plans.plan(resource, department, &cleared.permit.fields, received);
             Some(plan.map_err(|error| {
-                tracing::error!(resource = %resource.id, %error, "the masks of a permit cannot be built");
+                let draft = &cleared.exchange.draft;
+                tracing::error!(
+                    request_id = %draft.request_id, trace_id = draft.trace_id(), resource = %resource.id,
+                    %error, "the masks of a permit cannot be built"
+                );
                 Failure::from(MaskFailure::Plan)
             })?)
         };
@@ -260,7 +264,7 @@ impl Duties {
         let meter = Meter::new(self.snapshot, self.permit, self.system, Arc::clone(&draft));
         let mut masked = Masked::new(plain, transform, meter);
         let started = Instant::now();
-        let refuse = |error| failure_of(error, draft.request_id);
+        let refuse = |error| failure_of(error, &draft);
         let is_whole = !is_live && !is_long && masked.gather(bounds.whole_reply).await.map_err(refuse)?;
         // Nothing has left yet: what is refused whole costs nobody a record.
         masked.charge().map_err(refuse)?;
@@ -297,7 +301,11 @@ fn may_leave_whole(cleared: &Cleared) -> Result<(), Failure> {
     if is_plain {
         return Ok(());
     }
-    tracing::error!(resource = %cleared.route.resource.id, "a grant has duties that a file cannot keep");
+    let draft = &cleared.exchange.draft;
+    tracing::error!(
+        request_id = %draft.request_id, trace_id = draft.trace_id(), resource = %cleared.route.resource.id,
+        "a grant has duties that a file cannot keep"
+    );
     Err(MaskFailure::Plan.into())
 }
 
@@ -327,18 +335,19 @@ fn judge(status: StatusCode) -> Result<(), Failure> {
     Err(failure.into())
 }
 
-fn failure_of(error: BodyError, request_id: RequestId) -> Failure {
+fn failure_of(error: BodyError, draft: &Draft) -> Failure {
+    let (request_id, trace_id) = (draft.request_id, draft.trace_id());
     match error {
         BodyError::Mask(crate::mask::MaskError::TooManyRecords { max }) => Failure::Rows { limit: max },
         // What was found is told where the masks end.
         BodyError::Mask(crate::mask::MaskError::Egress { .. }) => MaskFailure::Egress.into(),
         BodyError::Mask(error) => {
-            tracing::warn!(%request_id, %error, "an answer cannot be masked");
+            tracing::warn!(%request_id, trace_id, %error, "an answer cannot be masked");
             MaskFailure::Body { reason: error.reason() }.into()
         }
         BodyError::Coding(CodingError::Encoder { .. }) => Failure::Gate,
         BodyError::Coding(error) => {
-            tracing::warn!(%request_id, error = %chain(&error), "an answer cannot be decoded");
+            tracing::warn!(%request_id, trace_id, error = %chain(&error), "an answer cannot be decoded");
             MaskFailure::Body { reason: error.reason() }.into()
         }
         BodyError::Stalled => {
@@ -348,7 +357,7 @@ fn failure_of(error: BodyError, request_id: RequestId) -> Failure {
         // The one ends what streams, the other an upload.
         BodyError::Withdrawn(_) | BodyError::Slow => Failure::Gate,
         error @ (BodyError::Broken(_) | BodyError::TooLarge { .. } | BodyError::Refused(_)) => {
-            tracing::warn!(%request_id, error = %chain(&error), "an answer broke off");
+            tracing::warn!(%request_id, trace_id, error = %chain(&error), "an answer broke off");
             UpstreamFailure::Invalid { why: words("the answer broke off", "应答中途断开") }.into()
         }
     }
