@@ -16,6 +16,7 @@ mod findings;
 mod fmt;
 mod gate;
 mod init;
+mod levels;
 mod logs;
 mod man;
 mod mask;
@@ -73,6 +74,7 @@ Examples:
   pinegate diff HEAD policies          who gains what, who loses what by it?
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
+  pinegate log debug --for 10m         see more of what the gate does, for a while
   pinegate doctor                      is the installation sound?
   pinegate explain --help              why is this request refused?
   pinegate test                        does the policy decide what its tests say?
@@ -116,6 +118,7 @@ enum Command {
     Mask(mask::MaskArgs),
     Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
+    Log(levels::LogArgs),
     Doctor(doctor::DoctorArgs),
     Audit(audit::AuditArgs),
     Witness(witness::WitnessArgs),
@@ -180,6 +183,7 @@ fn dispatch(
         Command::Mask(args) => mask::run(args, &**clock, screen),
         Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
+        Command::Log(args) => levels::run(args, screen),
         Command::Doctor(args) => doctor::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, clock, screen),
         Command::Witness(args) => witness::run(args, clock, screen),
