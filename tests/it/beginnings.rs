@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::city::{
-    ANY_PORT, Client, Gate, Http, Reply, assert_intact, data, nothing, program, records, soon, until,
+    ANY_PORT, Client, Gate, Http, Reply, assert_intact, data, nothing, program, records, soon,
 };
 
 /// Runs `line` in `directory` to its end, which must be a good one: what it printed.

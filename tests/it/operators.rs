@@ -125,6 +125,9 @@ async fn a_repair_says_who_did_it_and_why() {
     assert_eq!(code, Some(0), "{said}");
     assert_intact(&audit);
     assert!(audit.join("test.000001/torn").read_dir().unwrap().count() > 0);
+    // On the line itself what a terminal would obey is escaped. A gate that runs would compress it soon.
+    let text = std::fs::read(audit.join("test.000002/00000000000000000000.jsonl")).unwrap();
+    assert!(!String::from_utf8_lossy(&text).contains('\u{202e}'));
 
     let city = site.start_gate().await;
     let repair = recorded(&city, "repair").await;
@@ -132,9 +135,6 @@ async fn a_repair_says_who_did_it_and_why() {
     assert_eq!(repair.detail["reason"], "a \"worn\" disk; see ticket 7");
     assert_eq!((repair.detail["generation"].as_str(), repair.detail["records"].as_str()), ("1", "1"));
     assert!(repair.detail["damage"].contains(path.to_str().unwrap()), "{repair:#?}");
-    // On the line itself what a terminal would obey is escaped.
-    let text = std::fs::read(audit.join("test.000002/00000000000000000000.jsonl")).unwrap();
-    assert!(!String::from_utf8_lossy(&text).contains('\u{202e}'));
     city.call(Call::survey("/_test/1k")).await.assert_data();
     assert_intact(&audit);
 }
