@@ -702,7 +702,16 @@ fn log_says_what_the_gate_logs() {
             "warn until the gate ends; the configuration says info",
             "PUT",
         ),
-        (&["debug", "--for", "10m"], &long, 0, "debug until 2026-06-01 09:10:00 +08, then warn", "PUT"),
+        (
+            &["debug", "--for", "10m"],
+            reply!(
+                "200 OK",
+                r#"{"log":"debug","configured":"info","until":"2026-06-01T01:10:00Z","then":"warn"}"#
+            ),
+            0,
+            "debug until 2026-06-01 09:10:00 +08, then warn",
+            "PUT",
+        ),
         (
             &["--reset"],
             reply!("400 Bad Request", r#"{"applied":false,"report":"not now"}"#),
