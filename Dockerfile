@@ -1,9 +1,9 @@
 # docker build -t pinegate .
-# docker run --read-only --cap-drop ALL --security-opt no-new-privileges \
+# docker run --read-only --cap-drop ALL --security-opt no-new-privileges --stop-timeout 60 \
 #     -p 8443:8443 -p 127.0.0.1:9464:9464 --tmpfs /run/pinegate:uid=65532,gid=65532,mode=0700 \
 #     -v ./gate:/etc/pinegate:ro -v pinegate-audit:/var/lib/pinegate pinegate
 #
-# ./gate holds gateway.toml, certs/, keys/ and policies/, with `listen` and `metrics` on 0.0.0.0, `[audit] directory` under
+# ./gate holds what `pinegate init gate` writes, and certificates, with `listen` and `metrics` on 0.0.0.0, `[audit] directory` under
 # /var/lib/pinegate and `[admin] socket` under /run/pinegate. The volume is for the audit log: it must outlive the container.
 # Nothing else is written.
 #

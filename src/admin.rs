@@ -33,6 +33,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BODY_BYTES: usize = 4096;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The longest that something is logged for a while.
+pub const MAX_WHILE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How long a listener rests when no connection could be accepted.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 

@@ -11,7 +11,7 @@ use super::assemble::{Assembled, assemble};
 use super::levels::{Changed, Levels, Shown, While};
 use super::overdue::Overdue;
 use super::upstreams::Keeper;
-use crate::admin::{LogWish, Logged, Operations, Readiness, Reloaded};
+use crate::admin::{LogWish, Logged, MAX_WHILE, Operations, Readiness, Reloaded};
 use crate::audit::{Entry, Event, Lifecycle};
 use crate::config::{Audit, Bounds, CheckpointSettings, Config, LogFilter, ReloadTrigger};
 use crate::journal::{Fault, Observer, Priority};
@@ -23,9 +23,6 @@ use crate::tls::TlsDates;
 
 /// How often figures that change by themselves are shown anew.
 const REFRESH: Duration = Duration::from_secs(10);
-
-/// The longest that something is logged for a while.
-const MAX_WHILE: Duration = Duration::from_hours(24);
 
 /// The gate, and what it was told.
 #[derive(Debug)]

@@ -14,15 +14,13 @@ use super::source::DEFAULT_CONFIG;
 use super::table::shown;
 use super::when::{default_zone, local};
 use super::{CommandError, Exit, Screen};
+use crate::admin::MAX_WHILE;
 use crate::config::{Config, LogFilter};
 use crate::kernel::bound::parse_duration;
 use crate::kernel::time::Timestamp;
 
 /// The bound on the gate's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The longest while.
-const MAX_WHILE: Duration = Duration::from_hours(24);
 
 /// Show or change what the running gate logs
 ///

@@ -384,7 +384,7 @@ fn curl(layout: &Layout, case: &Case, port: u16) -> String {
         lines.push(format!("-H 'Data-Scope: {scope}'"));
     }
     if let Some(body) = case.body {
-        lines.push(format!("--json '{body}'"));
+        lines.push(format!("-H 'Content-Type: application/json' -d '{body}'"));
     }
     lines.push(format!("'https://localhost:{port}{}'", case.path));
     format!("   {}", lines.join(" \\\n     "))

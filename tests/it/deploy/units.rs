@@ -45,6 +45,15 @@ fn a_drain_ends_before_systemd_loses_patience() {
     assert!(one(&service, "RestartPreventExitStatus").split(' ').any(|code| code == "64"));
 }
 
+/// systemd sets it on sockets that both units share, whenever it starts one of them, whatever the other has made of them.
+#[test]
+fn no_gate_makes_the_sockets_of_the_other_block() {
+    for unit in ["pinegate.service", "pinegate@.service"] {
+        let unit = text(&format!("deploy/systemd/{unit}"));
+        assert_eq!(one(&section(&unit, "Service"), "NonBlocking"), "yes");
+    }
+}
+
 #[test]
 fn the_sockets_are_those_of_a_gate() {
     let unit = text("deploy/systemd/pinegate.socket");
