@@ -336,8 +336,7 @@ impl Operations for Operator {
 
     fn log(&self, wish: LogWish, actor: &str) -> Result<Logged, String> {
         let LogWish { log, for_seconds } = wish;
-        let filter = log.as_deref().map(LogFilter::parse).transpose();
-        let filter = filter.map_err(|error| format!("what is to be logged {error}"))?;
+        let filter = log.as_deref().map(LogFilter::parse).transpose().map_err(|error| error.to_string())?;
         let clock = &self.gate.clock;
         let span = for_seconds.map(Duration::from_secs).map(|length| {
             if length.is_zero() || length > MAX_WHILE {

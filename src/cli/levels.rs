@@ -55,7 +55,7 @@ pub(super) struct LogArgs {
 }
 
 fn filter(text: &str) -> Result<String, String> {
-    LogFilter::parse(text).map(|filter| filter.to_string()).map_err(|error| format!("it {error}"))
+    LogFilter::parse(text).map(|filter| filter.to_string()).map_err(|error| error.to_string())
 }
 
 fn while_of(text: &str) -> Result<Duration, String> {

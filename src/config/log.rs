@@ -66,10 +66,10 @@ pub struct LogFilter {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogFilterError {
     /// Nothing is said.
-    #[error("is empty: expected a level such as `info`, or `info,pinegate::upstream=debug`")]
+    #[error("it is empty: expected a level such as `info`, or `info,pinegate::upstream=debug`")]
     Empty,
     /// More than a person writes.
-    #[error("is longer than {MAX_LOG_FILTER_BYTES} bytes")]
+    #[error("it is longer than {MAX_LOG_FILTER_BYTES} bytes")]
     Long,
     /// Not a level.
     #[error("`{0}` is no level: expected `off`, `error`, `warn`, `info`, `debug` or `trace`")]
@@ -81,7 +81,7 @@ pub enum LogFilterError {
     #[error("pinegate has no module `{0}`: it has {modules}", modules = MODULES.join(", "))]
     Module(String),
     /// Said twice.
-    #[error("says twice what is logged of {0}")]
+    #[error("it says twice what is logged of {0}")]
     Twice(String),
     /// What other crates print below `info` may be what clients sent.
     #[error(
