@@ -1,6 +1,6 @@
-//! The listeners of operators: `/metrics` and probes over HTTP, reload over a Unix socket.
+//! The listeners of operators: `/metrics` and probes over HTTP, reload and what is logged over a Unix socket.
 //!
-//! Knows nothing of how a reload is done or what readiness means; it asks [`Operations`].
+//! Knows nothing of how a reload is done, what may be logged or what readiness means; it asks [`Operations`].
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
@@ -20,12 +21,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::coding::{Accepted, Coding, Encoder};
+use crate::kernel::time::Timestamp;
 
 /// Open connections to one of these listeners; more are closed at once.
 const MAX_CONNECTIONS: usize = 64;
 
 /// From one request head to the next.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest body of a request, and how long it may take to come.
+const MAX_BODY_BYTES: usize = 4096;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest that something is logged for a while.
+pub const MAX_WHILE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a listener rests when no connection could be accepted.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -60,10 +69,37 @@ pub enum Readiness {
     Unready(String),
 }
 
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// The filter that counts.
+    pub log: String,
+    /// The one that the configuration says.
+    pub configured: String,
+    /// Until when it counts, and which one does then; `None` until the end of the process.
+    pub until: Option<(Timestamp, String)>,
+}
+
+/// What an operator wants to be logged: the body of `PUT /log`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogWish {
+    /// The filter; what the configuration says where it is left out.
+    #[serde(default)]
+    pub log: Option<String>,
+    /// For how long; for good where it is left out.
+    #[serde(default)]
+    pub for_seconds: Option<u64>,
+}
+
 /// What operators may ask of a gate.
 pub trait Operations: Send + Sync + 'static {
     /// Builds everything anew and swaps it in, or says what is wrong. `actor` stands in the record.
     fn reload(&self, actor: String) -> Pin<Box<dyn Future<Output = Reloaded> + Send + '_>>;
+    /// What is logged.
+    fn logged(&self) -> Logged;
+    /// Logs something else from now on, or says why not. `actor` stands in the record.
+    fn log(&self, wish: LogWish, actor: &str) -> Result<Logged, String>;
     /// Whether the gate takes work.
     fn readiness(&self) -> Readiness;
     /// The page for Prometheus.
@@ -119,7 +155,7 @@ pub async fn serve_metrics(
     }
 }
 
-/// Serves `POST /reload`, and the pages of [`serve_metrics`], until `stop`. The socket's mode decides who
+/// Serves `POST /reload`, `GET` and `PUT /log`, and the pages of [`serve_metrics`], until `stop`. The socket's mode decides who
 /// may connect; whoever does is named in the record.
 pub async fn serve_admin(
     listener: UnixListener,
@@ -161,7 +197,7 @@ fn connection<S>(
     tasks.spawn(async move {
         let service = service_fn(move |request: Request<Incoming>| {
             let operations = Arc::clone(&operations);
-            async move { Ok::<_, Infallible>(answer(&request, audience, &*operations).await) }
+            async move { Ok::<_, Infallible>(answer(request, audience, &*operations).await) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -183,7 +219,7 @@ fn connection<S>(
 }
 
 async fn answer(
-    request: &Request<Incoming>,
+    request: Request<Incoming>,
     audience: Audience,
     operations: &dyn Operations,
 ) -> Response<Full<Bytes>> {
@@ -191,6 +227,16 @@ async fn answer(
     match (request.uri().path(), audience) {
         ("/reload", Audience::Operator(operator)) if *request.method() == Method::POST => {
             reloaded(operations.reload(operator.actor()).await)
+        }
+        ("/log", Audience::Operator(_)) if is_read => logged(&operations.logged()),
+        ("/log", Audience::Operator(operator)) if *request.method() == Method::PUT => {
+            match wish_in(request).await.and_then(|wish| operations.log(wish, &operator.actor())) {
+                Ok(now) => logged(&now),
+                Err(report) => {
+                    let page = serde_json::json!({ "applied": false, "report": report });
+                    page_of(StatusCode::BAD_REQUEST, "application/json", page.to_string() + "\n")
+                }
+            }
         }
         ("/metrics", _) if is_read => match operations.metrics() {
             Ok(page) => metrics_page(request.headers(), page),
@@ -204,7 +250,7 @@ async fn answer(
         ("/version", _) if is_read => {
             page_of(StatusCode::OK, "text/plain", concat!("pinegate ", env!("CARGO_PKG_VERSION"), "\n"))
         }
-        ("/reload" | "/metrics" | "/healthz" | "/readyz" | "/version", _) => {
+        ("/reload" | "/log" | "/metrics" | "/healthz" | "/readyz" | "/version", _) => {
             page_of(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "method not allowed\n")
         }
         _ => page_of(StatusCode::NOT_FOUND, "text/plain", "not found\n"),
@@ -246,6 +292,27 @@ fn reloaded(reloaded: Reloaded) -> Response<Full<Bytes>> {
         }
     };
     page_of(status, "application/json", page.to_string() + "\n")
+}
+
+/// What an operator wants to be logged.
+async fn wish_in(request: Request<Incoming>) -> Result<LogWish, String> {
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    let body = match tokio::time::timeout(BODY_TIMEOUT, body).await {
+        Ok(body) => body.map_err(|error| format!("the body cannot be read: {error}"))?.to_bytes(),
+        Err(_elapsed) => return Err("the body did not come in time".to_owned()),
+    };
+    serde_json::from_slice(&body)
+        .map_err(|error| format!("expected `{{\"log\": \"debug\", \"for_seconds\": 600}}`: {error}"))
+}
+
+fn logged(logged: &Logged) -> Response<Full<Bytes>> {
+    let Logged { log, configured, until } = logged;
+    let mut page = serde_json::json!({ "log": log, "configured": configured });
+    if let (Some((until, then)), Some(page)) = (until, page.as_object_mut()) {
+        page.insert("until".to_owned(), until.to_string().into());
+        page.insert("then".to_owned(), then.as_str().into());
+    }
+    page_of(StatusCode::OK, "application/json", page.to_string() + "\n")
 }
 
 fn page_of(status: StatusCode, media_type: &'static str, page: impl Into<Bytes>) -> Response<Full<Bytes>> {

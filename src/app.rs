@@ -8,6 +8,7 @@ pub mod load;
 pub mod run;
 
 mod keeping;
+mod levels;
 mod operate;
 mod overdue;
 mod restore;
@@ -16,4 +17,5 @@ mod sockets;
 mod strangers;
 mod upstreams;
 
+pub(crate) use levels::Levels;
 pub(crate) use sockets::Inherited;

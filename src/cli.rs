@@ -16,6 +16,7 @@ mod findings;
 mod fmt;
 mod gate;
 mod init;
+mod levels;
 mod logs;
 mod man;
 mod mask;
@@ -74,6 +75,7 @@ Examples:
   pinegate diff HEAD policies          who gains what, who loses what by it?
   pinegate run                         serve
   pinegate reload                      swap what I edited into the running gate
+  pinegate log debug --for 10m         see more of what the gate does, for a while
   pinegate doctor                      is the installation sound?
   pinegate top                         what is going through it just now?
   pinegate explain --help              why is this request refused?
@@ -118,6 +120,7 @@ enum Command {
     Mask(mask::MaskArgs),
     Replay(Box<replay::ReplayArgs>),
     Reload(reload::ReloadArgs),
+    Log(levels::LogArgs),
     Doctor(doctor::DoctorArgs),
     Top(top::TopArgs),
     Audit(audit::AuditArgs),
@@ -183,6 +186,7 @@ fn dispatch(
         Command::Mask(args) => mask::run(args, &**clock, screen),
         Command::Replay(args) => replay::run(args, &**clock, screen),
         Command::Reload(args) => reload::run(args, clock, screen),
+        Command::Log(args) => levels::run(args, screen),
         Command::Doctor(args) => doctor::run(args, clock, screen),
         Command::Top(args) => top::run(args, clock, screen),
         Command::Audit(args) => audit::run(args, clock, screen),

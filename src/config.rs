@@ -7,6 +7,7 @@
 
 mod audit;
 mod bounds;
+mod log;
 mod read;
 mod request;
 mod route;
@@ -33,6 +34,7 @@ pub use audit::{
     SinkSettings, WitnessSettings,
 };
 pub use bounds::Bounds;
+pub use log::{LogFilter, LogFilterError, MAX_LOG_FILTER_BYTES};
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
 pub use traces::TraceSettings;
@@ -266,8 +268,8 @@ pub enum LogFormat {
 /// `[telemetry]`: logs.
 #[derive(Debug)]
 pub struct Telemetry {
-    /// What is logged: a level, or `target=level` pairs.
-    pub log: String,
+    /// What is logged.
+    pub log: LogFilter,
     /// How it looks.
     pub format: LogFormat,
 }

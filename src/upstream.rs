@@ -42,7 +42,7 @@ use self::endpoint::{Endpoint, InWork};
 use self::health::{EjectionRules, Health, eject_one, pardon_surplus};
 use self::retry::{Reached, may_repeat};
 use crate::kernel::diagnostic::chain;
-use crate::kernel::id::{DepartmentId, Digest, UpstreamId};
+use crate::kernel::id::{DepartmentId, Digest, RequestId, UpstreamId};
 use crate::telemetry::{RetryOutcome, Shed, UpstreamMetrics};
 
 pub use client::{Client, ClientError, ClientSettings, SettingsError};
@@ -127,6 +127,8 @@ pub trait Outgoing<B> {
     fn is_own_fault(&self) -> bool;
     /// Whose it is: the two ends of the connection that it came on, theirs first.
     fn on_behalf_of(&self) -> Option<(SocketAddr, SocketAddr)>;
+    /// Its request id and trace id, for lines of the log.
+    fn names(&self) -> (RequestId, Option<&str>);
 }
 
 /// What a reply holds until it has ended: a place among the requests in work, and at its endpoint.
@@ -290,8 +292,9 @@ where
                 self.metrics.retried(RetryOutcome::Refused);
                 return Err(error.into());
             }
+            let (request_id, trace_id) = outgoing.names();
             tracing::debug!(
-                upstream = %self.id(), endpoint = %endpoint.place,
+                %request_id, trace_id, upstream = %self.id(), endpoint = %endpoint.place,
                 error = %chain(&error), "an attempt failed and is made again"
             );
             avoid = Some(Arc::clone(endpoint));

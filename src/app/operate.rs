@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Assembled, assemble};
+use super::levels::{Changed, Levels, Shown, While};
 use super::overdue::Overdue;
 use super::upstreams::Keeper;
-use crate::admin::{Operations, Readiness, Reloaded};
+use crate::admin::{LogWish, Logged, MAX_WHILE, Operations, Readiness, Reloaded};
 use crate::audit::{Entry, Event, Lifecycle};
-use crate::config::{Audit, Bounds, CheckpointSettings, Config, ReloadTrigger};
+use crate::config::{Audit, Bounds, CheckpointSettings, Config, LogFilter, ReloadTrigger};
 use crate::journal::{Fault, Observer, Priority};
 use crate::kernel::diagnostic::Severity;
 use crate::kernel::time::Timestamp;
@@ -33,10 +34,17 @@ pub(super) struct Operator {
     reloading: tokio::sync::Mutex<()>,
     keeper: Keeper,
     overdue: Overdue,
+    levels: Levels,
 }
 
 impl Operator {
-    pub(super) fn new(gate: Arc<Gate>, config: Config, keeper: Keeper, dates: &TlsDates) -> Self {
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        config: Config,
+        keeper: Keeper,
+        dates: &TlsDates,
+        levels: Levels,
+    ) -> Self {
         let config = RwLock::new(Arc::new(config));
         let operator = Self {
             gate,
@@ -44,6 +52,7 @@ impl Operator {
             reloading: tokio::sync::Mutex::new(()),
             keeper,
             overdue: Overdue::default(),
+            levels,
         };
         operator.keeper.keep(&operator.gate.snapshot.load());
         operator.show(dates);
@@ -90,7 +99,7 @@ impl Operator {
         let refused = |report: String| {
             self.gate.metrics.reload(Reload::Refused);
             tracing::error!(actor, report, "a reload was refused; what was live stays");
-            self.record(Event::ReloadRefused, actor);
+            self.record(Event::ReloadRefused, actor, &[]);
             Reloaded::Refused { report }
         };
         let (config, assembled, report) = match built {
@@ -99,7 +108,7 @@ impl Operator {
         };
         let (Some(config), Some(assembled)) = (config, assembled) else { return refused(report.to_string()) };
         self.swap(config, assembled);
-        self.record(Event::Reload, actor);
+        self.record(Event::Reload, actor, &[]);
         let snapshot = self.gate.snapshot.load();
         let warnings = if report.count(Severity::Warning) > 0 { report.to_string() } else { String::new() };
         tracing::info!(actor, revision = snapshot.revision, policy = snapshot.policy_digest_hex, "reloaded");
@@ -111,8 +120,18 @@ impl Operator {
         }
     }
 
-    fn record(&self, event: Event, actor: &str) {
-        if let Err(error) = self.gate.journal.submit(self.lifecycle(event, actor, &[])) {
+    /// Says in the record and in the log that something else is logged from now on.
+    fn tell_log(&self, changed: &Changed, seconds: Option<u64>, actor: &str) {
+        let seconds = seconds.map(|seconds| seconds.to_string());
+        let (log, was) = (changed.to.as_str(), changed.from.as_str());
+        let mut detail = vec![("log", log), ("was", was)];
+        detail.extend(seconds.as_deref().map(|seconds| ("for_seconds", seconds)));
+        self.record(Event::LogLevel, actor, &detail);
+        tracing::info!(actor, log, was, for_seconds = seconds, "what is logged was changed");
+    }
+
+    fn record(&self, event: Event, actor: &str, detail: &[(&'static str, &str)]) {
+        if let Err(error) = self.gate.journal.submit(self.lifecycle(event, actor, detail)) {
             tracing::error!(%error, event = event.as_str(), "could not be put on record");
         }
     }
@@ -307,6 +326,30 @@ impl Operations for Operator {
         Box::pin(async move { self.rebuild(&actor).await })
     }
 
+    fn logged(&self) -> Logged {
+        let Shown { filter, configured, until } = self.levels.shown();
+        Logged {
+            log: filter.to_string(),
+            configured: configured.to_string(),
+            until: until.map(|(until, then)| (until, then.to_string())),
+        }
+    }
+
+    fn log(&self, wish: LogWish, actor: &str) -> Result<Logged, String> {
+        let LogWish { log, for_seconds } = wish;
+        let filter = log.as_deref().map(LogFilter::parse).transpose().map_err(|error| error.to_string())?;
+        let clock = &self.gate.clock;
+        let span = for_seconds.map(Duration::from_secs).map(|length| {
+            if length.is_zero() || length > MAX_WHILE {
+                return Err(format!("a while is of 1 to {} seconds", MAX_WHILE.as_secs()));
+            }
+            Ok(While { length, monotonic: clock.monotonic(), now: clock.now() })
+        });
+        let changed = self.levels.change(filter, span.transpose()?).map_err(|error| error.to_string())?;
+        self.tell_log(&changed, for_seconds, actor);
+        Ok(self.logged())
+    }
+
     fn readiness(&self) -> Readiness {
         if self.gate.draining.is_cancelled() {
             return Readiness::Unready("draining".to_owned());
@@ -334,6 +377,20 @@ pub(super) async fn refresh(operator: Arc<Operator>, stop: CancellationToken) {
                 operator.show_grants(&operator.gate.snapshot.load());
                 operator.overdue.tell(operator.gate.clock.now());
             }
+        }
+    }
+}
+
+/// Ends what is logged for a while when it is over, until `stop`.
+pub(super) async fn end_whiles(operator: Arc<Operator>, stop: CancellationToken) {
+    let clock = &operator.gate.clock;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = operator.levels.wait(|| clock.monotonic()) => {}
+        }
+        if let Some(changed) = operator.levels.end_if_over(clock.monotonic()) {
+            operator.tell_log(&changed, None, "system");
         }
     }
 }

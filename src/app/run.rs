@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::assemble::{Assembled, assemble};
 use super::keeping::Afterwards;
+use super::levels::Levels;
 use super::operate::Operator;
 use super::signals::{Sent, Signals, Wish};
 use super::sockets::{self, Bound, Inherited, Listening, NotifyState};
@@ -136,7 +137,8 @@ pub fn run_on(path: &Path, storage: Arc<dyn Storage>) -> Result<(), RunError> {
     let (Some(config), Some(assembled)) = (config, assembled) else {
         return Err(RunError::Files(report.to_string()));
     };
-    run(config, assembled, Arc::new(metrics), clock, storage)
+    let levels = Levels::new(None, config.telemetry.log.clone());
+    run(config, assembled, Arc::new(metrics), clock, storage, levels)
 }
 
 /// Runs a gate until it is told to stop: SIGTERM or SIGINT drain, SIGHUP reloads.
@@ -149,6 +151,7 @@ pub(crate) fn run(
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     storage: Arc<dyn Storage>,
+    levels: Levels,
 ) -> Result<(), RunError> {
     // Before there are other threads: what names the sockets is taken out of the environment.
     let inherited = Inherited::from_environment()?;
@@ -156,7 +159,8 @@ pub(crate) fn run(
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(RunError::Runtime)?;
-        let running = Box::pin(Running::start(config, assembled, metrics, clock, storage, inherited)).await?;
+        let running =
+            Box::pin(Running::start(config, assembled, metrics, clock, storage, inherited, levels)).await?;
         let actor = loop {
             match signals.next().await {
                 Sent { wish: Wish::Reload, actor } => drop(running.reload(&actor).await),
@@ -181,6 +185,7 @@ impl Running {
         clock: Arc<dyn Clock>,
         storage: Arc<dyn Storage>,
         inherited: Inherited,
+        levels: Levels,
     ) -> Result<Self, RunError> {
         let Bound { clients, metrics: metrics_listener, admin } = inherited.bind(&config)?;
         let Assembled { snapshot, tls, dates } = assembled;
@@ -204,7 +209,7 @@ impl Running {
         let strangers = StrangersWriter::new(Arc::clone(&gate), log, config.audit.node.clone());
         let (listeners, last) = (TaskTracker::new(), CancellationToken::new());
         let keeper = Keeper::new(listeners.clone(), last.clone());
-        let operator = Arc::new(Operator::new(gate, config, keeper, &dates));
+        let operator = Arc::new(Operator::new(gate, config, keeper, &dates, levels));
         operator.gate.journal.append(operator.started()).await.map_err(RunError::Record)?;
 
         let mut addresses = Vec::new();
@@ -228,6 +233,7 @@ impl Running {
         ));
         listeners.spawn(serve_admin(admin.listener, operations, tasks, until(admin.is_inherited)));
         listeners.spawn(super::operate::refresh(Arc::clone(&operator), stop.clone()));
+        listeners.spawn(super::operate::end_whiles(Arc::clone(&operator), stop.clone()));
         listeners.spawn(strangers.clone().run(stop));
         let watcher = watch(&operator, &listeners, &last)?;
         for address in &addresses {

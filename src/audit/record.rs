@@ -253,6 +253,7 @@ pub enum Event {
     Start,
     Reload,
     ReloadRefused,
+    LogLevel,
     Drain,
     Stop,
     Follows,
@@ -264,10 +265,11 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Start,
         Self::Reload,
         Self::ReloadRefused,
+        Self::LogLevel,
         Self::Drain,
         Self::Stop,
         Self::Follows,
@@ -284,6 +286,7 @@ impl Event {
             Self::Start => "start",
             Self::Reload => "reload",
             Self::ReloadRefused => "reload-refused",
+            Self::LogLevel => "log-level",
             Self::Drain => "drain",
             Self::Stop => "stop",
             Self::Follows => "follows",

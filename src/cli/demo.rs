@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::screen::Exit;
-use crate::config::{LogFormat, Telemetry};
+use crate::config::{LogFilter, LogFormat, Telemetry};
 use crate::demo::scenario::{DemoSettings, run as demonstrate};
 use crate::kernel::diagnostic::chain;
 
@@ -39,10 +39,11 @@ pub(super) struct DemoArgs {
 
 /// Tells the story on standard output as it happens, and says on standard error why there is none.
 pub(super) fn run(args: &DemoArgs) -> ExitCode {
-    super::logs::begin(&Telemetry { log: LOGGED.to_owned(), format: LogFormat::Pretty });
-    let told = directory(args).and_then(|directory| {
+    let told = LogFilter::parse(LOGGED).map_err(|error| error.to_string()).and_then(|log| {
+        let levels = super::logs::begin(&Telemetry { log, format: LogFormat::Pretty });
+        let directory = directory(args)?;
         let settings = DemoSettings { directory, once: args.once };
-        demonstrate(&settings, &mut io::stdout().lock()).map_err(|error| chain(&error))
+        demonstrate(&settings, levels, &mut io::stdout().lock()).map_err(|error| chain(&error))
     });
     let exit = match told {
         Ok(true) => Exit::Fine,

@@ -67,6 +67,18 @@ pub(crate) enum CommandError {
         /// Which of them.
         what: String,
     },
+    /// The configuration of a witness does not load; the findings have been shown.
+    #[error("the configuration `{}` does not load", config.display())]
+    WitnessDoesNotLoad {
+        /// Which one.
+        config: PathBuf,
+    },
+    /// A configuration does not say where its gate listens for operators.
+    #[error("`{}` does not say where the gate is to be asked: `[admin]` and `[metrics]`", config.display())]
+    NoListeners {
+        /// The configuration.
+        config: PathBuf,
+    },
     /// A Casbin model or policy does not load; the findings have been shown.
     #[error("{what} does not load")]
     ModelDoesNotLoad {
@@ -321,6 +333,8 @@ impl CommandError {
             | Self::NoTerminal
             | Self::NoDepartment { .. } => Exit::Usage,
             Self::DoesNotLoad { .. }
+            | Self::WitnessDoesNotLoad { .. }
+            | Self::NoListeners { .. }
             | Self::NoDigestKey { .. }
             | Self::NoMetrics { .. }
             | Self::Masks { .. }
@@ -357,6 +371,8 @@ impl CommandError {
     pub(crate) fn help(&self) -> Option<String> {
         let help = match self {
             Self::DoesNotLoad { .. } => "mend the findings above; `pinegate check` shows them again",
+            Self::WitnessDoesNotLoad { .. } => "mend the findings above, and start the witness again",
+            Self::NoListeners { .. } => "name the configuration that the gate runs with: `--config FILE`",
             Self::ModelDoesNotLoad { .. } => "mend the findings above; `docs/casbin.md` says what is decided",
             Self::NotDecided(_) => "leave `--engine` out: the native engine decides every model that loads",
             Self::NotCompared { .. } => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -79,14 +79,32 @@ pub(super) async fn ask(
     path: &'static str,
     within: Duration,
 ) -> Result<Page, AskError> {
+    send(at, method, path, Bytes::new(), within).await
+}
+
+/// Sends `body` to one page, and waits for all of the answer no longer than `within`.
+pub(super) async fn send(
+    at: At<'_>,
+    method: Method,
+    path: &'static str,
+    body: Bytes,
+    within: Duration,
+) -> Result<Page, AskError> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "pinegate")
+        .header(header::ACCEPT, "application/json")
+        .body(Full::new(body))
+        .map_err(|error| AskError::Odd(chain(&error)))?;
     match at {
         At::Socket(socket) => {
             let stream = connected(UnixStream::connect(socket), within).await?;
-            exchange(stream, method, path, within).await
+            exchange(stream, request, within).await
         }
         At::Address(address) => {
             let stream = connected(TcpStream::connect(address), within).await?;
-            exchange(stream, method, path, within).await
+            exchange(stream, request, within).await
         }
     }
 }
@@ -102,22 +120,17 @@ async fn connected<S>(
     }
 }
 
-async fn exchange<S>(
-    stream: S,
-    method: Method,
-    path: &'static str,
-    within: Duration,
-) -> Result<Page, AskError>
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>, within: Duration) -> Result<Page, AskError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    match tokio::time::timeout(within, talk(stream, method, path)).await {
+    match tokio::time::timeout(within, talk(stream, request)).await {
         Ok(page) => page,
         Err(_) => Err(AskError::Timeout { what: "answer", within }),
     }
 }
 
-async fn talk<S>(stream: S, method: Method, path: &'static str) -> Result<Page, AskError>
+async fn talk<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Page, AskError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -125,13 +138,6 @@ where
     let odd = |error: &dyn std::error::Error| AskError::Odd(chain(error));
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, "pinegate")
-        .header(header::ACCEPT, "application/json")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| odd(&error))?;
     let asked = async {
         let reply = sender.send_request(request).await.map_err(|error| broken(&error))?;
         let status = reply.status();

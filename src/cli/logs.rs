@@ -1,22 +1,27 @@
 //! Logs of a process that serves: on standard error, as the configuration says.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, reload};
 
+use crate::app::Levels;
 use crate::config::{LogFormat, Telemetry};
 
-/// Begins to log. Does nothing where logging has begun already.
-pub(super) fn begin(telemetry: &Telemetry) {
-    let filter = EnvFilter::builder().parse_lossy(&telemetry.log);
+/// Begins to log, and says what is logged from then on. Does nothing where logging has begun already.
+pub(super) fn begin(telemetry: &Telemetry) -> Levels {
+    let (filter, switch) = reload::Layer::new(telemetry.log.targets().clone());
     let choice = anstream::AutoStream::choice(&std::io::stderr());
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(choice != anstream::ColorChoice::Never);
-    let begun = match telemetry.format {
-        LogFormat::Pretty => logs.try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+    let lines = match telemetry.format {
+        LogFormat::Pretty => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // The filter is below: where it says no, nothing is asked of what is above.
+    let begun = tracing_subscriber::registry().with(filter).with(lines).try_init();
     if begun.is_err() {
         tracing::debug!("logging had begun already");
     }
+    Levels::new(begun.is_ok().then_some(switch), telemetry.log.clone())
 }

@@ -46,7 +46,8 @@ pub(super) fn run(
         let what = format!("the configuration `{}` or its policy", args.config.display());
         return Err(CommandError::DoesNotLoad { what });
     };
-    super::logs::begin(&config.telemetry);
-    crate::app::run::run(config, assembled, Arc::new(metrics), Arc::clone(clock), Arc::new(DiskStorage))?;
+    let levels = super::logs::begin(&config.telemetry);
+    let (metrics, clock, storage) = (Arc::new(metrics), Arc::clone(clock), Arc::new(DiskStorage));
+    crate::app::run::run(config, assembled, metrics, clock, storage, levels)?;
     Ok(Exit::Fine)
 }

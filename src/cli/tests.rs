@@ -636,8 +636,13 @@ fn gate(socket: &Path, answer: &'static str) -> JoinHandle<String> {
         while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
             request.push(byte[0]);
         }
+        let request = String::from_utf8(request).unwrap();
+        // A socket that is closed with something unread in it breaks off.
+        let length = request.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        stream.read_exact(&mut body).unwrap();
         stream.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8(request).unwrap()
+        request
     })
 }
 
@@ -678,6 +683,83 @@ fn reload_says_what_the_gate_answers() {
         assert!(format!("{}{}", ran.out, ran.err).contains(said), "{said}: {ran:?}");
         assert!(gate.join().unwrap().starts_with("POST /reload HTTP/1.1\r\n"));
     }
+}
+
+#[test]
+fn log_says_what_the_gate_logs() {
+    for (line, answer, exit, said, asked) in [
+        (
+            &[][..],
+            reply!("200 OK", r#"{"log":"info","configured":"info"}"#),
+            0,
+            "info, as the configuration says",
+            "GET",
+        ),
+        (
+            &["warn"],
+            reply!("200 OK", r#"{"log":"warn","configured":"info"}"#),
+            0,
+            "warn until the gate ends; the configuration says info",
+            "PUT",
+        ),
+        (
+            &["debug", "--for", "10m"],
+            reply!(
+                "200 OK",
+                r#"{"log":"debug","configured":"info","until":"2026-06-01T01:10:00Z","then":"warn"}"#
+            ),
+            0,
+            "debug until 2026-06-01 09:10:00 +08, then warn",
+            "PUT",
+        ),
+        (
+            &["--reset"],
+            reply!("400 Bad Request", r#"{"applied":false,"report":"not now"}"#),
+            1,
+            "not changed: not now",
+            "PUT",
+        ),
+        (&["--json"], reply!("200 OK", r#"{"log":"info","configured":"info"}"#), 0, r#""log":"info""#, "GET"),
+        (&[], reply!("404 Not Found", "not found"), 70, "status 404", "GET"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let config = city(directory.path());
+        let gate = gate(&directory.path().join("admin.sock"), answer);
+        let ran = pinegate(&[&["log", "--config", &config], line].concat());
+        assert_eq!(ran.exit, exit, "{ran:?}");
+        assert!(format!("{}{}", ran.out, ran.err).contains(said), "{said}: {ran:?}");
+        let heard = gate.join().unwrap();
+        assert!(heard.starts_with(&format!("{asked} /log HTTP/1.1\r\n")), "{heard}");
+    }
+}
+
+#[test]
+fn log_asks_no_gate_for_what_cannot_be() {
+    for (line, said) in [
+        (&["log", "loud"][..], "`loud` is no level"),
+        (&["log", "h2=debug"], "`h2` is another crate"),
+        (&["log", "debug", "--for", "1ms"], "expected whole seconds, up to 24h"),
+        (&["log", "debug", "--for", "2d"], "expected whole seconds, up to 24h"),
+        (&["log", "--for", "1m"], "FILTER"),
+        (&["log", "debug", "--reset"], "cannot be used with"),
+    ] {
+        let error = Arguments::try_parse_from(std::iter::once(&"pinegate").chain(line)).unwrap_err();
+        assert!(error.to_string().contains(said), "{line:?}: {error}");
+    }
+    let ran = pinegate(&["log", "--config", "/nowhere/gateway.toml"]);
+    assert_eq!(ran.exit, 64, "{ran:?}");
+    assert!(ran.err.contains("name the configuration that the gate runs with"), "{}", ran.err);
+}
+
+#[test]
+fn a_witness_is_not_sent_to_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("witness.toml");
+    fs::write(&config, "listne = \"127.0.0.1:0\"\n").unwrap();
+    let ran = pinegate(&["witness", "--config", config.to_str().unwrap()]);
+    assert_eq!(ran.exit, 64, "{ran:?}");
+    assert!(ran.err.contains("help: mend the findings above, and start the witness again"), "{}", ran.err);
+    assert!(!ran.err.contains("pinegate check"), "{}", ran.err);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{CommandError, Exit, Screen, source};
+use super::findings::{self, To};
+use super::{CommandError, Exit, Screen};
 use crate::config::WitnessConfig;
 use crate::kernel::time::Clock;
 
@@ -48,9 +49,12 @@ pub(super) fn run(
     screen: &mut Screen<'_>,
 ) -> Result<Exit, CommandError> {
     let (config, report) = WitnessConfig::load(&args.config);
-    let what = format!("the configuration `{}`", args.config.display());
-    let config = source::or_show(config, &report, what, screen)?;
-    super::logs::begin(&config.telemetry);
+    let Some(config) = config else {
+        findings::show(&report, To::Aside, screen)?;
+        return Err(CommandError::WitnessDoesNotLoad { config: args.config.clone() });
+    };
+    // Nobody changes what a witness logs: it listens to no operator.
+    drop(super::logs::begin(&config.telemetry));
     if args.new {
         crate::witness::create(&config.directory)?;
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use jiff::civil::{Date, Time};
 
 use super::{
-    Admin, Compress, Config, Denials, FileContent, Identity, LogFormat, MAX_FILE_BYTES, Metrics,
+    Admin, Compress, Config, Denials, FileContent, Identity, LogFilter, LogFormat, MAX_FILE_BYTES, Metrics,
     ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
     RouteMethod, StaleCrl, Telemetry, Tls, Upstream,
 };
@@ -524,12 +524,9 @@ impl<'d, 's> Reader<'d, 's> {
     }
 
     fn telemetry(table: Option<Table<'d, 's>>) -> Telemetry {
-        let mut telemetry = Telemetry { log: "info".to_owned(), format: LogFormat::Pretty };
+        let mut telemetry = Telemetry { log: LogFilter::default(), format: LogFormat::Pretty };
         let Some(table) = table else { return telemetry };
-        if let Some(log) = table.parsed("log", |text| {
-            let parsed = text.parse::<tracing_subscriber::filter::Targets>();
-            parsed.map(|_| text.to_owned()).map_err(|_| "a level such as `info`, or `target=level` pairs")
-        }) {
+        if let Some(log) = table.parsed("log", LogFilter::parse) {
             telemetry.log = log.value;
         }
         let formats = [("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];

@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use super::layout::{Addresses, Layout, LayoutError};
 use super::people::{Counts, DEMO_SEED, Data};
 use super::platform::{Options, Platform, PlatformError};
-use crate::app::Inherited;
 use crate::app::assemble::assemble;
 use crate::app::run::{RunError, Running};
+use crate::app::{Inherited, Levels};
 use crate::audit::{DigestKey, ParsedRecord, peek_subjects};
 use crate::catalog::Subject;
 use crate::config::Config;
@@ -253,12 +253,16 @@ enum Came {
 ///
 /// # Errors
 /// When something did not start.
-pub fn run(settings: &DemoSettings, out: &mut dyn Write) -> Result<bool, DemoError> {
+pub(crate) fn run(settings: &DemoSettings, levels: Levels, out: &mut dyn Write) -> Result<bool, DemoError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(demonstrate(settings, out))
+    runtime.block_on(demonstrate(settings, levels, out))
 }
 
-async fn demonstrate(settings: &DemoSettings, out: &mut dyn Write) -> Result<bool, DemoError> {
+async fn demonstrate(
+    settings: &DemoSettings,
+    levels: Levels,
+    out: &mut dyn Write,
+) -> Result<bool, DemoError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let data = Arc::new(Data::generate(DEMO_SEED, Counts::default()));
     let platform_at = address(PORTS[2], settings.once);
@@ -273,7 +277,7 @@ async fn demonstrate(settings: &DemoSettings, out: &mut dyn Write) -> Result<boo
     let stop = CancellationToken::new();
     let platform = platform.serve(stop.clone());
 
-    let gate = Box::pin(start_gate(&layout, &clock)).await?;
+    let gate = Box::pin(start_gate(&layout, &clock, levels)).await?;
     let port = gate.addresses().first().map_or(addresses.gate.port(), SocketAddr::port);
     let show = async {
         introduce(out, &directory, port, &gate)?;
@@ -304,7 +308,7 @@ fn address(usual: u16, any: bool) -> SocketAddr {
     if !any && TcpListener::bind(usual).is_ok() { usual } else { SocketAddr::new(localhost, 0) }
 }
 
-async fn start_gate(layout: &Layout, clock: &Arc<dyn Clock>) -> Result<Running, DemoError> {
+async fn start_gate(layout: &Layout, clock: &Arc<dyn Clock>, levels: Levels) -> Result<Running, DemoError> {
     let metrics = Arc::new(Metrics::new()?);
     let (config, mut report) = Config::load(&layout.config());
     let assembled = config.as_ref().and_then(|config| {
@@ -322,6 +326,7 @@ async fn start_gate(layout: &Layout, clock: &Arc<dyn Clock>) -> Result<Running, 
                 Arc::clone(clock),
                 disk,
                 Inherited::default(),
+                levels,
             ))
             .await?)
         }

@@ -95,7 +95,7 @@ impl Check for Authorize {
         let decision = policy.permit(&query, exchange.draft.received);
         exchange.draft.note_decided(exchange.draft.started.elapsed());
         if let Some(shadow) = &exchange.snapshot.shadow
-            && let Some(change) = shadow.compare(&query, decision.as_ref().ok(), exchange.draft.received)
+            && let Some(change) = shadow.compare(&query, decision.as_ref().ok(), &exchange.draft)
         {
             Draft::note(&exchange.draft.shadow, change);
         }

@@ -209,8 +209,8 @@ impl Draft {
     }
 
     /// Its trace id, for what is logged about it.
-    pub(crate) fn trace(&self) -> &str {
-        self.trace_id.get().map_or("", String::as_str)
+    pub(crate) fn trace_id(&self) -> Option<&str> {
+        self.trace_id.get().map(String::as_str)
     }
 
     /// Whether something of the platform's reply has left, or is about to.

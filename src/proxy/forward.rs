@@ -19,7 +19,7 @@ use super::routes::Route;
 use super::sift::{failure_of, heard};
 use crate::config::ParameterSource;
 use crate::kernel::diagnostic::chain;
-use crate::kernel::id::GrantId;
+use crate::kernel::id::{GrantId, RequestId};
 use crate::upstream::{ClientError, Lease, Outgoing};
 
 static PINEGATE_SYSTEM: HeaderName = HeaderName::from_static("pinegate-system");
@@ -65,6 +65,10 @@ impl Outgoing<Upload> for Sending<'_> {
 
     fn on_behalf_of(&self) -> Option<(SocketAddr, SocketAddr)> {
         Some(self.ends)
+    }
+
+    fn names(&self) -> (RequestId, Option<&str>) {
+        (self.draft.request_id, self.draft.trace_id())
     }
 
     fn is_own_fault(&self) -> bool {
@@ -118,7 +122,7 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     match sent {
         Ok((response, held)) => Ok((response, draft, held)),
         Err(error) => {
-            tracing::warn!(request_id = %draft.request_id, trace_id = draft.trace(), error = %chain(&error), "forwarding failed");
+            tracing::warn!(request_id = %draft.request_id, trace_id = draft.trace_id(), error = %chain(&error), "forwarding failed");
             Err(UpstreamFailure::None(error).into())
         }
     }

@@ -102,7 +102,7 @@ impl Recorder {
             Err(error) => {
                 tracing::error!(
                     request_id = %draft.request_id,
-                    trace_id = draft.trace(),
+                    trace_id = draft.trace_id(),
                     %error,
                     "a record could not be made durable"
                 );
@@ -151,7 +151,7 @@ impl Recorder {
         if let Err(error) = self.journal.submit(about.encode(about.last_kind(), Some(ending))) {
             // The intent stays without an outcome; recovery closes it as unknown.
             let draft = &about.draft;
-            tracing::error!(request_id = %draft.request_id, trace_id = draft.trace(), %error, "an outcome could not be recorded");
+            tracing::error!(request_id = %draft.request_id, trace_id = draft.trace_id(), %error, "an outcome could not be recorded");
         }
     }
 }
@@ -176,7 +176,7 @@ impl Circumstances {
             kind,
             at: draft.received,
             request_id: draft.request_id,
-            trace_id: draft.trace_id.get().map(String::as_str),
+            trace_id: draft.trace_id(),
             system: caller.map(|caller| &caller.system.id),
             department: caller.map(|caller| &caller.department.id),
             certificate: &peer.certificate.fingerprint,
@@ -444,7 +444,7 @@ impl Body for Recorded {
                 let about = &self.sealing.about;
                 tracing::warn!(
                     request_id = %about.draft.request_id,
-                    trace_id = about.draft.trace(),
+                    trace_id = about.draft.trace_id(),
                     error = %crate::kernel::diagnostic::chain(error),
                     "a reply was cut off"
                 );

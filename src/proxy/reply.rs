@@ -198,7 +198,11 @@ impl Duties {
             let (department, received) = (&cleared.caller.department.id, cleared.exchange.draft.received);
             let plan = snapshot.plans.plan(resource, department, &cleared.permit.fields, received);
             Some(plan.map_err(|error| {
-                tracing::error!(resource = %resource.id, %error, "the masks of a permit cannot be built");
+                let draft = &cleared.exchange.draft;
+                tracing::error!(
+                    request_id = %draft.request_id, trace_id = draft.trace_id(), resource = %resource.id,
+                    %error, "the masks of a permit cannot be built"
+                );
                 Failure::from(MaskFailure::Plan)
             })?)
         };
@@ -297,7 +301,11 @@ fn may_leave_whole(cleared: &Cleared) -> Result<(), Failure> {
     if is_plain {
         return Ok(());
     }
-    tracing::error!(resource = %cleared.route.resource.id, "a grant has duties that a file cannot keep");
+    let draft = &cleared.exchange.draft;
+    tracing::error!(
+        request_id = %draft.request_id, trace_id = draft.trace_id(), resource = %cleared.route.resource.id,
+        "a grant has duties that a file cannot keep"
+    );
     Err(MaskFailure::Plan.into())
 }
 
@@ -328,7 +336,7 @@ fn judge(status: StatusCode) -> Result<(), Failure> {
 }
 
 fn failure_of(error: BodyError, draft: &Draft) -> Failure {
-    let (request_id, trace_id) = (draft.request_id, draft.trace());
+    let (request_id, trace_id) = (draft.request_id, draft.trace_id());
     match error {
         BodyError::Mask(crate::mask::MaskError::TooManyRecords { max }) => Failure::Rows { limit: max },
         // What was found is told where the masks end.

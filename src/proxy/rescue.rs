@@ -83,7 +83,7 @@ where
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(reply)) => reply,
             Err(_panic) => {
-                tracing::error!(request_id = %this.draft.request_id, trace_id = this.draft.trace(), "a request made the gate panic");
+                tracing::error!(request_id = %this.draft.request_id, trace_id = this.draft.trace_id(), "a request made the gate panic");
                 Err(Failure::Gate)
             }
         };

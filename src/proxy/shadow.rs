@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
+use super::exchange::Draft;
 use crate::catalog::Catalog;
 use crate::grant::{Permit, Query};
 use crate::kernel::id::{Digest, ResourceId};
@@ -37,12 +38,16 @@ impl Shadow {
         &self,
         query: &Query<'_>,
         live: Option<&Permit>,
-        now: Timestamp,
+        draft: &Draft,
     ) -> Option<ShadowChange> {
+        let now = draft.received;
         // To decide is total. If it were not, the request of a caller would still be none of it.
         let decided = std::panic::catch_unwind(AssertUnwindSafe(|| self.permit(query, now)));
         let candidate = decided.unwrap_or_else(|_panic| {
-            tracing::error!(resource = %query.resource, "the candidate policy made the gate panic; it counts as a refusal");
+            tracing::error!(
+                request_id = %draft.request_id, trace_id = draft.trace_id(), resource = %query.resource,
+                "the candidate policy made the gate panic; it counts as a refusal"
+            );
             None
         });
         let found = match change(live, candidate.as_ref()) {

@@ -81,14 +81,18 @@ async fn sift(mut cleared: Cleared, intake: &Arc<Intake>) -> Result<Cleared, Fai
     forget_bytes(&mut exchange.parts.headers);
     let snapshot = &exchange.snapshot;
     let department = &caller.department.id;
-    let now = exchange.draft.received;
+    let draft = Arc::clone(&exchange.draft);
+    let now = draft.received;
     let plan = snapshot.plans.plan_of_request(&route.resource, department, &permit.fields, intake, now);
     let plan = plan.map_err(|error| {
-        tracing::error!(resource = %route.resource.id, %error, "the masks of a permit cannot be built");
+        tracing::error!(
+            request_id = %draft.request_id, trace_id = draft.trace_id(), resource = %route.resource.id,
+            %error, "the masks of a permit cannot be built"
+        );
         Failure::from(MaskFailure::Plan)
     })?;
     let transform = Transform::new(plan, Bounds::default());
-    let mut sieve = Sieve::new((upload, Arc::clone(&state)), transform, Arc::clone(&exchange.draft));
+    let mut sieve = Sieve::new((upload, Arc::clone(&state)), transform, Arc::clone(&draft));
     let gathered =
         if is_empty { Ok(Some(Bytes::new())) } else { sieve.gather(snapshot.bounds.whole_request).await };
     if let Some(fault) = state.fault() {
@@ -97,7 +101,10 @@ async fn sift(mut cleared: Cleared, intake: &Arc<Intake>) -> Result<Cleared, Fai
     let whole = gathered.map_err(|error| match state.fault() {
         Some(fault) => failure_of(fault, route, permit, &snapshot.policy),
         None => {
-            tracing::error!(%error, "the body of a request failed without a fault");
+            tracing::error!(
+                request_id = %draft.request_id, trace_id = draft.trace_id(),
+                %error, "the body of a request failed without a fault"
+            );
             Failure::Gate
         }
     })?;

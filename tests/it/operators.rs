@@ -3,9 +3,13 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use http::Method;
 use pinegate::audit::ParsedRecord;
 use pinegate::tlog::note::new_private_key;
 use rustix::process::{Signal, getuid};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::city::{Call, City, Plan, assert_intact, run_to_end, until};
 
@@ -121,6 +125,9 @@ async fn a_repair_says_who_did_it_and_why() {
     assert_eq!(code, Some(0), "{said}");
     assert_intact(&audit);
     assert!(audit.join("test.000001/torn").read_dir().unwrap().count() > 0);
+    // On the line itself what a terminal would obey is escaped. A gate that runs would compress it soon.
+    let text = std::fs::read(audit.join("test.000002/00000000000000000000.jsonl")).unwrap();
+    assert!(!String::from_utf8_lossy(&text).contains('\u{202e}'));
 
     let city = site.start_gate().await;
     let repair = recorded(&city, "repair").await;
@@ -128,9 +135,172 @@ async fn a_repair_says_who_did_it_and_why() {
     assert_eq!(repair.detail["reason"], "a \"worn\" disk; see ticket 7");
     assert_eq!((repair.detail["generation"].as_str(), repair.detail["records"].as_str()), ("1", "1"));
     assert!(repair.detail["damage"].contains(path.to_str().unwrap()), "{repair:#?}");
-    // On the line itself what a terminal would obey is escaped.
-    let text = std::fs::read(audit.join("test.000002/00000000000000000000.jsonl")).unwrap();
-    assert!(!String::from_utf8_lossy(&text).contains('\u{202e}'));
     city.call(Call::survey("/_test/1k")).await.assert_data();
     assert_intact(&audit);
+}
+
+/// Runs `pinegate log` against the gate.
+async fn log(city: &City, arguments: &[&str]) -> (Option<i32>, String) {
+    let config = city.files().config_path();
+    let line = [&["log", "--config", config.to_str().unwrap()], arguments].concat();
+    run_to_end(&line.iter().map(OsStr::new).collect::<Vec<_>>()).await
+}
+
+/// What the gate says that it logs.
+async fn logged(city: &City) -> serde_json::Value {
+    city.gate.operate(Method::GET, "/log").await.json()
+}
+
+/// How many lines there are once one more handshake has failed, which is worth a line at `debug`.
+async fn lines_after_a_stranger(city: &City) -> usize {
+    let failed = "pinegate_tls_handshakes_total{result=\"protocol\"}";
+    let before = city.gate.metric(failed).await;
+    let mut stranger = TcpStream::connect(city.gate.address).await.unwrap();
+    stranger.write_all(b"no handshake at all\r\n\r\n").await.unwrap();
+    // The gate says what is wrong, and closes.
+    let mut alert = Vec::new();
+    let _broken = stranger.read_to_end(&mut alert).await;
+    drop(stranger);
+    until("the handshake to be counted", async || (city.gate.metric(failed).await > before).then_some(()))
+        .await;
+    // Whatever the gate logs of it stands before what it logs of the reload.
+    let reloads = |city: &City| city.gate.log_text().matches("\"reloaded\"").count();
+    let known = reloads(city);
+    city.gate.reloaded().await;
+    until("the reload in the log", async || (reloads(city) > known).then_some(())).await;
+    city.gate.log_text().matches("\"a handshake failed\"").count()
+}
+
+fn changes(city: &City) -> Vec<ParsedRecord> {
+    let mut records = city.records();
+    records.retain(|record| record.event.as_deref() == Some("log-level"));
+    records
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_logged_changes_while_it_runs() {
+    let city = Plan::new().start().await;
+    assert_eq!(logged(&city).await, json!({ "log": "info", "configured": "info" }));
+    assert_eq!(lines_after_a_stranger(&city).await, 0);
+
+    let (code, said) = log(&city, &["info,pinegate::proxy=debug"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let line = until("the change in the log", async || city.gate.logged("what is logged was changed")).await;
+    assert_eq!(lines_after_a_stranger(&city).await, 1);
+    assert_eq!(log(&city, &["--reset"]).await.0, Some(0));
+    assert_eq!(lines_after_a_stranger(&city).await, 1, "no more");
+
+    let records = until("both on record", async || Some(changes(&city)).filter(|all| all.len() == 2)).await;
+    let who = format!("uid {} pid ", getuid().as_raw());
+    for record in &records {
+        assert!(record.actor.as_ref().is_some_and(|actor| actor.starts_with(&who)), "{record:?}");
+        assert!(record.policy.is_some() && record.config.is_some());
+    }
+    assert_eq!(line["actor"], records[0].actor.clone().unwrap());
+    let detail = |record: &ParsedRecord| (record.detail["log"].clone(), record.detail["was"].clone());
+    let (changed, usual) = ("info,pinegate::proxy=debug".to_owned(), "info".to_owned());
+    assert_eq!(detail(&records[0]), (changed.clone(), usual.clone()));
+    assert_eq!(detail(&records[1]), (usual, changed));
+
+    // For a while; then what was before comes back by itself.
+    assert_eq!(log(&city, &["warn"]).await.0, Some(0));
+    assert_eq!(log(&city, &["trace", "--for", "1s"]).await.0, Some(0));
+    let records = until("the end of it", async || Some(changes(&city)).filter(|all| all.len() == 5)).await;
+    assert_eq!(records[3].detail["for_seconds"], "1");
+    assert_eq!(detail(&records[4]), ("warn".to_owned(), "trace".to_owned()));
+    assert_eq!(records[4].actor.as_deref(), Some("system"));
+    assert_eq!(logged(&city).await, json!({ "log": "warn", "configured": "info" }));
+
+    // A reload leaves it as it is.
+    city.gate.reloaded().await;
+    assert_eq!(logged(&city).await["log"], "warn");
+    assert_intact(&city.files().audit());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_logged_is_refused() {
+    let city = Plan::new().start().await;
+    for (wish, said) in [
+        ("{\"log\": \"loud\"}", "`loud` is no level"),
+        ("{\"log\": \"h2=trace\"}", "`h2` is another crate"),
+        ("{\"log\": \"pinegate::upstraem=debug\"}", "pinegate has no module `upstraem`"),
+        ("{\"log\": \"debug\", \"for_seconds\": 0}", "a while is of 1 to 86400 seconds"),
+        ("{\"log\": \"debug\", \"for_seconds\": 86401}", "a while is of 1 to 86400 seconds"),
+        ("{\"log\": \"debug\", \"for_seconds\": -1}", "expected `{"),
+        ("{\"level\": \"debug\"}", "unknown field `level`"),
+        ("", "expected `{"),
+        (&format!("{{\"log\": \"{}\"}}", "a,".repeat(300)), "is longer than 512 bytes"),
+        (&" ".repeat(5000), "the body cannot be read"),
+    ] {
+        let page = city.gate.operate_with(Method::PUT, "/log", wish.to_owned()).await;
+        assert_eq!(page.status, 400, "{wish}: {}", page.text);
+        assert_eq!(page.json()["applied"], false);
+        assert!(page.json()["report"].as_str().unwrap().contains(said), "{wish}: {}", page.text);
+    }
+    assert_eq!(city.gate.operate(Method::POST, "/log").await.status, 405);
+    assert_eq!(city.gate.page("/log").await.status, 405, "the metrics listener only reads");
+    assert_eq!(logged(&city).await["log"], "info");
+    for line in [&["loud"][..], &["debug", "--for", "25h"], &["--for", "1m"], &["debug", "--reset"]] {
+        assert_eq!(log(&city, line).await.0, Some(2), "{line:?}");
+    }
+    assert_eq!(changes(&city).len(), 0);
+}
+
+/// A line about a request leads to its record, by either id.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_of_the_log_leads_to_the_record() {
+    let city = Plan::new().config("log = \"info\"", "log = \"trace\"").start().await;
+    city.stop_platform();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traceparent = format!("00-{trace}-00f067aa0ba902b7-01");
+    for given in [None, Some(&*traceparent)] {
+        let call = Call::survey("/_test/1k?canary=QUERY-CANARY");
+        let call = given.iter().fold(call, |call, given| call.header("traceparent", given));
+        let reply = city.call(call).await;
+        assert!(reply.status.is_server_error(), "{}", reply.status);
+        let record = city.record_of(&reply).await;
+        let of_it = |line: &&serde_json::Value| line["request_id"] == reply.request_id();
+        let lines = until("a line about the request", async || {
+            Some(city.gate.log_lines().iter().filter(of_it).cloned().collect::<Vec<_>>())
+                .filter(|lines| lines.iter().any(|line| line["message"] == "forwarding failed"))
+        })
+        .await;
+        for line in lines {
+            assert_eq!(line["trace_id"].as_str(), record.trace.as_deref(), "{line}");
+            assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+        }
+        assert_eq!(record.trace.as_deref() == Some(trace), given.is_some());
+    }
+    // Not even at `trace` does a log hold what a client sent.
+    let text = city.gate.log_text();
+    assert!(!text.contains("QUERY-CANARY") && !text.contains("eyJ"), "{text}");
+}
+
+/// Whatever is logged while a request is in work says which one: no test meets every line.
+#[test]
+fn every_line_of_the_log_about_a_request_names_it() {
+    let mut seen = 0;
+    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/proxy")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = entry.file_name().unwrap().to_str().unwrap();
+            // Of connections, and of bytes that are no request yet.
+            if ["listener", "listener.rs", "guard.rs"].contains(&name) {
+                continue;
+            }
+            if entry.is_dir() {
+                directories.push(entry);
+                continue;
+            }
+            let text = std::fs::read_to_string(&entry).unwrap();
+            for level in ["info", "warn", "error", "debug"] {
+                for line in text.split(&format!("tracing::{level}!(")).skip(1) {
+                    let line = line.split(");\n").next().unwrap();
+                    assert!(line.contains("request_id") && line.contains("trace_id"), "{entry:?}: {line}");
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 10, "{seen} lines");
 }

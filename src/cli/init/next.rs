@@ -69,7 +69,7 @@ pub(super) fn steps(root: &Path, has_certificates: bool) -> Vec<Step> {
         ));
     }
     steps.push(step(
-        "see what is on record, and, once its first head is signed (ten seconds), that it is as it was written",
+        "see what is on record, and that it is as it was written",
         ["pinegate audit search --config gateway.toml", "pinegate audit verify --config gateway.toml"],
     ));
     steps.push(step(

@@ -279,9 +279,12 @@ impl Following {
         self.expect.is_none() && self.growth.size() > self.signed
     }
 
+    /// Whether what was appended is to be signed now. The first head of a log waits for nothing: without any, the log is
+    /// no better than what can be made up.
     pub(super) fn is_due(&self, settings: &PublishSettings, now: Duration) -> bool {
         self.has_unsigned()
-            && (self.growth.size() - self.signed >= settings.records
+            && (self.signed == 0
+                || self.growth.size() - self.signed >= settings.records
                 || self.waits_since.is_some_and(|since| now.saturating_sub(since) >= settings.every))
     }
 

@@ -169,39 +169,42 @@ fn heads_are_signed_after_so_many_records_or_so_long_and_at_the_end() {
     let disk = SimDisk::default();
     let mut gate = Gate::start(&disk);
     gate.publisher.step();
+    assert_eq!(gate.told.sizes(), [0; 0], "of nothing");
     gate.write(1);
     gate.publisher.step();
-    assert_eq!(gate.told.sizes(), [0; 0]);
+    assert_eq!(gate.told.sizes(), [1], "the first waits for nothing");
+    gate.write(1);
+    gate.publisher.step();
     gate.clock.set(Timestamp::UNIX_EPOCH + Duration::from_secs(9));
     gate.publisher.step();
-    assert_eq!(gate.told.sizes(), [0; 0]);
+    assert_eq!(gate.told.sizes(), [1]);
     gate.clock.set(Timestamp::UNIX_EPOCH + Duration::from_secs(10));
     gate.publisher.step();
-    assert_eq!(gate.told.sizes(), [1]);
+    assert_eq!(gate.told.sizes(), [1, 2]);
     gate.publisher.step();
     gate.write(350);
     gate.publisher.step();
-    assert_eq!(gate.told.sizes(), [1, 101, 201, 301]);
-    assert_eq!(checkpoint(&disk).unwrap().size, 301);
+    assert_eq!(gate.told.sizes(), [1, 2, 102, 202, 302]);
+    assert_eq!(checkpoint(&disk).unwrap().size, 302);
     let told = gate.end();
-    assert_eq!(told.sizes(), [1, 101, 201, 301, 351]);
-    assert_eq!(checkpoint(&disk).unwrap().size, 351);
+    assert_eq!(told.sizes(), [1, 2, 102, 202, 302, 352]);
+    assert_eq!(checkpoint(&disk).unwrap().size, 352);
     // The next process goes on in the same tree.
     let mut gate = Gate::start(&disk);
     gate.write(70);
     let told = gate.end();
     // One record says which generation it follows.
-    assert_eq!(told.sizes(), [422]);
-    assert_eq!(checkpoint(&disk).unwrap().size, 422);
+    assert_eq!(told.sizes(), [423]);
+    assert_eq!(checkpoint(&disk).unwrap().size, 423);
     let spans = published(&disk).spans().unwrap();
     assert_eq!(
         spans.iter().map(|span| (span.generation, span.index)).collect::<Vec<_>>(),
-        [(1, 0), (2, 351)]
+        [(1, 0), (2, 352)]
     );
     // What a partial tile had is in the full one.
     let partial = Path::new(ROOT).join("gate-1.tlog/tile/0/000.p");
     assert!(disk.list(&partial).unwrap().is_empty());
-    let one = TilePath { level: 0, index: 0, width: 101 };
+    let one = TilePath { level: 0, index: 0, width: 102 };
     let wide = read_tile(&disk, &Path::new(ROOT).join("gate-1.tlog"), one).unwrap().unwrap();
     assert_eq!(wide.len(), 8192);
 }
@@ -236,7 +239,7 @@ fn an_old_process_ends_its_generation_before_the_new_one_is_published() {
     assert_eq!(new.told.sizes(), [0; 0]);
     old.write(3);
     let told = old.end();
-    assert_eq!(told.sizes(), [6]);
+    assert_eq!(told.sizes(), [3, 6]);
     new.publisher.step();
     assert_eq!(new.told.sizes(), [106]);
     assert_eq!(new.end().sizes(), [106, 156]);

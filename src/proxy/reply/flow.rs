@@ -65,7 +65,7 @@ impl Meter {
         let route = self.draft.route.get();
         tracing::warn!(
             request_id = %self.draft.request_id,
-            trace_id = self.draft.trace(),
+            trace_id = self.draft.trace_id(),
             resource = route.map(|route| route.resource.id.as_str()),
             field = %first.path,
             kind = first.kind.as_str(),

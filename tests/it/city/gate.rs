@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
@@ -173,6 +173,11 @@ impl Gate {
         self.log.lock().unwrap().iter().find(|line| line["message"] == message).cloned()
     }
 
+    /// Everything that was logged.
+    pub(crate) fn log_lines(&self) -> Vec<Value> {
+        self.log.lock().unwrap().clone()
+    }
+
     /// Everything that was logged, as text.
     pub(crate) fn log_text(&self) -> String {
         self.log.lock().unwrap().iter().map(|line| format!("{line}\n")).collect()
@@ -216,13 +221,18 @@ impl Gate {
     /// A page of the metrics listener.
     pub(crate) async fn page(&self, path: &str) -> Page {
         let stream = soon("the metrics listener", TcpStream::connect(self.metrics)).await.unwrap();
-        soon("a page", ask(stream, Method::GET, path)).await
+        soon("a page", ask(stream, Method::GET, path, String::new())).await
     }
 
     /// A page of the operators' socket.
     pub(crate) async fn operate(&self, method: Method, path: &str) -> Page {
+        self.operate_with(method, path, String::new()).await
+    }
+
+    /// A page of the operators' socket, sent a body.
+    pub(crate) async fn operate_with(&self, method: Method, path: &str, body: String) -> Page {
         let stream = soon("the admin socket", UnixStream::connect(&self.socket)).await.unwrap();
-        soon("an operator's page", ask(stream, method, path)).await
+        soon("an operator's page", ask(stream, method, path, body)).await
     }
 
     /// Reloads by the operators' socket.
@@ -249,14 +259,14 @@ impl Gate {
     }
 }
 
-async fn ask<S>(stream: S, method: Method, path: &str) -> Page
+async fn ask<S>(stream: S, method: Method, path: &str, body: String) -> Page
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let request = Request::builder().method(method).uri(path).header("host", "localhost");
-    let response = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    let response = sender.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     Page { status, text: String::from_utf8(body.to_vec()).unwrap() }
