@@ -1,10 +1,12 @@
 //! The reference pages say what the code does.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use pinegate::proxy::problem::{Code, Language};
 
 use crate::city::{Call, Plan};
+use crate::skip::skip;
 use crate::witness::key_command;
 
 fn page(name: &str) -> String {
@@ -62,9 +64,26 @@ async fn every_metric_is_on_the_page() {
     let scraped = city.gate.page("/metrics").await.text;
     let types: String =
         scraped.lines().filter(|line| line.starts_with("# TYPE")).map(|l| l.to_owned() + "\n").collect();
+    lint_by_promtool(&scraped);
     let (scraped, told) = (families(&types), families(&page("metrics.md")));
     assert!(!scraped.is_empty());
     assert_eq!(scraped, told, "left: the gate's; right: the page's");
+}
+
+/// Prometheus' own lint of names, units and help (`promtool check metrics`).
+fn lint_by_promtool(page: &str) {
+    let mut command = std::process::Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(std::process::Stdio::piped());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    match command.spawn() {
+        Ok(mut lint) => {
+            lint.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+            let output = lint.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.trim().is_empty(), "{said}");
+        }
+        Err(error) => skip("promtool", &error.to_string()),
+    }
 }
 
 /// Codes that were published, with what they mean: one may be added, none changed or taken away.
