@@ -66,6 +66,25 @@ struct File {
     what: &'static str,
 }
 
+/// What `--dev-pki` makes: any of it that is there would stop it halfway.
+const DEVELOPMENT_PKI: [&str; 15] = [
+    "certs/ca.pem",
+    "certs/ca.key",
+    "certs/crl.pem",
+    "certs/index.jsonl",
+    "certs/server.pem",
+    "certs/server.key",
+    "certs/platform.pem",
+    "certs/platform.key",
+    "certs/platform-ca.pem",
+    "certs/clients/gate.pem",
+    "certs/clients/gate.key",
+    "certs/clients/minzheng-aid.pem",
+    "certs/clients/minzheng-aid.key",
+    "certs/tokens/jwks.json",
+    "certs/tokens/dev-1.key",
+];
+
 pub(super) fn run(args: &InitArgs, clock: &dyn Clock, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
     let root = args.directory.as_path();
     let skeleton = Skeleton::new(root, clock.now());
@@ -73,7 +92,7 @@ pub(super) fn run(args: &InitArgs, clock: &dyn Clock, screen: &mut Screen<'_>) -
     let mut planned: Vec<PathBuf> = own.map(|name| root.join(name)).collect();
     if args.dev_pki {
         // What is made there is one authority's: beside another's certificates it is of no use.
-        planned.extend(["certs/ca.pem", "certs/ca.key", "certs/server.pem"].map(|name| root.join(name)));
+        planned.extend(DEVELOPMENT_PKI.map(|name| root.join(name)));
     }
     if let Some(path) = planned.into_iter().find(|path| path.symlink_metadata().is_ok()) {
         return Err(CommandError::Taken { path });

@@ -103,6 +103,9 @@ pub(super) fn run(
     Ok(Exit::Fine)
 }
 
+/// How many readings `--once` takes, where another process answers each time.
+const MAX_READINGS: u32 = 10;
+
 /// Prints what two readings of one process come to.
 fn once(
     source: &Source,
@@ -115,7 +118,10 @@ fn once(
     let mut watch = Watch::default();
     runtime.block_on(async {
         let mut ticks = tokio::time::interval(every);
-        while !watch.is_told() {
+        for _ in 0..MAX_READINGS {
+            if watch.is_told() {
+                break;
+            }
             ticks.tick().await;
             let figures = source.figures().await.map_err(unread)?;
             watch.take(clock.monotonic(), Ok(figures));

@@ -99,7 +99,7 @@ pub(crate) fn begin(draft: &Draft, parts: &mut Parts, tracing: Option<&Tracing>)
         }
     };
     let Context { trace, parent, flags } = context;
-    let is_sampled = tracing.sampling.takes(trace, parent.map(|_| flags & SAMPLED != 0));
+    let is_sampled = tracing.sampling.takes(id, parent.map(|_| flags & SAMPLED != 0));
     if is_sampled {
         Draft::note(&draft.spans, Box::new(SpanNotes::new(trace, parent, &parts.method)));
     }

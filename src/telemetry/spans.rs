@@ -93,13 +93,14 @@ impl Sampling {
         Self { of_ids: u64::from(millionths.min(1_000_000)) * Self::IDS / 1_000_000, follows_parent }
     }
 
-    /// Whether a request is sampled. `parent` is what its caller has decided, if it has.
+    /// Whether a request is sampled. `parent` is what its caller has decided, if it has. `lot` is the gate's own: by an
+    /// id that a caller makes up, it would decide where it has no say.
     #[must_use]
-    pub fn takes(self, trace: u128, parent: Option<bool>) -> bool {
+    pub fn takes(self, lot: u128, parent: Option<bool>) -> bool {
         match parent {
             Some(is_sampled) if self.follows_parent => is_sampled,
             // The last digits: the first of ids that are made by time are alike for a while.
-            _ => u64::try_from(trace % u128::from(Self::IDS)).is_ok_and(|id| id < self.of_ids),
+            _ => u64::try_from(lot % u128::from(Self::IDS)).is_ok_and(|id| id < self.of_ids),
         }
     }
 }

@@ -136,7 +136,7 @@ impl Figures {
         let mut figures = Self {
             version: text("pinegate_build_info", "version").ok_or(NoGate)?,
             policy: text("pinegate_policy_info", "policy_digest").unwrap_or_default(),
-            started: page.value("process_start_time_seconds"),
+            started: page.value("process_start_time_seconds").filter(|at| at.is_finite()),
             resources: BTreeMap::new(),
             systems: systems(page),
             outcomes: by(page, "pinegate_requests_total", "outcome"),

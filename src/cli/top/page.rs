@@ -5,6 +5,9 @@ use std::collections::HashMap;
 /// Longer lines are no line of a gate's: its longest has three labels.
 const MAX_LINE_BYTES: usize = 64 << 10;
 
+/// The most lines of a page: ten times what the gate of a large city has.
+const MAX_LINES: usize = 300_000;
+
 /// The series of a page, by the name of their samples.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Page(HashMap<String, Vec<Series>>);
@@ -37,6 +40,9 @@ impl Page {
         let mut page = Self::default();
         for (line, text) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
             let bad = |what| PageError { line, what };
+            if line > MAX_LINES {
+                return Err(bad("one too many"));
+            }
             if text.len() > MAX_LINE_BYTES {
                 return Err(bad("longer than 64 KiB"));
             }
@@ -82,6 +88,9 @@ fn sample(text: &str) -> Option<(&str, Series)> {
     (words.next().is_none() && is_apart).then_some((name, Series { labels, value }))
 }
 
+/// The most labels that one line may have; the gate's own have three.
+const MAX_LABELS: usize = 16;
+
 /// The labels up to `}`, and what stands behind it.
 fn labelled<'t>(mut rest: &'t str, labels: &mut Vec<(String, String)>) -> Option<&'t str> {
     loop {
@@ -92,7 +101,7 @@ fn labelled<'t>(mut rest: &'t str, labels: &mut Vec<(String, String)>) -> Option
         let (name, after) = word(rest, |_| false)?;
         let after = after.trim_start_matches([' ', '\t']).strip_prefix('=')?;
         let (value, after) = quoted(after.trim_start_matches([' ', '\t']).strip_prefix('"')?)?;
-        if labels.iter().any(|(known, _)| known == name) {
+        if labels.len() >= MAX_LABELS || labels.iter().any(|(known, _)| known == name) {
             return None;
         }
         labels.push((name.to_owned(), value));
