@@ -35,6 +35,7 @@ use self::http::HttpSink;
 use self::lag::Lag;
 use self::pace::Pace;
 pub use self::setup::SetupError;
+pub(crate) use self::setup::tls_towards;
 use self::shipper::{Shipper, Tools};
 use self::sink::Sink;
 use self::syslog::SyslogSink;

@@ -122,16 +122,15 @@ impl Sorted {
     pub(super) fn hand_over(&mut self, desks: &Desks) {
         let desks = desks.all.load();
         for (desk, answers) in desks.iter().zip(&mut self.0) {
-            let answers = match answers.len() {
-                0 => continue,
-                // A detour would be no shorter.
-                1 => std::mem::take(answers),
-                many => std::mem::replace(answers, Vec::with_capacity(many)),
-            };
-            let sent = if answers.len() == 1 { Err(answers) } else { desk.take(answers) };
-            for (waiter, answer) in sent.err().into_iter().flatten() {
-                waiter.answer(answer);
+            // For one the detour would be no shorter.
+            if answers.len() > 1 {
+                let next = Vec::with_capacity(answers.len());
+                match desk.take(std::mem::replace(answers, next)) {
+                    Ok(()) => continue,
+                    Err(refused) => *answers = refused,
+                }
             }
+            answers.drain(..).for_each(|(waiter, answer)| waiter.answer(answer));
         }
     }
 }

@@ -42,7 +42,7 @@ pub enum SetupError {
 }
 
 /// TLS towards whoever `ca` vouches for.
-pub(super) fn tls(
+pub(crate) fn tls_towards(
     ca: &FileContent,
     own: Option<&(FileContent, Secret)>,
     clock: &Arc<dyn Clock>,
@@ -71,7 +71,7 @@ pub(super) fn client(
     timeout: Duration,
     clock: &Arc<dyn Clock>,
 ) -> Result<Client<Full<Bytes>>, SetupError> {
-    let tls = ca.map(|ca| tls(ca, own, clock)).transpose()?;
+    let tls = ca.map(|ca| tls_towards(ca, own, clock)).transpose()?;
     let settings = ClientSettings {
         // Errors of the client are told in other words, by other names.
         id: UpstreamId::parse("audit")?,

@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 
 use self::message::push_frame;
 use super::batch::Batch;
-use super::setup::{SetupError, tls};
+use super::setup::{SetupError, tls_towards};
 use super::sink::{Sink, SinkError, Taken};
 use crate::config::SinkSettings;
 use crate::kernel::time::Clock;
@@ -66,7 +66,7 @@ impl SyslogSink {
         let tls = if is_tls {
             let ca = settings.ca.as_ref().ok_or(SetupError::NoAuthorities)?;
             let name = ServerName::try_from(host.clone()).map_err(|_| SetupError::Host(host.clone()))?;
-            Some((TlsConnector::from(tls(ca, settings.client.as_ref(), clock)?.config), name))
+            Some((TlsConnector::from(tls_towards(ca, settings.client.as_ref(), clock)?.config), name))
         } else {
             None
         };

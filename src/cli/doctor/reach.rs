@@ -10,7 +10,8 @@ use crate::config::{Config, FileContent, SinkKind};
 use crate::kernel::diagnostic::chain;
 use crate::kernel::secret::Secret;
 use crate::kernel::time::Clock;
-use crate::tls::{KeyFile, PemFile, TlsError, UpstreamTls, UpstreamTlsInputs};
+use crate::ship::tls_towards;
+use crate::tls::TlsError;
 use crate::upstream::probe::{ProbeError, Target, probe};
 
 /// How long any of them may take; all are tried at once.
@@ -102,26 +103,8 @@ fn peers(config: &Config) -> Vec<Peer<'_>> {
 }
 
 fn target(peer: &Peer<'_>, clock: &Arc<dyn Clock>) -> Result<Target, TlsError> {
-    let tls = match peer.tls {
-        None => None,
-        Some((ca, own)) => {
-            let own = own.map(|(certificate, key)| {
-                let name = Arc::from(format!("the key of `{}`", certificate.path.display()));
-                (pem(certificate), KeyFile { name, pem: key.clone() })
-            });
-            let inputs = UpstreamTlsInputs {
-                authorities: &pem(ca),
-                lists: &[],
-                client: own.as_ref().map(|(certificate, key)| (certificate, key)),
-            };
-            Some(UpstreamTls::new(&inputs, Arc::clone(clock))?.config)
-        }
-    };
+    let tls = peer.tls.map(|(ca, own)| tls_towards(ca, own, clock)).transpose()?.map(|tls| tls.config);
     Ok(Target { host: peer.host.to_owned(), port: peer.port, tls, announces: peer.announces })
-}
-
-fn pem(file: &FileContent) -> PemFile {
-    PemFile { name: Arc::from(file.path.display().to_string()), bytes: Arc::clone(&file.bytes) }
 }
 
 fn is_https(url: &http::Uri) -> bool {
