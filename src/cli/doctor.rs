@@ -1,7 +1,8 @@
 //! `pinegate doctor`: is this installation sound, and what mends it where it is not?
 //!
 //! Looks at what `check` cannot see: who may read the keys, when certificates end, how the disk does, what the
-//! system allows, who can be reached, what the running gate says. Changes nothing, and every wait has a bound.
+//! system allows, who can be reached, what the running gate says. Changes nothing, and every wait has a bound
+//! but for a flush that the disk never ends.
 
 mod certificates;
 mod clock;

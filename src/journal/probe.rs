@@ -23,7 +23,8 @@ pub struct DiskProbe {
 /// Makes up to `flushes` small writes durable in `directory`, one after the other as the journal does, and stops
 /// after the one that exceeds `within` in all.
 ///
-/// They go to a file without a name: nobody sees it, and it is gone with the process, however that ends.
+/// They go to a file without a name: nobody sees it, and it is gone with the process, however that ends. Where the
+/// file system has none, the file has a name for a moment.
 ///
 /// # Errors
 /// When no file can be made there, written or flushed.
