@@ -19,6 +19,7 @@ mod start;
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -132,6 +133,11 @@ pub enum Refusal {
         /// What is wrong with it.
         why: Broken,
     },
+    /// The publisher itself has failed.
+    #[error(
+        "the publisher has ended by itself, which it never should; what it said last is on standard error"
+    )]
+    Ended,
     /// Records are gone.
     #[error(
         "record {seq} of generation {generation} is gone, and no published record says that it was pruned or \
@@ -268,18 +274,27 @@ impl Publisher {
         }
     }
 
-    /// Publishes on a thread of its own until the writer has ended; signs the last head then.
+    /// Publishes on a thread of its own until the writer has ended; signs the last head then. If the thread ends
+    /// by itself, that is told as a refusal.
     ///
     /// # Errors
     /// When the thread cannot be started.
     pub fn spawn(mut self) -> Result<Publishing, JournalError> {
+        let observer = Arc::clone(&self.observer);
         let work = move || {
-            while !self.progress.has_ended() {
-                self.step();
-                let (records, most) = self.outlook();
-                let _ = self.progress.wait(records, most);
+            // Nothing of the publisher is used after a panic.
+            let ended = catch_unwind(AssertUnwindSafe(move || {
+                while !self.progress.has_ended() {
+                    self.step();
+                    let (records, most) = self.outlook();
+                    let _ = self.progress.wait(records, most);
+                }
+                self.finish();
+            }));
+            if let Err(panic) = ended {
+                observer.refused(&Refusal::Ended);
+                resume_unwind(panic);
             }
-            self.finish();
         };
         let thread = std::thread::Builder::new().name("journal-publish".to_owned()).spawn(work);
         thread.map(Publishing).map_err(JournalError::Thread)

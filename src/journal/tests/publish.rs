@@ -491,3 +491,42 @@ fn what_a_repair_put_aside_stays_in_the_tree() {
     assert!(told.refused.lock().unwrap().is_empty(), "{told:?}");
     assert_eq!(told.sizes(), [212]);
 }
+
+/// Fails where it should not.
+#[derive(Debug, Default)]
+struct Panics(Mutex<Vec<Refusal>>);
+
+impl PublishObserver for Panics {
+    fn signed(&self, _head: &SignedHead) {
+        panic!("the test has the publisher fail");
+    }
+    fn refused(&self, why: &Refusal) {
+        self.0.lock().unwrap().push(why.clone());
+    }
+    fn failed(&self, _error: &JournalError) {}
+}
+
+#[test]
+fn a_publisher_that_ends_by_itself_says_so_at_once() {
+    let disk = SimDisk::default();
+    let mut gate = Gate::start(&disk);
+    gate.write(100);
+    let told = Arc::new(Panics::default());
+    let publisher = Publisher::new(
+        PublishSettings {
+            directory: ROOT.into(),
+            signer: signer(1),
+            every: Duration::from_secs(10),
+            records: 100,
+        },
+        Arc::new(disk.clone()),
+        Arc::new(gate.clock.clone()),
+        gate.opened.log.progress().clone(),
+        Arc::<Panics>::clone(&told),
+    );
+    let publishing = publisher.spawn().unwrap();
+    // The log is still open: nobody has asked the publisher to end.
+    assert!(!publishing.join());
+    assert_eq!(*told.0.lock().unwrap(), [Refusal::Ended]);
+    drop(gate);
+}
