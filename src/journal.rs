@@ -58,7 +58,7 @@ pub use publish::{
     PublishObserver, PublishSettings, PublishedHold, Publisher, Publishing, Refusal, SignedHead, Span,
 };
 pub use recover::{RecoveredGeneration, Recovery};
-pub use repair::{Repair, damage};
+pub use repair::{Repair, damage, is_repair_unsigned};
 pub use scan::{Damage, DamageKind};
 pub use storage::{DiskStorage, Lock, Storage, StorageFile, read_up_to, write_all_at};
 pub use strangers::StrangersLog;

@@ -14,7 +14,7 @@ use crate::cli::{CommandError, Exit, Screen};
 use crate::config::{CheckpointSettings, Config};
 use crate::journal::{
     Damage, DiskStorage, Fault, Journal, JournalConfig, JournalError, Observer, PublishObserver,
-    PublishSettings, Publisher, Recovery, Refusal, Repair, SignedHead, Storage, damage,
+    PublishSettings, Publisher, Recovery, Refusal, Repair, SignedHead, Storage, damage, is_repair_unsigned,
 };
 use crate::kernel::diagnostic::chain;
 use crate::kernel::time::Clock;
@@ -30,6 +30,9 @@ const MAX_REASON: usize = 160;
 /// the cause: this command moves what is damaged, and everything after it in that generation, to `torn/`.
 /// Nothing is deleted. The log goes on with a record that says what was put aside, who did it, and why.
 /// What lies in closed generations keeps no gate from starting, and stays as it is.
+///
+/// Where the configuration names a key for heads, one is signed over that record. If that failed, run the
+/// command again once its cause is gone: with nothing damaged it signs what is not signed for yet.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -67,6 +70,8 @@ struct RepairJson {
     /// The generation that says so; none if there was nothing to repair.
     generation: Option<u32>,
     repaired: Vec<RepairedJson>,
+    /// Whether a head was signed over this repair, or over an earlier one.
+    signed: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,10 +91,17 @@ pub(super) fn run(
     let directory = config.audit.directory.clone();
     let failed = |source| CommandError::Repair { directory: directory.clone(), source: Box::new(source) };
     let settings = settings(&config, args);
-    let found = damage(&settings, &DiskStorage).map_err(failed)?;
-    let recovery = match &*found {
-        [] => None,
-        _ => Some(repair(settings, config.audit.checkpoint.as_ref(), clock).map_err(failed)?),
+    let checkpoint = config.audit.checkpoint.as_ref();
+    let storage: Arc<dyn Storage> = Arc::new(DiskStorage);
+    let found = damage(&settings, &*storage).map_err(failed)?;
+    let is_unsigned = || match checkpoint {
+        Some(checkpoint) => is_repair_unsigned(&settings, &storage, checkpoint.signer.key()),
+        None => Ok(false),
+    };
+    let recovery = if !found.is_empty() || is_unsigned().map_err(failed)? {
+        Some(repair(settings, &storage, checkpoint, clock).map_err(failed)?)
+    } else {
+        None
     };
     show(args, &config, &found, recovery.as_ref(), screen)?;
     Ok(Exit::Fine)
@@ -108,13 +120,13 @@ fn settings(config: &Config, args: &RepairArgs) -> JournalConfig {
 /// head over that: a gate believes no repair that nobody signed for.
 fn repair(
     settings: JournalConfig,
+    storage: &Arc<dyn Storage>,
     checkpoint: Option<&CheckpointSettings>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Recovery, JournalError> {
     let directory = settings.directory.clone();
-    let storage: Arc<dyn Storage> = Arc::new(DiskStorage);
     let (journal, recovery) =
-        Journal::open(settings, Arc::clone(&storage), Arc::clone(clock), Arc::new(Silent::default()))?;
+        Journal::open(settings, Arc::clone(storage), Arc::clone(clock), Arc::new(Silent::default()))?;
     let progress = journal.progress();
     let failed = |action, source| JournalError::Io { action, path: directory.clone(), source };
     journal.close().map_err(|error| failed("close the log in", io::Error::other(error)))?;
@@ -123,7 +135,8 @@ fn repair(
         let settings = PublishSettings { directory: directory.clone(), signer, every, records };
         let silent = Arc::new(Silent::default());
         let told: Arc<dyn PublishObserver> = Arc::<Silent>::clone(&silent);
-        Publisher::new(settings, storage, Arc::clone(clock), progress, told).after_repair().finish();
+        let publisher = Publisher::new(settings, Arc::clone(storage), Arc::clone(clock), progress, told);
+        publisher.after_repair().finish();
         if let Some(why) = silent.take() {
             return Err(failed("sign the repaired log in", io::Error::other(why)));
         }
@@ -147,15 +160,25 @@ fn show(
             damage: done.repaired.clone()?,
         })
     });
-    let report = RepairJson { generation: recovery.map(|it| it.generation), repaired: repaired.collect() };
+    let report = RepairJson {
+        generation: recovery.map(|it| it.generation),
+        repaired: repaired.collect(),
+        signed: recovery.is_some() && config.audit.checkpoint.is_some(),
+    };
     if args.json {
         return screen.json(&report);
     }
     let shown = config.audit.directory.display();
-    let (Some(generation), false) = (report.generation, found.is_empty()) else {
+    let Some(generation) = report.generation else {
         return screen
             .line(format!("{shown}: nothing keeps the gate from starting, and nothing was changed"));
     };
+    if found.is_empty() {
+        let word = screen.paint(Tone::Good, "signed");
+        return screen.line(format!(
+            "{word}: {shown} has a repair that no signed head covered, and now one does; nothing was put aside"
+        ));
+    }
     let node = &config.audit.node;
     for RepairedJson { generation, records, put_aside_bytes, damage } in &report.repaired {
         let word = screen.paint(Tone::Bad, "damage");

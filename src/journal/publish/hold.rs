@@ -28,6 +28,12 @@ impl PublishedHold {
         Self { storage, directory, key }
     }
 
+    /// Whether there is a head that the key signed.
+    pub(in crate::journal) fn has_head(&self, node: &NodeId) -> io::Result<bool> {
+        let files = TreeFiles::new(Arc::clone(&self.storage), self.directory.join(tree_name(node)));
+        Ok(files.note(CHECKPOINT)?.is_some_and(|note| Checkpoint::open(&note, &self.key).is_ok()))
+    }
+
     fn read(&self, node: &NodeId, generation: u32) -> io::Result<u64> {
         let files = TreeFiles::new(Arc::clone(&self.storage), self.directory.join(tree_name(node)));
         let Some(note) = files.note(CHECKPOINT)? else { return Ok(0) };
