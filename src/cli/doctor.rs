@@ -1,8 +1,7 @@
 //! `pinegate doctor`: is this installation sound, and what mends it where it is not?
 //!
 //! Looks at what `check` cannot see: who may read the keys, when certificates end, how the disk does, what the
-//! system allows, who can be reached, what the running gate says. Changes nothing, and every wait has a bound
-//! but for a flush that the disk never ends.
+//! system allows, who can be reached, what the running gate says. Changes nothing, and every wait has a bound.
 
 mod certificates;
 mod clock;
@@ -32,9 +31,10 @@ use crate::kernel::time::Clock;
 ///
 /// Looks at the configuration and policy as `check` does; at who may read keys and change files; at when
 /// certificates and revocation lists end; at the clock, the disk of the audit log (by a few real
-/// flushes, into a file without a name), its free space, the limit of open files; at whether the platform,
-/// sinks and witnesses can be reached, TLS included; and asks the running gate how it is. Run it as the
-/// gate's account: what counts is what that account may do. Changes nothing.
+/// flushes, into a file of which nothing is left), its free space, the limit of open files; at whether the
+/// platform, sinks, witnesses and the collector of traces can be reached, TLS included; and asks the
+/// running gate how it is. Run it as the gate's account: what counts is what that account may do.
+/// Changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -69,7 +69,7 @@ pub(super) fn run(
         seen.extend(files::examine(&config));
         seen.extend(certificates::examine(&config, clock.now()));
         seen.push(clock::examine(&config, clock.now()));
-        seen.extend(disk::examine(&config.audit, &**clock));
+        seen.extend(disk::examine(&config.audit, clock));
         let runtime = super::gate::runtime()?;
         let gate = runtime.block_on(running::ask(&config.admin.socket));
         seen.extend(running::examine(&config, &gate, &checked));

@@ -30,6 +30,10 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Observation> {
     files.extend(
         config.audit.witnesses.iter().filter_map(|it| Some(("who issues a witness's", it.ca.as_ref()?))),
     );
+    if let Some(traces) = &config.traces {
+        files.extend(traces.ca.iter().map(|ca| ("who issues the collector's", ca)));
+        files.extend(traces.client.iter().map(|(own, _)| ("shown to the collector", own)));
+    }
     let mut known: Vec<(&str, &FileContent)> = Vec::new();
     for (role, file) in files {
         if !known.iter().any(|(_, seen)| seen.path == file.path) {

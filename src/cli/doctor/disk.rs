@@ -1,6 +1,8 @@
 //! Whether records can be made durable, and how soon.
 
+use std::io;
 use std::path::Path;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::observation::Observation;
@@ -13,6 +15,8 @@ use crate::kernel::time::Clock;
 const FLUSHES: usize = 40;
 /// And for how long.
 const WITHIN: Duration = Duration::from_secs(2);
+/// For how long all of them are waited for: a single one may take longer than that.
+const GIVE_UP: Duration = Duration::from_secs(5);
 /// Every request waits for one flush: from here on it is felt,
 const SLOW: Duration = Duration::from_millis(20);
 /// and from here on it is no disk for a gate.
@@ -20,7 +24,7 @@ const TOO_SLOW: Duration = Duration::from_millis(250);
 /// One that takes as long keeps everybody waiting.
 const STALL: Duration = Duration::from_secs(1);
 
-pub(super) fn examine(audit: &Audit, clock: &dyn Clock) -> Vec<Observation> {
+pub(super) fn examine(audit: &Audit, clock: &Arc<dyn Clock>) -> Vec<Observation> {
     // The gate makes the directory itself, where it may.
     let directory = match audit.directory.parent() {
         Some(parent) if !audit.directory.exists() => parent,
@@ -28,13 +32,30 @@ pub(super) fn examine(audit: &Audit, clock: &dyn Clock) -> Vec<Observation> {
     };
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let name = directory.display().to_string();
-    match probe_disk(directory, FLUSHES, WITHIN, clock) {
-        Ok(probe) => vec![latency(&name, probe), space(directory, audit.low_space)],
-        Err(error) => vec![
+    let (path, clock) = (directory.to_owned(), Arc::clone(clock));
+    match bounded(GIVE_UP, move || probe_disk(&path, FLUSHES, WITHIN, &*clock)) {
+        Ok(Some(Ok(probe))) => vec![latency(&name, probe), space(directory, audit.low_space)],
+        // It is asked nothing more: that may never end, too.
+        Ok(None) => vec![
+            Observation::new("audit-disk", name, format!("a flush did not end in {} s", GIVE_UP.as_secs()))
+                .bad("see what the system's log says of this disk: no data leaves before its record is durable"),
+        ],
+        Ok(Some(Err(error))) | Err(error) => vec![
             Observation::new("audit-disk", name, format!("nothing can be written there: {error}"))
                 .bad("let the gate's account write there: no data leaves before its record is durable"),
         ],
     }
+}
+
+/// What `work` comes to on a thread of its own; `None` if it has not come to its end `within` that time.
+fn bounded<T: Send + 'static>(
+    within: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<Option<T>> {
+    let (done, result) = mpsc::sync_channel(1);
+    // Nobody waits for it: what hangs in the kernel goes on hanging there.
+    let _thread = std::thread::Builder::new().name("probe".to_owned()).spawn(move || done.send(work()))?;
+    Ok(result.recv_timeout(within).ok())
 }
 
 fn latency(name: &str, probe: DiskProbe) -> Observation {
@@ -78,6 +99,14 @@ fn shown(time: Duration) -> String {
 mod tests {
     use super::super::observation::Standing;
     use super::*;
+
+    #[test]
+    fn what_hangs_is_not_waited_for() {
+        assert_eq!(bounded(Duration::from_secs(60), || 7).unwrap(), Some(7));
+        let (hold, held) = mpsc::channel::<()>();
+        assert!(bounded(Duration::from_millis(1), move || held.recv().is_ok()).unwrap().is_none());
+        drop(hold);
+    }
 
     #[test]
     fn a_slow_disk_is_told_from_a_fast_one() {

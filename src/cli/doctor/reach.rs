@@ -1,4 +1,4 @@
-//! Whether the platform, sinks and witnesses can be reached, TLS included.
+//! Whether the platform, sinks, witnesses and the collector of traces can be reached, TLS included.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +98,12 @@ fn peers(config: &Config) -> Vec<Peer<'_>> {
         let (host, port) = place(&witness.url);
         let name = witness.key.name().to_owned();
         peers.push(Peer { check: "witness", name, host, port, tls, announces: false });
+    }
+    if let Some(traces) = &config.traces {
+        let tls = traces.ca.as_ref().filter(|_| is_https(&traces.endpoint));
+        let tls = tls.map(|ca| (ca, traces.client.as_ref()));
+        let (host, port) = place(&traces.endpoint);
+        peers.push(Peer { check: "traces", name: "collector".to_owned(), host, port, tls, announces: false });
     }
     peers
 }

@@ -320,8 +320,10 @@ fn whoever_cannot_be_reached_is_named_with_the_reason() {
         "[[upstream]]\nid = \"gone\"\nurl = \"http://{nobody}\"\n\
          [[upstream]]\nid = \"unknown\"\nurl = \"http://nobody.invalid\"\n\
          [[upstream]]\nid = \"dumb\"\nurl = \"https://localhost:{port}\"\n{ca}\n\
-         [[audit.sink]]\nname = \"siem\"\nurl = \"http://{nobody}/in\"\n"
+         [[audit.sink]]\nname = \"siem\"\nurl = \"http://{nobody}/in\"\n\
+         [traces]\nendpoint = \"https://localhost:{port}\"\nca = \"certs/collector-ca.pem\"\n"
     );
+    fs::copy(installation.path("certs/ca.pem"), installation.path("certs/collector-ca.pem")).unwrap();
     installation.edit("# ── Which request", &format!("{more}# ── Which request"));
     let seen = installation.doctor();
     assert!(
@@ -331,6 +333,9 @@ fn whoever_cannot_be_reached_is_named_with_the_reason() {
     assert!(seen.stands("platform", "nobody.invalid:80 (TCP)", "failure").contains("has no address"));
     assert!(seen.stands("platform", "(TLS)", "failure").contains("the TLS handshake failed"));
     seen.stands("sink", "(TCP)", "failure");
+    assert!(seen.stands("traces", "(TLS)", "failure").contains("the TLS handshake failed"));
+    // Its certificates are looked at as everybody's are.
+    assert!(seen.stands("certificate", "collector-ca.pem", "ok").contains("who issues the collector's"));
 }
 
 #[test]
