@@ -98,8 +98,12 @@ pub trait Operations: Send + Sync + 'static {
     fn reload(&self, actor: String) -> Pin<Box<dyn Future<Output = Reloaded> + Send + '_>>;
     /// What is logged.
     fn logged(&self) -> Logged;
-    /// Logs something else from now on, or says why not. `actor` stands in the record.
-    fn log(&self, wish: LogWish, actor: &str) -> Result<Logged, String>;
+    /// Logs something else once that is on record, or says why not. `actor` stands in the record.
+    fn log(
+        &self,
+        wish: LogWish,
+        actor: String,
+    ) -> Pin<Box<dyn Future<Output = Result<Logged, String>> + Send + '_>>;
     /// Whether the gate takes work.
     fn readiness(&self) -> Readiness;
     /// The page for Prometheus.
@@ -194,10 +198,11 @@ fn connection<S>(
 {
     let Ok(place) = Arc::clone(places).try_acquire_owned() else { return };
     let (operations, stop) = (Arc::clone(operations), stop.clone());
+    let changes = tasks.clone();
     tasks.spawn(async move {
         let service = service_fn(move |request: Request<Incoming>| {
-            let operations = Arc::clone(&operations);
-            async move { Ok::<_, Infallible>(answer(request, audience, &*operations).await) }
+            let (operations, changes) = (Arc::clone(&operations), changes.clone());
+            async move { Ok::<_, Infallible>(answer(request, audience, &operations, &changes).await) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -221,7 +226,8 @@ fn connection<S>(
 async fn answer(
     request: Request<Incoming>,
     audience: Audience,
-    operations: &dyn Operations,
+    operations: &Arc<dyn Operations>,
+    changes: &TaskTracker,
 ) -> Response<Full<Bytes>> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     match (request.uri().path(), audience) {
@@ -230,7 +236,11 @@ async fn answer(
         }
         ("/log", Audience::Operator(_)) if is_read => logged(&operations.logged()),
         ("/log", Audience::Operator(operator)) if *request.method() == Method::PUT => {
-            match wish_in(request).await.and_then(|wish| operations.log(wish, &operator.actor())) {
+            let changed = match wish_in(request).await {
+                Ok(wish) => change_log(wish, operator, operations, changes).await,
+                Err(report) => Err(report),
+            };
+            match changed {
                 Ok(now) => logged(&now),
                 Err(report) => {
                     let page = serde_json::json!({ "applied": false, "report": report });
@@ -292,6 +302,18 @@ fn reloaded(reloaded: Reloaded) -> Response<Full<Bytes>> {
         }
     };
     page_of(status, "application/json", page.to_string() + "\n")
+}
+
+/// Changes what is logged. Goes on if the operator hangs up: what is on record takes effect.
+async fn change_log(
+    wish: LogWish,
+    operator: Operator,
+    operations: &Arc<dyn Operations>,
+    changes: &TaskTracker,
+) -> Result<Logged, String> {
+    let operations = Arc::clone(operations);
+    let change = changes.spawn(async move { operations.log(wish, operator.actor()).await });
+    change.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// What an operator wants to be logged.

@@ -34,7 +34,7 @@ pub use audit::{
     SinkSettings, WitnessSettings,
 };
 pub use bounds::Bounds;
-pub use log::{LogFilter, LogFilterError, MAX_LOG_FILTER_BYTES};
+pub use log::{CHANGE_OF_FILTER, LogFilter, LogFilterError, MAX_LOG_FILTER_BYTES};
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
 pub use traces::TraceSettings;

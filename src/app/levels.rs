@@ -100,6 +100,19 @@ impl Levels {
         Shown { filter, configured: self.configured.clone(), until }
     }
 
+    /// What a change to `filter` would change, or to what the configuration says if that is `None`. Changes nothing.
+    pub(super) fn would_change(&self, filter: Option<&LogFilter>) -> Result<Changed, NotOurs> {
+        self.switch.as_ref().ok_or(NotOurs)?;
+        Ok(Changed { from: self.lock().filter.clone(), to: filter.unwrap_or(&self.configured).clone() })
+    }
+
+    /// What ends at `monotonic` or before it. Changes nothing.
+    pub(super) fn would_end(&self, monotonic: Duration) -> Option<Changed> {
+        let now = self.lock();
+        let ends = now.ends.as_ref().filter(|ends| ends.at <= monotonic)?;
+        Some(Changed { from: now.filter.clone(), to: ends.then.clone() })
+    }
+
     /// Logs by `filter` from now on, or by what the configuration says if that is `None`; if it is for a while, by
     /// what was last said for good after it.
     pub(super) fn change(&self, filter: Option<LogFilter>, span: Option<While>) -> Result<Changed, NotOurs> {

@@ -13,8 +13,8 @@ use super::overdue::Overdue;
 use super::upstreams::Keeper;
 use crate::admin::{LogWish, Logged, MAX_WHILE, Operations, Readiness, Reloaded};
 use crate::audit::{Entry, Event, Lifecycle};
-use crate::config::{Audit, Bounds, CheckpointSettings, Config, LogFilter, ReloadTrigger};
-use crate::journal::{Fault, Observer, Priority};
+use crate::config::{Audit, Bounds, CHANGE_OF_FILTER, CheckpointSettings, Config, LogFilter, ReloadTrigger};
+use crate::journal::{AppendError, Fault, Observer, Priority};
 use crate::kernel::diagnostic::Severity;
 use crate::kernel::time::Timestamp;
 use crate::proxy::{Gate, Snapshot};
@@ -32,6 +32,8 @@ pub(super) struct Operator {
     config: RwLock<Arc<Config>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
+    /// One change of what is logged at a time.
+    changing_log: tokio::sync::Mutex<()>,
     keeper: Keeper,
     overdue: Overdue,
     levels: Levels,
@@ -50,6 +52,7 @@ impl Operator {
             gate,
             config,
             reloading: tokio::sync::Mutex::new(()),
+            changing_log: tokio::sync::Mutex::new(()),
             keeper,
             overdue: Overdue::default(),
             levels,
@@ -120,14 +123,50 @@ impl Operator {
         }
     }
 
-    /// Says in the record and in the log that something else is logged from now on.
-    fn tell_log(&self, changed: &Changed, seconds: Option<u64>, actor: &str) {
+    /// Logs by `filter` from now on, for `length` if that is said. First the record of it is durable.
+    async fn change_log(
+        &self,
+        filter: Option<LogFilter>,
+        length: Option<Duration>,
+        actor: &str,
+    ) -> Result<(), String> {
+        let _one_at_a_time = self.changing_log.lock().await;
+        let wished = self.levels.would_change(filter.as_ref()).map_err(|error| error.to_string())?;
+        let seconds = length.map(|length| length.as_secs());
+        self.record_log(&wished, seconds, actor)
+            .await
+            .map_err(|error| format!("the change cannot be put on record: {error}"))?;
+        // A while begins when it counts.
+        let clock = &self.gate.clock;
+        let span = length.map(|length| While { length, monotonic: clock.monotonic(), now: clock.now() });
+        let changed = self.levels.change(filter, span).map_err(|error| error.to_string())?;
+        tell_log(&changed, seconds, actor);
+        Ok(())
+    }
+
+    /// Ends what is logged for a while and is over: as its record said, whether or not the end can be recorded.
+    async fn end_while(&self) {
+        let _one_at_a_time = self.changing_log.lock().await;
+        let Some(ending) = self.levels.would_end(self.gate.clock.monotonic()) else { return };
+        if let Err(error) = self.record_log(&ending, None, "system").await {
+            tracing::error!(%error, event = Event::LogLevel.as_str(), "could not be put on record");
+        }
+        if let Some(changed) = self.levels.end_if_over(self.gate.clock.monotonic()) {
+            tell_log(&changed, None, "system");
+        }
+    }
+
+    /// Makes a record of a change of what is logged, and waits until it is durable.
+    async fn record_log(
+        &self,
+        changed: &Changed,
+        seconds: Option<u64>,
+        actor: &str,
+    ) -> Result<u64, AppendError> {
         let seconds = seconds.map(|seconds| seconds.to_string());
-        let (log, was) = (changed.to.as_str(), changed.from.as_str());
-        let mut detail = vec![("log", log), ("was", was)];
+        let mut detail = vec![("log", changed.to.as_str()), ("was", changed.from.as_str())];
         detail.extend(seconds.as_deref().map(|seconds| ("for_seconds", seconds)));
-        self.record(Event::LogLevel, actor, &detail);
-        tracing::info!(actor, log, was, for_seconds = seconds, "what is logged was changed");
+        self.gate.journal.append(self.lifecycle(Event::LogLevel, actor, &detail)).await
     }
 
     fn record(&self, event: Event, actor: &str, detail: &[(&'static str, &str)]) {
@@ -239,6 +278,14 @@ impl Operator {
     }
 }
 
+/// Says in the log that something else is logged from now on.
+fn tell_log(changed: &Changed, seconds: Option<u64>, actor: &str) {
+    let (log, was) = (changed.to.as_str(), changed.from.as_str());
+    tracing::info!(
+        target: CHANGE_OF_FILTER, actor, log, was, for_seconds = seconds, "what is logged was changed"
+    );
+}
+
 /// The bounds that a reload cannot change. Each bound is named, so that none can be forgotten.
 fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
     let Bounds {
@@ -335,19 +382,22 @@ impl Operations for Operator {
         }
     }
 
-    fn log(&self, wish: LogWish, actor: &str) -> Result<Logged, String> {
-        let LogWish { log, for_seconds } = wish;
-        let filter = log.as_deref().map(LogFilter::parse).transpose().map_err(|error| error.to_string())?;
-        let clock = &self.gate.clock;
-        let span = for_seconds.map(Duration::from_secs).map(|length| {
-            if length.is_zero() || length > MAX_WHILE {
+    fn log(
+        &self,
+        wish: LogWish,
+        actor: String,
+    ) -> Pin<Box<dyn Future<Output = Result<Logged, String>> + Send + '_>> {
+        Box::pin(async move {
+            let LogWish { log, for_seconds } = wish;
+            let filter =
+                log.as_deref().map(LogFilter::parse).transpose().map_err(|error| error.to_string())?;
+            let length = for_seconds.map(Duration::from_secs);
+            if length.is_some_and(|length| length.is_zero() || length > MAX_WHILE) {
                 return Err(format!("a while is of 1 to {} seconds", MAX_WHILE.as_secs()));
             }
-            Ok(While { length, monotonic: clock.monotonic(), now: clock.now() })
-        });
-        let changed = self.levels.change(filter, span.transpose()?).map_err(|error| error.to_string())?;
-        self.tell_log(&changed, for_seconds, actor);
-        Ok(self.logged())
+            self.change_log(filter, length, &actor).await?;
+            Ok(self.logged())
+        })
     }
 
     fn readiness(&self) -> Readiness {
@@ -389,9 +439,7 @@ pub(super) async fn end_whiles(operator: Arc<Operator>, stop: CancellationToken)
             () = stop.cancelled() => return,
             () = operator.levels.wait(|| clock.monotonic()) => {}
         }
-        if let Some(changed) = operator.levels.end_if_over(clock.monotonic()) {
-            operator.tell_log(&changed, None, "system");
-        }
+        operator.end_while().await;
     }
 }
 

@@ -13,6 +13,10 @@ pub const MAX_LOG_FILTER_BYTES: usize = 512;
 /// The crate whose lines may be debugged.
 const OWN: &str = "pinegate";
 
+/// The target of the line that something else is logged from now on. No filter hides it: who reads a log that fell
+/// silent finds why.
+pub const CHANGE_OF_FILTER: &str = "pinegate::app::change_of_filter";
+
 /// The words for levels, from none to all.
 const LEVELS: [(&str, LevelFilter); 6] = [
     ("off", LevelFilter::OFF),
@@ -123,7 +127,8 @@ impl LogFilter {
         let targets = Targets::new()
             .with_default(all.min(LevelFilter::INFO))
             .with_target(OWN, all)
-            .with_targets(of_modules);
+            .with_targets(of_modules)
+            .with_target(CHANGE_OF_FILTER, LevelFilter::INFO);
         Ok(Self { text: text.to_owned(), targets })
     }
 
@@ -143,7 +148,8 @@ impl LogFilter {
 impl Default for LogFilter {
     /// `info`.
     fn default() -> Self {
-        let targets = Targets::new().with_default(LevelFilter::INFO);
+        let targets =
+            Targets::new().with_default(LevelFilter::INFO).with_target(CHANGE_OF_FILTER, LevelFilter::INFO);
         Self { text: "info".to_owned(), targets }
     }
 }
@@ -203,6 +209,10 @@ mod tests {
         assert_eq!(lets("info, pinegate::upstream=debug", "pinegate::proxy"), Some(Level::INFO));
         assert_eq!(lets("pinegate::upstream=debug", "pinegate::proxy"), None);
         assert_eq!(lets("off", "pinegate::proxy"), None);
+        // That something else is logged is told whatever is.
+        for any in ["off", "error", "pinegate::app=off", "pinegate::app::change_of_filter=off"] {
+            assert_eq!(lets(any, CHANGE_OF_FILTER), Some(Level::INFO), "{any}");
+        }
         assert_eq!(lets("warn,hyper=info", "hyper::client"), Some(Level::INFO));
         assert_eq!(lets("warn,hyper=info", "pinegate::proxy"), Some(Level::WARN));
         assert_eq!(lets("pinegate=trace,h2=warn", "pinegate::proxy"), Some(Level::TRACE));

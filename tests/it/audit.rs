@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use http::Method;
 use pinegate::demo::platform::ReplyProgress;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinSet;
@@ -571,6 +572,11 @@ async fn a_disk_that_fails_stops_data_until_it_works_again() {
     let why = "audit records cannot be made durable: the disk failed: Input/output error (os error 5)\n";
     assert_eq!(unready.text, why);
     check(&city.call(call()).await, 503, "audit-unavailable");
+    // What cannot be put on record does not happen.
+    let page = city.gate.operate_with(Method::PUT, "/log", "{\"log\": \"debug\"}".to_owned()).await;
+    assert_eq!(page.status, 400, "{}", page.text);
+    assert!(page.text.contains("the change cannot be put on record"), "{}", page.text);
+    assert_eq!(city.gate.operate(Method::GET, "/log").await.json()["log"], "info");
     drop(failing);
     until("the gate to be ready again", async || {
         (city.gate.page("/readyz").await.status == 200).then_some(())

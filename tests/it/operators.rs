@@ -139,6 +139,48 @@ async fn a_repair_says_who_did_it_and_why() {
     assert_intact(&audit);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_that_was_not_signed_is_signed_by_a_second_one() {
+    let plan = Plan::new().more_config("[audit.checkpoint]\nkey = \"checkpoint.key\"\nrecords = 3\n");
+    let new_key = || String::from_utf8(new_private_key().unwrap().expose().to_vec()).unwrap();
+    let key = new_key();
+    plan.files.write("checkpoint.key", &key);
+    let city = plan.start().await;
+    for _ in 0..3 {
+        city.call(Call::survey("/_test/1k")).await.assert_data();
+    }
+    let audit = city.files().audit();
+    let head = || std::fs::read_to_string(audit.join("test.tlog/checkpoint")).unwrap();
+    until("a head over what will be damaged", async || {
+        let text = std::fs::read_to_string(audit.join("test.tlog/checkpoint")).ok()?;
+        (text.lines().nth(1)?.parse::<u64>().ok()? >= 3).then_some(())
+    })
+    .await;
+    let config = city.files().config_path();
+    let files = city.files().clone();
+    drop(city.crash());
+    let path = segment(&audit);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let second = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    bytes[second + 200] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+
+    // By another key nothing can be signed.
+    files.write("checkpoint.key", &new_key());
+    let (code, said) = repair(&config, &WHO_AND_WHY).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("is not signed by the key of the configuration"), "{said}");
+    let before = head();
+    files.write("checkpoint.key", &key);
+    let (code, said) = repair(&config, &WHO_AND_WHY).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_ne!(head(), before);
+    let after = head();
+    let (code, said) = repair(&config, &WHO_AND_WHY).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(head(), after, "nothing was changed");
+}
+
 /// Runs `pinegate log` against the gate.
 async fn log(city: &City, arguments: &[&str]) -> (Option<i32>, String) {
     let config = city.files().config_path();
@@ -214,6 +256,16 @@ async fn what_is_logged_changes_while_it_runs() {
     // A reload leaves it as it is.
     city.gate.reloaded().await;
     assert_eq!(logged(&city).await["log"], "warn");
+
+    // That nothing is logged any more is logged.
+    assert_eq!(log(&city, &["off"]).await.0, Some(0));
+    let line = until("the last line", async || {
+        let text = city.gate.log_text();
+        let is_it = |line: &&str| line.contains("\"what is logged was changed\"") && line.contains("\"off\"");
+        text.lines().find(is_it).map(str::to_owned)
+    });
+    let line: serde_json::Value = serde_json::from_str(&line.await).unwrap();
+    assert_eq!((&line["log"], &line["was"]), (&json!("off"), &json!("warn")));
     assert_intact(&city.files().audit());
 }
 
