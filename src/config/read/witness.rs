@@ -28,7 +28,8 @@ impl<'d, 's> Reader<'d, 's> {
         let logs = self.logs();
         let tls = root.table("tls").map(|table| self.witness_tls(table));
         let telemetry = Self::telemetry(root.table("telemetry"));
-        let directory = self.resolve(&directory?.value);
+        let directory = directory.map(|directory| self.resolve(&directory.value));
+        // Unknown keys are told together with what is missing.
         self.root.finish();
         Some(WitnessConfig {
             listen: listen?.value,
@@ -36,7 +37,7 @@ impl<'d, 's> Reader<'d, 's> {
                 Some(tls) => Some(tls?),
                 None => None,
             },
-            directory,
+            directory: directory?,
             witness: Witness::new(signer?, logs?).ok()?,
             telemetry,
         })

@@ -282,3 +282,46 @@ fn both_pages_have_the_same_methods() {
     assert!(english.len() > 20, "{english:?}");
     assert_eq!(english, chinese, "left: docs/masking.md; right: docs/zh/masking.md");
 }
+
+/// The keys that a witness knows where `text` has one that nobody knows.
+fn known_to_a_witness(directory: &TempDir, text: &str) -> BTreeSet<String> {
+    let file = directory.path().join("witness.toml");
+    std::fs::write(&file, format!("{text}nobody_knows = 1\n")).unwrap();
+    let output = program().args(["witness", "--config"]).arg(&file).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let lists = lists(&said);
+    assert_eq!(lists.len(), 1, "{text}: {said}");
+    lists.into_iter().next().unwrap()
+}
+
+#[test]
+fn every_key_of_a_witness_is_in_its_example_and_no_other() {
+    let directory = TempDir::new().unwrap();
+    let page = read("docs/transparency.md");
+    let (_, example) = page.split_once("```toml\n# witness.toml").unwrap();
+    let example = example.split("```").next().unwrap();
+    let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::from([(String::new(), BTreeSet::new())]);
+    let mut section = String::new();
+    for line in example.lines().skip(1) {
+        let line = line.split('#').next().unwrap().trim();
+        if line.starts_with('[') {
+            section = line.to_owned();
+            told.entry(section.clone()).or_default();
+            told.entry(String::new()).or_default().insert(section.trim_matches(['[', ']']).to_owned());
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            told.entry(section.clone()).or_default().insert(key.to_owned());
+        }
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+    // Its section of the log is that of a gate, of which the example shows a part.
+    let of_a_gate = known(&directory, "[telemetry]\n");
+    for (section, keys) in told {
+        let program = known_to_a_witness(&directory, &format!("{section}\n"));
+        if section == "[telemetry]" {
+            assert_eq!(program, of_a_gate, "as in gateway.toml");
+            assert!(keys.is_subset(&program), "{keys:?}");
+        } else {
+            assert_eq!(keys, program, "{section}: left: the example's keys; right: the program's");
+        }
+    }
+}
