@@ -10,31 +10,55 @@ const REPLACEMENT: char = '\u{fffd}';
 /// A cell: its text and its tone.
 pub(super) type Cell = (Option<Tone>, String);
 
+/// A cell as it is printed.
+#[derive(Debug)]
+struct Placed {
+    tone: Option<Tone>,
+    text: String,
+    /// How many cells of a terminal it takes.
+    width: usize,
+}
+
 /// Rows of cells, printed with two spaces between columns.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Vec<Placed>>,
     /// How wide columns were in rows that are gone.
     widths: Vec<usize>,
 }
 
 impl Table {
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        self.rows.push(cells.into_iter().map(|(tone, text)| (tone, shown(&text))).collect());
+        let placed = |(tone, text): Cell| {
+            // Most text is plain: it is shown as it is, and is as wide as it is long.
+            let text = if is_plain(&text) { text } else { shown(&text) };
+            let width = if is_plain(&text) { text.len() } else { text.width() };
+            Placed { tone, text, width }
+        };
+        self.rows.push(cells.into_iter().map(placed).collect());
     }
 
     /// The lines, each indented by `indent` spaces and without spaces at its end.
     pub(super) fn lines(&self, screen: &Screen<'_>, indent: usize) -> Vec<String> {
         let widths = self.widths();
-        self.rows.iter().map(|row| line(screen, indent, row, &widths)).collect()
+        let line = |row: &Vec<Placed>| {
+            let mut line = " ".repeat(indent);
+            push_line(screen, row, &widths, &mut line);
+            line
+        };
+        self.rows.iter().map(line).collect()
     }
 
-    /// The same, and forgets the rows: those that come later align with them where they can.
-    pub(super) fn take_lines(&mut self, screen: &Screen<'_>, indent: usize) -> Vec<String> {
-        let lines = self.lines(screen, indent);
+    /// The same as one text, and forgets the rows: those that come later align with them where they can.
+    pub(super) fn take_text(&mut self, screen: &Screen<'_>) -> String {
         self.widths = self.widths();
-        self.rows.clear();
-        lines
+        let cells: usize = self.rows.iter().flatten().map(|cell| cell.text.len() + 4).sum();
+        let mut text = String::with_capacity(cells);
+        for row in self.rows.drain(..) {
+            push_line(screen, &row, &self.widths, &mut text);
+            text.push('\n');
+        }
+        text
     }
 
     /// How many rows there are.
@@ -47,10 +71,10 @@ impl Table {
         for row in &self.rows {
             // Nothing stands behind the last cell of a row, so that it needs no column.
             let padded = row.len().saturating_sub(1);
-            for (column, (_, text)) in row.iter().take(padded).enumerate() {
+            for (column, cell) in row.iter().take(padded).enumerate() {
                 match widths.get_mut(column) {
-                    Some(width) => *width = text.width().max(*width),
-                    None => widths.push(text.width()),
+                    Some(width) => *width = cell.width.max(*width),
+                    None => widths.push(cell.width),
                 }
             }
         }
@@ -58,18 +82,25 @@ impl Table {
     }
 }
 
-fn line(screen: &Screen<'_>, indent: usize, row: &[Cell], widths: &[usize]) -> String {
-    let mut line = " ".repeat(indent);
+/// Appends a row, without spaces at its end.
+fn push_line(screen: &Screen<'_>, row: &[Placed], widths: &[usize], line: &mut String) {
     let mut owed = 0;
-    for ((tone, text), width) in row.iter().zip(widths.iter().chain(std::iter::repeat(&0))) {
-        if !text.is_empty() {
-            line.push_str(&" ".repeat(owed));
+    for (cell, width) in row.iter().zip(widths.iter().chain(std::iter::repeat(&0))) {
+        if !cell.text.is_empty() {
+            line.extend(std::iter::repeat_n(' ', owed));
             owed = 0;
-            line.push_str(&tone.map_or_else(|| text.clone(), |tone| screen.paint(tone, text)));
+            match cell.tone.filter(|_| screen.is_coloured()) {
+                Some(tone) => line.push_str(&screen.paint(tone, &cell.text)),
+                None => line.push_str(&cell.text),
+            }
         }
-        owed += width.saturating_sub(text.width()) + 2;
+        owed += width.saturating_sub(cell.width) + 2;
     }
-    line
+}
+
+/// Whether `text` is of printable ASCII alone.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// A plain cell.
@@ -97,6 +128,23 @@ fn turns(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_align_however_wide_their_characters_are() {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let screen = Screen::plain(&mut out, &mut err);
+        let mut table = Table::default();
+        table.row([plain("民政"), plain("a\u{1b}b"), plain("last")]);
+        table.row([plain("abcdef"), plain(""), plain("é")]);
+        table.row([plain("x"), plain("y"), plain("")]);
+        let lines = ["民政    a\u{fffd}b  last", "abcdef       é", "x       y"];
+        assert_eq!(table.lines(&screen, 1), lines.map(|line| format!(" {line}")));
+        assert_eq!(table.take_text(&screen), lines.map(|line| format!("{line}\n")).concat());
+        // What comes later aligns with what is gone.
+        assert_eq!(table.len(), 0);
+        table.row([plain("z"), plain("z"), plain("z")]);
+        assert_eq!(table.take_text(&screen), "z       z    z\n");
+    }
 
     #[test]
     fn nothing_shown_moves_the_cursor_or_turns_the_text() {

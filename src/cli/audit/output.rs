@@ -9,7 +9,7 @@ use crate::cli::table::{Cell, Table, plain, toned};
 use crate::cli::{CommandError, Screen};
 
 /// How many rows are aligned at once.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 256;
 /// How many bytes are written at once.
 const BLOCK_BYTES: usize = 64 * 1024;
 
@@ -83,9 +83,7 @@ impl Printer {
 
     /// Shows what waits.
     pub(super) fn show(&mut self, screen: &mut Screen<'_>) -> Result<(), CommandError> {
-        for line in self.table.take_lines(screen, 0) {
-            screen.line(line)?;
-        }
+        screen.bytes(self.table.take_text(screen).as_bytes())?;
         screen.bytes(&self.ready)?;
         self.ready.clear();
         screen.flush()
@@ -100,7 +98,7 @@ fn row(record: &Members<'_>) -> Vec<Cell> {
     if let Some(event) = record.text(Name::EVENT) {
         let mut what = format!("{event} by {}", text(Name::ACTOR));
         for (name, value) in record.pairs(Name::DETAIL) {
-            what.push_str(&format!(", {name} {value}"));
+            what.extend([", ", &name, " ", &value]);
         }
         return vec![toned(Tone::Faint, at), toned(Tone::Strong, record.word(Name::KIND)), plain(what)];
     }
@@ -114,7 +112,7 @@ fn row(record: &Members<'_>) -> Vec<Cell> {
     let grants = || record.items(Name::GRANTS).collect::<Vec<_>>().join(" ");
     let mut why = record.text(Name::REASON).map_or_else(grants, String::from);
     if let Some(shadow) = record.text(Name::SHADOW) {
-        why.push_str(&format!(", shadow {shadow}"));
+        why.extend([", shadow ", &shadow]);
     }
     vec![
         toned(Tone::Faint, at),
