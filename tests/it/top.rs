@@ -146,12 +146,33 @@ impl Terminal {
         self.script.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
-    fn signal(&self, signal: Signal) {
+    /// The program on it.
+    fn pid(&self) -> Pid {
         let pid = self.script.id();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        let pid = children.split_whitespace().next().unwrap().parse().unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        Pid::from_raw(children.split_whitespace().next().unwrap().parse().unwrap()).unwrap()
     }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_stays_where_the_terminal_is_gone() {
+    let city = Plan::new().start().await;
+    let url = format!("http://{}", city.gate.metrics);
+    let Some(mut terminal) = Terminal::start(&url) else { return };
+    terminal.shows(TAKE).await;
+    let program = terminal.pid();
+    terminal.script.kill().unwrap();
+    let _status = terminal.script.wait();
+    // What is over may wait for whoever takes its parent's place.
+    let lives = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.as_raw_nonzero()));
+        stat.is_ok_and(|stat| !stat.rsplit(") ").next().unwrap().starts_with('Z'))
+    };
+    until("its end", async || (!lives()).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,10 +14,13 @@ use super::figures::Figures;
 use super::frame::{Body, Look, draw};
 use super::gate::{Source, why};
 use super::view::{Sort, View, Watch};
+use crate::cli::Exit;
 use crate::kernel::time::Clock;
 
 /// How long a key or a reading may wait to be seen.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How long a signal waits for the terminal to be given back.
+const GRACE: Duration = Duration::from_secs(1);
 /// How often the time is told anew while nothing else changes.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -87,6 +90,9 @@ impl Show<'_> {
             runtime.spawn(async move {
                 sent.recv().await;
                 stop.cancel();
+                // A terminal that is gone says for ever that nothing was typed, and whoever asks it stays there.
+                tokio::time::sleep(GRACE).await;
+                std::process::exit(Exit::Fine.code().into());
             });
         }
         let readings = self.read(runtime, &stop);
@@ -210,5 +216,45 @@ mod tests {
         }
         assert_eq!(key(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Wish::Leave));
         assert_eq!(key(KeyCode::Char('s'), KeyModifiers::CONTROL), None);
+    }
+
+    /// Fails once the terminal is taken.
+    #[derive(Debug)]
+    struct Broken;
+
+    impl Clock for Broken {
+        fn now(&self) -> crate::kernel::time::Timestamp {
+            panic!("the clock is broken")
+        }
+
+        fn monotonic(&self) -> Duration {
+            crate::kernel::time::SystemClock.monotonic()
+        }
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_says_why() {
+        const CHILD: &str = "PINEGATE_TEST_HAS_A_TERMINAL";
+        if std::env::var_os(CHILD).is_some() {
+            let clock: Arc<dyn Clock> = Arc::new(Broken);
+            let source = Source::local("127.0.0.1:1".parse().unwrap());
+            let show = Show { source: &source, every: TICK, coloured: false, clock: &clock };
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            return show.run(&runtime.unwrap()).unwrap();
+        }
+        let test = std::env::current_exe().unwrap();
+        let name = "cli::top::terminal::tests::a_panic_gives_the_terminal_back_before_it_says_why";
+        let line = format!("stty cols 80 rows 24; exec {} --exact {name} --nocapture", test.display());
+        let mut script = std::process::Command::new("script");
+        script.args(["-qefc", &line, "/dev/null"]).env(CHILD, "1").stdin(std::process::Stdio::piped());
+        let output = match script.output() {
+            Ok(output) => output,
+            Err(error) => return eprintln!("not tried, as there is no `script`: {error}"),
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success(), "{text}");
+        let (before, after) = text.split_once("\u{1b}[?1049l").unwrap_or_else(|| panic!("{text:?}"));
+        assert!(before.contains("\u{1b}[?1049h") && !before.contains("the clock is broken"), "{text:?}");
+        assert!(after.contains("the clock is broken"), "{text:?}");
     }
 }
