@@ -1,5 +1,5 @@
 # docker build -t pinegate .
-# docker run --read-only --cap-drop ALL --security-opt no-new-privileges --stop-timeout 60 \
+# docker run --read-only --cap-drop ALL --security-opt no-new-privileges --stop-timeout 60 --ulimit nofile=65536 \
 #     -p 8443:8443 -p 127.0.0.1:9464:9464 --tmpfs /run/pinegate:uid=65532,gid=65532,mode=0700 \
 #     -v ./gate:/etc/pinegate:ro -v pinegate-audit:/var/lib/pinegate pinegate
 #

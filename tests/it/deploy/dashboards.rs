@@ -116,7 +116,7 @@ fn panels_are_told_apart_and_say_what_they_show() {
             // A short panel's title is cut off where a window is 1,360 pixels wide.
             let width = panel["gridPos"]["w"].as_u64().unwrap();
             assert!(
-                u64::try_from(title.len()).unwrap() <= 7 * width,
+                u64::try_from(title.len()).unwrap() <= 8 * width - 6,
                 "{place} is longer than its panel is wide"
             );
             assert!(panel["description"].as_str().is_some_and(|text| text.ends_with('.')), "{place}");
