@@ -4,7 +4,7 @@
 //! A connection that does nothing is looked at when something is due. One that has something in work is
 //! looked at every now and then.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ struct Watch<'s> {
 impl Session {
     /// Serves a connection to its end: asks it to end when the gate drains or the connection is old or
     /// idle, and ends it where it stands when its client lets nothing go on.
-    pub(super) async fn drive<C>(&self, connection: C, streams: Option<Arc<Streams>>) -> Served
+    pub(super) async fn drive<C>(&self, mut connection: Pin<Box<C>>, streams: Option<Arc<Streams>>) -> Served
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
@@ -62,7 +62,6 @@ impl Session {
             ending_since: None,
             withheld: None,
         };
-        let mut connection = pin!(connection);
         let mut due = pin!(tokio::time::sleep_until(watch.due(Instant::now())));
         loop {
             tokio::select! {
