@@ -5,6 +5,7 @@ An attack is a function of an `Attacker`. It does what it does until the time is
 
 import base64
 import collections
+import itertools
 import os
 import re
 import select
@@ -13,7 +14,8 @@ import ssl
 import time
 
 import frames
-from frames import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame
+from frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+                    frame)
 from measure import QUERY
 
 SMALL, LARGE, UPLOAD = "/records/1k" + QUERY, "/file/1m" + QUERY, "/upload" + QUERY
@@ -54,20 +56,20 @@ class Attacker:
         self.counts["connections"] += 1
         return stream
 
-    def opened(self, protocol="http/1.1"):
-        """One connection after the other while the time lasts."""
+    def opened(self, each, protocol="http/1.1"):
+        """`each` on one connection after the other while the time lasts."""
         while self.goes_on():
             stream = self.open(protocol)
             if stream:
                 try:
-                    yield stream
+                    each(stream)
                 except BROKEN:
-                    pass
+                    self.counts["connections ended by the gate"] += 1
                 finally:
                     stream.close()
 
-    def held(self, most, begin, protocol="http/1.1", receive=None):
-        """Keeps up to `most` connections open, each begun by `begin`, and gives them again and again, once a second each."""
+    def held(self, most, begin, each=None, protocol="http/1.1", receive=None):
+        """Keeps up to `most` connections open, each begun by `begin`, and does `each` on all of them once a second."""
         streams = []
         while self.goes_on():
             began = time.monotonic()
@@ -75,20 +77,19 @@ class Attacker:
                 stream = self.open(protocol, receive)
                 if not stream:
                     break
-                try:
-                    begin(stream)
-                    streams.append(stream)
-                except BROKEN:
-                    self.counts["connections ended by the gate"] += 1
-            for stream in list(streams):
-                if not self.goes_on():
-                    break
-                try:
-                    yield stream
-                except BROKEN:
-                    self.lost(streams, stream)
+                streams.append(stream)
+                self.held_on(streams, stream, begin)
+            for stream in list(streams) if each else []:
+                if self.goes_on():
+                    self.held_on(streams, stream, each)
             time.sleep(max(0.0, min(began + 1, self.until) - time.monotonic()))
         self.counts["held at the end"] = len(streams)
+
+    def held_on(self, streams, stream, do):
+        try:
+            do(stream)
+        except BROKEN:
+            self.lost(streams, stream)
 
     def lost(self, streams, stream):
         streams.remove(stream)
@@ -98,6 +99,20 @@ class Attacker:
     def get(self, path=SMALL, token=None, more="", method="GET"):
         return (f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token or self.target.token}\r\n"
                 f"{more}\r\n").encode()
+
+    def dripping(self, byte):
+        def drip(stream):
+            stream.sendall(byte)
+            self.counts["bytes"] += 1
+
+        return drip
+
+    def asking(self, path):
+        def ask(stream):
+            stream.sendall(self.get(path))
+            self.counts["requests"] += 1
+
+        return ask
 
     def answered(self, stream):
         """Reads what the gate says before it ends the connection, and counts the statuses."""
@@ -110,6 +125,19 @@ class Attacker:
             pass
         self.statuses(whole)
 
+    def saying(self, texts, what):
+        """Says the next of `texts` and reads what comes of it."""
+        def say(stream):
+            self.counts[what] += 1
+            try:
+                stream.sendall(next(texts))
+            except BROKEN:
+                # It may be refused before it is taken.
+                pass
+            self.answered(stream)
+
+        return say
+
     def statuses(self, whole):
         found = re.findall(rb"HTTP/1\.1 (\d{3})", whole)
         self.counts.update(f"answered {status.decode()}" for status in found)
@@ -117,7 +145,7 @@ class Attacker:
 
     def flood(self, request, depth=16):
         """Pipelined requests, as many as are answered."""
-        for stream in self.opened():
+        def each(stream):
             while self.goes_on():
                 stream.sendall(b"".join(request() for _ in range(depth)))
                 self.counts["requests"] += depth
@@ -125,54 +153,43 @@ class Attacker:
                 while missing > 0:
                     part = stream.recv(65536)
                     if not part:
-                        self.counts["connections ended by the gate"] += 1
-                        missing = -1
-                        break
+                        raise ConnectionResetError
                     # A status line may lie across two parts.
-                    rest += part
-                    whole, _, rest = rest.rpartition(b"\n")
+                    whole, _, rest = (rest + part).rpartition(b"\n")
                     missing -= self.statuses(whole)
-                if missing < 0:
-                    break
+
+        self.opened(each)
 
     def frames(self, opening, each, batch=64, reads=True):
         """HTTP/2: what `each` gives for a round, until the gate ends the connection, and again."""
-        for stream in self.opened("h2"):
+        def flood(stream):
             stream.sendall(opening)
             round = 0
-            try:
-                while self.goes_on():
-                    stream.sendall(b"".join(each(round + number) for number in range(batch)))
-                    round += batch
-                    self.counts["frames sent"] += batch
-                    while reads and (stream.pending() or select.select([stream], [], [], 0)[0]):
-                        if not stream.recv(65536):
-                            raise ConnectionResetError
-            except BROKEN:
-                self.counts["connections ended by the gate"] += 1
+            while self.goes_on():
+                stream.sendall(b"".join(each(round + number) for number in range(batch)))
+                round += batch
+                self.counts["frames sent"] += batch
+                while reads and (stream.pending() or select.select([stream], [], [], 0)[0]):
+                    if not stream.recv(65536):
+                        raise ConnectionResetError
+
+        self.opened(flood, "h2")
 
 
 def slow_heads(it):
     """Slowloris: a byte of a head a second, on as many connections as there can be."""
-    begin = lambda stream: stream.sendall(it.get()[:-2] + b"X-Slow: ")
-    for stream in it.held(1_300, begin):
-        stream.sendall(b"x")
-        it.counts["bytes"] += 1
+    it.held(1_300, lambda stream: stream.sendall(it.get()[:-2] + b"X-Slow: "), it.dripping(b"x"))
 
 
 def slow_bodies(it):
     """A byte of a body a second."""
-    begin = lambda stream: stream.sendall(it.get(UPLOAD, method="POST", more="Content-Type: application/json\r\nContent-Length: 1000000\r\n"))
-    for stream in it.held(400, begin):
-        stream.sendall(b" ")
-        it.counts["bytes"] += 1
+    head = it.get(UPLOAD, method="POST", more="Content-Type: application/json\r\nContent-Length: 1000000\r\n")
+    it.held(400, lambda stream: stream.sendall(head), it.dripping(b" "))
 
 
 def slow_readers(it):
     """Replies of 1 MiB that nobody reads, over HTTP/1.1."""
-    begin = lambda stream: (stream.sendall(it.get(LARGE)), it.counts.update(["requests"]))
-    for _ in it.held(400, begin, receive=4096):
-        pass
+    it.held(400, it.asking(LARGE), receive=4096)
 
 
 def shut_windows(it):
@@ -183,8 +200,7 @@ def shut_windows(it):
         stream.sendall(frames.opening([(frames.INITIAL_WINDOW, 0)]) + requests)
         it.counts["requests"] += 100
 
-    for _ in it.held(40, begin, "h2"):
-        pass
+    it.held(40, begin, protocol="h2")
 
 
 def first_flight(it):
@@ -210,8 +226,7 @@ def half_handshakes(it):
 
 def full_handshakes(it):
     """Handshakes with a good certificate, one after the other, and nothing asked."""
-    for _ in it.opened():
-        pass
+    it.opened(lambda stream: None)
 
 
 def strangers(it):
@@ -285,88 +300,79 @@ def hpack_bombs(it):
     """A field of 3,900 bytes, named ten thousand times by a byte each."""
     bomb = (frames.head("GET", SMALL, it.target.token) + frames.field("x-bomb", "b" * 3_900, 0x40)
             + frames.THE_LAST_REMEMBERED * 10_000)
-    for stream in it.opened("h2"):
+
+    def each(stream):
         stream.sendall(frames.opening() + frame(HEADERS, END_STREAM | END_HEADERS, 1, bomb))
         it.counts["bombs"] += 1
         it.answered(stream)
 
+    it.opened(each, "h2")
+
 
 def huge_heads(it):
     """Heads of a megabyte, and of ten thousand fields."""
-    heads = [it.get(more="X-Large: " + "l" * (1 << 20) + "\r\n"), it.get(more="".join(f"x{n}: y\r\n" for n in range(10_000)))]
-    for number, stream in enumerate(it.opened()):
-        it.counts["heads"] += 1
-        try:
-            stream.sendall(heads[number % 2])
-        except BROKEN:
-            pass
-        it.answered(stream)
+    heads = itertools.cycle([it.get(more="X-Large: " + "l" * (1 << 20) + "\r\n"),
+                             it.get(more="".join(f"x{n}: y\r\n" for n in range(10_000)))])
+    it.opened(it.saying(heads, "heads"))
 
 
 def tiny_chunks(it):
     """Uploads in chunks of one byte."""
     begin = it.get(UPLOAD, method="POST", more="Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n")
     chunks = b"1\r\n \r\n" * 2_000
-    for stream in it.opened():
+
+    def each(stream):
         stream.sendall(begin)
         it.counts["uploads"] += 1
-        try:
-            while it.goes_on():
-                stream.sendall(chunks)
-                it.counts["chunks"] += 2_000
-        except BROKEN:
-            it.counts["connections ended by the gate"] += 1
+        while it.goes_on():
+            stream.sendall(chunks)
+            it.counts["chunks"] += 2_000
+
+    it.opened(each)
 
 
 def chunk_extensions(it):
     """Chunks with extensions of 16 KiB."""
     begin = it.get(UPLOAD, method="POST", more="Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n")
     chunk = b"1;" + b"e" * 16_384 + b"\r\n \r\n"
-    for stream in it.opened():
-        it.counts["uploads"] += 1
-        try:
-            stream.sendall(begin + chunk * 10)
-        except BROKEN:
-            pass
-        it.answered(stream)
+    it.opened(it.saying(itertools.repeat(begin + chunk * 10), "uploads"))
 
 
 def smuggling(it):
     """Heads that two programs would read differently, each before a request that would be hidden."""
     framings = ["Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 5\r\nContent-Length: 6\r\n",
                 "Content-Length: +5\r\n", "Transfer-Encoding: xchunked\r\n", "Transfer-Encoding: chunked, chunked\r\n",
-                "Transfer-Encoding : chunked\r\n", "Transfer-Encoding:\r\n chunked\r\n", "Transfer-Encoding: \x0bchunked\r\n",
-                "X: y\nTransfer-Encoding: chunked\r\n", "Host: other\r\n", "Content_Length: 5\r\n", "X: y\rContent-Length: 5\r\n"]
+                "Transfer-Encoding : chunked\r\n", "Transfer-Encoding:\r\n chunked\r\n",
+                "Transfer-Encoding: \x0bchunked\r\n", "X: y\nTransfer-Encoding: chunked\r\n", "Host: other\r\n",
+                "Content_Length: 5\r\n", "X: y\rContent-Length: 5\r\n"]
     heads = [it.get(UPLOAD, method="POST", more=framing) + b"0\r\n\r\n" + it.get("/hidden") for framing in framings]
-    for number, stream in enumerate(it.opened()):
-        stream.sendall(heads[number % len(heads)])
-        it.counts["heads"] += 1
-        it.answered(stream)
+    it.opened(it.saying(itertools.cycle(heads), "heads"))
 
 
 def gzip_bombs(it):
     """The platform answers with a gigabyte in a megabyte of gzip."""
-    for stream in it.opened():
-        stream.sendall(it.get("/bomb" + QUERY, more="Connection: close\r\n"))
-        it.counts["requests"] += 1
-        it.answered(stream)
+    it.opened(it.saying(itertools.repeat(it.get("/bomb" + QUERY, more="Connection: close\r\n")), "requests"))
 
 
 def hanging_platform(it):
     """The platform takes requests and never answers."""
-    begin = lambda stream: (stream.sendall(it.get("/hang" + QUERY)), it.counts.update(["requests"]))
-    for stream in it.held(200, begin):
+    ask = it.asking("/hang" + QUERY)
+
+    def again(stream):
         if select.select([stream], [], [], 0)[0]:
             it.statuses(stream.recv(65536))
-            begin(stream)
+            ask(stream)
+
+    it.held(200, ask, again)
 
 
 def dripping_platform(it):
     """The platform answers with two bytes a second."""
-    begin = lambda stream: (stream.sendall(it.get("/drip" + QUERY)), it.counts.update(["requests"]))
-    for stream in it.held(200, begin):
+    def take(stream):
         if select.select([stream], [], [], 0)[0] and not stream.recv(65536):
             raise ConnectionResetError
+
+    it.held(200, it.asking("/drip" + QUERY), take)
 
 
 def denied(it):

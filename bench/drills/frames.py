@@ -1,4 +1,4 @@
-"""HTTP/2 by hand, since no library would write what an attacker does (RFC 9113, section 6; RFC 7541, sections 5 and 6)."""
+"""HTTP/2 by hand, since no library would write what an attacker does (RFC 9113, section 6; RFC 7541)."""
 
 import struct
 

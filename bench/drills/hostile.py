@@ -24,7 +24,8 @@ class Platform:
         self.bomb = bomb()
 
     def start(self):
-        self.process = multiprocessing.get_context("fork").Process(target=lambda: asyncio.run(self._serve()), daemon=True)
+        serve = lambda: asyncio.run(self._serve())
+        self.process = multiprocessing.get_context("fork").Process(target=serve, daemon=True)
         self.process.start()
 
     def stop(self):
@@ -49,7 +50,8 @@ class Platform:
     async def _answer(self, path, head, read, write):
         said = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         if path.startswith("/bomb"):
-            write.write(f"{said}Content-Encoding: gzip\r\nContent-Length: {len(self.bomb)}\r\n\r\n".encode() + self.bomb)
+            coded = f"Content-Encoding: gzip\r\nContent-Length: {len(self.bomb)}\r\n\r\n"
+            write.write((said + coded).encode() + self.bomb)
         elif path.startswith("/hang"):
             await asyncio.sleep(3_600)
         elif path.startswith("/drip"):
