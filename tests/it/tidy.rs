@@ -14,6 +14,7 @@ const IMPORTS: &[(&str, &str, &str)] = &[
     ("cli", "app", "a command line starts what `app` wires"),
     ("cli", "demo", "`pinegate demo` is a command"),
     ("demo::scenario", "app", "the demonstration runs a whole gate"),
+    ("proxy::rescue::tests", "app", "what is live is made there alone, and a stage that panics needs it"),
 ];
 
 /// Crates that a module may name beside their owners, and why.
