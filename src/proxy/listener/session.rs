@@ -50,6 +50,9 @@ const HTTP2_TABLE_BYTES: u32 = 4 << 10;
 /// The largest frame that a client may send, in bytes: the least that there is (RFC 9113, section 4.2).
 const HTTP2_FRAME_BYTES: u32 = 16 << 10;
 
+/// As many header fields hyper takes over HTTP/1.1 without being told.
+const LIBRARY_FIELDS: usize = 100;
+
 /// How many requests may be given up before the gate has looked at them.
 const HTTP2_PENDING_RESETS: usize = 20;
 
@@ -166,13 +169,17 @@ impl Session {
         let bounds = self.gate.bounds;
         let limits = Limits { head_bytes: bounds.header_bytes.as_usize(), fields: bounds.header_fields };
         let stream = Guarded::new(stream, limits, self.refused.clone());
-        let connection = hyper::server::conn::http1::Builder::new()
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder
             .timer(TokioTimer::new())
             .header_read_timeout(bounds.header_timeout)
             .max_buf_size(bounds.header_bytes.as_usize())
-            .max_headers(bounds.header_fields)
-            .half_close(false)
-            .serve_connection(TokioIo::new(stream), self.service(stack));
+            .half_close(false);
+        if bounds.header_fields > LIBRARY_FIELDS {
+            // The guard has counted them. With a bound of its own the library takes a list for each head from the heap.
+            builder.max_headers(bounds.header_fields);
+        }
+        let connection = builder.serve_connection(TokioIo::new(stream), self.service(stack));
         self.drive(connection, None).await
     }
 
@@ -281,7 +288,7 @@ impl Session {
         Draft::note(&draft.trace_id, trace);
         let snapshot = self.gate.snapshot.load_full();
         let (caller, named) = match self.caller(&snapshot, now) {
-            Ok(caller) => (Ok(caller.clone()), Some(caller)),
+            Ok(caller) => (Ok(Arc::clone(&caller)), Some(caller)),
             Err((failure, named)) => (Err(failure), named),
         };
         let most = self.gate.bounds.header_fields;
@@ -304,7 +311,11 @@ impl Session {
     }
 
     /// The system that calls; or why it may not, and its name if it has one.
-    fn caller(&self, snapshot: &Snapshot, now: Timestamp) -> Result<Caller, (Failure, Option<Caller>)> {
+    fn caller(
+        &self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, (Failure, Option<Arc<Caller>>)> {
         if self.good_under.load(Ordering::Relaxed) != snapshot.revision && !self.is_still_good(snapshot, now)
         {
             let named = identify::caller(snapshot, &self.peer, now);
