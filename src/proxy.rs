@@ -38,6 +38,7 @@ mod subjects;
 mod tether;
 mod traced;
 
+pub use announced::{AnnouncedError, announced as read_announcement};
 pub use normalize::{NormalHead, NormalPath, Query, read as read_head};
 
 pub(crate) use body::Upload;

@@ -10,8 +10,12 @@
 //! parted, how long its body is. What a library hands on as it came (the host, the path, an `Upgrade`) is judged by
 //! whoever judges it for HTTP/2 too.
 //!
+//! Over HTTP/2 frames mark where messages end, and [`frames`] where frames do, for whoever counts them.
+//!
 //! What it takes stays where it is. It keeps a few numbers, allocates nothing, and its verdict does not
 //! depend on how the bytes were cut on their way.
+
+pub mod frames;
 
 mod chunks;
 mod fault;

@@ -20,7 +20,7 @@ const LOCAL: u8 = 0x20;
 
 /// Why an announcement is not taken.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AnnouncedError {
+pub enum AnnouncedError {
     /// It did not come.
     #[error("the balancer's header broke off")]
     Broken(#[from] std::io::Error),
@@ -36,9 +36,10 @@ pub(crate) enum AnnouncedError {
 }
 
 /// Reads an announcement and not a byte more: the client's address, or none if the balancer speaks for itself.
-pub(crate) async fn announced(
-    stream: &mut (impl AsyncRead + Unpin),
-) -> Result<Option<SocketAddr>, AnnouncedError> {
+///
+/// # Errors
+/// When it breaks off, is of another protocol or too long, or names nobody.
+pub async fn announced(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<SocketAddr>, AnnouncedError> {
     let mut bytes = vec![0; FIXED_BYTES];
     stream.read_exact(&mut bytes).await?;
     let [.., high, low] = bytes.as_slice() else { return Err(AnnouncedError::Malformed) };
@@ -57,13 +58,14 @@ pub(crate) async fn announced(
 
 /// The client's address in a whole announcement.
 fn read(bytes: &[u8]) -> Result<Option<SocketAddr>, AnnouncedError> {
+    // Whatever else such a one says, and however odd, is to be passed over (section 2.2).
+    if bytes.get(12) == Some(&LOCAL) {
+        return Ok(None);
+    }
     let only_two = ParseConfig { include_tlvs: false, allow_v1: false, allow_v2: true };
     let (header, length) = ProxyHeader::parse(bytes, only_two).map_err(|_| AnnouncedError::Malformed)?;
     if length != bytes.len() {
         return Err(AnnouncedError::Malformed);
-    }
-    if bytes.get(12) == Some(&LOCAL) {
-        return Ok(None);
     }
     let address = header.proxied_address().filter(|address| address.protocol == Protocol::Stream);
     address.map(|address| Some(address.source)).ok_or(AnnouncedError::NoAddress)

@@ -45,6 +45,9 @@ use crate::telemetry::{Metrics, TurnedAway};
 /// How long the accept loop rests when the process has no descriptor left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
+/// The most that may wait to be accepted when a drain begins. Those who come after it could go on for ever.
+const MOST_WAITING: usize = 4_096;
+
 /// The gate as the listener sees it: what lives as long as the process.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -113,8 +116,21 @@ impl Gate {
         }
     }
 
-    /// Serves the connections of `listener` until the gate drains.
-    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, waiting: Waiting) {
+    /// Serves the connections of `listener` until the gate drains. The drain waits for this as it does for
+    /// connections: one that is accepted at that moment would be cut off where nothing else is in work.
+    pub(crate) fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        waiting: Waiting,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let accepting = self.tasks.token();
+        async move {
+            self.accept(listener, waiting).await;
+            drop(accepting);
+        }
+    }
+
+    async fn accept(self: &Arc<Self>, listener: TcpListener, waiting: Waiting) {
         let spans = self.tracing.as_ref().map(|tracing| Arc::clone(&tracing.sink));
         let observe = Observe::new(Arc::clone(&self.metrics), self.strangers.clone(), spans);
         let stages = observe.stages.clone();
@@ -135,18 +151,18 @@ impl Gate {
                 }
             }
         }
-        if waiting == Waiting::Left {
-            return;
-        }
-        // Closing a listener resets whoever waits there.
-        loop {
-            tokio::select! {
-                biased;
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, remote)) => self.take(stream, remote, &stack),
-                    Err(_) => return,
-                },
-                () = std::future::ready(()) => return,
+        // Closing a listener resets whoever waits there. The kernel is asked who does, and not the runtime, which
+        // may not have heard of them yet.
+        if waiting == Waiting::Taken
+            && let Ok(listener) = listener.into_std()
+        {
+            let came = std::iter::from_fn(|| listener.accept().ok()).take(MOST_WAITING);
+            for (stream, remote) in came {
+                if stream.set_nonblocking(true).is_ok()
+                    && let Ok(stream) = TcpStream::from_std(stream)
+                {
+                    self.take(stream, remote, &stack);
+                }
             }
         }
     }

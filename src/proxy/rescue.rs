@@ -135,3 +135,6 @@ fn hints(failure: &Failure, snapshot: &Snapshot) -> Vec<(HeaderName, String)> {
     }
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,13 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::Method;
 use pinegate::demo::platform::ReplyProgress;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::city::{Call, City, Gate, Http, Plan, Reply, SURVEYOR, Site, assert_intact, records, soon, until};
 use crate::refusals::check;
@@ -501,23 +503,15 @@ async fn a_full_disk_stops_data_until_it_is_relieved() {
     drop(city);
 }
 
-/// A tracer that lets every sync of a gate fail; gone when dropped.
+/// A tracer that does something to every sync of a gate; gone when dropped.
 struct Syncs(Child);
 
 impl Syncs {
     /// `None`, said aloud, where this process may not trace another.
-    async fn fail(gate: &Gate) -> Option<Self> {
+    async fn meddle_with(gate: &Gate, how: &str) -> Option<Self> {
         let mut strace = Command::new("strace");
-        strace.args([
-            "-f",
-            "-e",
-            "trace=fdatasync",
-            "-e",
-            "inject=fdatasync:error=EIO",
-            "-o",
-            "/dev/null",
-            "-p",
-        ]);
+        strace.args(["-f", "-e", "trace=fdatasync", "-o", "/dev/null", "-e"]);
+        strace.arg(format!("inject=fdatasync:{how}")).arg("-p");
         let spawned = strace.arg(gate.pid().to_string()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn();
         let mut child = match spawned {
             Ok(child) => child,
@@ -556,7 +550,7 @@ async fn a_disk_that_fails_stops_data_until_it_works_again() {
     let city = Plan::new().unlimited().start().await;
     let call = || Call::survey("/_test/1k");
     let mut answered = vec![city.call(call()).await];
-    let Some(failing) = Syncs::fail(&city.gate).await else { return };
+    let Some(failing) = Syncs::meddle_with(&city.gate, "error=EIO").await else { return };
     // Which sync is the first to fail is the tracer's to say.
     let refused = until("a sync to fail", async || {
         let reply = city.call(call()).await;
@@ -587,5 +581,36 @@ async fn a_disk_that_fails_stops_data_until_it_works_again() {
         reply.assert_data();
         city.record_of(reply).await;
     }
+    assert_intact(&city.files().audit());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_slow_slows_and_loses_nothing() {
+    const SYNC: Duration = Duration::from_millis(300);
+    let city = Plan::new().unlimited().start().await;
+    let call = || Call::survey("/_test/1k");
+    city.call(call()).await.assert_data();
+    let how = format!("delay_exit={}", SYNC.as_micros());
+    let Some(slow) = Syncs::meddle_with(&city.gate, &how).await else { return };
+    let began = Instant::now();
+    let city = Arc::new(city);
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        let city = Arc::clone(&city);
+        calls.spawn(async move { city.call(Call::survey("/_test/1k")).await });
+    }
+    // Who asks whether it is well waits for no disk.
+    let asked = Instant::now();
+    assert_eq!(city.gate.page("/healthz").await.status, 200);
+    assert!(asked.elapsed() < SYNC, "{:?}", asked.elapsed());
+    while let Some(reply) = calls.join_next().await {
+        let reply = reply.unwrap();
+        reply.assert_data();
+        city.record_of(&reply).await;
+    }
+    // They waited, and for each other's syncs: twenty in a row would be six seconds.
+    let took = began.elapsed();
+    assert!(took >= SYNC && took < 15 * SYNC, "{took:?}");
+    drop(slow);
     assert_intact(&city.files().audit());
 }

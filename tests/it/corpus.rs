@@ -13,6 +13,8 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
 
+#[path = "../../fuzz/properties/announced.rs"]
+mod announced;
 #[path = "../../fuzz/properties/certificate.rs"]
 mod certificate;
 #[path = "../../fuzz/properties/charset.rs"]
@@ -25,6 +27,8 @@ mod coding;
 mod documents;
 #[path = "../../fuzz/properties/format.rs"]
 mod format;
+#[path = "../../fuzz/properties/frames.rs"]
+mod frames;
 #[path = "../../fuzz/properties/grants.rs"]
 mod grants;
 #[path = "../../fuzz/properties/jwks.rs"]
@@ -84,7 +88,7 @@ macro_rules! targets {
 }
 
 targets! {
-    certificate charset checkpoint coding documents format grants jwks mask_csv mask_events mask_form mask_json mask_xml
+    announced certificate charset checkpoint coding documents format frames grants jwks mask_csv mask_events mask_form mask_json mask_xml
     media normalize note receipt record token trust wire witness
 }
 
@@ -147,9 +151,11 @@ fn explore(target: &'static str, check: Check) {
 #[test]
 fn what_is_like_a_seed_holds_too() {
     let targets: &[(&str, Check)] = &[
+        ("announced", announced::check),
         ("charset", charset::check),
         ("checkpoint", checkpoint::check),
         ("coding", coding::check),
+        ("frames", frames::check),
         ("mask_csv", mask_csv::check),
         ("mask_events", mask_events::check),
         ("mask_form", mask_form::check),

@@ -235,3 +235,55 @@ async fn who_connects_just_before_a_drain_may_still_ask() {
         city = city.crash().start_gate().await;
     }
 }
+
+/// Callers that are connected, and no more: the gate is stopped in its tracks until they are told to go on.
+async fn call_in_vain(client: &Client, files: &crate::city::Files) -> JoinSet<Reply> {
+    let mut calls = JoinSet::new();
+    let connected = Arc::new(tokio::sync::Barrier::new(4));
+    for http in [Http::One, Http::Two, Http::One] {
+        let (client, files, connected) = (client.clone(), files.clone(), Arc::clone(&connected));
+        let request = Call::survey("/_test/1k").request(&files);
+        calls.spawn(async move {
+            let stream = client.reach().await;
+            connected.wait().await;
+            let connection = client.connect_over(stream, http).await.unwrap();
+            Reply::read(soon("a reply", connection.send(request)).await.unwrap()).await
+        });
+    }
+    connected.wait().await;
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_to_be_accepted_when_a_drain_begins_is_served() {
+    let mut city = Plan::new().unlimited().start().await;
+    let ground = Ground::new().await;
+    let mut gate = ground.gate("0").await;
+    // What is accepted just before a drain, and what just after it, is the scheduler's to say.
+    for round in 1..=10 {
+        // On a socket of the gate's own, nobody else would serve them.
+        city.gate.signal(Signal::STOP);
+        let calls = call_in_vain(&city.client(SURVEYOR), city.files()).await;
+        city.gate.signal(Signal::TERM);
+        city.gate.signal(Signal::CONT);
+        for reply in calls.join_all().await {
+            reply.assert_data();
+        }
+        assert_eq!(city.gate.ended().await.code(), Some(0), "{}", city.gate.log_text());
+        city = city.crash().start_gate().await;
+
+        // On one that is handed over, it does not matter who does.
+        let files = &ground.site.files;
+        let (certificate, key) = files.client(SURVEYOR);
+        let client = Client::new(&gate, &files.ca(), Some((&certificate, &key)));
+        gate.signal(Signal::STOP);
+        let calls = call_in_vain(&client, files).await;
+        gate.signal(Signal::TERM);
+        gate.signal(Signal::CONT);
+        assert_eq!(gate.ended().await.code(), Some(0), "{}", gate.log_text());
+        gate = ground.gate(&round.to_string()).await;
+        for reply in calls.join_all().await {
+            reply.assert_data();
+        }
+    }
+}

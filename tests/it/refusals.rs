@@ -1,7 +1,7 @@
 //! Every code that a client can provoke: the reply, the record, the metric, and that nothing reached
 //! the platform which should not.
 
-mod bytes;
+pub(crate) mod bytes;
 mod identity;
 pub(crate) mod limits;
 mod platform;

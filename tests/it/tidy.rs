@@ -14,6 +14,7 @@ const IMPORTS: &[(&str, &str, &str)] = &[
     ("cli", "app", "a command line starts what `app` wires"),
     ("cli", "demo", "`pinegate demo` is a command"),
     ("demo::scenario", "app", "the demonstration runs a whole gate"),
+    ("proxy::rescue::tests", "app", "what is live is made there alone, and a stage that panics needs it"),
 ];
 
 /// Crates that a module may name beside their owners, and why.
@@ -95,6 +96,7 @@ const OWNED: &[Owned] = &[
     owned("signal_hook", &["app"], "who sent a signal is asked only where signals are heeded"),
     owned("similar", &["cli"], "only people at a terminal see differences"),
     owned("simdutf8", &["mask", "audit"], "bodies and log lines are validated where they are read"),
+    owned("socket2", &["proxy"], "what clients do not read is bounded where their sockets are"),
     owned("toml", &["document"], "`snapshot` and `config` read files through the strict document"),
     owned("thread_priority", &["journal"], "one thread may run before others: the audit writer"),
     owned("tower", &["proxy", "upstream"], "the stage list is the edge's; connectors are services"),

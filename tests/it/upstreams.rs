@@ -4,19 +4,24 @@
 mod server;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use crate::city::{Call, City, Plan, SURVEY, SURVEYOR, in_parts, soon, spiffe, until, whole};
+use crate::city::{ANY_PORT, Call, City, Plan, SURVEY, SURVEYOR, in_parts, soon, spiffe, until, whole};
+use crate::refusals::bytes::platform;
 use crate::refusals::check;
 use crate::tls::service_tls;
-use server::{Mood, Server};
+use server::{DATA, Mood, Server};
 
 /// A city before `servers`, with `more` said of the upstream.
 async fn city(servers: &[&Server], more: &str) -> City {
@@ -393,4 +398,80 @@ async fn a_name_that_cannot_be_looked_up_says_so_and_is_looked_up_again() {
         (metric(&city, "lookup_failures_total", ONE).await > 1.5).then_some(())
     })
     .await;
+}
+
+/// A city before a platform at `at`, which is spoken to over TLS.
+async fn behind_tls(at: std::net::SocketAddr, more: &str) -> City {
+    let url = format!("url = \"https://127.0.0.1:{}\"\nca = \"certs/ca.pem\"\n{more}", at.port());
+    Plan::new().unlimited().config("url = \"http://PLATFORM\"", &url).start_without_platform().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_that_never_ends_gives_its_place_back() {
+    let silent = TcpListener::bind(ANY_PORT).await.unwrap();
+    let more = "connect_timeout = \"200ms\"\nmax_connections = 1";
+    let city = behind_tls(silent.local_addr().unwrap(), more).await;
+    // One after the other, on the only connection there may be; each comes, is told nothing, and goes.
+    for _ in 0..3 {
+        let came = async {
+            let (mut stream, _) = silent.accept().await.unwrap();
+            let mut hello = Vec::new();
+            // To its end: a connection that is left behind would never have one.
+            let _reset = stream.read_to_end(&mut hello).await;
+            hello.len()
+        };
+        let call = Call::survey("/_test/1k").english();
+        let (reply, hello) = tokio::join!(city.call(call), soon("the end of a handshake", came));
+        check(&reply, 502, "upstream-unreachable");
+        assert!(hello > 0, "there was no handshake");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_behind_a_black_hole() {
+    // Whoever comes when the queue is full is not answered, as if nobody were there.
+    let hole = TcpSocket::new_v4().unwrap();
+    hole.bind(ANY_PORT).unwrap();
+    let hole = hole.listen(1).unwrap();
+    let mut queue = Vec::new();
+    while let Ok(stream) =
+        tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(hole.local_addr().unwrap())).await
+    {
+        queue.push(stream.unwrap());
+    }
+    let url = format!("url = \"http://{}\"\nconnect_timeout = \"200ms\"", hole.local_addr().unwrap());
+    let city = Plan::new().config("url = \"http://PLATFORM\"", &url).start_without_platform().await;
+    let began = Instant::now();
+    let reply = city.call(Call::survey("/_test/1k").english()).await;
+    check(&reply, 502, "upstream-unreachable");
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(city.record_of(&reply).await.reason.as_deref(), Some("upstream-unreachable"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_ended_meanwhile_is_nobodys_loss() {
+    // It says nothing of it: each connection ends as soon as its answer is written.
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{DATA}",
+        DATA.len()
+    );
+    let at = platform(answer.into_bytes()).await;
+    let city = Plan::new().unlimited().start_before(at).await;
+    for _ in 0..100 {
+        city.call(Call::survey("/_test/1k")).await.assert_data();
+    }
+    // And under load, where it may end while a request is on its way.
+    let city = Arc::new(city);
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        let city = Arc::clone(&city);
+        calls.spawn(async move {
+            for _ in 0..10 {
+                city.call(Call::survey("/_test/1k")).await.assert_data();
+            }
+        });
+    }
+    while let Some(ended) = calls.join_next().await {
+        ended.unwrap();
+    }
 }

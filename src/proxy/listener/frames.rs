@@ -16,12 +16,10 @@ use tokio::time::Instant;
 
 use crate::config::Bounds;
 use crate::telemetry::Cut;
+use crate::wire::frames::{FrameHead, FrameHeads};
 
 /// The connection preface of a client (RFC 9113, section 3.4), which is no frame.
 const PREFACE_BYTES: u64 = 24;
-
-/// The head of a frame (RFC 9113, section 4.1).
-const HEAD_BYTES: usize = 9;
 
 /// Types of frames (RFC 9113, section 6).
 const DATA: u8 = 0x0;
@@ -74,53 +72,6 @@ impl Streams {
 #[error("the client passed a bound: {}", .0.as_str())]
 struct Passed(Cut);
 
-/// What a head says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Head {
-    length: u32,
-    kind: u8,
-    flags: u8,
-    stream: u32,
-}
-
-/// One direction of a connection, cut into frames.
-#[derive(Debug)]
-struct Direction {
-    head: [u8; HEAD_BYTES],
-    /// How much of a head is there.
-    have: usize,
-    /// How many bytes come before the next one.
-    skip: u64,
-}
-
-impl Direction {
-    /// The first `skip` bytes are no frames.
-    fn new(skip: u64) -> Self {
-        Self { head: [0; HEAD_BYTES], have: 0, skip }
-    }
-
-    /// Takes the next bytes, and gives the first head that ends in them, with what follows it.
-    fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<(Head, &'b [u8])> {
-        let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
-        self.skip = self.skip.saturating_sub(u64::try_from(skipped).unwrap_or(u64::MAX));
-        let bytes = bytes.get(skipped..)?;
-        let missing = self.head.get_mut(self.have..)?;
-        let taken = missing.len().min(bytes.len());
-        missing.get_mut(..taken)?.copy_from_slice(bytes.get(..taken)?);
-        self.have += taken;
-        if self.have < HEAD_BYTES {
-            return None;
-        }
-        self.have = 0;
-        let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = self.head;
-        let length = u32::from_be_bytes([0, l0, l1, l2]);
-        self.skip = u64::from(length);
-        // The highest bit of a stream's number is reserved.
-        let stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
-        Some((Head { length, kind, flags, stream }, bytes.get(taken..)?))
-    }
-}
-
 /// What was counted of a connection.
 #[derive(Debug)]
 struct Counts {
@@ -148,7 +99,7 @@ impl Counts {
     }
 
     /// The client has sent the head of a frame.
-    fn received(&mut self, head: Head) -> Result<(), Cut> {
+    fn received(&mut self, head: FrameHead) -> Result<(), Cut> {
         match head.kind {
             HEADERS if head.stream > self.last => {
                 self.last = head.stream;
@@ -188,7 +139,7 @@ impl Counts {
     }
 
     /// The gate has sent the head of a frame.
-    fn sent(&mut self, head: Head) {
+    fn sent(&mut self, head: FrameHead) {
         let is_last = matches!(head.kind, DATA | HEADERS) && head.flags & END_STREAM != 0;
         if is_last || head.kind == RST_STREAM {
             self.end(head.stream);
@@ -200,8 +151,8 @@ impl Counts {
 #[derive(Debug)]
 pub(super) struct Frames<S> {
     inner: S,
-    received: Direction,
-    sent: Direction,
+    received: FrameHeads,
+    sent: FrameHeads,
     counts: Counts,
 }
 
@@ -219,7 +170,7 @@ impl<S> Frames<S> {
             sent: 0,
             streams: Arc::clone(&streams),
         };
-        let (received, sent) = (Direction::new(PREFACE_BYTES), Direction::new(0));
+        let (received, sent) = (FrameHeads::new(PREFACE_BYTES), FrameHeads::new(0));
         (Self { inner, received, sent, counts }, streams)
     }
 

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Gate;
-use super::socket::Socket;
+use super::socket::{Socket, set_up};
 use crate::audit::Reached;
 use crate::identity::Peer;
 use crate::telemetry::HANDSHAKE_COMPLETED;
@@ -30,7 +30,7 @@ impl Gate {
         remote: SocketAddr,
         deadline: Instant,
     ) -> Option<(TlsStream<Socket>, Peer)> {
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = set_up(&stream) {
             tracing::debug!(%remote, %error, "a connection ended at once");
             return None;
         }

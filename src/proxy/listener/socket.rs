@@ -14,6 +14,19 @@ use tokio::net::TcpStream;
 
 use crate::proxy::pace::Pace;
 
+/// How much of its replies the kernel takes for a client before it is sent. Left to itself it takes as much as fits
+/// its largest buffer, usually 4 MiB, for each client that does not read: of memory that all connections of the
+/// machine share, and without which they falter. What is under way to a client that reads is not bounded by this.
+const UNSENT_BYTES: u32 = 128 << 10;
+
+/// Sets up a socket that was accepted.
+pub(super) fn set_up(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    Ok(())
+}
+
 /// A socket whose client is watched.
 #[derive(Debug)]
 pub(super) struct Socket {

@@ -214,6 +214,17 @@ async fn heads_that_unpack_to_more_than_they_are() {
         frame.kind == DATA && frame.payload.windows(14).any(|w| w == b"request-header")
     })
     .await;
+    // Thirty thousand fields, no two alike, all to be remembered.
+    let raw = Raw::open(&city, &[]).await;
+    let head = raw.head("/_test/1k");
+    let fields: Vec<u8> = (0..30_000_u32).flat_map(|one| remembered(&format!("x{one}"), "")).collect();
+    let parts: Vec<&[u8]> = fields.chunks(16_000).collect();
+    let frames = u32::try_from(parts.len() + 1).unwrap();
+    raw.flood("thirty thousand fields", 100 * frames, |round| match round.checked_sub(1) {
+        None => frame(HEADERS, END_STREAM, 1, &head),
+        Some(part) => frame(CONTINUATION, 0, 1, parts[usize::try_from(part).unwrap() % parts.len()]),
+    })
+    .await;
     assert_eq!(city.received().total(), reached, "none of them reached the platform");
     assert_alive(&city, "HPACK bombs", before).await;
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::*;
-use crate::city::{Client, Http, Plan, soon};
+use crate::city::{Client, Http, Plan, Reply, soon};
 
 /// Whether the gate closes a connection at once.
 async fn is_closed(stream: &mut TcpStream) -> bool {
@@ -106,7 +108,13 @@ async fn a_thousand_silent_connections_are_small_and_end() {
     let mut streams = Vec::new();
     for round in 0..300 {
         let protocol: &[u8] = if round % 2 == 0 { b"h2" } else { b"http/1.1" };
-        streams.push(client.open(protocol).await.unwrap());
+        let mut stream = client.open(protocol).await.unwrap();
+        if round % 4 == 0 {
+            // Half of what HTTP/2 begins with.
+            stream.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+            stream.flush().await.unwrap();
+        }
+        streams.push(stream);
     }
     until("all of them to end", async || {
         (city.gate.metric("pinegate_connections").await < 0.5).then_some(())
@@ -158,4 +166,82 @@ async fn probes_answer_while_everything_is_taken() {
     });
     // What was in work got its answers.
     assert_eq!((one.unwrap().status().as_u16(), two.unwrap().status().as_u16()), (200, 200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_is_free_when_the_reply_has_ended_and_not_before() {
+    let of_upstream = (
+        "response_timeout = \"10s\"",
+        "response_timeout = \"10s\"\nmax_requests = 1\nwait_timeout = \"20ms\"",
+    );
+    let of_limit =
+        "[[limit]]\nname = \"one\"\nby = [\"system\"]\nsystem = [\"sys:ziran-map\"]\nconcurrency = 1\n";
+    for (plan, status, code) in [
+        (Plan::new().unlimited().more_config("\n[bounds]\nrequests = 1\n"), 503, "overloaded"),
+        (Plan::new().unlimited().config(of_upstream.0, of_upstream.1), 503, "upstream-busy"),
+        (Plan::new().unlimited().more_policy("limits.toml", of_limit), 429, "rate-concurrency"),
+    ] {
+        let city = plan.start().await;
+        for http in [Http::One, Http::Two] {
+            let connection = city.client("ziran-map").connect(http).await.unwrap();
+            let call = || Call::survey("/_test/1k");
+            // Its head is there, and more to come than sockets hold.
+            let begin = async || {
+                let long = Call::survey("/_test/bytes?n=50000000").over(http).request(city.files());
+                soon("the head of a reply", connection.send(long)).await.unwrap()
+            };
+            let reply = begin().await;
+            assert_eq!(reply.status(), 200, "{code}");
+            for _ in 0..5 {
+                crate::refusals::check(&city.call(call().english()).await, status, code);
+            }
+            let whole = soon("the rest", Reply::read(reply)).await;
+            whole.assert_data();
+            until("the place to be free", async || (city.call(call()).await.status == 200).then_some(()))
+                .await;
+            // Who goes away gives it back as well.
+            let reply = begin().await;
+            assert_eq!(reply.status(), 200, "{code}");
+            drop((reply, connection));
+            until("the place to be free", async || (city.call(call()).await.status == 200).then_some(()))
+                .await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn descriptors_that_run_out() {
+    let city = Plan::new().unlimited().start().await;
+    let established = city.client("ziran-map").connect(Http::One).await.unwrap();
+    let call = || Call::survey("/_test/1k");
+    city.call_on(&established, call()).await.assert_data();
+    let files = format!("/proc/{}/fd", city.gate.pid());
+    let open = || u64::try_from(std::fs::read_dir(&files).unwrap().count()).unwrap();
+    let gate = Pid::from_raw(i32::try_from(city.gate.pid()).unwrap());
+    let most = getrlimit(Resource::Nofile).maximum;
+    let allow = |current: u64| {
+        prlimit(gate, Resource::Nofile, Rlimit { current: Some(current), maximum: most }).unwrap();
+    };
+    let limit = open() + 10;
+    allow(limit);
+    let mut crowd = Vec::new();
+    for _ in 0..60 {
+        crowd.push(TcpStream::connect(city.gate.address).await.unwrap());
+    }
+    until("descriptors to run out", async || (open() >= limit).then_some(())).await;
+    let refused = "a connection could not be accepted";
+    until("it to be said", async || city.gate.logged(refused)).await;
+    // Those who are there are served, and nobody runs in circles: each try is said, and there are few.
+    let (began, said) = (Instant::now(), || city.gate.log_text().matches(refused).count());
+    let before = said();
+    while said() < before + 10 {
+        city.call_on(&established, call()).await.assert_data();
+    }
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(200), "ten tries to accept in {took:?}");
+    drop(crowd);
+    // There is room again, without anybody's help.
+    let connection = until("a place", async || city.client("ziran-map").connect(Http::Two).await.ok()).await;
+    city.call_on(&connection, call().over(Http::Two)).await.assert_data();
+    assert_eq!(city.gate.page("/healthz").await.status, 200);
 }

@@ -8,7 +8,7 @@ use http_body::Frame;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::raw::{DATA, END_STREAM, Raw, WINDOW_UPDATE, frame};
+use super::raw::{DATA, END_STREAM, Raw, SETTINGS, WINDOW_UPDATE, frame};
 use super::*;
 use crate::city::{GLANCE, Http, PATIENCE, Plan, Reply, SURVEY, SURVEYOR, in_parts, soon};
 use crate::refusals::check;
@@ -149,6 +149,56 @@ async fn many_readers_that_do_not_read_hold_little() {
     }
     drop(held);
     assert_alive(&city, "readers that do not read", before).await;
+}
+
+/// What the kernel holds for the client at `port` that it has not taken, in bytes (proc(5), `tx_queue`).
+fn held_by_the_kernel(city: &City, port: u16) -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (own, remote) = (format!(":{:04X}", city.gate.address.port()), format!(":{port:04X}"));
+    table.lines().find_map(|line| {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        let is_it = cells[1].ends_with(&own) && cells[2].ends_with(&remote);
+        is_it.then(|| u64::from_str_radix(cells[4].split(':').next().unwrap(), 16).unwrap())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_read_waits_at_the_platform_and_not_in_the_kernel() {
+    let city = city("").await;
+    for http in [Http::One, Http::Two] {
+        // Over HTTP/2 the window would hold it back: here it is open as wide as can be.
+        let protocol: &[u8] = if http == Http::One { b"http/1.1" } else { b"h2" };
+        let mut stream = city.client(SURVEYOR).open(protocol).await.unwrap();
+        let port = stream.get_ref().0.local_addr().unwrap().port();
+        let token = city.files().token(SURVEYOR, SURVEY);
+        let request = match http {
+            Http::One => format!(
+                "GET /_test/bytes?n=100000000 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n"
+            )
+            .into_bytes(),
+            Http::Two => {
+                let wide = u32::MAX >> 1;
+                let settings = [0, 4].into_iter().chain(wide.to_be_bytes()).collect::<Vec<u8>>();
+                let more = frame(WINDOW_UPDATE, 0, 0, &(wide - 65_535).to_be_bytes());
+                let head = Raw::open(&city, &[]).await.request(1, "/_test/bytes?n=100000000");
+                [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &settings), more, head]
+                    .concat()
+            }
+        };
+        stream.write_all(&request).await.unwrap();
+        stream.flush().await.unwrap();
+        // When no more comes in, all is held that will be.
+        let (mut last, mut same) = (0, 0);
+        let rest = until("the kernel to hold what it will", async || {
+            let now = held_by_the_kernel(&city, port).expect("the connection is there");
+            same = if now == last && now > 0 { same + 1 } else { 0 };
+            last = now;
+            (same == 30).then_some(now)
+        })
+        .await;
+        eprintln!("{http:?}: the kernel holds {rest} bytes");
+        assert!(rest < MIB / 2, "{http:?}: the kernel holds {rest} bytes for a client that does not read");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,7 +44,10 @@ impl Download {
 /// What is done to whoever downloads, and what the record says of it.
 type Withdrawal = (&'static str, fn(&City), &'static str);
 
-const WITHDRAWALS: [Withdrawal; 5] = [
+/// The end of what the survey is granted.
+const WHEN: &str = "address.district, always, allow";
+
+const WITHDRAWALS: [Withdrawal; 7] = [
     (
         "a certificate is revoked",
         |city| drop(city.files().authority().revoke(SURVEYOR, DAYS, now()).unwrap()),
@@ -78,6 +81,23 @@ const WITHDRAWALS: [Withdrawal; 5] = [
     (
         "a field is taken out of a grant",
         |city| city.files().edit_policy("grants.csv", SURVEYED, "planning.survey, name|phone"),
+        "scope-exceeded",
+    ),
+    // Far above what the reply has let out by then: what was promised under another bound ends.
+    (
+        "a reply may have fewer records",
+        |city| {
+            let capped = WHEN.replace("district", "district;rows<=900000000");
+            city.files().edit_policy("grants.csv", WHEN, &capped);
+        },
+        "scope-exceeded",
+    ),
+    (
+        "a day may have fewer records",
+        |city| {
+            let capped = WHEN.replace("district", "district;rows/day<=900000000");
+            city.files().edit_policy("grants.csv", WHEN, &capped);
+        },
         "scope-exceeded",
     ),
 ];

@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -119,25 +119,52 @@ impl Client {
         Self { before, ..self }
     }
 
+    /// The same, in TLS records of at most so many bytes.
+    pub(crate) fn in_records_of(mut self, bytes: usize) -> Self {
+        self.tls.max_fragment_size = Some(bytes);
+        self
+    }
+
+    /// A TCP connection, on which nothing is said yet.
+    pub(crate) async fn reach(&self) -> TcpStream {
+        soon("a connection", TcpStream::connect(self.server)).await.unwrap()
+    }
+
     /// A TLS stream, whatever is then spoken on it.
     pub(crate) async fn open(&self, protocol: &[u8]) -> io::Result<TlsStream<TcpStream>> {
+        let stream = soon("a connection", TcpStream::connect(self.server)).await?;
+        self.open_over(stream, protocol).await
+    }
+
+    /// The same, on a TCP connection that is there.
+    async fn open_over(&self, mut stream: TcpStream, protocol: &[u8]) -> io::Result<TlsStream<TcpStream>> {
+        stream.set_nodelay(true)?;
+        stream.write_all(&self.before).await?;
+        self.shake_hands(stream, &[protocol]).await
+    }
+
+    /// A TLS handshake on a connection that is there, offering `protocols`.
+    pub(crate) async fn shake_hands<S>(&self, stream: S, protocols: &[&[u8]]) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut tls = self.tls.clone();
-        tls.alpn_protocols = vec![protocol.to_vec()];
+        tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let connector = TlsConnector::from(Arc::new(tls));
         let name = ServerName::try_from("localhost").unwrap();
-        soon("a TLS handshake", async {
-            let mut stream = TcpStream::connect(self.server).await?;
-            stream.set_nodelay(true)?;
-            stream.write_all(&self.before).await?;
-            connector.connect(name, stream).await
-        })
-        .await
+        soon("a TLS handshake", connector.connect(name, stream)).await
     }
 
     /// A connection for any number of requests.
     pub(crate) async fn connect(&self, http: Http) -> io::Result<Connection> {
-        let stream = self.open(if http == Http::Two { b"h2" } else { b"http/1.1" }).await?;
-        let io = TokioIo::new(stream);
+        let stream = soon("a connection", TcpStream::connect(self.server)).await?;
+        self.connect_over(stream, http).await
+    }
+
+    /// The same, on a TCP connection that is there.
+    pub(crate) async fn connect_over(&self, stream: TcpStream, http: Http) -> io::Result<Connection> {
+        let protocol: &[u8] = if http == Http::Two { b"h2" } else { b"http/1.1" };
+        let io = TokioIo::new(self.open_over(stream, protocol).await?);
         match http {
             Http::One => {
                 let (sender, connection) = http1::handshake(io).await.map_err(io::Error::other)?;

@@ -1,8 +1,9 @@
 //! What the platform is told, and what it is not.
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::city::{Call, City, Http, Plan};
+use crate::city::{Call, City, Http, Plan, SURVEY, SURVEYOR, soon};
 
 /// What arrived, by the platform's own account; an opaque resource, so that it comes back whole.
 async fn echo(city: &City, call: Call) -> Value {
@@ -91,6 +92,34 @@ async fn connection_cannot_name_what_the_gate_says() {
     for name in ["x-mine", "te", "connection", "keep-alive"] {
         assert!(arrived["headers"][name].is_null(), "{name}: {arrived}");
     }
+}
+
+/// A connection may be used for another authority than the one it was made for (RFC 9110, section 7.4). Here there is
+/// one site, and no name that a client gives leads anywhere else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_authority_of_a_request_stays_at_the_gate() {
+    let city = Plan::new().start().await;
+    let mut stream = city.client(SURVEYOR).open(b"http/1.1").await.unwrap();
+    let token = city.files().token(SURVEYOR, SURVEY);
+    let mut told = Vec::new();
+    for (target, host) in [
+        ("/_test/echo", "localhost"),
+        ("/_test/echo", "another-tenant.example"),
+        ("http://another-tenant.example/_test/echo", "another-tenant.example"),
+    ] {
+        let close = if target.starts_with('/') { "" } else { "Connection: close\r\n" };
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{close}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+    }
+    stream.flush().await.unwrap();
+    let _end = soon("the end of a connection", stream.read_to_end(&mut told)).await;
+    let told = String::from_utf8(told).unwrap();
+    assert_eq!(told.matches("HTTP/1.1 200 ").count(), 3, "{told}");
+    assert_eq!(told.matches("\"host\":[\"localhost:").count(), 3, "{told}");
+    // What it was called is said, by the gate's own word.
+    assert_eq!(told.matches("another-tenant").count(), told.matches("proto=https").count() - 1, "{told}");
+    assert_eq!(told.matches("\"target\":\"/_test/echo\"").count(), 3, "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

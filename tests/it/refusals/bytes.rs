@@ -9,7 +9,7 @@ use super::check;
 use crate::city::{ANY_PORT, Call, Plan};
 
 /// Answers every connection with `bytes`, then closes it.
-pub(super) async fn platform(bytes: Vec<u8>) -> SocketAddr {
+pub(crate) async fn platform(bytes: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind(ANY_PORT).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -58,6 +58,14 @@ async fn answers_that_are_no_answers() {
             format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-A: b\r\n".repeat(20_000)),
             "upstream-invalid",
         ),
+        (
+            "a field of 2 MB",
+            format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(2 << 20)),
+            "upstream-invalid",
+        ),
+        ("a NUL", format!("HTTP/1.1 200 OK\r\n{JSON}{length}X: \0\r\n\r\n{BODY}"), "upstream-invalid"),
+        ("a bare CR", format!("HTTP/1.1 200 OK\r\n{JSON}{length}X: a\rb\r\n\r\n{BODY}"), "upstream-invalid"),
+        ("a fold", format!("HTTP/1.1 200 OK\r\n{JSON}X: a\r\n b\r\n{length}\r\n{BODY}"), "upstream-invalid"),
         (
             "two types",
             format!("HTTP/1.1 200 OK\r\n{JSON}Content-Type: text/html\r\n{length}\r\n{BODY}"),
@@ -121,4 +129,27 @@ async fn header_fields_of_the_platform_stay_behind() {
             assert!(known.contains(&name.as_str()), "`{name}` left");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_never_come_to_the_point() {
+    // Interim answers, for as long as they are read.
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(100);
+                while stream.write_all(&hints).await.is_ok() {}
+            });
+        }
+    });
+    let plan = Plan::new().config("response_timeout = \"10s\"", "response_timeout = \"500ms\"");
+    let city = plan.start_before(address).await;
+    city.gate.forget_peak();
+    let before = city.gate.memory().now;
+    let reply = city.call(Call::survey("/_test/1k")).await;
+    check(&reply, 504, "upstream-timeout");
+    let growth = city.gate.memory().peak.saturating_sub(before);
+    assert!(growth < 8 << 20, "the gate grew by {growth} bytes");
 }

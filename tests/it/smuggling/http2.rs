@@ -215,3 +215,37 @@ async fn lengths_that_lie() {
     }
     assert_alive(&city, &recorder).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pseudo_header_fields_after_the_body() {
+    let (city, recorder) = open_city().await;
+    let token = format!("Bearer {}", city.files().token(SURVEYOR, SURVEY));
+    let post = block(&[
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", "/x"),
+        ("authorization", &token),
+    ]);
+    let trailers = [
+        [(":path", "/admin"), ("x-sum", "1")],
+        [(":method", "DELETE"), ("x-sum", "1")],
+        [(":authority", "other"), ("content-length", "0")],
+        [("authorization", "Bearer other"), ("host", "other")],
+    ];
+    for fields in &trailers {
+        let end = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(fields));
+        let request = [frame(HEADERS, END_HEADERS, 1, &post), frame(DATA, 0, 1, b"hello"), end].concat();
+        // Whether the library minds or not, nothing of it is read as a head.
+        talk(&city, &request).await;
+    }
+    let (whole, _) = recorder.requests();
+    for request in &whole {
+        let (method, target, body) = (request.method.as_str(), request.target.as_str(), &request.body[..]);
+        assert_eq!((method, target, body), ("POST", "/x", b"hello".as_slice()));
+        let text = format!("{request:?}");
+        assert!(!["admin", "x-sum", "other"].iter().any(|word| text.contains(word)), "{text}");
+    }
+    city.call(Call::survey("/x").over(Http::Two)).await.assert_data();
+    assert_eq!(recorder.requests().0.len(), whole.len() + 1);
+}

@@ -1,5 +1,8 @@
 use super::*;
 
+/// The size of a frame's head.
+const HEAD_BYTES: usize = 9;
+
 /// A frame, its payload all zeros.
 fn frame(kind: u8, flags: u8, stream: u32, length: u16) -> Vec<u8> {
     let [high, low] = length.to_be_bytes();
@@ -32,7 +35,7 @@ fn frames_are_found_however_they_are_cut() {
     ]
     .concat();
     let heads = |size: usize| {
-        let (mut direction, mut heads) = (Direction::new(PREFACE_BYTES), Vec::new());
+        let (mut direction, mut heads) = (FrameHeads::new(PREFACE_BYTES), Vec::new());
         let bytes = [vec![b'x'; 24], all.clone()].concat();
         for mut part in bytes.chunks(size) {
             while let Some((head, rest)) = direction.next(part) {
