@@ -41,6 +41,7 @@ struct Sending<'d> {
     draft: &'d Draft,
     within: Duration,
     ends: (SocketAddr, SocketAddr),
+    opens_session: bool,
 }
 
 impl Outgoing<Upload> for Sending<'_> {
@@ -71,13 +72,21 @@ impl Outgoing<Upload> for Sending<'_> {
         (self.draft.request_id, self.draft.trace_id())
     }
 
+    fn opens_session(&self) -> bool {
+        self.opens_session
+    }
+
     fn is_own_fault(&self) -> bool {
         self.state.fault().is_some()
     }
 }
 
-/// Sends what is cleared, and waits for the head of the platform's answer.
-pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc<Draft>, Held), Failure> {
+/// Sends what is cleared, and waits for the head of the platform's answer. Of a request that opens a session, `opening`
+/// are the fields of the gate's own handshake.
+pub(crate) async fn forward(
+    cleared: Cleared,
+    opening: Option<&HeaderMap>,
+) -> Result<(Response<Incoming>, Arc<Draft>, Held), Failure> {
     let Cleared { exchange, head, route, caller, purpose, permit, .. } = cleared;
     let Exchange { mut parts, body, peer, draft, snapshot, .. } = *exchange;
     let limit = route.max_request_body.get();
@@ -96,12 +105,23 @@ pub(crate) async fn forward(cleared: Cleared) -> Result<(Response<Incoming>, Arc
     set(headers, &PINEGATE_GRANT, &joined(&permit.grants))?;
     set(headers, &header::FORWARDED, &forwarded(peer.remote, headers.get(header::HOST)))?;
     set(headers, &X_REQUEST_ID, draft.request_id.encode(&mut [0; 36]))?;
-    headers.insert(header::ACCEPT_ENCODING, route.accept_encoding.clone());
+    match opening {
+        None => drop(headers.insert(header::ACCEPT_ENCODING, route.accept_encoding.clone())),
+        Some(fields) => headers.extend(fields.clone()),
+    }
     parts.uri = target(head)?;
     let (came_by, ends) = (parts.version, (peer.remote, peer.local));
 
     let (started, within) = (tokio::time::Instant::now(), route.upstream.response_timeout());
-    let mut sending = Sending { parts, uploads, state: Arc::clone(&state), draft: &draft, within, ends };
+    let mut sending = Sending {
+        parts,
+        uploads,
+        state: Arc::clone(&state),
+        draft: &draft,
+        within,
+        ends,
+        opens_session: opening.is_some(),
+    };
     let mut sent = route.upstream.call(&mut sending, route.partition.as_deref()).await;
     draft.note_upstream(started.elapsed());
     if is_sifted && sent.as_ref().is_ok_and(|(response, _)| response.status().is_success()) {

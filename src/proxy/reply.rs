@@ -19,7 +19,7 @@ use super::arriving::Arriving;
 use super::authorize::Cleared;
 use super::body::{BodyError, ReplyBody};
 use super::exchange::Draft;
-use super::failure::{Failure, MaskFailure, UpstreamFailure};
+use super::failure::{Failure, MaskFailure, RequestFailure, UpstreamFailure};
 use super::forward::{PINEGATE_GRANT, forward, is_unsafe, joined};
 use super::media::Form;
 use super::problem::words;
@@ -27,6 +27,8 @@ use super::record::Recorder;
 use super::routes::Route;
 use super::sift::Sifted;
 use super::snapshot::{AnnouncedPlan, Snapshot};
+use super::websocket::open::open;
+use super::websocket::places::SessionPlaces;
 use crate::catalog::BodyFormat;
 use crate::coding::{Accepted, Coding, CodingError, Decoder, Encoder};
 use crate::config::Compress;
@@ -34,6 +36,7 @@ use crate::grant::{Permit, Treatment};
 use crate::kernel::diagnostic::chain;
 use crate::kernel::id::SystemId;
 use crate::mask::{Bounds, Transform};
+use crate::quota::usage::Usage;
 
 /// A reply shorter than this is not worth a coding, in bytes.
 const MIN_CODED: usize = 1 << 10;
@@ -48,8 +51,16 @@ pub(crate) static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Turns a cleared request into the reply that may leave.
-pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Response<ReplyBody>, Failure> {
-    let cleared = sifted.clear();
+pub(crate) async fn oblige(
+    recorder: Arc<Recorder>,
+    sessions: Arc<SessionPlaces>,
+    sifted: Sifted,
+) -> Result<Response<ReplyBody>, Failure> {
+    let mut cleared = sifted.clear();
+    if let Some(asked) = cleared.head.session.take() {
+        let offer = asked.map_err(|why| RequestFailure::Handshake { why })?;
+        return Box::pin(open(sessions, cleared, offer)).await;
+    }
     let duties = Duties::of(&cleared)?;
     let (method, accepted) = (cleared.exchange.parts.method.clone(), cleared.head.accepted.clone());
     if is_unsafe(&method) {
@@ -60,15 +71,11 @@ pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Re
     let usage = cleared.admission.usage.clone();
     let (in_flight, mut cleared) = cleared.split_in_flight();
     let decided = cleared.decided.take();
-    let (response, draft, held) = forward(cleared).await?;
+    let (response, draft, held) = forward(cleared, None).await?;
     let (parts, body) = response.into_parts();
     let body = Arriving::new(body, parts.version);
     judge(parts.status)?;
-    let mut headers = duties.headers()?;
-    if let Some(usage) = &usage {
-        insert(&mut headers, &RATE_LIMIT, &usage.rate_limit());
-        insert(&mut headers, &RATE_LIMIT_POLICY, usage.rate_limit_policy());
-    }
+    let mut headers = duties.headers(usage.as_ref())?;
     let mut reply = if has_no_body(&method, parts.status, &body) {
         ReplyBody::empty()
     } else {
@@ -192,7 +199,9 @@ impl Duties {
     fn of(cleared: &Cleared) -> Result<Self, Failure> {
         let (snapshot, resource) = (&cleared.exchange.snapshot, &cleared.route.resource);
         let plan = if resource.body.format == BodyFormat::Opaque {
-            may_leave_whole(cleared)?;
+            if !may_leave_whole(cleared) {
+                return Err(cannot_leave_whole(cleared));
+            }
             None
         } else {
             let (department, received) = (&cleared.caller.department.id, cleared.exchange.draft.received);
@@ -215,10 +224,9 @@ impl Duties {
     }
 
     /// What the gate itself says to the client.
-    fn headers(&self) -> Result<HeaderMap, Failure> {
+    fn headers(&self, usage: Option<&Usage>) -> Result<HeaderMap, Failure> {
         let mut headers = HeaderMap::with_capacity(12);
-        let grants = HeaderValue::from_str(&joined(&self.permit.grants)).map_err(|_| Failure::Gate)?;
-        headers.insert(PINEGATE_GRANT.clone(), grants);
+        describe_permit(&mut headers, &self.permit, usage)?;
         if let Some(plan) = &self.plan {
             headers.insert(PINEGATE_MASKED.clone(), plan.header.clone());
         }
@@ -288,25 +296,25 @@ fn coded(bytes: Vec<u8>, coding: Option<Coding>) -> Result<(Vec<u8>, Option<Codi
 }
 
 /// A file leaves whole or not at all: a grant that asks for masks or caps records cannot be kept there.
-fn may_leave_whole(cleared: &Cleared) -> Result<(), Failure> {
+pub(super) fn may_leave_whole(cleared: &Cleared) -> bool {
     let policy = &cleared.exchange.snapshot.policy;
-    let is_plain = cleared.permit.grants.iter().all(|id| {
+    cleared.permit.grants.iter().all(|id| {
         policy.grant(id).is_some_and(|grant| {
             let scope = grant.scope();
             let asks_for_masks =
                 scope.items.iter().any(|item| matches!(item.treatment, Some(Treatment::Masked(_))));
             !asks_for_masks && scope.rows_per_reply.is_none() && scope.rows_per_day.is_none()
         })
-    });
-    if is_plain {
-        return Ok(());
-    }
+    })
+}
+
+fn cannot_leave_whole(cleared: &Cleared) -> Failure {
     let draft = &cleared.exchange.draft;
     tracing::error!(
         request_id = %draft.request_id, trace_id = draft.trace_id(), resource = %cleared.route.resource.id,
         "a grant has duties that a file cannot keep"
     );
-    Err(MaskFailure::Plan.into())
+    MaskFailure::Plan.into()
 }
 
 fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
@@ -315,8 +323,23 @@ fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
     }
 }
 
+/// Says what it rests on, and what is left of the tightest limit.
+pub(super) fn describe_permit(
+    headers: &mut HeaderMap,
+    permit: &Permit,
+    usage: Option<&Usage>,
+) -> Result<(), Failure> {
+    let grants = HeaderValue::from_str(&joined(&permit.grants)).map_err(|_| Failure::Gate)?;
+    headers.insert(PINEGATE_GRANT.clone(), grants);
+    if let Some(usage) = usage {
+        insert(headers, &RATE_LIMIT, &usage.rate_limit());
+        insert(headers, &RATE_LIMIT_POLICY, usage.rate_limit_policy());
+    }
+    Ok(())
+}
+
 /// What the platform's status means for the client.
-fn judge(status: StatusCode) -> Result<(), Failure> {
+pub(super) fn judge(status: StatusCode) -> Result<(), Failure> {
     let failure = match status.as_u16() {
         206 | 226 => UpstreamFailure::Invalid {
             why: words("a part of something was not asked for", "返回了未请求的部分内容"),

@@ -33,6 +33,7 @@ mod operators;
 mod outside;
 mod proxied;
 mod refusals;
+mod sessions;
 mod shadow;
 mod ship;
 #[cfg(test)]
