@@ -4,10 +4,15 @@ mod ended;
 mod platform;
 mod refused;
 
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Request, Response};
 use pinegate::audit::ParsedRecord;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -15,7 +20,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use self::platform::{Mood, SWITCHES, Sessions};
-use crate::city::{Call, City, Plan, SURVEY, SURVEYOR, assert_intact, run_to_end, soon, until};
+use crate::city::{Call, City, Plan, SURVEY, SURVEYOR, assert_intact, program, run_to_end, soon, until};
+use crate::skip::skip;
+use crate::tls::service_tls;
 
 /// A route on which sessions may be opened.
 const ROUTE: &str = r#"
@@ -177,6 +184,61 @@ async fn what_is_said_goes_both_ways_and_is_counted() {
     let audit = city.files().audit();
     let (status, said) = run_to_end(&["audit".as_ref(), "verify".as_ref(), audit.as_ref()]).await;
     assert_eq!(status, Some(0), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_that_would_rather_speak_http2_is_spoken_to_by_http1() {
+    let plan =
+        Plan::new().config("response_timeout = \"10s\"", "response_timeout = \"10s\"\nca = \"certs/ca.pem\"");
+    let plan = plan.config("http://PLATFORM", "https://PLATFORM");
+    let mut tls = service_tls(&plan.files, "platform", "127.0.0.1", false);
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let platform = Sessions::start_with(Mood::echo(), Some(TlsAcceptor::from(Arc::new(tls)))).await;
+    let at = platform.at.to_string();
+    let city = plan.more_config(ROUTE).config("PLATFORM", &at).start_without_platform().await;
+    let mut session = open(&city).await;
+    session.echo("加密").await;
+    session.close().await;
+    assert_eq!(session.outcome(&city).await.ended_by.as_deref(), Some("client"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_of_the_docs_opens_one() {
+    let has_library = Command::new("python3").args(["-c", "import websockets.asyncio.client"]).output();
+    if !has_library.is_ok_and(|output| output.status.success()) {
+        skip("python3 with the package websockets", "there is none");
+        return;
+    }
+    let platform = Sessions::start(Mood::echo()).await;
+    let city = before(&platform, Plan::new()).await;
+    let run = async |path: &str| {
+        let mut command = Command::new("python3");
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/session.py"));
+        command.env("DIR", city.files().at("")).env("SYSTEM", SURVEYOR);
+        command.env("TOKEN", city.files().token(SURVEYOR, SURVEY));
+        command.env("SESSION", format!("wss://localhost:{}{path}", city.gate.address.port()));
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    };
+    let output = run(SESSION).await;
+    let [said, complained] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success() && said.ends_with("came hello\n"), "{said}{complained}");
+    let output = run("/_test/echo").await;
+    let complained = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && complained.starts_with("request-upgrade: "), "{complained}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_with_fields_has_no_sessions() {
+    let plan = Plan::new().more_config(&ROUTE.replace("test.file", "population.resident"));
+    let mut check = program();
+    check.args(["check", "--config"]).arg(plan.files.config_path());
+    let output = tokio::task::spawn_blocking(move || check.output().unwrap()).await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("route-upgrade") && said.contains("in a WebSocket session nothing can be"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

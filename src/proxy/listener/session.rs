@@ -103,7 +103,7 @@ pub(super) struct Session {
     /// The head that the guard refused, over HTTP/1.1.
     refused: Refused,
     /// What a request for another protocol came to: the last of its connection.
-    switch: Mutex<Option<Switch>>,
+    switch: Mutex<Option<Box<Switch>>>,
 }
 
 /// A reply that is watched.
@@ -186,7 +186,7 @@ impl Session {
         let switch = self.switch.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(switch) = switch {
             // Boxed, so that connections that are none do not carry its size.
-            Box::pin(self.switched(switch)).await;
+            Box::pin(self.switched(*switch)).await;
         }
         Ok(())
     }
@@ -295,7 +295,7 @@ impl Session {
     /// Keeps what a request for another protocol came to until nothing of HTTP is on its connection.
     fn switch_to(&self, client: Option<OnUpgrade>, reply: Option<ReplyBody>) {
         let mut switch = self.switch.lock().unwrap_or_else(PoisonError::into_inner);
-        *switch = client.map(|client| Switch { client, reply });
+        *switch = client.map(|client| Box::new(Switch { client, reply }));
     }
 
     /// A request with all that is known before it is read; and its connection, if it asks for another protocol.

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -63,6 +64,11 @@ impl Drop for Sessions {
 
 impl Sessions {
     pub(super) async fn start(mood: Mood) -> Self {
+        Self::start_with(mood, None).await
+    }
+
+    /// Behind TLS, where it would rather speak HTTP/2.
+    pub(super) async fn start_with(mood: Mood, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
         let at = listener.local_addr().unwrap();
         let (told, mood) = (Arc::<Mutex<Told>>::default(), Arc::new(Mutex::new(mood)));
@@ -70,7 +76,13 @@ impl Sessions {
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&moods), Arc::clone(&all_told)));
+                let (moods, told, tls) = (Arc::clone(&moods), Arc::clone(&all_told), tls.clone());
+                connections.spawn(async move {
+                    let Some(tls) = tls else { return serve(stream, moods, told).await };
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, moods, told).await;
+                    }
+                });
             }
         });
         Self { at, told, mood, task }
@@ -91,7 +103,12 @@ impl Sessions {
     }
 }
 
-async fn serve(mut stream: TcpStream, mood: Arc<Mutex<Mood>>, told: Arc<Mutex<Told>>) {
+/// What a platform is reached by.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
+
+async fn serve<S: Wire>(mut stream: S, mood: Arc<Mutex<Mood>>, told: Arc<Mutex<Told>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let Ok(byte) = stream.read_u8().await else { return };
@@ -139,7 +156,7 @@ async fn serve(mut stream: TcpStream, mood: Arc<Mutex<Mood>>, told: Arc<Mutex<To
     }
 }
 
-async fn switched(mut stream: TcpStream, head: &str) -> std::io::Result<WebSocketStream<TcpStream>> {
+async fn switched<S: Wire>(mut stream: S, head: &str) -> std::io::Result<WebSocketStream<S>> {
     stream.write_all(head.as_bytes()).await?;
     Ok(WebSocketStream::from_raw_socket(stream, Role::Server, None).await)
 }
