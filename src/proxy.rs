@@ -42,6 +42,7 @@ mod websocket;
 pub use normalize::{NormalHead, NormalPath, Query, read as read_head};
 
 pub(crate) use body::Upload;
+pub(crate) use exchange::Caller;
 pub(crate) use failure::denial_code;
 pub(crate) use listener::{Gate, Waiting};
 pub(crate) use media::Declared;

@@ -253,7 +253,7 @@ where
             return Err(self.is_open(after));
         }
         let places = self.places(partition).await?;
-        let now = self.now();
+        let mut now = self.now();
         let admission = self.breaker.admit(now);
         if let Admission::Refused(after) = admission {
             return Err(self.is_open(after));
@@ -263,7 +263,7 @@ where
         loop {
             tries += 1;
             // If there is nowhere to go, or nothing to send any more, it is what it was.
-            let chosen = match self.choose(avoid.as_ref()) {
+            let chosen = match self.choose(avoid.as_ref(), now) {
                 Ok(chosen) => chosen,
                 Err(nowhere) => return Err(last.unwrap_or(nowhere)),
             };
@@ -292,7 +292,8 @@ where
             if tries >= self.budget.tries() || !may_repeat(reached(&error), outgoing.method()) {
                 return Err(error.into());
             }
-            if !self.budget.take(self.now() / 1_000) {
+            now = self.now();
+            if !self.budget.take(now / 1_000) {
                 self.metrics.retried(RetryOutcome::Refused);
                 return Err(error.into());
             }
@@ -341,8 +342,8 @@ where
         UpstreamError::Open { upstream: self.id().clone(), after }
     }
 
-    fn choose(&self, avoid: Option<&Arc<Endpoint<B>>>) -> Result<Arc<Endpoint<B>>, UpstreamError> {
-        let (endpoints, now) = (self.endpoints.load(), self.now());
+    fn choose(&self, avoid: Option<&Arc<Endpoint<B>>>, now: u64) -> Result<Arc<Endpoint<B>>, UpstreamError> {
+        let endpoints = self.endpoints.load();
         let candidates: SmallVec<[Candidate; 8]> = endpoints
             .iter()
             .map(|endpoint| endpoint.candidate(now, self.settings.checks.is_some()))

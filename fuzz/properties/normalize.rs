@@ -72,25 +72,23 @@ fn head(data: &[u8]) -> Option<Parts> {
 
 /// The path goes on as it came, and decodes into as many segments, of which none leads elsewhere.
 fn check_path(parts: &Parts, head: &NormalHead) {
-    let path = &head.path;
-    assert_eq!(path.raw, parts.uri.path());
-    assert_eq!(percent_decode_str(&path.raw).decode_utf8().as_deref(), Ok(&*path.decoded));
+    let (path, raw) = (&head.path, parts.uri.path());
+    assert_eq!(percent_decode_str(raw).decode_utf8().as_deref(), Ok(&*path.decoded));
     assert!(
         path.decoded.starts_with('/')
             && !path.decoded.chars().any(|c| c.is_control() || "\\;%?#".contains(c))
     );
     let segments: Vec<&str> = path.decoded.split('/').skip(1).collect();
-    assert_eq!(segments.len(), path.raw.split('/').count() - 1, "a separator was encoded");
+    assert_eq!(segments.len(), raw.split('/').count() - 1, "a separator was encoded");
     for segment in &segments {
         assert!(!segment.ends_with(['.', ' ']), "a segment of dots");
-        assert!(!segment.is_empty() || path.raw == "/", "an empty segment");
+        assert!(!segment.is_empty() || raw == "/", "an empty segment");
     }
 }
 
 /// The parameters are those of the query, in their order, by the form encoding.
 fn check_query(parts: &Parts, head: &NormalHead) {
     let raw = parts.uri.query();
-    assert_eq!(head.query.raw.as_deref(), raw);
     let pairs: Vec<&str> =
         raw.filter(|raw| !raw.is_empty()).map_or_else(Vec::new, |raw| raw.split('&').collect());
     assert_eq!(head.query.parameters.len(), pairs.len());

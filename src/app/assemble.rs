@@ -25,10 +25,10 @@ use crate::identity::Identities;
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, chain};
 use crate::kernel::id::SystemId;
 use crate::kernel::time::Clock;
-use crate::proxy::{Plans, RequestBounds, Snapshot};
+use crate::proxy::{Caller, Plans, RequestBounds, Snapshot};
 use crate::quota::limiter::Limiter;
 use crate::ship::BadPeer;
-use crate::telemetry::{CallerMetrics, Metrics};
+use crate::telemetry::Metrics;
 use crate::tls::TlsDates;
 
 /// The longest time from a purpose token's `iat` to its `exp`.
@@ -125,13 +125,15 @@ pub(crate) fn assemble_with(
     (Some(Assembled { snapshot, tls: tls.config, dates: tls.dates }), report)
 }
 
-/// The counters of whoever may call. Those of a department are there though it has no system.
-fn callers(registry: &Registry, metrics: &Metrics) -> HashMap<SystemId, CallerMetrics> {
+/// Whoever may call. The counters of a department are there though it has no system.
+fn callers(registry: &Registry, metrics: &Metrics) -> foldhash::HashMap<SystemId, Arc<Caller>> {
     let departments: HashMap<_, _> =
         registry.departments.keys().map(|id| (id, metrics.department(id))).collect();
     let of = |system: &Arc<System>| {
-        let department = departments.get(&system.department)?;
-        Some((system.id.clone(), metrics.caller(&system.id, department)))
+        let counters = metrics.caller(&system.id, departments.get(&system.department)?);
+        let department = registry.departments.get(&system.department)?;
+        let caller = Caller::new(Arc::clone(system), Arc::clone(department), counters)?;
+        Some((system.id.clone(), Arc::new(caller)))
     };
     registry.systems.values().filter_map(of).collect()
 }

@@ -16,7 +16,7 @@ pub(super) fn push_u64(out: &mut Vec<u8>, mut number: u64) {
             break;
         }
     }
-    out.extend(digits.iter().skip(digits.len() - used));
+    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
 /// Appends `bytes` in lower-case hexadecimal.

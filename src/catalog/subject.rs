@@ -93,20 +93,20 @@ fn mobile(number: String) -> String {
 #[inline]
 #[must_use]
 pub fn resident_id_check(first17: &str) -> Option<char> {
-    const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
+    const WEIGHTS: [u16; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
     const CHECKS: [char; 11] = ['1', '0', 'X', '9', '8', '7', '6', '5', '4', '3', '2'];
     let first17 = first17.as_bytes().first_chunk::<17>().filter(|_| first17.len() == 17)?;
-    // No early way out: all digits are looked at side by side.
-    let (mut sum, mut highest) = (0, 0);
+    // No early way out: all digits are looked at side by side. Whatever the bytes are, the sum is below 2^16.
+    let (mut sum, mut highest) = (0_u16, 0);
     for (byte, weight) in first17.iter().zip(WEIGHTS) {
         let digit = byte.wrapping_sub(b'0');
         highest = digit.max(highest);
-        sum += u32::from(digit) * weight;
+        sum = sum.wrapping_add(u16::from(digit).wrapping_mul(weight));
     }
     if highest > 9 {
         return None;
     }
-    CHECKS.get(usize::try_from(sum % 11).ok()?).copied()
+    CHECKS.get(usize::from(sum % 11)).copied()
 }
 
 #[cfg(test)]

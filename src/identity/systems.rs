@@ -1,7 +1,8 @@
 //! Which registered system a certificate names.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::certificate::{CertificateFacts, Names};
 use crate::catalog::{CertificateRule, Registry, System};

@@ -12,7 +12,7 @@ use super::lines::{is_undecodable, open_segment};
 use super::log::write_file;
 use super::manifest::{Manifest, Manifests};
 use super::scan::{Damage, DamageKind};
-use super::storage::Storage;
+use super::storage::{Storage, read_up_to};
 use super::zst::{Compressing, Decompressed};
 use crate::audit::{Chain, peek_instant};
 use crate::kernel::id::Digest;
@@ -140,24 +140,28 @@ fn make(
     file.sync_data()?;
     drop(file);
     let manifest = reading.manifest(segment.first, before);
-    if digest_of(storage, temporary)? != (manifest.sha256, manifest.bytes) {
+    if !gives(storage, temporary, &segment.path, manifest.bytes)? {
         return Err(io::Error::other("the compressed segment does not give the bytes it was made of").into());
     }
     Ok((manifest, bytes))
 }
 
-/// The digest and the length of what a compressed file gives.
-fn digest_of(storage: &dyn Storage, path: &Path) -> io::Result<(Digest, u64)> {
-    let mut decompressed = Decompressed::new(storage.open_read(path)?)?;
-    let (mut context, mut length) = (Context::new(&SHA256), 0_u64);
-    let mut chunk = vec![0; CHUNK_BYTES];
+/// Whether the compressed file gives the first `bytes` bytes of `plain` and nothing else.
+fn gives(storage: &dyn Storage, compressed: &Path, plain: &Path, bytes: u64) -> io::Result<bool> {
+    let mut decompressed = Decompressed::new(storage.open_read(compressed)?)?;
+    let plain = storage.open_read(plain)?;
+    let (mut given, mut written, mut at) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES], 0_u64);
     loop {
-        let read = decompressed.read(&mut chunk)?;
+        let read = decompressed.read(&mut given)?;
         if read == 0 {
-            return Ok((finish(context), length));
+            return Ok(at == bytes);
         }
-        context.update(chunk.get(..read).unwrap_or_default());
-        length = length.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        let (given, written) = (given.get(..read), written.get_mut(..read));
+        let (Some(given), Some(written)) = (given, written) else { return Ok(false) };
+        if read_up_to(&*plain, written, at)? != read || given != written {
+            return Ok(false);
+        }
+        at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
     }
 }
 

@@ -143,6 +143,14 @@ impl Transform {
     /// # Errors
     /// When it ends inside a document, or has failed before.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Summary, MaskError> {
+        self.close(out).map(|()| self.summary())
+    }
+
+    /// The same, for who asks for the [`Transform::summary`] later.
+    ///
+    /// # Errors
+    /// As for [`Transform::finish`].
+    pub fn close(&mut self, out: &mut Vec<u8>) -> Result<(), MaskError> {
         let before = (out.len(), self.tally.records);
         let result = match (self.failed, self.cut) {
             (Some(error), _) => Err(error),
@@ -152,7 +160,7 @@ impl Transform {
         let result = result.and_then(|()| self.whole(out.len().saturating_sub(before.0)));
         self.settle(result, before, out)?;
         self.failed = Some(MaskError::Trailing { at: self.offset });
-        Ok(self.summary())
+        Ok(())
     }
 
     /// Records that have left so far.

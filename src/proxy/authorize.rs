@@ -16,7 +16,7 @@ use crate::config::Denials;
 use crate::grant::{DenyReason, Permit, Query};
 use crate::kernel::id::PurposeCode;
 use crate::quota::QuotaError;
-use crate::quota::limiter::{Admission, InFlight};
+use crate::quota::limiter::Admission;
 
 /// What a limit that is used up, or does not exist, leads to.
 pub(crate) fn limited(error: QuotaError) -> Failure {
@@ -134,20 +134,12 @@ pub(crate) struct Cleared {
     pub(crate) exchange: Box<Exchange>,
     pub(crate) head: NormalHead,
     pub(crate) route: Arc<Route>,
-    pub(crate) caller: Caller,
+    pub(crate) caller: Arc<Caller>,
     pub(crate) purpose: PurposeCode,
     /// What a reply that streams hangs on; taken by whoever makes it.
     pub(crate) decided: Option<Decided>,
     pub(crate) permit: Arc<Permit>,
     pub(crate) admission: Admission,
-}
-
-impl Cleared {
-    /// Takes out the places that the request holds in limits on requests at once; they are kept until
-    /// the reply has ended.
-    pub(crate) fn split_in_flight(mut self) -> (InFlight, Self) {
-        (std::mem::take(&mut self.admission.in_flight), self)
-    }
 }
 
 impl Metered {

@@ -81,24 +81,21 @@ pub(crate) struct Pulse {
 
 impl Default for Pulse {
     fn default() -> Self {
-        let pulse = Self { pace: Pace::default(), is_over: AtomicBool::new(false) };
-        pulse.pace.wait();
-        pulse
+        Self { pace: Pace::waited_for(), is_over: AtomicBool::new(false) }
     }
 }
 
 impl Pulse {
     /// Its time begins.
     pub(crate) fn beat(&self) {
-        self.pace.moved(0);
-        self.pace.wait();
+        self.pace.step(0);
     }
 
     /// Notes that a part was asked for: how long it was, or that it was not there.
     fn asked(&self, part: Option<usize>) {
-        self.pace.moved(part.map_or(0, |bytes| u64::try_from(bytes).unwrap_or(u64::MAX)));
-        if part.is_some() {
-            self.pace.wait();
+        match part {
+            Some(bytes) => self.pace.step(u64::try_from(bytes).unwrap_or(u64::MAX)),
+            None => self.pace.moved(0),
         }
     }
 
@@ -124,8 +121,7 @@ impl Pulse {
 
     /// Until it is stalled.
     pub(crate) async fn stalled(&self, within: Duration) {
-        while !self.is_stalled(within) {
-            let rest = within.saturating_sub(self.pace.stall());
+        while let Some(rest) = within.checked_sub(self.pace.stall()) {
             tokio::time::sleep(rest.saturating_add(Duration::from_millis(1))).await;
         }
     }
@@ -207,8 +203,11 @@ impl UploadState {
 }
 
 /// The body of a request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum RequestBody {
+    /// Whoever sends it on has it.
+    #[default]
+    Taken,
     /// It is still to be read.
     Coming(Arriving),
     /// It was read, because the decision needed it, and counted.
@@ -224,13 +223,8 @@ impl RequestBody {
             Self::Coming(body) => body.is_end_stream(),
             Self::Read { bytes, .. } => bytes.is_empty(),
             Self::Sifting(_) => false,
+            Self::Taken => true,
         }
-    }
-}
-
-impl Default for RequestBody {
-    fn default() -> Self {
-        Self::Read { bytes: Bytes::new(), state: Arc::default() }
     }
 }
 
@@ -258,6 +252,7 @@ enum Parts {
 impl Parts {
     fn of(body: RequestBody) -> (Self, Arc<UploadState>) {
         match body {
+            RequestBody::Taken => (Self::Read(Bytes::new()), Arc::default()),
             RequestBody::Coming(inner) => (Self::Coming(inner), Arc::default()),
             RequestBody::Read { bytes, state } => (Self::Read(bytes), state),
             RequestBody::Sifting(sieve) => {

@@ -173,9 +173,9 @@ impl Drop for Watch {
                 summary.findings().for_each(|finding| egress.count(finding.kind, finding.count));
             }
         }
-        match draft.caller.get().and_then(|caller| snapshot.callers.get(&caller.system.id)) {
-            Some(metrics) => {
-                metrics.count(outcome, if refusal.is_some() { Refused::Yes } else { Refused::No });
+        match draft.caller.get() {
+            Some(caller) => {
+                caller.metrics.count(outcome, if refusal.is_some() { Refused::Yes } else { Refused::No });
             }
             None => {
                 observe.metrics.strangers.inc();
@@ -250,25 +250,24 @@ where
 
     fn call(&mut self, exchange: Box<Exchange>) -> Self::Future {
         let about = exchange.circumstances();
-        let recorder = Arc::clone(&self.recorder);
-        if about.draft.caller.get().is_some() && !recorder.is_durable() {
+        if about.draft.caller.get().is_some() && !self.recorder.is_durable() {
             // Asking the platform would only fetch what may not leave.
             let mut response = refuse(&Failure::Audit, &about.draft, &about.snapshot);
             common_fields(response.headers_mut(), &about.draft);
             return Box::pin(std::future::ready(Ok(response)));
         }
-        let seal = SealOnDrop::new(Arc::clone(&recorder), about);
+        let mut seal = SealOnDrop::new(Arc::clone(&self.recorder), about);
         let inner = self.inner.call(exchange);
         Box::pin(async move {
             let Ok(response) = inner.await;
-            let Some(about) = seal.about() else { return Ok(response) };
-            let released = recorder.release(&about, response).await;
-            seal.disarm();
+            let (recorder, about) = seal.parts();
+            let released = recorder.release(about, response).await;
             let mut response = released.unwrap_or_else(|failure| {
                 // Without a record nothing may leave, whatever it was.
                 refuse(&failure, &about.draft, &about.snapshot)
             });
             common_fields(response.headers_mut(), &about.draft);
+            seal.disarm();
             Ok(response)
         })
     }

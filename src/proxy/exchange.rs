@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::request::Parts;
 use tokio::time::Instant;
 
@@ -21,7 +22,7 @@ use crate::identity::Peer;
 use crate::kernel::id::{Digest, GrantId, ParameterName, PurposeCode, RequestId, TokenId};
 use crate::kernel::time::Timestamp;
 use crate::mask::Summary;
-use crate::telemetry::ShadowChange;
+use crate::telemetry::{CallerMetrics, ShadowChange};
 use crate::wire::Fault;
 
 /// A request as it arrived, with the connection it came on and the snapshot that judges it.
@@ -33,7 +34,7 @@ pub(crate) struct Exchange {
     pub(crate) snapshot: Arc<Snapshot>,
     /// Whom the certificate names, found out before anything else so that refusals are recorded with
     /// a name; the stage `identify` insists on it.
-    pub(crate) caller: Result<Caller, Failure>,
+    pub(crate) caller: Result<Arc<Caller>, Failure>,
     pub(crate) draft: Arc<Draft>,
     /// Why its head was not read, if this stands in for one.
     pub(crate) fault: Option<Fault>,
@@ -51,11 +52,28 @@ impl Exchange {
     }
 }
 
-/// Which system calls, and who answers for it.
-#[derive(Debug, Clone)]
+/// Which system calls, and who answers for it: known of each when a snapshot is made.
+#[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) system: Arc<System>,
     pub(crate) department: Arc<Department>,
+    /// Their ids, as they stand in header fields.
+    pub(crate) system_field: HeaderValue,
+    pub(crate) department_field: HeaderValue,
+    pub(crate) metrics: CallerMetrics,
+}
+
+impl Caller {
+    /// `None` if an id cannot stand in a header field, which ids are made not to.
+    pub(crate) fn new(
+        system: Arc<System>,
+        department: Arc<Department>,
+        metrics: CallerMetrics,
+    ) -> Option<Self> {
+        let system_field = HeaderValue::from_str(system.id.as_str()).ok()?;
+        let department_field = HeaderValue::from_str(department.id.as_str()).ok()?;
+        Some(Self { system, department, system_field, department_field, metrics })
+    }
 }
 
 /// How the purpose became known.
@@ -116,7 +134,7 @@ pub(crate) struct Draft {
     pub(crate) received: Timestamp,
     pub(crate) started: Instant,
     pub(crate) language: Language,
-    pub(crate) caller: OnceLock<Caller>,
+    pub(crate) caller: OnceLock<Arc<Caller>>,
     pub(crate) route: OnceLock<Arc<Route>>,
     pub(crate) purpose: OnceLock<StatedPurpose>,
     pub(crate) requested: OnceLock<Requested>,

@@ -1,25 +1,25 @@
 //! Stage 14: the request goes to the platform, as the gate's own.
 
-use std::net::SocketAddr;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 
 use super::authorize::Cleared;
 use super::body::{RequestBody, Upload, UploadState, Uploads};
-use super::exchange::{Draft, Exchange};
+use super::exchange::{Caller, Draft, Exchange};
 use super::failure::{Failure, RequestFailure, UpstreamFailure};
-use super::normalize::NormalHead;
 use super::problem::words;
 use super::routes::Route;
 use super::sift::{failure_of, heard};
 use crate::config::ParameterSource;
 use crate::kernel::diagnostic::chain;
-use crate::kernel::id::{GrantId, RequestId};
+use crate::kernel::id::{GrantId, PurposeCode, RequestId};
 use crate::upstream::{ClientError, Lease, Outgoing};
 
 static PINEGATE_SYSTEM: HeaderName = HeaderName::from_static("pinegate-system");
@@ -34,27 +34,62 @@ pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-
 pub(crate) type Held = Lease<Upload>;
 
 /// A request as the platform gets it, as often as it has to be sent.
-struct Sending<'d> {
-    parts: Parts,
+struct Sending<'r> {
+    exchange: &'r Exchange,
+    route: &'r Route,
+    caller: &'r Caller,
+    purpose: &'r PurposeCode,
+    /// The grants of its permit.
+    grants: &'r HeaderValue,
+    target: PathAndQuery,
+    /// The header fields of the first attempt.
+    fields: Option<HeaderMap>,
     uploads: Uploads,
     state: Arc<UploadState>,
-    draft: &'d Draft,
     within: Duration,
-    ends: (SocketAddr, SocketAddr),
-    opens_session: bool,
+    /// The fields of the gate's own handshake, if it opens a session.
+    opening: Option<&'r HeaderMap>,
+}
+
+impl Sending<'_> {
+    /// What goes on of the client's header fields, and the gate's own.
+    fn fields(&self) -> Result<HeaderMap, Failure> {
+        let (from, draft) = (&self.exchange.parts.headers, &self.exchange.draft);
+        let mut fields = HeaderMap::with_capacity(from.len() + OWN_FIELDS);
+        for (name, value) in from {
+            if is_forwarded(name, self.route) {
+                fields.append(name.clone(), value.clone());
+            }
+        }
+        let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Failure::Gate);
+        let host = from.get(header::HOST);
+        let forwarded = forwarded(self.exchange.peer.remote, host);
+        fields.insert(PINEGATE_SYSTEM.clone(), self.caller.system_field.clone());
+        fields.insert(PINEGATE_DEPARTMENT.clone(), self.caller.department_field.clone());
+        fields.insert(PINEGATE_PURPOSE.clone(), text(self.purpose.as_str())?);
+        fields.insert(PINEGATE_GRANT.clone(), self.grants.clone());
+        fields.insert(header::FORWARDED, HeaderValue::try_from(forwarded).map_err(|_| Failure::Gate)?);
+        fields.insert(X_REQUEST_ID.clone(), text(draft.request_id.encode(&mut [0; 36]))?);
+        match self.opening {
+            None => drop(fields.insert(header::ACCEPT_ENCODING, self.route.accept_encoding.clone())),
+            Some(opening) => fields.extend(opening.clone()),
+        }
+        Ok(fields)
+    }
 }
 
 impl Outgoing<Upload> for Sending<'_> {
     fn method(&self) -> &Method {
-        &self.parts.method
+        &self.exchange.parts.method
     }
 
     fn request(&mut self) -> Option<Request<Upload>> {
+        let fields = self.fields.take().or_else(|| self.fields().ok())?;
         let mut request = Request::new(self.uploads.take()?);
-        *request.method_mut() = self.parts.method.clone();
-        *request.uri_mut() = self.parts.uri.clone();
-        *request.headers_mut() = self.parts.headers.clone();
-        self.draft.note_attempt();
+        *request.method_mut() = self.exchange.parts.method.clone();
+        *request.uri_mut() = Uri::from(self.target.clone());
+        *request.headers_mut() = fields;
+        self.exchange.draft.note_attempt();
         // From here on it is for the platform to take the upload.
         self.state.pulse.beat();
         Some(request)
@@ -65,15 +100,15 @@ impl Outgoing<Upload> for Sending<'_> {
     }
 
     fn on_behalf_of(&self) -> Option<(SocketAddr, SocketAddr)> {
-        Some(self.ends)
+        Some((self.exchange.peer.remote, self.exchange.peer.local))
     }
 
     fn names(&self) -> (RequestId, Option<&str>) {
-        (self.draft.request_id, self.draft.trace_id())
+        (self.exchange.draft.request_id, self.exchange.draft.trace_id())
     }
 
     fn opens_session(&self) -> bool {
-        self.opens_session
+        self.opening.is_some()
     }
 
     fn is_own_fault(&self) -> bool {
@@ -81,47 +116,40 @@ impl Outgoing<Upload> for Sending<'_> {
     }
 }
 
-/// Sends what is cleared, and waits for the head of the platform's answer. Of a request that opens a session, `opening`
-/// are the fields of the gate's own handshake.
+/// Sends what is cleared, and waits for the head of the platform's answer. `grants` names those of its permit;
+/// `opening` are the fields of the gate's own handshake, of a request that opens a session.
 pub(crate) async fn forward(
-    cleared: Cleared,
+    cleared: &mut Cleared,
+    grants: &HeaderValue,
     opening: Option<&HeaderMap>,
-) -> Result<(Response<Incoming>, Arc<Draft>, Held), Failure> {
-    let Cleared { exchange, head, route, caller, purpose, permit, .. } = cleared;
-    let Exchange { mut parts, body, peer, draft, snapshot, .. } = *exchange;
+) -> Result<(Response<Incoming>, Held), Failure> {
+    let Cleared { exchange, route, caller, purpose, permit, .. } = cleared;
     let limit = route.max_request_body.get();
-    if declared_length(&parts.headers).is_some_and(|length| length > limit) {
+    if declared_length(&exchange.parts.headers).is_some_and(|length| length > limit) {
         return Err(RequestFailure::TooLarge { limit }.into());
     }
+    let body = std::mem::take(&mut exchange.body);
     let is_sifted = matches!(body, RequestBody::Sifting(_));
     let (uploads, state) = Uploads::new(body, limit);
+    let (exchange, draft) = (&**exchange, &exchange.draft);
     Draft::note(&draft.upload, Arc::clone(&state));
-
-    let headers = &mut parts.headers;
-    keep_only_known(headers, &route);
-    set(headers, &PINEGATE_SYSTEM, caller.system.id.as_str())?;
-    set(headers, &PINEGATE_DEPARTMENT, caller.department.id.as_str())?;
-    set(headers, &PINEGATE_PURPOSE, purpose.as_str())?;
-    set(headers, &PINEGATE_GRANT, &joined(&permit.grants))?;
-    set(headers, &header::FORWARDED, &forwarded(peer.remote, headers.get(header::HOST)))?;
-    set(headers, &X_REQUEST_ID, draft.request_id.encode(&mut [0; 36]))?;
-    match opening {
-        None => drop(headers.insert(header::ACCEPT_ENCODING, route.accept_encoding.clone())),
-        Some(fields) => headers.extend(fields.clone()),
-    }
-    parts.uri = target(head)?;
-    let (came_by, ends) = (parts.version, (peer.remote, peer.local));
-
     let (started, within) = (tokio::time::Instant::now(), route.upstream.response_timeout());
+    let target = target(&exchange.parts.uri)?;
+    let (fields, state) = (None, &state);
     let mut sending = Sending {
-        parts,
+        exchange,
+        route,
+        caller,
+        purpose,
+        grants,
+        target,
+        fields,
         uploads,
-        state: Arc::clone(&state),
-        draft: &draft,
+        state: Arc::clone(state),
         within,
-        ends,
-        opens_session: opening.is_some(),
+        opening,
     };
+    sending.fields = Some(sending.fields()?);
     let mut sent = route.upstream.call(&mut sending, route.partition.as_deref()).await;
     draft.note_upstream(started.elapsed());
     if is_sifted && sent.as_ref().is_ok_and(|(response, _)| response.status().is_success()) {
@@ -136,34 +164,32 @@ pub(crate) async fn forward(
     }
     if let Some(fault) = state.fault() {
         // The platform saw a request break off because of what the client sent: the client is told so.
-        heard(fault, came_by).await;
-        return Err(failure_of(fault, &route, &permit, &snapshot.policy));
+        heard(fault, exchange.parts.version).await;
+        return Err(failure_of(fault, route, permit, &exchange.snapshot.policy));
     }
-    match sent {
-        Ok((response, held)) => Ok((response, draft, held)),
-        Err(error) => {
-            tracing::warn!(request_id = %draft.request_id, trace_id = draft.trace_id(), error = %chain(&error), "forwarding failed");
-            Err(UpstreamFailure::None(error).into())
-        }
-    }
+    sent.map_err(|error| {
+        tracing::warn!(request_id = %draft.request_id, trace_id = draft.trace_id(), error = %chain(&error), "forwarding failed");
+        UpstreamFailure::None(error).into()
+    })
 }
 
-/// What is asked of the platform: the one reading of path and query, as it was sent.
-fn target(head: NormalHead) -> Result<Uri, Failure> {
-    let mut target = head.path.raw;
-    if let Some(query) = &head.query.raw {
-        target.push('?');
-        target.push_str(query);
+/// What is asked of the platform: path and query as they were sent, whose one reading was decided.
+fn target(uri: &Uri) -> Result<PathAndQuery, Failure> {
+    if let Some(target) = uri.path_and_query().filter(|target| target.as_str().starts_with('/')) {
+        return Ok(target.clone());
     }
-    target.parse().map_err(|_| {
+    // A whole URL may leave the path out.
+    let text = uri.query().map_or_else(|| uri.path().to_owned(), |query| format!("{}?{query}", uri.path()));
+    PathAndQuery::try_from(text).map_err(|_| {
         Failure::from(RequestFailure::Path { why: words("it is no request target", "不是请求目标") })
     })
 }
 
 /// Header fields of a request that mean the same to the platform as to the gate. Everything else a
 /// client sends stays at the gate, unless the route names it: a field that nobody here has heard of may be
-/// one by which the platform, or something before it, takes the client for somebody else.
-static FORWARDED: [HeaderName; 12] = [
+/// one by which the platform, or something before it, takes the client for somebody else. The host is told by
+/// `Forwarded`; towards the platform it is the platform's own.
+static FORWARDED: [HeaderName; 11] = [
     header::ACCEPT,
     header::ACCEPT_CHARSET,
     header::ACCEPT_LANGUAGE,
@@ -171,27 +197,23 @@ static FORWARDED: [HeaderName; 12] = [
     header::CONTENT_LANGUAGE,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
-    header::HOST,
     header::USER_AGENT,
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
 
-fn keep_only_known(headers: &mut HeaderMap, route: &Route) {
-    let is_known = |name: &HeaderName| {
-        FORWARDED.contains(name)
-            || (*name == header::AUTHORIZATION && route.forward_token)
-            || route.pass_headers.contains(name)
-            || route
-                .parameters
-                .iter()
-                .any(|parameter| parameter.source == ParameterSource::Header(name.clone()))
-    };
-    let unknown: Vec<HeaderName> = headers.keys().filter(|name| !is_known(name)).cloned().collect();
-    for name in &unknown {
-        headers.remove(name);
-    }
+/// How many header fields the gate adds, the host included.
+const OWN_FIELDS: usize = 8;
+
+fn is_forwarded(name: &HeaderName, route: &Route) -> bool {
+    FORWARDED.contains(name)
+        || (*name == header::AUTHORIZATION && route.forward_token)
+        || route.pass_headers.contains(name)
+        || route
+            .parameters
+            .iter()
+            .any(|parameter| matches!(&parameter.source, ParameterSource::Header(known) if known == name))
 }
 
 /// Whether a request must be on record before it goes out: everything that may change something
@@ -205,24 +227,26 @@ pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) -> Result<(), Failure> {
-    headers.insert(name, HeaderValue::from_str(value).map_err(|_| Failure::Gate)?);
-    Ok(())
-}
-
 /// Grant ids apart by commas.
 pub(crate) fn joined(grants: &[GrantId]) -> String {
-    grants.iter().map(GrantId::as_str).collect::<Vec<_>>().join(", ")
+    let mut text = String::with_capacity(grants.iter().map(|grant| grant.as_str().len() + 2).sum());
+    for (index, grant) in grants.iter().enumerate() {
+        text.extend([if index > 0 { ", " } else { "" }, grant.as_str()]);
+    }
+    text
 }
 
 /// `Forwarded` (RFC 7239, sections 4 and 6); the host was checked to be plain.
 fn forwarded(remote: SocketAddr, host: Option<&HeaderValue>) -> String {
-    let address = match remote.ip().to_canonical() {
-        std::net::IpAddr::V4(address) => address.to_string(),
-        std::net::IpAddr::V6(address) => format!("\"[{address}]\""),
+    let mut text = String::with_capacity(128);
+    // Writing into memory cannot fail.
+    let _written = match remote.ip().to_canonical() {
+        IpAddr::V4(address) => write!(text, "for={address}"),
+        IpAddr::V6(address) => write!(text, "for=\"[{address}]\""),
     };
-    match host.and_then(|host| host.to_str().ok()) {
-        Some(host) => format!("for={address};host=\"{host}\";proto=https"),
-        None => format!("for={address};proto=https"),
+    if let Some(host) = host.and_then(|host| host.to_str().ok()) {
+        text.extend([";host=\"", host, "\""]);
     }
+    text.push_str(";proto=https");
+    text
 }

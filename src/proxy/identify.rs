@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::header;
+use http::header::{self, HeaderName};
 
 use super::exchange::{Caller, Draft, Exchange, NotedParameters, PurposeOrigin, Requested, StatedPurpose};
 use super::failure::{Failure, PurposeFailure, RequestFailure};
@@ -24,6 +24,11 @@ use crate::kernel::id::{GrantId, ParameterName, PurposeCode};
 use crate::kernel::time::Timestamp;
 use crate::parameters::folded;
 
+/// Why data is wanted, where a route lets its caller say so.
+pub(super) static DATA_PURPOSE: HeaderName = HeaderName::from_static("data-purpose");
+/// What is wanted of it.
+pub(super) static DATA_SCOPE: HeaderName = HeaderName::from_static("data-scope");
+
 /// The most items of a requested scope.
 const MAX_REQUESTED_FIELDS: usize = 256;
 
@@ -33,9 +38,9 @@ pub(crate) fn caller(
     snapshot: &Snapshot,
     peer: &Peer,
     now: Timestamp,
-) -> Result<Caller, (Failure, Option<Caller>)> {
+) -> Result<Arc<Caller>, (Failure, Option<Arc<Caller>>)> {
     match snapshot.identities.identify(&peer.certificate, now) {
-        Ok(system) => of_department(snapshot, system).ok_or((Failure::Gate, None)),
+        Ok(system) => known(snapshot, system).ok_or((Failure::Gate, None)),
         Err(error) => {
             let system = match &error {
                 IdentityError::Disabled { system } => snapshot.catalog.registry.systems.get(system),
@@ -45,22 +50,21 @@ pub(crate) fn caller(
                 }
                 IdentityError::Unknown { .. } | IdentityError::Ambiguous { .. } => None,
             };
-            let named = system.and_then(|system| of_department(snapshot, system));
+            let named = system.and_then(|system| known(snapshot, system));
             Err((error.into(), named))
         }
     }
 }
 
-fn of_department(snapshot: &Snapshot, system: &Arc<System>) -> Option<Caller> {
-    let department = snapshot.catalog.registry.departments.get(&system.department)?;
-    Some(Caller { system: Arc::clone(system), department: Arc::clone(department) })
+fn known(snapshot: &Snapshot, system: &System) -> Option<Arc<Caller>> {
+    snapshot.callers.get(&system.id).cloned()
 }
 
 /// A request of a known system with a known purpose.
 #[derive(Debug)]
 pub(crate) struct Identified {
     routed: Routed,
-    caller: Caller,
+    caller: Arc<Caller>,
     purpose: PurposeCode,
     requested: Vec<String>,
     parameters: Vec<(ParameterName, Vec<String>)>,
@@ -114,7 +118,7 @@ impl Identified {
     }
 
     /// The request, its caller, and what was asked.
-    pub(crate) fn into_asked(self) -> (Routed, Caller, Request) {
+    pub(crate) fn into_asked(self) -> (Routed, Arc<Caller>, Request) {
         let Self { routed, caller, purpose, requested: fields, parameters, narrowed_to } = self;
         let request = Request {
             system: caller.system.id.clone(),
@@ -170,8 +174,8 @@ struct Stated {
 fn stated_purpose(routed: &Routed, caller: &Caller) -> Result<Stated, Failure> {
     let exchange = routed.exchange();
     let headers = &exchange.parts.headers;
-    let declared = declared_purpose(headers.get("data-purpose"))?;
-    let asked = declared_scope(headers.get("data-scope"))?;
+    let declared = declared_purpose(headers.get(&DATA_PURPOSE))?;
+    let asked = declared_scope(headers.get(&DATA_SCOPE))?;
     let has_token = headers.contains_key(header::AUTHORIZATION);
     if !has_token && routed.route().purpose == PurposeSource::Declared {
         let code = declared.ok_or(PurposeFailure::Missing)?;

@@ -193,7 +193,9 @@ impl Gate {
         // Read before the trust that the handshake uses, and stored after it: a handshake that a reload
         // overtakes is judged again by the new trust on its first request.
         let revision = self.snapshot.load().revision;
-        let Some((stream, peer)) = self.handshake(stream, remote, deadline).await else { return };
+        // The room that a handshake takes is given back after it.
+        let shaken = Box::pin(self.handshake(stream, remote, deadline)).await;
+        let Some((stream, peer)) = shaken else { return };
         drop(shaking);
         let taking = Arc::clone(stream.get_ref().0.taking());
         let session = Session::new(Arc::clone(self), peer, revision, taking);

@@ -5,11 +5,14 @@
 //! section 6). Header fields that speak of one connection, and everything by which a client could
 //! pretend to be the gate, are dropped.
 
+use std::borrow::Cow;
+
 use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, Version};
 use percent_encoding::percent_decode_str;
+use smallvec::SmallVec;
 
 use super::failure::{Failure, RequestFailure};
 use super::problem::{Code, Words, words};
@@ -26,18 +29,14 @@ pub(crate) const MAX_QUERY_PARAMETERS: usize = 64;
 /// A path that has one reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NormalPath {
-    /// As it was sent, which is how it is forwarded.
-    pub raw: String,
-    /// Percent-decoded, for routing and parameters.
+    /// Percent-decoded, for routing and parameters. It is forwarded as it was sent.
     pub decoded: String,
 }
 
 /// The parameters of a query, decoded, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
-    /// As it was sent, which is how it is forwarded.
-    pub raw: Option<String>,
-    /// Names and values, decoded.
+    /// Names and values, decoded. They are forwarded as they were sent.
     pub parameters: Vec<(String, String)>,
 }
 
@@ -131,12 +130,12 @@ pub(crate) fn normalize(parts: &mut Parts) -> Result<NormalHead, Failure> {
     check_version(parts.version)?;
     check_method(&parts.method)?;
     check_host(parts)?;
-    check_fields(&parts.headers)?;
+    let dropped = check_fields(&parts.headers)?;
     let path = path(parts.uri.path())?;
     let query = query(parts.uri.query())?;
     let accepted = accepted(&parts.headers);
     let session = session(parts)?;
-    strip(&mut parts.headers);
+    strip(&mut parts.headers, &dropped);
     Ok(NormalHead { path, query, accepted, session })
 }
 
@@ -169,12 +168,12 @@ fn check_method(method: &Method) -> Result<(), Failure> {
 
 /// One authority, from one place (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
 fn check_host(parts: &Parts) -> Result<(), Failure> {
-    let hosts: Vec<_> = parts.headers.get_all(header::HOST).iter().collect();
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
     let from_target = parts.uri.authority();
-    let from_header = match hosts.as_slice() {
-        [] => None,
-        [host] => Some(host.to_str().ok().and_then(authority).ok_or(RequestFailure::Host)?),
-        _ => return Err(RequestFailure::Host.into()),
+    let from_header = match (hosts.next(), hosts.next()) {
+        (None, _) => None,
+        (Some(host), None) => Some(host.to_str().ok().and_then(authority).ok_or(RequestFailure::Host)?),
+        (Some(_), Some(_)) => return Err(RequestFailure::Host.into()),
     };
     let agree = match (from_target, &from_header) {
         (Some(target), Some(host)) => target.as_str().eq_ignore_ascii_case(host.as_str()),
@@ -202,22 +201,49 @@ fn any(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
     bytes.iter().fold(false, |any, &byte| any | is(byte))
 }
 
-fn check_fields(headers: &HeaderMap) -> Result<(), Failure> {
-    for name in &SINGULAR {
-        if headers.get_all(name).iter().count() > 1 {
-            return Err(RequestFailure::Header {
-                name: name.as_str().to_owned(),
-                why: words("it came twice", "出现了两次"),
-            }
-            .into());
+/// What its name alone makes of a header field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    /// It passes.
+    Plain,
+    /// It passes, and must not come twice.
+    Singular,
+    /// It stays at the gate.
+    Dropped,
+}
+
+impl Sort {
+    fn of(name: &HeaderName) -> Self {
+        if SINGULAR.contains(name) {
+            Self::Singular
+        } else if HOP_BY_HOP.contains(name) || WHOLE_AND_PLAIN.contains(name) || is_forgeable(name) {
+            Self::Dropped
+        } else {
+            Self::Plain
         }
     }
+}
+
+/// Names of the fields that stay at the gate: few of any request.
+type Dropped = SmallVec<[HeaderName; 4]>;
+
+/// Looks at each field once.
+fn check_fields(headers: &HeaderMap) -> Result<Dropped, Failure> {
+    let (mut dropped, mut before) = (Dropped::new(), None);
     // HTTP/2 has no use for it but to agree with its frames; it goes on by HTTP/1.1, where it frames.
     if headers.get(header::CONTENT_LENGTH).is_some_and(|value| wire::length(value.as_bytes()).is_none()) {
         return Err(RequestFailure::Wire(Fault::Length).into());
     }
     for (name, value) in headers {
-        let why = if name.as_str().contains('_') {
+        // Values of one name come one after another.
+        let (is_again, sort) = (before == Some(name), Sort::of(name));
+        before = Some(name);
+        if sort == Sort::Dropped && !is_again {
+            dropped.push(name.clone());
+        }
+        let why = if sort == Sort::Singular && is_again {
+            words("it came twice", "出现了两次")
+        } else if name.as_str().contains('_') {
             words(
                 "names with underscores are read differently by different servers",
                 "不同服务器对带下划线的名称理解不同",
@@ -234,7 +260,7 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Failure> {
     {
         return Err(RequestFailure::Expectation.into());
     }
-    Ok(())
+    Ok(dropped)
 }
 
 /// What is asked for in place of a reply. Whether the route allows it, and hears what is wrong with it, is
@@ -295,7 +321,7 @@ fn path(raw: &str) -> Result<NormalPath, Failure> {
             ));
         }
     }
-    Ok(NormalPath { raw: raw.to_owned(), decoded: decoded.into_owned() })
+    Ok(NormalPath { decoded: decoded.into_owned() })
 }
 
 /// Every `%` begins an escape of a byte that needs one: none of `/ \ % ; .`, no letter, no digit,
@@ -355,7 +381,7 @@ fn query(raw: Option<&str>) -> Result<Query, Failure> {
         }
         parameters.push((name, value));
     }
-    Ok(Query { raw: Some(raw.to_owned()), parameters })
+    Ok(Query { parameters })
 }
 
 fn form_decode(text: &str) -> Option<String> {
@@ -364,13 +390,13 @@ fn form_decode(text: &str) -> Option<String> {
     if !escapes.all(|part| part.len() >= 2 && part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())) {
         return None;
     }
-    let spaced = text.replace('+', " ");
+    let spaced = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
     let decoded = percent_decode_str(&spaced).decode_utf8().ok()?;
     (!decoded.chars().any(char::is_control)).then(|| decoded.into_owned())
 }
 
-/// Drops what must not be forwarded.
-fn strip(headers: &mut HeaderMap) {
+/// Drops what must not be forwarded: `dropped`, and what the client says is for this connection only.
+fn strip(headers: &mut HeaderMap, dropped: &[HeaderName]) {
     // RFC 9110, section 7.6.1: fields named by Connection are for this connection only. The gate's
     // own fields are added after this, so naming them has no effect.
     let named: Vec<HeaderName> = headers
@@ -384,11 +410,7 @@ fn strip(headers: &mut HeaderMap) {
         })
         .filter(|name| *name != header::CONTENT_LENGTH && !name.as_str().starts_with("data-"))
         .collect();
-    for name in HOP_BY_HOP.iter().chain(&WHOLE_AND_PLAIN).chain(&named) {
-        headers.remove(name);
-    }
-    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_forgeable(name)).cloned().collect();
-    for name in &forged {
+    for name in dropped.iter().chain(&named) {
         headers.remove(name);
     }
 }

@@ -71,6 +71,18 @@ impl Pace {
         }
     }
 
+    /// Of a party that is waited for from now on.
+    pub(crate) fn waited_for() -> Self {
+        Self { since_ms: AtomicU64::new(0), ..Self::default() }
+    }
+
+    /// Notes that so many bytes were moved, and that it is waited for more.
+    pub(crate) fn step(&self, bytes: u64) {
+        let now_ms = self.now_ms();
+        self.moved_at(now_ms, bytes);
+        self.wait_at(now_ms);
+    }
+
     /// Notes that it is not waited for any more: so many bytes were moved.
     pub(crate) fn moved(&self, bytes: u64) {
         self.moved_at(if self.is_waited_for() { self.now_ms() } else { 0 }, bytes);

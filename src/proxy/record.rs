@@ -498,32 +498,31 @@ impl Drop for Recorded {
 /// Seals the record of a request that was given up before there was a reply.
 pub(crate) struct SealOnDrop {
     recorder: Arc<Recorder>,
-    about: Option<Circumstances>,
+    about: Circumstances,
+    is_armed: bool,
 }
 
 impl SealOnDrop {
     pub(crate) fn new(recorder: Arc<Recorder>, about: Circumstances) -> Self {
-        Self { recorder, about: Some(about) }
+        Self { recorder, about, is_armed: true }
     }
 
-    /// What the record is about.
-    pub(crate) fn about(&self) -> Option<Circumstances> {
-        self.about.clone()
+    /// Who writes the record, and what it is about.
+    pub(crate) fn parts(&self) -> (&Arc<Recorder>, &Circumstances) {
+        (&self.recorder, &self.about)
     }
 
     /// The reply is free; it has a record of its own, or will have one when it ends.
-    pub(crate) fn disarm(mut self) {
-        self.about = None;
+    pub(crate) fn disarm(&mut self) {
+        self.is_armed = false;
     }
 }
 
 impl Drop for SealOnDrop {
     fn drop(&mut self) {
-        if let Some(about) = self.about.take()
-            && about.draft.recorded.get().is_none()
-        {
+        if self.is_armed && self.about.draft.recorded.get().is_none() {
             let (status, why) = self.recorder.given_up();
-            self.recorder.seal(&about, &Ending::of(status, Some(why)));
+            self.recorder.seal(&self.about, &Ending::of(status, Some(why)));
         }
     }
 }

@@ -18,7 +18,7 @@ use self::flow::{Masked, Meter, Passed, Plain, Source, Unpacked};
 use super::arriving::Arriving;
 use super::authorize::Cleared;
 use super::body::{BodyError, ReplyBody};
-use super::exchange::Draft;
+use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, MaskFailure, RequestFailure, UpstreamFailure};
 use super::forward::{PINEGATE_GRANT, forward, is_unsafe, joined};
 use super::media::Form;
@@ -26,20 +26,22 @@ use super::problem::words;
 use super::record::Recorder;
 use super::routes::Route;
 use super::sift::Sifted;
-use super::snapshot::{AnnouncedPlan, Snapshot};
+use super::snapshot::AnnouncedPlan;
 use super::websocket::open::open;
 use super::websocket::places::SessionPlaces;
 use crate::catalog::BodyFormat;
 use crate::coding::{Accepted, Coding, CodingError, Decoder, Encoder};
 use crate::config::Compress;
-use crate::grant::{Permit, Treatment};
+use crate::grant::Treatment;
 use crate::kernel::diagnostic::chain;
-use crate::kernel::id::SystemId;
 use crate::mask::{Bounds, Transform};
 use crate::quota::usage::Usage;
 
 /// A reply shorter than this is not worth a coding, in bytes.
 const MIN_CODED: usize = 1 << 10;
+
+/// As many header fields a reply has at most, those of every reply included.
+const REPLY_FIELDS: usize = 14;
 
 /// The longest `Content-Language` that leaves, in bytes.
 const MAX_LANGUAGES: usize = 64;
@@ -61,30 +63,30 @@ pub(crate) async fn oblige(
         let offer = asked.map_err(|why| RequestFailure::Handshake { why })?;
         return Box::pin(open(sessions, cleared, offer)).await;
     }
-    let duties = Duties::of(&cleared)?;
-    let (method, accepted) = (cleared.exchange.parts.method.clone(), cleared.head.accepted.clone());
-    if is_unsafe(&method) {
+    let plan = plan_of(&cleared)?;
+    if is_unsafe(&cleared.exchange.parts.method) {
         recorder.intend(&cleared.exchange.circumstances()).await?;
     }
-    let Cleared { ref route, .. } = cleared;
-    let route = Arc::clone(route);
-    let usage = cleared.admission.usage.clone();
-    let (in_flight, mut cleared) = cleared.split_in_flight();
-    let decided = cleared.decided.take();
-    let (response, draft, held) = forward(cleared, None).await?;
+    let grants = HeaderValue::try_from(joined(&cleared.permit.grants)).map_err(|_| Failure::Gate)?;
+    let (response, held) = forward(&mut cleared, &grants, None).await?;
     let (parts, body) = response.into_parts();
     let body = Arriving::new(body, parts.version);
     judge(parts.status)?;
-    let mut headers = duties.headers(usage.as_ref())?;
-    let mut reply = if has_no_body(&method, parts.status, &body) {
+    let mut headers = HeaderMap::with_capacity(REPLY_FIELDS);
+    describe_permit(&mut headers, grants, cleared.admission.usage.as_ref());
+    if let Some(plan) = &plan {
+        headers.insert(PINEGATE_MASKED.clone(), plan.header.clone());
+    }
+    let (route, in_flight) = (&cleared.route, std::mem::take(&mut cleared.admission.in_flight));
+    let mut reply = if has_no_body(&cleared.exchange.parts.method, parts.status, &body) {
         ReplyBody::empty()
     } else {
         let form = route.declared.check(&parts.headers)?;
         framing::check(&parts, body.size_hint().exact(), route.resource.body.format, form)?;
-        describe(&mut headers, &route, &parts.headers);
-        note_updated(&route, &parts.headers);
-        let sought = Sought::of(&route, form, &accepted);
-        let (reply, coding) = duties.apply(&route, form, sought, body, draft).await?;
+        describe(&mut headers, route, &parts.headers);
+        note_updated(route, &parts.headers);
+        let sought = Sought::of(route, form, &cleared.head.accepted);
+        let (reply, coding) = apply(&cleared, plan, form, sought, body).await?;
         if let Some(coding) = coding {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
         }
@@ -93,7 +95,7 @@ pub(crate) async fn oblige(
         }
         reply
     };
-    if let Some(decided) = decided {
+    if let Some(decided) = cleared.decided.take() {
         reply = reply.tied(decided);
     }
     reply.guard(in_flight);
@@ -187,103 +189,73 @@ fn languages(from: &HeaderMap) -> Option<&HeaderValue> {
     text.split(',').all(|tag| is_tag(tag.trim_matches([' ', '\t']))).then_some(only)
 }
 
-/// What the permit asks of the answer.
-struct Duties {
-    snapshot: Arc<Snapshot>,
-    permit: Arc<Permit>,
-    system: SystemId,
-    plan: Option<Arc<AnnouncedPlan>>,
+/// What the masks of a permit are; none for a file, which leaves whole.
+fn plan_of(cleared: &Cleared) -> Result<Option<Arc<AnnouncedPlan>>, Failure> {
+    let resource = &cleared.route.resource;
+    if resource.body.format == BodyFormat::Opaque {
+        return if may_leave_whole(cleared) { Ok(None) } else { Err(cannot_leave_whole(cleared)) };
+    }
+    let Exchange { snapshot, draft, .. } = &*cleared.exchange;
+    let department = &cleared.caller.department.id;
+    let plan = snapshot.plans.plan(resource, department, &cleared.permit.fields, draft.received);
+    plan.map(Some).map_err(|error| {
+        tracing::error!(
+            request_id = %draft.request_id, trace_id = draft.trace_id(), resource = %resource.id,
+            %error, "the masks of a permit cannot be built"
+        );
+        MaskFailure::Plan.into()
+    })
 }
 
-impl Duties {
-    fn of(cleared: &Cleared) -> Result<Self, Failure> {
-        let (snapshot, resource) = (&cleared.exchange.snapshot, &cleared.route.resource);
-        let plan = if resource.body.format == BodyFormat::Opaque {
-            if !may_leave_whole(cleared) {
-                return Err(cannot_leave_whole(cleared));
-            }
-            None
-        } else {
-            let (department, received) = (&cleared.caller.department.id, cleared.exchange.draft.received);
-            let plan = snapshot.plans.plan(resource, department, &cleared.permit.fields, received);
-            Some(plan.map_err(|error| {
-                let draft = &cleared.exchange.draft;
-                tracing::error!(
-                    request_id = %draft.request_id, trace_id = draft.trace_id(), resource = %resource.id,
-                    %error, "the masks of a permit cannot be built"
-                );
-                Failure::from(MaskFailure::Plan)
-            })?)
-        };
-        Ok(Self {
-            snapshot: Arc::clone(snapshot),
-            permit: Arc::clone(&cleared.permit),
-            system: cleared.caller.system.id.clone(),
-            plan,
-        })
-    }
-
-    /// What the gate itself says to the client.
-    fn headers(&self, usage: Option<&Usage>) -> Result<HeaderMap, Failure> {
-        let mut headers = HeaderMap::with_capacity(12);
-        describe_permit(&mut headers, &self.permit, usage)?;
-        if let Some(plan) = &self.plan {
-            headers.insert(PINEGATE_MASKED.clone(), plan.header.clone());
-        }
-        Ok(headers)
-    }
-
-    /// The body that leaves, and the coding that it is in.
-    async fn apply(
-        self,
-        route: &Route,
-        form: Form,
-        sought: Sought,
-        body: Arriving,
-        draft: Arc<Draft>,
-    ) -> Result<(ReplyBody, Option<Coding>), Failure> {
-        let idle = route.upstream.response_timeout();
-        let bounds = self.snapshot.bounds;
-        let decoder = |coding| Decoder::new(coding, bounds.decoded);
-        let source = Source::new(body, idle, Arc::clone(&draft), self.snapshot.digests.as_ref());
-        let Some(plan) = self.plan else {
-            let body = match form.coding.filter(|coding| sought.coding != Some(*coding)) {
-                None => ReplyBody::stream(Passed::new(source)),
-                Some(coding) => {
-                    let plain = Plain::new(source, Some(decoder(coding)));
-                    ReplyBody::stream(Unpacked::new(plain))
-                }
-            };
-            return Ok((body, sought.coding));
-        };
-        let within = Bounds { records: self.permit.rows_per_reply, ..Bounds::default() };
-        let transform = Transform::with_charset(Arc::clone(&plan.plan), within, form.charset);
-        let plain = Plain::new(source, form.coding.map(decoder));
-        // Who sends lines or events without saying how many may mean to go on for as long as anybody listens.
-        let is_live = match route.resource.body.format {
-            BodyFormat::EventStream => true,
-            BodyFormat::NdJson => plain.length().is_none(),
-            BodyFormat::Json | BodyFormat::Csv | BodyFormat::Xml | BodyFormat::Form | BodyFormat::Opaque => {
-                false
+/// Does what the permit asks of the answer: the body that leaves, and the coding that it is in.
+async fn apply(
+    cleared: &Cleared,
+    plan: Option<Arc<AnnouncedPlan>>,
+    form: Form,
+    sought: Sought,
+    body: Arriving,
+) -> Result<(ReplyBody, Option<Coding>), Failure> {
+    let Cleared { exchange, route, permit, caller, .. } = cleared;
+    let Exchange { snapshot, draft, .. } = &**exchange;
+    let idle = route.upstream.response_timeout();
+    let bounds = snapshot.bounds;
+    let decoder = |coding| Decoder::new(coding, bounds.decoded);
+    let source = Source::new(body, idle, Arc::clone(draft), snapshot.digests.as_ref());
+    let Some(plan) = plan else {
+        let body = match form.coding.filter(|coding| sought.coding != Some(*coding)) {
+            None => ReplyBody::stream(Passed::new(source)),
+            Some(coding) => {
+                let plain = Plain::new(source, Some(decoder(coding)));
+                ReplyBody::stream(Unpacked::new(plain))
             }
         };
-        let bound = u64::try_from(bounds.whole_reply).unwrap_or(u64::MAX);
-        let is_long = plain.length().is_some_and(|length| length > bound);
-        let meter = Meter::new(self.snapshot, self.permit, self.system, Arc::clone(&draft));
-        let mut masked = Masked::new(plain, transform, meter);
-        let started = Instant::now();
-        let refuse = |error| failure_of(error, &draft);
-        let is_whole = !is_live && !is_long && masked.gather(bounds.whole_reply).await.map_err(refuse)?;
-        // Nothing has left yet: what is refused whole costs nobody a record.
-        masked.charge().map_err(refuse)?;
-        if !is_whole {
-            draft.note_masking(started.elapsed());
-            return Ok((ReplyBody::stream(masked.coded(sought.coding)), sought.coding));
-        }
-        let (bytes, coding) = coded(masked.into_whole(), sought.coding).map_err(refuse)?;
+        return Ok((body, sought.coding));
+    };
+    let within = Bounds { records: permit.rows_per_reply, ..Bounds::default() };
+    let transform = Transform::with_charset(Arc::clone(&plan.plan), within, form.charset);
+    let plain = Plain::new(source, form.coding.map(decoder));
+    // Who sends lines or events without saying how many may mean to go on for as long as anybody listens.
+    let is_live = match route.resource.body.format {
+        BodyFormat::EventStream => true,
+        BodyFormat::NdJson => plain.length().is_none(),
+        BodyFormat::Json | BodyFormat::Csv | BodyFormat::Xml | BodyFormat::Form | BodyFormat::Opaque => false,
+    };
+    let bound = u64::try_from(bounds.whole_reply).unwrap_or(u64::MAX);
+    let is_long = plain.length().is_some_and(|length| length > bound);
+    let meter = Meter::new(Arc::clone(snapshot), Arc::clone(permit), Arc::clone(caller), Arc::clone(draft));
+    let mut masked = Masked::new(plain, transform, meter);
+    let started = Instant::now();
+    let refuse = |error| failure_of(error, draft);
+    let is_whole = !is_live && !is_long && masked.gather(bounds.whole_reply).await.map_err(refuse)?;
+    // Nothing has left yet: what is refused whole costs nobody a record.
+    masked.charge().map_err(refuse)?;
+    if !is_whole {
         draft.note_masking(started.elapsed());
-        Ok((ReplyBody::whole(bytes), coding))
+        return Ok((ReplyBody::stream(masked.coded(sought.coding)), sought.coding));
     }
+    let (bytes, coding) = coded(masked.into_whole(), sought.coding).map_err(refuse)?;
+    draft.note_masking(started.elapsed());
+    Ok((ReplyBody::whole(bytes), coding))
 }
 
 /// A whole reply in its coding, where that saves anything.
@@ -317,25 +289,19 @@ fn cannot_leave_whole(cleared: &Cleared) -> Failure {
     MaskFailure::Plan.into()
 }
 
-fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn insert(headers: &mut HeaderMap, name: &HeaderName, value: impl TryInto<HeaderValue>) {
+    if let Ok(value) = value.try_into() {
         headers.insert(name.clone(), value);
     }
 }
 
 /// Says what it rests on, and what is left of the tightest limit.
-pub(super) fn describe_permit(
-    headers: &mut HeaderMap,
-    permit: &Permit,
-    usage: Option<&Usage>,
-) -> Result<(), Failure> {
-    let grants = HeaderValue::from_str(&joined(&permit.grants)).map_err(|_| Failure::Gate)?;
+pub(super) fn describe_permit(headers: &mut HeaderMap, grants: HeaderValue, usage: Option<&Usage>) {
     headers.insert(PINEGATE_GRANT.clone(), grants);
     if let Some(usage) = usage {
-        insert(headers, &RATE_LIMIT, &usage.rate_limit());
+        insert(headers, &RATE_LIMIT, usage.rate_limit());
         insert(headers, &RATE_LIMIT_POLICY, usage.rate_limit_policy());
     }
-    Ok(())
 }
 
 /// What the platform's status means for the client.

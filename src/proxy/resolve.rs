@@ -30,7 +30,7 @@ impl Normalized {
     }
 
     /// Whom the certificate names. Taken once, by whoever insists on it.
-    pub(crate) fn take_caller(&mut self) -> Result<Caller, Failure> {
+    pub(crate) fn take_caller(&mut self) -> Result<Arc<Caller>, Failure> {
         std::mem::replace(&mut self.exchange.caller, Err(Failure::Gate))
     }
 }
@@ -102,7 +102,7 @@ impl Routed {
     }
 
     /// Whom the certificate names. Taken once, by the stage that insists on it.
-    pub(crate) fn take_caller(&mut self) -> Result<Caller, Failure> {
+    pub(crate) fn take_caller(&mut self) -> Result<Arc<Caller>, Failure> {
         self.normalized.take_caller()
     }
 

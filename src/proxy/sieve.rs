@@ -83,7 +83,7 @@ impl Sieve {
             None => {
                 // Nothing at all holds nothing that may not go on.
                 let is_empty = self.state.bytes() == 0;
-                let finished = if is_empty { Ok(()) } else { self.transform.finish(&mut self.out).map(drop) };
+                let finished = if is_empty { Ok(()) } else { self.transform.close(&mut self.out) };
                 if finished.is_ok() {
                     self.end(self.transform.records());
                 }

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::body::Upload;
+use super::exchange::Caller;
 use super::routes::{Intake, Routes};
 use super::shadow::Shadow;
 use crate::audit::DigestKey;
@@ -21,7 +22,6 @@ use crate::kernel::time::Timestamp;
 use crate::mask::{Maskers, Plan, PlanError, PlanSpec, PseudonymKey, PseudonymKeys};
 use crate::policy::Policy;
 use crate::quota::limiter::Limiter;
-use crate::telemetry::CallerMetrics;
 use crate::tls::ClientVerifier;
 use crate::upstream::Upstream;
 
@@ -65,8 +65,8 @@ pub(crate) struct Snapshot {
     pub(crate) routes: Routes,
     /// The platform's services, by id.
     pub(crate) upstreams: HashMap<String, Arc<Upstream<Upload>>>,
-    /// Counters by system.
-    pub(crate) callers: HashMap<SystemId, CallerMetrics>,
+    /// Whoever may call, by system.
+    pub(crate) callers: foldhash::HashMap<SystemId, Arc<Caller>>,
     /// Masking plans.
     pub(crate) plans: Plans,
     /// The key of the digests in records, if there is one.

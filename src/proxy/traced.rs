@@ -5,16 +5,19 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::exchange::Draft;
 use super::record::decision;
 use super::snapshot::Snapshot;
 use crate::telemetry::{Attribute, Outcome, Sampling, Span, SpanKind, SpanSink};
 
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// The length of the header field of version 00 (W3C Trace Context, section 3.2.1).
+const TRACEPARENT_BYTES: usize = 55;
 /// The flag of a trace that is sampled (W3C Trace Context, section 3.2.2.5.1).
 const SAMPLED: u8 = 0x01;
 /// The flag of an id whose last 56 bits are random (W3C Trace Context Level 2, section 3.2.2.5.2).
@@ -94,7 +97,7 @@ pub(crate) fn begin(draft: &Draft, parts: &mut Parts, tracing: Option<&Tracing>)
     let (text, context) = match given {
         Some((trace, Some(context))) => (trace, context),
         Some((_, None)) | None => {
-            parts.headers.remove(TRACESTATE);
+            parts.headers.remove(&TRACESTATE);
             (format!("{id:032x}"), Context { trace: id, parent: None, flags: 0 })
         }
     };
@@ -106,19 +109,21 @@ pub(crate) fn begin(draft: &Draft, parts: &mut Parts, tracing: Option<&Tracing>)
     let flags = (flags & RANDOM) | if is_sampled { SAMPLED } else { 0 };
     let sent = format!("00-{text}-{:016x}-{flags:02x}", ids(draft).upstream);
     if let Ok(value) = HeaderValue::from_str(&sent) {
-        parts.headers.insert(TRACEPARENT, value);
+        parts.headers.insert(TRACEPARENT.clone(), value);
     }
     text
 }
 
 /// The trace of a request that came with none.
 fn own(draft: &Draft, headers: &mut HeaderMap) -> String {
-    headers.remove(TRACEPARENT);
-    headers.remove(TRACESTATE);
-    let id = draft.request_id.as_u128();
-    let text = format!("{id:032x}");
-    if let Ok(value) = HeaderValue::from_str(&format!("00-{text}-{:016x}-00", ids(draft).server)) {
-        headers.insert(TRACEPARENT, value);
+    headers.remove(&TRACESTATE);
+    let text = HEXLOWER.encode(&draft.request_id.as_u128().to_be_bytes());
+    let mut sent = String::with_capacity(TRACEPARENT_BYTES);
+    sent.extend(["00-", &text, "-"]);
+    HEXLOWER.encode_append(&ids(draft).server.to_be_bytes(), &mut sent);
+    sent.push_str("-00");
+    if let Ok(value) = HeaderValue::try_from(sent) {
+        headers.insert(TRACEPARENT.clone(), value);
     }
     text
 }
@@ -172,7 +177,7 @@ impl Given<'_> {
 
 /// The only `traceparent` of a request, if it is well-formed (W3C Trace Context, section 3.2).
 fn given(headers: &HeaderMap) -> Option<Given<'_>> {
-    let mut all = headers.get_all(TRACEPARENT).iter();
+    let mut all = headers.get_all(&TRACEPARENT).iter();
     let (only, None) = (all.next()?, all.next()) else { return None };
     parse(only.to_str().ok()?)
 }

@@ -1,6 +1,6 @@
 //! Who and what there is to count for: every id that can be part of a counter's key.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::limit::Dimension;
 use crate::kernel::id::{DepartmentId, GrantId, ResourceId, SystemId};

@@ -1,7 +1,8 @@
 //! Records on one local day: the `rows/day` duty of a grant, counted for each system that uses it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::HashMap;
 
 use super::daily::Day;
 use super::{Bound, Exceeded, QuotaError};

@@ -20,9 +20,6 @@ use crate::kernel::id::UpstreamId;
 /// The largest head of a reply, in bytes.
 const MAX_REPLY_HEAD_BYTES: usize = 64 << 10;
 
-/// The most header fields of a reply over HTTP/1.1.
-const MAX_REPLY_FIELDS: usize = 200;
-
 /// Why there is no reply to read.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -196,7 +193,6 @@ where
             .pool_max_idle_per_host(if announces { 0 } else { settings.max_idle })
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .http1_max_headers(MAX_REPLY_FIELDS)
             .http1_max_buf_size(MAX_REPLY_HEAD_BYTES)
             .http2_max_header_list_size(u32::try_from(MAX_REPLY_HEAD_BYTES).unwrap_or(u32::MAX))
             .http2_adaptive_window(true)
@@ -241,13 +237,10 @@ where
         mut request: Request<B>,
         too_long: impl Future<Output = ()>,
     ) -> Result<Response<Incoming>, ClientError> {
-        let target = std::mem::take(request.uri_mut()).into_parts().path_and_query;
-        let mut uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
-        if let Some(target) = target {
-            uri = uri.path_and_query(target);
-        }
-        *request.uri_mut() =
-            uri.build().map_err(|source| ClientError::Address { upstream: self.id.clone(), source })?;
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        (parts.scheme, parts.authority) = (Some(self.scheme.clone()), Some(self.authority.clone()));
+        *request.uri_mut() = Uri::from_parts(parts)
+            .map_err(|source| ClientError::Address { upstream: self.id.clone(), source: source.into() })?;
         request.headers_mut().insert(http::header::HOST, self.host.clone());
         let upstream = self.id.clone();
         let answered = tokio::select! {

@@ -81,7 +81,11 @@ struct Watch<'s> {
 impl Session {
     /// Serves a connection to its end: asks it to end when the gate drains or the connection is old or
     /// idle, and ends it where it stands when its client lets nothing go on.
-    pub(super) async fn drive<C: Ends>(&self, connection: C, streams: Option<Arc<Streams>>) -> Served {
+    pub(super) async fn drive<C: Ends>(
+        &self,
+        mut connection: Pin<Box<C>>,
+        streams: Option<Arc<Streams>>,
+    ) -> Served {
         let mut watch = Watch {
             session: self,
             streams,
@@ -90,7 +94,6 @@ impl Session {
             ending_since: None,
             withheld: None,
         };
-        let mut connection = pin!(connection);
         let mut due = pin!(tokio::time::sleep_until(watch.due(Instant::now())));
         loop {
             tokio::select! {

@@ -3,6 +3,7 @@
 //! A connection's certificate is read once; whether it still holds is asked again after every reload and,
 //! for its dates, on every request.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +18,8 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
 
-use super::frames::Frames;
+use super::drive::Ends;
+use super::frames::{Frames, Streams};
 use super::socket::Socket;
 use super::switched::Switch;
 use super::{Gate, Stack};
@@ -51,6 +53,9 @@ const HTTP2_TABLE_BYTES: u32 = 4 << 10;
 
 /// The largest frame that a client may send, in bytes: the least that there is (RFC 9113, section 4.2).
 const HTTP2_FRAME_BYTES: u32 = 16 << 10;
+
+/// As many header fields hyper takes over HTTP/1.1 without being told.
+const LIBRARY_FIELDS: usize = 100;
 
 /// How many requests may be given up before the gate has looked at them.
 const HTTP2_PENDING_RESETS: usize = 20;
@@ -161,37 +166,57 @@ impl Session {
         Some(caller.system.id.clone())
     }
 
-    /// Serves it to its end.
-    pub(super) async fn serve<S: Stack>(self: Arc<Self>, stream: TlsStream<Socket>, stack: S) -> Served {
+    /// Serves it to its end. What the connection is made of goes straight to a place of its own in memory: a future
+    /// that moved it from hand to hand would keep room for it in each, for as long as the connection is idle.
+    pub(super) fn serve<S: Stack>(
+        self: &Arc<Self>,
+        stream: TlsStream<Socket>,
+        stack: S,
+    ) -> Pin<Box<dyn Future<Output = Served> + Send>> {
+        let session = Arc::clone(self);
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            self.http2(stream, stack).await
+            let (connection, streams) = self.http2(stream, stack);
+            Box::pin(async move { session.drive(connection, Some(streams)).await })
         } else {
-            self.http1(stream, stack).await
+            let connection = self.http1(stream, stack);
+            Box::pin(async move {
+                session.drive(connection, None).await?;
+                let switch = session.switch.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(switch) = switch {
+                    // Boxed, so that connections that are none do not carry its size.
+                    Box::pin(session.switched(*switch)).await;
+                }
+                Ok(())
+            })
         }
     }
 
-    async fn http1<S: Stack>(self: Arc<Self>, stream: TlsStream<Socket>, stack: S) -> Served {
+    fn http1<S: Stack>(
+        self: &Arc<Self>,
+        stream: TlsStream<Socket>,
+        stack: S,
+    ) -> Pin<Box<impl Ends + Send + use<S>>> {
         let bounds = self.gate.bounds;
         let limits = Limits { head_bytes: bounds.header_bytes.as_usize(), fields: bounds.header_fields };
         let stream = Guarded::new(stream, limits, self.refused.clone());
-        let connection = hyper::server::conn::http1::Builder::new()
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder
             .timer(TokioTimer::new())
             .header_read_timeout(bounds.header_timeout)
             .max_buf_size(bounds.header_bytes.as_usize())
-            .max_headers(bounds.header_fields)
-            .half_close(false)
-            .serve_connection(TokioIo::new(stream), self.service(stack))
-            .with_upgrades();
-        self.drive(connection, None).await?;
-        let switch = self.switch.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(switch) = switch {
-            // Boxed, so that connections that are none do not carry its size.
-            Box::pin(self.switched(*switch)).await;
+            .half_close(false);
+        if bounds.header_fields > LIBRARY_FIELDS {
+            // The guard has counted them. With a bound of its own the library takes a list for each head from the heap.
+            builder.max_headers(bounds.header_fields);
         }
-        Ok(())
+        Box::pin(builder.serve_connection(TokioIo::new(stream), self.service(stack)).with_upgrades())
     }
 
-    async fn http2<S: Stack>(self: Arc<Self>, stream: TlsStream<Socket>, stack: S) -> Served {
+    fn http2<S: Stack>(
+        self: &Arc<Self>,
+        stream: TlsStream<Socket>,
+        stack: S,
+    ) -> (Pin<Box<impl Ends + Send + use<S>>>, Arc<Streams>) {
         let bounds = self.gate.bounds;
         let (stream, streams) = Frames::new(stream, bounds);
         let connection = hyper::server::conn::http2::Builder::new(Tracked(self.gate.tasks.clone()))
@@ -208,7 +233,7 @@ impl Session {
             .keep_alive_interval(bounds.header_timeout)
             .keep_alive_timeout(bounds.header_timeout)
             .serve_connection(TokioIo::new(stream), self.service(stack));
-        self.drive(connection, Some(streams)).await
+        (Box::pin(connection), streams)
     }
 
     /// How many requests came.
@@ -317,7 +342,7 @@ impl Session {
         Draft::note(&draft.trace_id, trace);
         let snapshot = self.gate.snapshot.load_full();
         let (caller, named) = match self.caller(&snapshot, now) {
-            Ok(caller) => (Ok(caller.clone()), Some(caller)),
+            Ok(caller) => (Ok(Arc::clone(&caller)), Some(caller)),
             Err((failure, named)) => (Err(failure), named),
         };
         let most = self.gate.bounds.header_fields;
@@ -341,7 +366,11 @@ impl Session {
     }
 
     /// The system that calls; or why it may not, and its name if it has one.
-    fn caller(&self, snapshot: &Snapshot, now: Timestamp) -> Result<Caller, (Failure, Option<Caller>)> {
+    fn caller(
+        &self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, (Failure, Option<Arc<Caller>>)> {
         if self.good_under.load(Ordering::Relaxed) != snapshot.revision && !self.is_still_good(snapshot, now)
         {
             let named = identify::caller(snapshot, &self.peer, now);

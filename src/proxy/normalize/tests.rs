@@ -24,8 +24,7 @@ fn paths_with_one_reading_pass() {
         ("/v1.2/x", "/v1.2/x"),
         ("/a:b@c", "/a:b@c"),
     ] {
-        let head = code_of(head(raw)).unwrap();
-        assert_eq!((head.path.raw.as_str(), head.path.decoded.as_str()), (raw, decoded));
+        assert_eq!(code_of(head(raw)).unwrap().path.decoded, decoded);
     }
 }
 
@@ -200,8 +199,7 @@ proptest! {
     /// is empty or climbs.
     #[test]
     fn a_path_that_passes_is_stable(raw in "/[ -~]{0,40}") {
-        let Ok(NormalPath { raw: kept, decoded }) = path(&raw) else { return Ok(()) };
-        prop_assert_eq!(kept, raw);
+        let Ok(NormalPath { decoded }) = path(&raw) else { return Ok(()) };
         prop_assert!(!decoded.contains("//") && !decoded.contains('\\') && !decoded.contains(';'));
         prop_assert!(decoded == "/" || decoded.split('/').skip(1).all(|s| !s.is_empty() && s != "." && s != ".."));
         let again = percent_encoding::utf8_percent_encode(&decoded, percent_encoding::NON_ALPHANUMERIC).to_string();

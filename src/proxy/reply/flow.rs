@@ -16,20 +16,19 @@ use tokio::time::{Instant, Sleep};
 use super::super::arriving::{Arriving, Broken};
 use super::super::authorize::limited;
 use super::super::body::BodyError;
-use super::super::exchange::Draft;
+use super::super::exchange::{Caller, Draft};
 use super::super::snapshot::Snapshot;
 use crate::audit::{DigestKey, ReceivedDigest};
 use crate::catalog::Egress;
 use crate::coding::{Coding, Decoder, Encoder};
 use crate::grant::Permit;
-use crate::kernel::id::SystemId;
 use crate::mask::{Summary, Transform};
 
 /// Counts the records of an answer against the day's rows before they leave.
 pub(super) struct Meter {
     snapshot: Arc<Snapshot>,
     permit: Arc<Permit>,
-    system: SystemId,
+    caller: Arc<Caller>,
     draft: Arc<Draft>,
     charged: u64,
 }
@@ -38,10 +37,10 @@ impl Meter {
     pub(super) fn new(
         snapshot: Arc<Snapshot>,
         permit: Arc<Permit>,
-        system: SystemId,
+        caller: Arc<Caller>,
         draft: Arc<Draft>,
     ) -> Self {
-        Self { snapshot, permit, system, draft, charged: 0 }
+        Self { snapshot, permit, caller, draft, charged: 0 }
     }
 
     fn charge(&mut self, records: u64) -> Result<(), BodyError> {
@@ -52,7 +51,7 @@ impl Meter {
         let now = self.draft.now();
         self.snapshot
             .limiter
-            .charge_rows(now, &self.system, &self.permit.grants, more)
+            .charge_rows(now, &self.caller.system.id, &self.permit.grants, more)
             .map_err(|error| BodyError::Quota(Box::new(limited(error))))?;
         self.draft.charged.get_or_init(|| now);
         self.charged = records;
@@ -78,7 +77,8 @@ impl Meter {
 
 /// A clock that runs out when nothing comes.
 struct Idle {
-    sleep: Pin<Box<Sleep>>,
+    /// None as long as nothing had to be waited for.
+    sleep: Option<Pin<Box<Sleep>>>,
     within: Duration,
     /// Whether the platform is being waited for: time in which nobody asked does not count.
     is_waiting: bool,
@@ -86,7 +86,7 @@ struct Idle {
 
 impl Idle {
     fn new(within: Duration) -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep(within)), within, is_waiting: false }
+        Self { sleep: None, within, is_waiting: false }
     }
 
     /// Something came.
@@ -95,11 +95,12 @@ impl Idle {
     }
 
     fn poll_run_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.is_waiting {
-            self.is_waiting = true;
-            self.sleep.as_mut().reset(Instant::now() + self.within);
+        let (within, is_waiting) = (self.within, std::mem::replace(&mut self.is_waiting, true));
+        if let (Some(sleep), false) = (&mut self.sleep, is_waiting) {
+            sleep.as_mut().reset(Instant::now() + within);
         }
-        self.sleep.as_mut().poll(cx)
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+        sleep.as_mut().poll(cx)
     }
 }
 
@@ -250,7 +251,7 @@ impl Masked {
         let goes_on =
             ready!(plain.poll_piece(cx, |piece| transform.push(piece, masked).map_err(BodyError::Mask)))?;
         if !goes_on {
-            transform.finish(masked).map_err(BodyError::Mask)?;
+            transform.close(masked).map_err(BodyError::Mask)?;
             self.over = true;
         }
         Poll::Ready(Ok(()))

@@ -20,16 +20,16 @@ impl SpanSink for Nowhere {
 /// What a request with these `traceparent`s comes to: its trace, whether it is sampled, and what is sent on.
 fn begun(parents: &[&str], sampling: Option<Sampling>) -> (String, bool, Option<String>, Option<String>) {
     let draft = Draft::new("2026-11-26T08:00:00Z".parse().unwrap(), Language::En);
-    let mut request = Request::get("/x").header(TRACESTATE, "a=b");
+    let mut request = Request::get("/x").header(&TRACESTATE, "a=b");
     for parent in parents {
-        request = request.header(TRACEPARENT, *parent);
+        request = request.header(&TRACEPARENT, *parent);
     }
     let (mut parts, ()) = request.body(()).unwrap().into_parts();
     let tracing = sampling.map(|sampling| Tracing { sampling, sink: Arc::new(Nowhere::default()) });
     let trace = begin(&draft, &mut parts, tracing.as_ref());
-    let field = |name| parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-    let (parent, state) = (field(TRACEPARENT), field(TRACESTATE));
-    assert_eq!(parts.headers.get_all(TRACEPARENT).iter().count(), 1);
+    let field = |name: &HeaderName| parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (parent, state) = (field(&TRACEPARENT), field(&TRACESTATE));
+    assert_eq!(parts.headers.get_all(&TRACEPARENT).iter().count(), 1);
     if parents.len() != 1 || given(&parts.headers).is_none() {
         assert_eq!(trace, draft.request_id.to_string().replace('-', ""));
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use super::places::SessionPlaces;
@@ -12,7 +12,7 @@ use super::{Offer, Ours};
 use crate::proxy::authorize::Cleared;
 use crate::proxy::body::ReplyBody;
 use crate::proxy::failure::{Failure, MaskFailure, UpstreamFailure};
-use crate::proxy::forward::forward;
+use crate::proxy::forward::{forward, joined};
 use crate::proxy::record::SessionRecord;
 use crate::proxy::reply::{describe_permit, judge, may_leave_whole};
 use crate::proxy::tether::Tether;
@@ -44,11 +44,11 @@ pub(crate) async fn open(
         return Err(MaskFailure::Session { contact: cleared.route.provider.contact.clone() }.into());
     }
     let place = places.take(&cleared.caller.system.id)?;
-    let (permit, usage) = (Arc::clone(&cleared.permit), cleared.admission.usage.clone());
     let decided = cleared.decided.take().ok_or(Failure::Gate)?;
-    let (in_flight, cleared) = cleared.split_in_flight();
     let ours = Ours::new().ok_or(Failure::Gate)?;
-    let (mut response, draft, held) = forward(cleared, Some(&ours.fields(&offer))).await?;
+    let grants = HeaderValue::try_from(joined(&cleared.permit.grants)).map_err(|_| Failure::Gate)?;
+    let (mut response, held) = forward(&mut cleared, &grants, Some(&ours.fields(&offer))).await?;
+    let (draft, in_flight) = (&cleared.exchange.draft, std::mem::take(&mut cleared.admission.in_flight));
     let platform = hyper::upgrade::on(&mut response);
     let (head, _nothing) = response.into_parts();
     if head.status != StatusCode::SWITCHING_PROTOCOLS && !head.status.is_success() {
@@ -62,7 +62,7 @@ pub(crate) async fn open(
         Failure::from(UpstreamFailure::Invalid { why })
     })?;
     let mut headers: HeaderMap = yes.fields(&offer);
-    describe_permit(&mut headers, &permit, usage.as_ref())?;
+    describe_permit(&mut headers, grants, cleared.admission.usage.as_ref());
     let mut reply = ReplyBody::session(Opening {
         platform,
         has_extensions: yes.has_extensions(),
