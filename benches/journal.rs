@@ -113,6 +113,7 @@ impl Words {
                 upstream_us: 1100,
                 attempts: 1,
                 aborted: None,
+                ended_by: None,
             }),
         }
     }

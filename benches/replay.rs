@@ -150,6 +150,7 @@ fn encode(
         upstream_us: 1100,
         attempts: 1,
         aborted: None,
+        ended_by: None,
     };
     let access = Access {
         kind: Kind::Access,

@@ -128,6 +128,7 @@ impl City {
                 upstream_us: 400,
                 attempts: 1,
                 aborted: None,
+                ended_by: None,
             }),
         };
         chain.seal(&access.encode(), out);

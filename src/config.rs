@@ -12,6 +12,7 @@ mod read;
 mod request;
 mod route;
 mod traces;
+mod upgrade;
 mod upstream;
 mod witness;
 
@@ -38,6 +39,7 @@ pub use log::{CHANGE_OF_FILTER, LogFilter, LogFilterError, MAX_LOG_FILTER_BYTES}
 pub use request::{RequestFields, RequestRule};
 pub use route::{ParameterSource, PathTemplate, RouteMethod, TemplateError};
 pub use traces::TraceSettings;
+pub use upgrade::Upgrade;
 pub use upstream::{Breaker, Ejection, Endpoint, HealthCheck, Retry, Upstream};
 pub use witness::WitnessConfig;
 
@@ -198,6 +200,8 @@ pub struct Route {
     pub parameters: Vec<(ParameterName, ParameterSource)>,
     /// What becomes of the fields in a request's body; none lets it pass as it is.
     pub request: Option<RequestRule>,
+    /// Which protocol a request may ask for in place of a reply, if any.
+    pub upgrade: Option<Upgrade>,
     /// How it learns the purpose.
     pub purpose: PurposeSource,
     /// How much its refusals tell.

@@ -37,6 +37,7 @@ mod strangers;
 mod subjects;
 mod tether;
 mod traced;
+mod websocket;
 
 pub use announced::{AnnouncedError, announced as read_announcement};
 pub use normalize::{NormalHead, NormalPath, Query, read as read_head};

@@ -115,12 +115,14 @@ labels! {
 
 mod connections;
 mod keeping;
+mod sessions;
 mod shipping;
 mod spans;
 mod upstreams;
 
 pub use connections::{ConnectionMetrics, Cut, TurnedAway};
 pub use keeping::{KeepingMetrics, Upkeep};
+pub use sessions::{SessionEnd, SessionMetrics};
 pub use shipping::{SinkFailure, SinkMetrics, WitnessFailure, WitnessMetrics};
 pub use spans::{Attribute, Sampling, Span, SpanFate, SpanKind, SpanMetrics, SpanSink};
 pub use upstreams::{EndpointState, RetryOutcome, Shed, UpstreamMetrics};
@@ -167,6 +169,8 @@ pub struct Metrics {
     pub spans: SpanMetrics,
     /// Connections that were not taken, and what was cut off.
     pub refused: ConnectionMetrics,
+    /// WebSocket sessions.
+    pub sessions: SessionMetrics,
     /// Whole requests, from the head's arrival to the end of the reply.
     pub request_seconds: Histogram,
     /// Open client connections.
@@ -441,6 +445,7 @@ impl Metrics {
             keeping: KeepingMetrics::new(&f)?,
             spans: SpanMetrics::new(&f)?,
             refused: ConnectionMetrics::new(&f)?,
+            sessions: SessionMetrics::new(&f)?,
             request_seconds: f
                 .latency("pinegate_request_duration_seconds", "Whole requests, to the end of the reply.")?,
             connections: f.int_gauge("pinegate_connections", "Open client connections.")?,

@@ -123,6 +123,8 @@ pub trait Outgoing<B> {
     fn request(&mut self) -> Option<Request<B>>;
     /// Ends when the upstream has kept it waiting for too long.
     fn too_long(&self) -> impl Future<Output = ()> + Send;
+    /// Whether its connection is to become a session, and is had anew for that, by HTTP/1.1.
+    fn opens_session(&self) -> bool;
     /// Whether it failed for a reason of its own.
     fn is_own_fault(&self) -> bool;
     /// Whose it is: the two ends of the connection that it came on, theirs first.
@@ -275,7 +277,9 @@ where
             let endpoint = &in_work.0;
             let error = match self.send(endpoint, request, outgoing).await {
                 Ok(response) => {
-                    endpoint.heard(&response);
+                    if !outgoing.opens_session() {
+                        endpoint.heard(&response);
+                    }
                     self.judge(endpoint, admission, !is_unavailable(response.status()));
                     return Ok((response, Lease { _endpoint: in_work, _places: places }));
                 }
@@ -309,7 +313,8 @@ where
         request: Request<B>,
         outgoing: &impl Outgoing<B>,
     ) -> Result<Response<Incoming>, ClientError> {
-        let sent = endpoint.client.send_until(request, outgoing.too_long());
+        let client = if outgoing.opens_session() { &endpoint.sessions } else { &endpoint.client };
+        let sent = client.send_until(request, outgoing.too_long());
         match outgoing.on_behalf_of().filter(|_| self.settings.client.announces) {
             Some(ends) => announcing(ends, sent).await,
             None => sent.await,

@@ -73,6 +73,8 @@ pub struct Stop {
 pub struct Validator {
     limits: Limits,
     phase: Phase,
+    /// Whether the message that is read asks for another protocol.
+    asks_to_switch: bool,
 }
 
 /// What comes next.
@@ -82,17 +84,20 @@ enum Phase {
     Length(u64),
     Chunks(Chunks),
     Trailers(Trailers),
+    /// Nothing: what follows a request for another protocol is of that protocol, or of nobody.
+    Switch,
 }
 
 impl Validator {
     /// At the beginning of a connection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, phase: Phase::Head(Head::default()) }
+        Self { limits, phase: Phase::Head(Head::default()), asks_to_switch: false }
     }
 
     /// Reads on, and says how many of the bytes are sound: whole heads, whole trailers, and what there is of
-    /// bodies. The rest is the beginning of a head or of trailers: the next call must begin with it.
+    /// bodies. The rest is the beginning of a head or of trailers: the next call must begin with it. Nothing
+    /// behind a request that [asks for another protocol](Self::awaits_switch) is.
     ///
     /// # Errors
     /// When no further byte has one reading.
@@ -112,15 +117,26 @@ impl Validator {
         }
     }
 
+    /// Whether the last request asked for another protocol (`Upgrade`, RFC 9110, section 7.8). Whoever answers it
+    /// knows what the bytes behind it are; as a request they would be read by nobody or by the wrong one.
+    #[must_use]
+    pub fn awaits_switch(&self) -> bool {
+        matches!(self.phase, Phase::Switch)
+    }
+
     /// Reads some of `rest`, which is not empty; none where more must come first.
     fn step(&mut self, rest: &[u8]) -> Result<Option<usize>, (usize, Fault)> {
+        let after = |asks_to_switch| {
+            if asks_to_switch { Phase::Switch } else { Phase::Head(Head::default()) }
+        };
         let (taken, next) = match &mut self.phase {
             Phase::Head(head) => {
                 let Some((taken, framing)) = head.read(rest, self.limits).map_err(|fault| (0, fault))? else {
                     return Ok(None);
                 };
+                self.asks_to_switch = head.asks_to_switch();
                 let next = match framing {
-                    Framing::Nothing => Phase::Head(Head::default()),
+                    Framing::Nothing => after(self.asks_to_switch),
                     Framing::Length(length) => Phase::Length(length),
                     Framing::Chunked => Phase::Chunks(Chunks::default()),
                 };
@@ -129,7 +145,7 @@ impl Validator {
             Phase::Length(left) => {
                 let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
                 *left = left.saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX));
-                (taken, (*left == 0).then(|| Phase::Head(Head::default())))
+                (taken, (*left == 0).then(|| after(self.asks_to_switch)))
             }
             Phase::Chunks(chunks) => match chunks.read(rest)? {
                 Part::All => (rest.len(), None),
@@ -137,8 +153,9 @@ impl Validator {
             },
             Phase::Trailers(trailers) => {
                 let Some(taken) = trailers.read(rest).map_err(|fault| (0, fault))? else { return Ok(None) };
-                (taken, Some(Phase::Head(Head::default())))
+                (taken, Some(after(self.asks_to_switch)))
             }
+            Phase::Switch => return Ok(None),
         };
         if let Some(next) = next {
             self.phase = next;

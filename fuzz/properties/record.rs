@@ -227,6 +227,7 @@ fn check_access(parts: &Parts) {
         upstream_us: 3,
         attempts: 1,
         aborted: parts.has(4).then_some("caller-gone"),
+        ended_by: parts.has(6).then_some("client"),
     };
     let withheld = ids.withheld();
     let key = DigestKey::new(&Secret::new([1; 32]));

@@ -302,6 +302,10 @@ fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
         connection_age,
         min_rate,
         min_rate_grace,
+        sessions,
+        sessions_per_system,
+        session_idle_timeout,
+        session_timeout,
         header_bytes,
         header_fields,
         http2_streams,
@@ -324,6 +328,8 @@ fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
         reply_timeout,
         connection_age,
         min_rate_grace,
+        session_idle_timeout,
+        session_timeout,
         drain,
     ];
     let places = [
@@ -332,6 +338,8 @@ fn of_the_start(bounds: &Bounds) -> impl PartialEq + use<> {
         connections_per_system,
         handshakes,
         handshakes_per_address,
+        sessions,
+        sessions_per_system,
         header_fields,
     ];
     let of_http2 = (http2_streams, http2_resets, http2_control_frames);

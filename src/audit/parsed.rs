@@ -118,6 +118,7 @@ pub struct ParsedRecord {
     pub upstream_us: Option<u64>,
     pub attempts: Option<u64>,
     pub aborted: Option<String>,
+    pub ended_by: Option<String>,
 }
 
 impl ParsedRecord {

@@ -233,6 +233,8 @@ pub struct Outcome<'a> {
     pub attempts: u64,
     /// Why the reply ended early, if it did.
     pub aborted: Option<&'static str>,
+    /// Who ended a session: `client` or `platform`; of nothing else.
+    pub ended_by: Option<&'static str>,
 }
 
 /// What was done to the body of a request before the platform saw it. Of one that was refused, what it
@@ -569,6 +571,7 @@ impl Outcome<'_> {
             line.number("attempts", self.attempts);
         }
         line.optional("aborted", self.aborted, WORD_BYTES);
+        line.optional("ended_by", self.ended_by, WORD_BYTES);
     }
 }
 

@@ -96,6 +96,7 @@ fn with_access<T>(texts: &Texts, then: impl FnOnce(&Access<'_>) -> T) -> T {
             upstream_us: 789,
             attempts: 2,
             aborted: None,
+            ended_by: None,
         }),
     })
 }
@@ -243,6 +244,7 @@ fn assert_fits(count: usize, [id, path]: [usize; 2], item: &str) {
                 upstream_us: u64::MAX,
                 attempts: u64::MAX,
                 aborted: Some("a-reason-that-nobody-has-seen-yet-but-that-could-be-as-long-as-so"),
+                ended_by: Some("platform"),
                 ..outcome
             }),
             ..access.clone()

@@ -281,7 +281,7 @@ const fn may(name: &'static str, slot: Slot) -> Member {
 pub(super) const NEEDED: u8 = 9;
 
 /// Every member, in the order of a line.
-pub(super) const MEMBERS: [Member; 75] = [
+pub(super) const MEMBERS: [Member; 76] = [
     must("v", Slot::Version),
     must("seq", Slot::Seq),
     must("batch", Slot::Number),
@@ -357,6 +357,7 @@ pub(super) const MEMBERS: [Member; 75] = [
     may("upstream_us", Slot::Number),
     may("attempts", Slot::Number),
     may("aborted", Slot::Text),
+    may("ended_by", Slot::Text),
 ];
 
 /// What is left of a line. INVARIANT: it has neither escapes nor control characters.

@@ -990,6 +990,7 @@ fn logged(directory: &Path) -> String {
             upstream_us: 0,
             attempts: 1,
             aborted: None,
+            ended_by: None,
         };
         let entry = Access {
             kind: Kind::Access,

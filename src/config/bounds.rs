@@ -37,6 +37,14 @@ pub struct Bounds {
     pub min_rate: ByteLimit,
     /// How long a client may keep the gate waiting for bytes before `min_rate` counts.
     pub min_rate_grace: Duration,
+    /// Open WebSocket sessions.
+    pub sessions: usize,
+    /// Of those, of one system.
+    pub sessions_per_system: usize,
+    /// How long a session may be open in which nothing comes from either side.
+    pub session_idle_timeout: Duration,
+    /// How long a session may be open.
+    pub session_timeout: Duration,
     /// The size of a request head.
     pub header_bytes: ByteLimit,
     /// How many header fields a request may have.
@@ -78,6 +86,10 @@ impl Default for Bounds {
             connection_age: Duration::from_secs(3_600),
             min_rate: ByteLimit::bytes(1 << 10),
             min_rate_grace: Duration::from_secs(30),
+            sessions: 1_000,
+            sessions_per_system: 100,
+            session_idle_timeout: Duration::from_secs(5 * 60),
+            session_timeout: Duration::from_secs(3_600),
             header_bytes: ByteLimit::bytes(32 << 10),
             header_fields: 100,
             http2_streams: 200,
@@ -103,6 +115,8 @@ pub(super) fn read(table: Option<Table<'_, '_>>) -> Bounds {
     many(&table, "handshakes", &mut bounds.handshakes);
     many(&table, "handshakes_per_address", &mut bounds.handshakes_per_address);
     many(&table, "requests", &mut bounds.requests);
+    many(&table, "sessions", &mut bounds.sessions);
+    many(&table, "sessions_per_system", &mut bounds.sessions_per_system);
     for (key, time) in [
         ("handshake_timeout", &mut bounds.handshake_timeout),
         ("header_timeout", &mut bounds.header_timeout),
@@ -110,6 +124,8 @@ pub(super) fn read(table: Option<Table<'_, '_>>) -> Bounds {
         ("stall_timeout", &mut bounds.stall_timeout),
         ("reply_timeout", &mut bounds.reply_timeout),
         ("connection_age", &mut bounds.connection_age),
+        ("session_idle_timeout", &mut bounds.session_idle_timeout),
+        ("session_timeout", &mut bounds.session_timeout),
         ("min_rate_grace", &mut bounds.min_rate_grace),
         ("drain", &mut bounds.drain),
     ] {

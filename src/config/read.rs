@@ -379,6 +379,7 @@ impl<'d, 's> Reader<'d, 's> {
             ))
         });
         let parameters = Self::parameters(&table, path.as_ref().map(|at| &at.value));
+        let upgrade = super::upgrade::read(&table, method.as_ref().map(|at| &at.value), &parameters);
         let request = super::request::read(&table, method.as_ref().map(|at| &at.value));
         let sources = [("token", PurposeSource::Token), ("declared", PurposeSource::Declared)];
         let purpose = word(&table, "purpose", &sources).unwrap_or(PurposeSource::Token);
@@ -410,6 +411,7 @@ impl<'d, 's> Reader<'d, 's> {
             upstream: upstream?.value,
             parameters,
             request,
+            upgrade,
             purpose,
             denials,
             forward_token,

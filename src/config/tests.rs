@@ -334,6 +334,27 @@ fn what_answers_come_as_is_said_by_route_and_upstream() {
 }
 
 #[test]
+fn a_route_says_whether_sessions_are_opened() {
+    let files = Files::new();
+    let (config, report) = files.load(&format!("{RIGHT}upgrade = \"websocket\"\n"));
+    assert_eq!(report, "");
+    assert_eq!(config.unwrap().routes[0].upgrade, Some(Upgrade::WebSocket));
+    assert_eq!(files.load(RIGHT).0.unwrap().routes[0].upgrade, None);
+    let wrong = RIGHT.replace("\"GET\"", "\"POST\"") + "upgrade = \"h2c\"\n";
+    let (config, report) = files.load(&wrong);
+    assert!(config.is_none() && report.contains("`websocket`, or no `upgrade` at all"), "{report}");
+    let wrong = RIGHT.replace("\"GET\"", "\"POST\"").replace("query:area", "body:area");
+    let (config, report) = files.load(&format!("{wrong}upgrade = \"websocket\"\n"));
+    assert!(config.is_none());
+    for said in [
+        "error[route-upgrade]: a WebSocket session is opened by a `GET`; answer `GET`, or remove `upgrade`",
+        "error[route-upgrade]: the request that opens a WebSocket session has no body for a parameter to be in",
+    ] {
+        assert!(report.contains(said), "{said}\n{report}");
+    }
+}
+
+#[test]
 fn a_route_says_what_becomes_of_the_fields_in_a_body() {
     let files = Files::new();
     let rule = |request: &str| {

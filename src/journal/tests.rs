@@ -86,6 +86,7 @@ fn access_at(kind: Kind, request_id: RequestId, at: Timestamp, took: Option<Dura
             upstream_us: 0,
             attempts: 1,
             aborted: None,
+            ended_by: None,
         }),
     }
     .encode()

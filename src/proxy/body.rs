@@ -17,6 +17,7 @@ use super::failure::Failure;
 use super::pace::{Pace, Required};
 use super::sieve::Sieve;
 use super::tether::{Decided, Tether, Tied};
+use super::websocket::open::Opening;
 use crate::kernel::id::FieldPath;
 use crate::mask::MaskError;
 
@@ -477,6 +478,8 @@ enum Content {
     Empty,
     Whole(Bytes),
     Stream(Stream),
+    /// None: what follows the head is a session.
+    Session(Box<Opening>),
 }
 
 impl ReplyBody {
@@ -496,6 +499,36 @@ impl ReplyBody {
         Self { content: Content::Stream(stream), tether: None, pulse: None, guards: Vec::new() }
     }
 
+    /// No body, but what follows in place of HTTP.
+    pub(crate) fn session(opening: Opening) -> Self {
+        let content = Content::Session(Box::new(opening));
+        Self { content, tether: None, pulse: None, guards: Vec::new() }
+    }
+
+    /// Whether a session follows.
+    pub(crate) fn is_session(&self) -> bool {
+        matches!(self.content, Content::Session(_))
+    }
+
+    /// The session that follows, if one does.
+    pub(crate) fn opening(&mut self) -> Option<&mut Opening> {
+        match &mut self.content {
+            Content::Session(opening) => Some(opening),
+            Content::Empty | Content::Whole(_) | Content::Stream(_) => None,
+        }
+    }
+
+    /// Takes the session that follows.
+    pub(crate) fn take_session(&mut self) -> Option<Opening> {
+        match std::mem::replace(&mut self.content, Content::Empty) {
+            Content::Session(opening) => Some(*opening),
+            other @ (Content::Empty | Content::Whole(_) | Content::Stream(_)) => {
+                self.content = other;
+                None
+            }
+        }
+    }
+
     /// Whether it is still coming.
     pub(crate) fn is_stream(&self) -> bool {
         matches!(self.content, Content::Stream(_))
@@ -510,7 +543,7 @@ impl ReplyBody {
     pub(crate) fn as_whole(&self) -> &[u8] {
         match &self.content {
             Content::Whole(bytes) => bytes,
-            Content::Empty | Content::Stream(_) => &[],
+            Content::Empty | Content::Stream(_) | Content::Session(_) => &[],
         }
     }
 
@@ -555,6 +588,7 @@ impl std::fmt::Debug for ReplyBody {
             Content::Empty => "empty",
             Content::Whole(_) => "whole",
             Content::Stream(_) => "stream",
+            Content::Session(_) => "session",
         };
         write!(f, "ReplyBody({what})")
     }
@@ -569,7 +603,7 @@ impl Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = match &mut self.content {
-            Content::Empty => Poll::Ready(None),
+            Content::Empty | Content::Session(_) => Poll::Ready(None),
             Content::Whole(bytes) => Poll::Ready(next_piece(bytes).map(|piece| Ok(Frame::data(piece)))),
             Content::Stream(stream) => stream.as_mut().poll_frame(cx),
         };
@@ -581,7 +615,7 @@ impl Body for ReplyBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Empty => true,
+            Content::Empty | Content::Session(_) => true,
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Stream(stream) => stream.is_end_stream(),
         }
@@ -589,7 +623,7 @@ impl Body for ReplyBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Empty => SizeHint::with_exact(0),
+            Content::Empty | Content::Session(_) => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             Content::Stream(stream) => stream.size_hint(),
         }

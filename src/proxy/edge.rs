@@ -27,6 +27,7 @@ use super::sift::Sifted;
 use super::snapshot::Snapshot;
 use super::strangers::Strangers;
 use super::traced::spans;
+use super::websocket::places::SessionPlaces;
 use crate::audit::Reached;
 use crate::telemetry::{
     IntCounter, Metrics, Outcome, Refused, ResourceMetrics, SpanSink, Stage, StageMetrics,
@@ -183,7 +184,10 @@ impl Drop for Watch {
             }
         }
         let took = draft.started.elapsed();
-        observe.metrics.request_seconds.observe(took.as_secs_f64());
+        // How long a session is open tells nothing of how fast anybody answers.
+        if *answered != Some(StatusCode::SWITCHING_PROTOCOLS) {
+            observe.metrics.request_seconds.observe(took.as_secs_f64());
+        }
         let stages = [
             (Stage::Decide, draft.decided_us()),
             (Stage::Upstream, draft.upstream_us()),
@@ -415,6 +419,7 @@ where
 #[derive(Debug, Clone)]
 pub(crate) struct Oblige {
     pub(crate) recorder: Arc<Recorder>,
+    pub(crate) sessions: Arc<SessionPlaces>,
 }
 
 impl Service<Sifted> for Oblige {
@@ -427,6 +432,6 @@ impl Service<Sifted> for Oblige {
     }
 
     fn call(&mut self, sifted: Sifted) -> Self::Future {
-        Box::pin(oblige(Arc::clone(&self.recorder), sifted))
+        Box::pin(oblige(Arc::clone(&self.recorder), Arc::clone(&self.sessions), sifted))
     }
 }

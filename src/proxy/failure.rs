@@ -37,6 +37,8 @@ pub(crate) enum RequestFailure {
     Header { name: String, why: Words },
     /// It asks for another protocol.
     Upgrade,
+    /// It asks for WebSocket, and is no sound handshake.
+    Handshake { why: Words },
     /// The method is not allowed on this path; empty if it is not allowed anywhere.
     Method { allowed: Vec<Method> },
     /// It is of a version of HTTP that marks no end of a reply.
@@ -157,6 +159,11 @@ pub(crate) enum MaskFailure {
     Egress,
     /// The masks could not be built.
     Plan,
+    /// A session is asked for, in which nobody masks or counts anything, and the grants ask for that.
+    Session {
+        /// Whom to ask.
+        contact: String,
+    },
 }
 
 /// Why the purpose of a request is not settled.
@@ -192,6 +199,10 @@ pub(crate) enum Failure {
     },
     Upstream(UpstreamFailure),
     Mask(MaskFailure),
+    /// The system has as many sessions as it may have.
+    Sessions {
+        most: usize,
+    },
     /// The record cannot be made durable.
     Audit,
     Overloaded,
@@ -282,6 +293,7 @@ impl RequestFailure {
             Self::Host => Code::RequestHost,
             Self::Header { .. } => Code::RequestHeader,
             Self::Upgrade => Code::RequestUpgrade,
+            Self::Handshake { .. } => Code::RequestHandshake,
             Self::Method { .. } => Code::RequestMethod,
             Self::Version => Code::RequestVersion,
             Self::Expectation => Code::RequestExpectation,
@@ -307,10 +319,10 @@ impl RequestFailure {
             (Self::Content, Language::Zh) => {
                 format!("{}（使用该方法的请求不得带有请求体）", self.code().title(language))
             }
-            (Self::Path { why } | Self::Query { why }, Language::En) => {
+            (Self::Path { why } | Self::Query { why } | Self::Handshake { why }, Language::En) => {
                 format!("{}: {}", self.code().title(language), why.to(language))
             }
-            (Self::Path { why } | Self::Query { why }, Language::Zh) => {
+            (Self::Path { why } | Self::Query { why } | Self::Handshake { why }, Language::Zh) => {
                 format!("{}（{}）", self.code().title(language), why.to(language))
             }
             (Self::Header { name, why }, Language::En) => {
@@ -456,6 +468,13 @@ impl MaskFailure {
             (Self::Body { reason }, Language::Zh) => {
                 format!("应答内容与目录声明不符（{reason}），未予放行")
             }
+            (Self::Session { contact }, Language::En) => format!(
+                "WebSocket is passed on as it is, and a grant of yours has masks or row limits; \
+                 ask {contact} for a grant of the whole resource"
+            ),
+            (Self::Session { contact }, Language::Zh) => {
+                format!("WebSocket 会话原样转发，而您的授权带有脱敏或记录数限制；请向 {contact} 申请整体授权")
+            }
             (Self::Egress | Self::Plan, _) => return None,
         })
     }
@@ -493,6 +512,8 @@ impl Failure {
             Self::Mask(MaskFailure::Body { .. }) => Code::MaskBody,
             Self::Mask(MaskFailure::Egress) => Code::MaskEgress,
             Self::Mask(MaskFailure::Plan) => Code::MaskUnavailable,
+            Self::Mask(MaskFailure::Session { .. }) => Code::MaskSession,
+            Self::Sessions { .. } => Code::RateConcurrency,
             Self::Audit => Code::AuditUnavailable,
             Self::Overloaded => Code::Overloaded,
             Self::Gate => Code::GateFailed,
@@ -534,6 +555,12 @@ impl Failure {
                 exceeded.quota,
                 exceeded.retry_after_secs()
             ),
+            (Self::Sessions { most }, Language::En) => {
+                format!("a system may have {most} WebSocket sessions at once")
+            }
+            (Self::Sessions { most }, Language::Zh) => {
+                format!("每个业务系统最多同时保持 {most} 个 WebSocket 会话")
+            }
             (Self::Rows { limit }, Language::En) => format!("the grant allows {limit} records in one reply"),
             (Self::Rows { limit }, Language::Zh) => format!("授权规定单次最多返回 {limit} 条记录"),
             (
@@ -588,8 +615,11 @@ impl Failure {
             self,
             Self::Upstream(UpstreamFailure::None(UpstreamError::Full { .. } | UpstreamError::Nowhere { .. }))
         );
-        let may_pass =
-            is_shed || matches!(self, Self::Audit | Self::Overloaded | Self::Mask(MaskFailure::Plan));
+        let may_pass = is_shed
+            || matches!(
+                self,
+                Self::Audit | Self::Overloaded | Self::Sessions { .. } | Self::Mask(MaskFailure::Plan)
+            );
         may_pass.then_some(1)
     }
 }

@@ -47,6 +47,8 @@ struct Sending<'r> {
     uploads: Uploads,
     state: Arc<UploadState>,
     within: Duration,
+    /// The fields of the gate's own handshake, if it opens a session.
+    opening: Option<&'r HeaderMap>,
 }
 
 impl Sending<'_> {
@@ -68,7 +70,10 @@ impl Sending<'_> {
         fields.insert(PINEGATE_GRANT.clone(), self.grants.clone());
         fields.insert(header::FORWARDED, HeaderValue::try_from(forwarded).map_err(|_| Failure::Gate)?);
         fields.insert(X_REQUEST_ID.clone(), text(draft.request_id.encode(&mut [0; 36]))?);
-        fields.insert(header::ACCEPT_ENCODING, self.route.accept_encoding.clone());
+        match self.opening {
+            None => drop(fields.insert(header::ACCEPT_ENCODING, self.route.accept_encoding.clone())),
+            Some(opening) => fields.extend(opening.clone()),
+        }
         Ok(fields)
     }
 }
@@ -102,15 +107,21 @@ impl Outgoing<Upload> for Sending<'_> {
         (self.exchange.draft.request_id, self.exchange.draft.trace_id())
     }
 
+    fn opens_session(&self) -> bool {
+        self.opening.is_some()
+    }
+
     fn is_own_fault(&self) -> bool {
         self.state.fault().is_some()
     }
 }
 
-/// Sends what is cleared, and waits for the head of the platform's answer. `grants` names those of its permit.
+/// Sends what is cleared, and waits for the head of the platform's answer. `grants` names those of its permit;
+/// `opening` are the fields of the gate's own handshake, of a request that opens a session.
 pub(crate) async fn forward(
     cleared: &mut Cleared,
     grants: &HeaderValue,
+    opening: Option<&HeaderMap>,
 ) -> Result<(Response<Incoming>, Held), Failure> {
     let Cleared { exchange, route, caller, purpose, permit, .. } = cleared;
     let limit = route.max_request_body.get();
@@ -136,6 +147,7 @@ pub(crate) async fn forward(
         uploads,
         state: Arc::clone(state),
         within,
+        opening,
     };
     sending.fields = Some(sending.fields()?);
     let mut sent = route.upstream.call(&mut sending, route.partition.as_deref()).await;

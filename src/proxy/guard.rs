@@ -8,6 +8,10 @@
 //!
 //! A fault in the body of a request whose head was handed on is an error of the connection: the body breaks off
 //! where it stands, towards the platform too.
+//!
+//! Behind a request for another protocol the library is handed nothing. What comes there before the answer is held, no
+//! more of it than came at once, and belongs to that protocol if the answer is yes ([`Guarded::into_switched`]); if it is no,
+//! to nobody: the connection ends.
 
 use std::io;
 use std::pin::Pin;
@@ -103,6 +107,11 @@ impl<S> Guarded<S> {
         }
     }
 
+    /// What is below, and what of it came too early, once a reply has switched to another protocol.
+    pub(super) fn into_switched(self) -> (BytesMut, S) {
+        (self.held, self.inner)
+    }
+
     /// Judges what was read into `buffer` behind its first `before` bytes, and leaves in it what is sound.
     fn judge(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
         let read = buffer.filled().get(before..).unwrap_or_default();
@@ -190,6 +199,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
                 return Poll::Ready(Ok(()));
             }
             match &this.end {
+                // Nobody is asked again: the answer decides whose it is.
+                End::No if this.validator.awaits_switch() && !this.held.is_empty() => return Poll::Pending,
                 End::No => {}
                 End::Body(fault) => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, *fault)));
@@ -202,6 +213,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
             if buffer.filled().len() == before {
                 return Poll::Ready(Ok(()));
             }
+            if this.validator.awaits_switch() {
+                this.held.extend_from_slice(buffer.filled().get(before..).unwrap_or_default());
+                buffer.set_filled(before);
+                continue;
+            }
             this.judge(buffer, before);
             if buffer.filled().len() > before {
                 return Poll::Ready(Ok(()));
@@ -211,6 +227,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
+    fn lingering() -> End {
+        End::Lingering { until: Box::pin(tokio::time::sleep(LINGER)), left: MAX_LINGER_BYTES }
+    }
+
     /// Throws away what comes until the client ends the connection too, or long enough.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [std::mem::MaybeUninit::uninit(); 4 << 10];
@@ -245,10 +265,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         if !matches!(this.end, End::Lingering { .. } | End::Over) {
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
             this.end = match this.end {
-                End::Head | End::Body(_) => {
-                    let until = Box::pin(tokio::time::sleep(LINGER));
-                    End::Lingering { until, left: MAX_LINGER_BYTES }
-                }
+                End::Head | End::Body(_) => Self::lingering(),
+                // Its client may already speak as if it had been told yes.
+                End::No if this.validator.awaits_switch() => Self::lingering(),
                 End::No | End::Lingering { .. } | End::Over => End::Over,
             };
         }

@@ -10,6 +10,7 @@ mod handshake;
 mod places;
 mod session;
 mod socket;
+mod switched;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::places::{Arrival, Places};
+pub(super) use self::places::{Share, Shares};
 use self::session::Session;
 use super::announced::announced;
 use super::body::ReplyBody;
@@ -35,6 +37,7 @@ use super::snapshot::Snapshot;
 use super::stack::stack;
 use super::strangers::Strangers;
 use super::traced::Tracing;
+use super::websocket::places::SessionPlaces;
 use crate::audit::Reached;
 use crate::config::Bounds;
 use crate::journal::Journal;
@@ -76,6 +79,7 @@ pub(crate) struct Gate {
     /// Set when the gate waits for nothing any more: connections end where they stand.
     pub(crate) stopped: CancellationToken,
     places: Places,
+    sessions: Arc<SessionPlaces>,
 }
 
 /// What becomes of connections that wait to be accepted when a gate drains.
@@ -99,6 +103,7 @@ impl Gate {
         bounds: Bounds,
     ) -> Self {
         let strangers = Strangers::new(clock.now());
+        let sessions = SessionPlaces::new(&bounds, metrics.sessions.clone());
         Self {
             snapshot: ArcSwap::new(snapshot),
             tls: ArcSwap::new(tls),
@@ -113,6 +118,7 @@ impl Gate {
             draining: CancellationToken::new(),
             stopped: CancellationToken::new(),
             places: Places::new(bounds),
+            sessions,
         }
     }
 
@@ -135,7 +141,7 @@ impl Gate {
         let observe = Observe::new(Arc::clone(&self.metrics), self.strangers.clone(), spans);
         let stages = observe.stages.clone();
         let recorder = Recorder::new(self.journal.clone(), stages, self.stopped.clone());
-        let stack = stack(observe, Arc::new(recorder));
+        let stack = stack(observe, Arc::new(recorder), Arc::clone(&self.sessions));
         loop {
             let accepted = tokio::select! {
                 // A drain does not wait for those who come.

@@ -15,7 +15,8 @@ use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
 use super::failure::{Failure, RequestFailure};
-use super::problem::{Code, words};
+use super::problem::{Code, Words, words};
+use super::websocket::{self, Asked, Offer};
 use crate::coding::Accepted;
 use crate::wire::{self, Fault};
 
@@ -48,6 +49,8 @@ pub struct NormalHead {
     pub query: Query,
     /// The content codings that the client accepts, which is between it and the gate.
     pub accepted: Accepted,
+    /// The session that is asked for in place of a reply, if one is.
+    pub(crate) session: Option<Box<Result<Offer, Words>>>,
 }
 
 /// Header fields that mean one connection only (RFC 9110, section 7.6.1) and their legacy kin; and what
@@ -131,8 +134,9 @@ pub(crate) fn normalize(parts: &mut Parts) -> Result<NormalHead, Failure> {
     let path = path(parts.uri.path())?;
     let query = query(parts.uri.query())?;
     let accepted = accepted(&parts.headers);
+    let session = session(parts)?;
     strip(&mut parts.headers, &dropped);
-    Ok(NormalHead { path, query, accepted })
+    Ok(NormalHead { path, query, accepted, session })
 }
 
 /// [`normalize`] for who holds it against the standards: a refusal is its code.
@@ -256,10 +260,20 @@ fn check_fields(headers: &HeaderMap) -> Result<Dropped, Failure> {
     {
         return Err(RequestFailure::Expectation.into());
     }
-    if headers.contains_key(header::UPGRADE) {
-        return Err(RequestFailure::Upgrade.into());
-    }
     Ok(dropped)
+}
+
+/// What is asked for in place of a reply. Whether the route allows it, and hears what is wrong with it, is
+/// seen once there is one; what no route allows is refused here.
+fn session(parts: &Parts) -> Result<Option<Box<Result<Offer, Words>>>, Failure> {
+    if !parts.headers.contains_key(header::UPGRADE) {
+        return Ok(None);
+    }
+    match websocket::read(&parts.method, &parts.headers) {
+        Asked::Session(offer) if parts.version == Version::HTTP_11 => Ok(Some(Box::new(Ok(offer)))),
+        Asked::Unsound(why) if parts.version == Version::HTTP_11 => Ok(Some(Box::new(Err(why)))),
+        Asked::Session(_) | Asked::Unsound(_) | Asked::Other => Err(RequestFailure::Upgrade.into()),
+    }
 }
 
 /// The one reading of a path, or none.

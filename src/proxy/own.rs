@@ -58,6 +58,9 @@ where
 }
 
 fn answer(page: &str, request: &mut Normalized) -> Result<Response<ReplyBody>, Failure> {
+    if request.head().session.is_some() {
+        return Err(RequestFailure::Upgrade.into());
+    }
     let caller = request.take_caller()?;
     let exchange = request.exchange();
     let content = match page {

@@ -171,6 +171,7 @@ codes! {
     RequestHost = "request-host", BAD_REQUEST, Invalid, "The Host is missing, doubled or malformed", "Host 缺失、重复或格式不正确";
     RequestHeader = "request-header", BAD_REQUEST, Invalid, "A header field is not acceptable", "请求头不被接受";
     RequestUpgrade = "request-upgrade", BAD_REQUEST, Invalid, "No route allows an upgrade to another protocol", "没有路由允许协议升级";
+    RequestHandshake = "request-handshake", BAD_REQUEST, Invalid, "The request is no sound WebSocket handshake", "不是正确的 WebSocket 握手请求";
     RequestMethod = "request-method", METHOD_NOT_ALLOWED, Invalid, "The method is not allowed here", "不允许使用该请求方法";
     RequestVersion = "request-version", HTTP_VERSION_NOT_SUPPORTED, Invalid, "The request is not HTTP/1.1 or HTTP/2", "请求不是 HTTP/1.1 或 HTTP/2";
     RequestExpectation = "request-expectation", EXPECTATION_FAILED, Invalid, "The expectation is not known", "不支持的 Expect";
@@ -191,6 +192,7 @@ codes! {
     MaskBody = "mask-body", BAD_GATEWAY, Mask, "The platform's answer cannot be masked", "应答内容无法脱敏，未予放行";
     MaskEgress = "mask-egress", BAD_GATEWAY, Mask, "The platform's answer holds an unmasked identifier where there must be none", "应答的非敏感字段中含有未脱敏的号码，未予放行";
     MaskUnavailable = "mask-unavailable", SERVICE_UNAVAILABLE, Mask, "The masks for this answer cannot be built", "脱敏规则不可用";
+    MaskSession = "mask-session", FORBIDDEN, Mask, "The grant asks for masks or row limits, which a WebSocket session cannot keep", "授权带有脱敏或记录数限制，不能用于 WebSocket 会话";
     AuditUnavailable = "audit-unavailable", SERVICE_UNAVAILABLE, Audit, "The access cannot be recorded, so no data leaves", "审计记录不可用，暂停提供数据";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, Overloaded, "The gate is too busy", "网关繁忙";
     GateFailed = "gate-failed", INTERNAL_SERVER_ERROR, Overloaded, "The gate failed", "网关内部错误";

@@ -6,6 +6,8 @@
 //! the request is dropped. Requests of nobody in particular are counted, not recorded, so that a
 //! stranger cannot fill the disk.
 
+mod session;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -51,12 +53,25 @@ pub(crate) struct Circumstances {
     pub(crate) method: http::Method,
 }
 
+pub(crate) use session::{Ended, SessionRecord};
+
 /// How a reply ended.
 struct Ending {
     status: StatusCode,
+    /// What came of a session; of any other request, its upload tells.
+    bytes_in: Option<u64>,
     bytes: u64,
     digest: Option<Digest>,
     aborted: Option<&'static str>,
+    /// Who ended a session.
+    ended_by: Option<&'static str>,
+}
+
+impl Ending {
+    /// Of a reply of which nothing left.
+    fn of(status: StatusCode, aborted: Option<&'static str>) -> Self {
+        Self { status, bytes_in: None, bytes: 0, digest: None, aborted, ended_by: None }
+    }
 }
 
 impl Recorder {
@@ -115,27 +130,32 @@ impl Recorder {
     pub(crate) async fn release(
         self: &Arc<Self>,
         about: &Circumstances,
-        response: Response<ReplyBody>,
+        mut response: Response<ReplyBody>,
     ) -> Result<Response<ReplyBody>, Failure> {
         if about.draft.caller.get().is_none() {
             return Ok(response);
         }
         let status = response.status();
-        if response.body().is_stream() {
+        if response.body().is_stream() || response.body().is_session() {
             if about.draft.intent.get().is_none() {
                 self.intend(about).await?;
             }
             Draft::note(&about.draft.released, ());
+            if let Some(opening) = response.body_mut().opening() {
+                let (moved, metrics) = (Arc::clone(&opening.moved), opening.metrics.clone());
+                let record = SessionRecord::new(Arc::clone(self), about.clone(), moved, metrics);
+                opening.record = Some(record);
+                return Ok(response);
+            }
             let sealing = Sealing { recorder: Arc::clone(self), about: about.clone(), status };
             return Ok(response.map(|body| body.map_stream(|inner| Box::pin(Recorded::new(inner, sealing)))));
         }
         Draft::note(&about.draft.released, ());
         let bytes = response.body().as_whole();
         let ending = Ending {
-            status,
             bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             digest: (!bytes.is_empty()).then(|| Digest::of(bytes)),
-            aborted: None,
+            ..Ending::of(status, None)
         };
         let queued = self.journal.append(about.encode(about.last_kind(), Some(&ending)));
         Draft::note(&about.draft.recorded, ());
@@ -308,7 +328,9 @@ impl Counts<'_> {
         let replied = self.replied.as_ref();
         Outcome {
             status: ending.status.as_u16(),
-            bytes_in: draft.upload.get().map_or(0, |upload| upload.bytes()),
+            bytes_in: ending
+                .bytes_in
+                .unwrap_or_else(|| draft.upload.get().map_or(0, |upload| upload.bytes())),
             bytes_out: ending.bytes,
             records: replied.map(|count| count.records),
             masked: replied.map_or(&[], |count| &count.masked),
@@ -328,6 +350,7 @@ impl Counts<'_> {
             upstream_us: draft.upstream_us(),
             attempts: draft.attempts(),
             aborted: ending.aborted,
+            ended_by: ending.ended_by,
         }
     }
 }
@@ -410,7 +433,7 @@ impl Recorded {
             Digest(bytes)
         });
         let Sealing { recorder, about, status } = &self.sealing;
-        recorder.seal(about, &Ending { status: *status, bytes: self.bytes, digest, aborted });
+        recorder.seal(about, &Ending { bytes: self.bytes, digest, ..Ending::of(*status, aborted) });
     }
 }
 
@@ -499,7 +522,7 @@ impl Drop for SealOnDrop {
     fn drop(&mut self) {
         if self.is_armed && self.about.draft.recorded.get().is_none() {
             let (status, why) = self.recorder.given_up();
-            self.recorder.seal(&self.about, &Ending { status, bytes: 0, digest: None, aborted: Some(why) });
+            self.recorder.seal(&self.about, &Ending::of(status, Some(why)));
         }
     }
 }

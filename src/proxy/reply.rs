@@ -19,7 +19,7 @@ use super::arriving::Arriving;
 use super::authorize::Cleared;
 use super::body::{BodyError, ReplyBody};
 use super::exchange::{Draft, Exchange};
-use super::failure::{Failure, MaskFailure, UpstreamFailure};
+use super::failure::{Failure, MaskFailure, RequestFailure, UpstreamFailure};
 use super::forward::{PINEGATE_GRANT, forward, is_unsafe, joined};
 use super::media::Form;
 use super::problem::words;
@@ -27,12 +27,15 @@ use super::record::Recorder;
 use super::routes::Route;
 use super::sift::Sifted;
 use super::snapshot::AnnouncedPlan;
+use super::websocket::open::open;
+use super::websocket::places::SessionPlaces;
 use crate::catalog::BodyFormat;
 use crate::coding::{Accepted, Coding, CodingError, Decoder, Encoder};
 use crate::config::Compress;
 use crate::grant::Treatment;
 use crate::kernel::diagnostic::chain;
 use crate::mask::{Bounds, Transform};
+use crate::quota::usage::Usage;
 
 /// A reply shorter than this is not worth a coding, in bytes.
 const MIN_CODED: usize = 1 << 10;
@@ -50,25 +53,29 @@ pub(crate) static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Turns a cleared request into the reply that may leave.
-pub(crate) async fn oblige(recorder: Arc<Recorder>, sifted: Sifted) -> Result<Response<ReplyBody>, Failure> {
+pub(crate) async fn oblige(
+    recorder: Arc<Recorder>,
+    sessions: Arc<SessionPlaces>,
+    sifted: Sifted,
+) -> Result<Response<ReplyBody>, Failure> {
     let mut cleared = sifted.clear();
+    if let Some(asked) = cleared.head.session.take() {
+        let offer = asked.map_err(|why| RequestFailure::Handshake { why })?;
+        return Box::pin(open(sessions, cleared, offer)).await;
+    }
     let plan = plan_of(&cleared)?;
     if is_unsafe(&cleared.exchange.parts.method) {
         recorder.intend(&cleared.exchange.circumstances()).await?;
     }
     let grants = HeaderValue::try_from(joined(&cleared.permit.grants)).map_err(|_| Failure::Gate)?;
-    let (response, held) = forward(&mut cleared, &grants).await?;
+    let (response, held) = forward(&mut cleared, &grants, None).await?;
     let (parts, body) = response.into_parts();
     let body = Arriving::new(body, parts.version);
     judge(parts.status)?;
     let mut headers = HeaderMap::with_capacity(REPLY_FIELDS);
-    headers.insert(PINEGATE_GRANT.clone(), grants);
+    describe_permit(&mut headers, grants, cleared.admission.usage.as_ref());
     if let Some(plan) = &plan {
         headers.insert(PINEGATE_MASKED.clone(), plan.header.clone());
-    }
-    if let Some(usage) = &cleared.admission.usage {
-        insert(&mut headers, &RATE_LIMIT, usage.rate_limit());
-        insert(&mut headers, &RATE_LIMIT_POLICY, usage.rate_limit_policy());
     }
     let (route, in_flight) = (&cleared.route, std::mem::take(&mut cleared.admission.in_flight));
     let mut reply = if has_no_body(&cleared.exchange.parts.method, parts.status, &body) {
@@ -186,8 +193,7 @@ fn languages(from: &HeaderMap) -> Option<&HeaderValue> {
 fn plan_of(cleared: &Cleared) -> Result<Option<Arc<AnnouncedPlan>>, Failure> {
     let resource = &cleared.route.resource;
     if resource.body.format == BodyFormat::Opaque {
-        may_leave_whole(cleared)?;
-        return Ok(None);
+        return if may_leave_whole(cleared) { Ok(None) } else { Err(cannot_leave_whole(cleared)) };
     }
     let Exchange { snapshot, draft, .. } = &*cleared.exchange;
     let department = &cleared.caller.department.id;
@@ -262,25 +268,25 @@ fn coded(bytes: Vec<u8>, coding: Option<Coding>) -> Result<(Vec<u8>, Option<Codi
 }
 
 /// A file leaves whole or not at all: a grant that asks for masks or caps records cannot be kept there.
-fn may_leave_whole(cleared: &Cleared) -> Result<(), Failure> {
+pub(super) fn may_leave_whole(cleared: &Cleared) -> bool {
     let policy = &cleared.exchange.snapshot.policy;
-    let is_plain = cleared.permit.grants.iter().all(|id| {
+    cleared.permit.grants.iter().all(|id| {
         policy.grant(id).is_some_and(|grant| {
             let scope = grant.scope();
             let asks_for_masks =
                 scope.items.iter().any(|item| matches!(item.treatment, Some(Treatment::Masked(_))));
             !asks_for_masks && scope.rows_per_reply.is_none() && scope.rows_per_day.is_none()
         })
-    });
-    if is_plain {
-        return Ok(());
-    }
+    })
+}
+
+fn cannot_leave_whole(cleared: &Cleared) -> Failure {
     let draft = &cleared.exchange.draft;
     tracing::error!(
         request_id = %draft.request_id, trace_id = draft.trace_id(), resource = %cleared.route.resource.id,
         "a grant has duties that a file cannot keep"
     );
-    Err(MaskFailure::Plan.into())
+    MaskFailure::Plan.into()
 }
 
 fn insert(headers: &mut HeaderMap, name: &HeaderName, value: impl TryInto<HeaderValue>) {
@@ -289,8 +295,17 @@ fn insert(headers: &mut HeaderMap, name: &HeaderName, value: impl TryInto<Header
     }
 }
 
+/// Says what it rests on, and what is left of the tightest limit.
+pub(super) fn describe_permit(headers: &mut HeaderMap, grants: HeaderValue, usage: Option<&Usage>) {
+    headers.insert(PINEGATE_GRANT.clone(), grants);
+    if let Some(usage) = usage {
+        insert(headers, &RATE_LIMIT, usage.rate_limit());
+        insert(headers, &RATE_LIMIT_POLICY, usage.rate_limit_policy());
+    }
+}
+
 /// What the platform's status means for the client.
-fn judge(status: StatusCode) -> Result<(), Failure> {
+pub(super) fn judge(status: StatusCode) -> Result<(), Failure> {
     let failure = match status.as_u16() {
         206 | 226 => UpstreamFailure::Invalid {
             why: words("a part of something was not asked for", "返回了未请求的部分内容"),

@@ -119,6 +119,10 @@ fn hints(failure: &Failure, snapshot: &Snapshot) -> Vec<(HeaderName, String)> {
     {
         return vec![(header::ALLOW, methods(allowed))];
     }
+    if let Failure::Request(RequestFailure::Handshake { .. }) = failure {
+        // RFC 6455, section 4.2.2: which version would do.
+        return vec![(header::SEC_WEBSOCKET_VERSION, "13".to_owned())];
+    }
     if let Failure::Request(failure) = failure
         && failure.doubts_framing()
     {

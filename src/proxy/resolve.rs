@@ -125,6 +125,12 @@ impl Check for Resolve {
         let (route, variables) =
             exchange.snapshot.routes.find(&exchange.parts.method, &normalized.head.path.decoded)?;
         Draft::note(&exchange.draft.route, Arc::clone(&route));
+        match normalized.head.session.as_deref() {
+            None => {}
+            Some(_) if route.upgrade.is_none() => return Err(RequestFailure::Upgrade.into()),
+            Some(Ok(_)) => {}
+            Some(Err(why)) => return Err(RequestFailure::Handshake { why: *why }.into()),
+        }
         let routed = Routed { normalized, route, variables };
         // Whoever is refused from here on was asked for all the same.
         subjects::note_of_head(&routed);

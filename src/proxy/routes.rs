@@ -10,7 +10,7 @@ use super::body::Upload;
 use super::failure::{Failure, RequestFailure};
 use super::media::Declared;
 use crate::catalog::{BodyShape, Department, Resource, Sharing};
-use crate::config::{Compress, Denials, ParameterSource, PurposeSource, RequestFields};
+use crate::config::{Compress, Denials, ParameterSource, PurposeSource, RequestFields, Upgrade};
 use crate::kernel::bound::ByteLimit;
 use crate::kernel::id::{Action, ParameterName, SubjectKind};
 use crate::parameters::BodyParameters;
@@ -59,6 +59,8 @@ pub(crate) struct Route {
     pub(crate) max_request_body: ByteLimit,
     /// The bound on the whole request up to the head of the reply.
     pub(crate) timeout: Duration,
+    /// Which protocol a request may ask for in place of a reply, if any.
+    pub(crate) upgrade: Option<Upgrade>,
     /// The counters of its resource.
     pub(crate) metrics: ResourceMetrics,
     /// The counters of what is found in its replies, if they are searched.

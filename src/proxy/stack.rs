@@ -18,12 +18,14 @@ use super::rescue::Rescue;
 use super::resolve::{Normalize, Resolve};
 use super::sift::Sift;
 use super::stage::{Stage, WaitStage};
+use super::websocket::places::SessionPlaces;
 
 /// The stages, outermost first. Those named in `Stage(…)` and `WaitStage(…)` change the type of the request: leaving one
 /// out, or two in the wrong order, does not compile.
 pub(crate) fn stack(
     observe: Observe,
     recorder: Arc<Recorder>,
+    sessions: Arc<SessionPlaces>,
 ) -> impl Service<Box<Exchange>, Response = Response<ReplyBody>, Error = Infallible, Future: Send>
 + Clone
 + Send
@@ -52,5 +54,5 @@ pub(crate) fn stack(
         // What of the body may go to the platform, on routes that hold it against the permit.
         .layer(WaitStage(Sift))
         // Masks and row duties around forwarding.
-        .service(Oblige { recorder })
+        .service(Oblige { recorder, sessions })
 }

@@ -130,6 +130,13 @@ pub enum SettingsError {
     NoTls,
 }
 
+/// Which versions of HTTP a TLS handshake offers.
+#[derive(Debug, Clone, Copy)]
+enum Versions {
+    Both,
+    Http1,
+}
+
 impl<B> Client<B>
 where
     B: Body + Send + Unpin + 'static,
@@ -141,6 +148,18 @@ where
     /// # Errors
     /// When the URL is not a base URL, or is `https` without TLS.
     pub fn new(settings: ClientSettings) -> Result<Self, SettingsError> {
+        Self::with(settings, Versions::Both)
+    }
+
+    /// The same for connections that become something else: each has one request, by HTTP/1.1 (RFC 6455, section 4.1).
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_sessions(settings: ClientSettings) -> Result<Self, SettingsError> {
+        Self::with(ClientSettings { max_idle: 0, http2: false, ..settings }, Versions::Http1)
+    }
+
+    fn with(settings: ClientSettings, versions: Versions) -> Result<Self, SettingsError> {
         let parts = settings.url.clone().into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
             return Err(SettingsError::Url);
@@ -162,7 +181,11 @@ where
         };
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
         let builder = if is_tls { builder.https_only() } else { builder.https_or_http() };
-        let inner = builder.enable_http1().enable_http2().wrap_connector(connector);
+        let builder = builder.enable_http1();
+        let inner = match versions {
+            Versions::Both => builder.enable_http2().wrap_connector(connector),
+            Versions::Http1 => builder.wrap_connector(connector),
+        };
         let connector = InTime { inner, within: connect_timeout };
         let client = legacy::Client::builder(TokioExecutor::new())
             .http2_only(settings.http2 && !is_tls)

@@ -60,6 +60,8 @@ pub(super) struct Endpoint<B> {
     pub(super) client: Client<B>,
     /// A connection of its own for checks: what is checked is not what waits in the pool.
     pub(super) checker: Client<Empty<Bytes>>,
+    /// Connections that become sessions: by HTTP/1.1, and never another's before or after.
+    pub(super) sessions: Client<B>,
     pub(super) health: Health,
     in_flight: AtomicU32,
     /// Whether it speaks HTTP/2, where one connection has many requests.
@@ -122,6 +124,7 @@ where
         let checks = ClientSettings { max_idle: 1, max_connections: 2, ..ours.clone() };
         Ok(Self {
             place,
+            sessions: Client::of_sessions(ours.clone())?,
             client: Client::new(ours)?,
             checker: Client::new(checks)?,
             health: Health::default(),

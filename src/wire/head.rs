@@ -52,6 +52,7 @@ pub(super) struct Head {
     fields: usize,
     length: Option<u64>,
     is_chunked: bool,
+    asks_to_switch: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,8 +100,16 @@ impl Head {
                 return Err(Fault::Coding);
             }
             self.is_chunked = true;
+        } else if version == Version::Http11 && name.eq_ignore_ascii_case(b"upgrade") {
+            // By HTTP/1.0 nobody may heed it (RFC 9110, section 7.8).
+            self.asks_to_switch = true;
         }
         Ok(())
+    }
+
+    /// Whether it asks for another protocol in place of what would follow.
+    pub(super) fn asks_to_switch(&self) -> bool {
+        self.asks_to_switch
     }
 
     fn framing(&self) -> Result<Framing, Fault> {

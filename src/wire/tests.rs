@@ -269,3 +269,25 @@ fn what_waits_for_more_is_not_handed_on() {
         assert_eq!(verdict(bytes.as_bytes()), Ok(chunks.len()), "{bytes:?}");
     }
 }
+
+#[test]
+fn nothing_behind_a_request_for_another_protocol_is_a_request() {
+    let behind = "GET /b HTTP/1.1\r\n\r\n";
+    for asks in [
+        "GET /a HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
+        "GET /a HTTP/1.1\r\nuPGRADE: h2c\r\nConnection: close\r\n\r\n",
+        "POST /a HTTP/1.1\r\nUpgrade: x\r\nContent-Length: 3\r\n\r\nabc",
+        "POST /a HTTP/1.1\r\nUpgrade:\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+    ] {
+        let all = format!("{behind}{asks}{behind}");
+        assert_eq!(verdict(all.as_bytes()), Ok(behind.len() + asks.len()), "{asks:?}");
+        // Not even what would be refused as one.
+        assert_eq!(verdict(format!("{asks}\u{1}\n").as_bytes()), Ok(asks.len()), "{asks:?}");
+        let mut validator = Validator::new(LIMITS);
+        assert_eq!(validator.read(asks.as_bytes()), Ok(asks.len()));
+        assert!(validator.awaits_switch());
+    }
+    // By HTTP/1.0 it asks for nothing.
+    let old = "GET /a HTTP/1.0\r\nUpgrade: websocket\r\n\r\n";
+    assert_sound(&format!("{old}{behind}"));
+}

@@ -34,6 +34,7 @@ mod operators;
 mod outside;
 mod proxied;
 mod refusals;
+mod sessions;
 mod shadow;
 mod ship;
 #[cfg(test)]

@@ -92,6 +92,7 @@ fn route(
     let provider = catalog.registry.departments.get(&resource.provider)?;
     let upstream = upstreams.get(configured.upstream.as_str())?;
     check_media_type(configured, source, resource, report);
+    check_upgrade(configured, source, resource, report);
     Some(Route {
         method: configured.method.as_method().clone(),
         template: configured.path.to_string(),
@@ -112,10 +113,25 @@ fn route(
         pass_headers: configured.pass_headers.clone(),
         max_request_body: configured.max_request_body,
         timeout: configured.timeout,
+        upgrade: configured.upgrade,
         metrics: metrics.resource(Some(&resource.id)),
         egress: resource.egress.map(|action| metrics.egress(&resource.id, action)),
         updated: resource.update_period().map(|period| metrics.updated(&resource.id, period)),
     })
+}
+
+/// In a session nobody masks, drops, counts or searches: only what is granted whole or not at all can come in one.
+fn check_upgrade(configured: &config::Route, source: &Source, resource: &Resource, report: &mut Report) {
+    if configured.upgrade.is_none() || resource.body.format == BodyFormat::Opaque {
+        return;
+    }
+    let (id, format) = (&resource.id, resource.body.format.as_str());
+    let message = format!(
+        "`{id}` has format `{format}`, whose fields are masked, and in a WebSocket session nothing can be"
+    );
+    let help = "a session gives a resource whole or not at all: name one whose format is `opaque`, or remove `upgrade`";
+    let span = place_of(source, &configured.span, "upgrade");
+    report.push(Diagnostic::error("route-upgrade", source, span, message).help(help));
 }
 
 /// A resource cannot come as what it is not.

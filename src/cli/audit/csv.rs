@@ -76,6 +76,7 @@ pub(super) const COLUMNS: &[&str] = &[
     "upstream_us",
     "attempts",
     "aborted",
+    "ended_by",
 ];
 
 /// Members that are no column: they bind the line in the log and say nothing of the access.

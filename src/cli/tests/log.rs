@@ -116,6 +116,7 @@ pub(super) fn entry(number: u8, asked: &Asked) -> crate::audit::Entry {
             upstream_us: 0,
             attempts: 1,
             aborted: None,
+            ended_by: None,
         }),
     }
     .encode()

@@ -157,3 +157,53 @@ async fn nobody_lingers_for_ever() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_comes_before_an_answer_to_a_switch_is_no_request() {
+    let asks = "GET /a HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n";
+    let behind = "GET /b HTTP/1.1\r\nHost: b\r\n\r\n";
+    for piece in [1, 7, 4_096] {
+        let (mut client, server) = duplex(piece);
+        let (mut guarded, refused) = guarded(server);
+        let bytes = format!("{asks}{behind}");
+        let write = async {
+            // More than comes at once stays where it is.
+            client.write_all(bytes.as_bytes()).await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let (mut got, mut room) = (Vec::new(), [0; 64]);
+        let take = async {
+            while got.len() < asks.len() {
+                let taken = guarded.read(&mut room).await.unwrap();
+                got.extend_from_slice(&room[..taken]);
+            }
+            // Nothing more is handed on, however often one asks.
+            for _ in 0..8 {
+                tokio::select! {
+                    biased;
+                    more = guarded.read(&mut room) => panic!("{more:?}"),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+        };
+        tokio::select! {
+            () = take => {}
+            () = write => {}
+        }
+        assert_eq!((got.as_slice(), refused.0.get().is_none()), (asks.as_bytes(), true));
+        let (early, _) = guarded.into_switched();
+        assert!(behind.as_bytes().starts_with(&early) && early.len() <= piece.max(1), "{early:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_before_the_answer_is_gone() {
+    let asks = b"GET /a HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+    let (mut client, server) = duplex(4_096);
+    let (mut guarded, _) = guarded(server);
+    client.write_all(asks).await.unwrap();
+    drop(client);
+    let mut got = Vec::new();
+    guarded.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, asks);
+}

@@ -8,11 +8,13 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulConnection;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::HttpService;
 use tokio::time::Instant;
 
 use super::frames::Streams;
-use super::session::{Served, Session};
+use super::session::{Failed, Served, Session};
 use crate::telemetry::Cut;
 
 /// How often a connection is looked at that has something in work. What a reload withdraws is cut off within
@@ -35,6 +37,35 @@ enum Verdict {
     CutOff(Cut),
 }
 
+/// A connection of the library that can be asked to end once what is in work has.
+pub(super) trait Ends: Future<Output = hyper::Result<()>> {
+    /// Asks it to.
+    fn end(self: Pin<&mut Self>);
+}
+
+impl<I, B, S> Ends for http1::UpgradeableConnection<I, S>
+where
+    S: HttpService<Incoming, ResBody = B, Error: Into<Failed>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    B: hyper::body::Body<Error: Into<Failed>> + 'static,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, B, S, E> Ends for http2::Connection<I, S, E>
+where
+    S: HttpService<Incoming, ResBody = B, Error: Into<Failed>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: hyper::body::Body<Error: Into<Failed>> + 'static,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
 /// One connection under watch.
 struct Watch<'s> {
     session: &'s Session,
@@ -50,10 +81,11 @@ struct Watch<'s> {
 impl Session {
     /// Serves a connection to its end: asks it to end when the gate drains or the connection is old or
     /// idle, and ends it where it stands when its client lets nothing go on.
-    pub(super) async fn drive<C>(&self, mut connection: Pin<Box<C>>, streams: Option<Arc<Streams>>) -> Served
-    where
-        C: GracefulConnection<Error = hyper::Error>,
-    {
+    pub(super) async fn drive<C: Ends>(
+        &self,
+        mut connection: Pin<Box<C>>,
+        streams: Option<Arc<Streams>>,
+    ) -> Served {
         let mut watch = Watch {
             session: self,
             streams,
@@ -77,7 +109,7 @@ impl Session {
                 Verdict::GoesOn => {}
                 Verdict::Ends => {
                     watch.ending_since = Some(now);
-                    connection.as_mut().graceful_shutdown();
+                    connection.as_mut().end();
                 }
                 Verdict::CutOff(cut) => {
                     watch.cut_off(cut);

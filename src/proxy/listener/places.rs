@@ -105,7 +105,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// How many places everybody has.
 #[derive(Debug)]
-struct Shares<K: Eq + Hash>(Arc<Mutex<HashMap<K, usize>>>);
+pub(in crate::proxy) struct Shares<K: Eq + Hash>(Arc<Mutex<HashMap<K, usize>>>);
 
 impl<K: Eq + Hash> Default for Shares<K> {
     fn default() -> Self {
@@ -115,7 +115,7 @@ impl<K: Eq + Hash> Default for Shares<K> {
 
 impl<K: Clone + Eq + Hash> Shares<K> {
     /// One more for `key`, unless it has `most`.
-    fn take(&self, key: K, most: usize) -> Option<Share<K>> {
+    pub(in crate::proxy) fn take(&self, key: K, most: usize) -> Option<Share<K>> {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(key.clone()).or_default();
         if *count >= most {
@@ -128,7 +128,7 @@ impl<K: Clone + Eq + Hash> Shares<K> {
 
 /// One place of somebody.
 #[derive(Debug)]
-pub(super) struct Share<K: Eq + Hash> {
+pub(in crate::proxy) struct Share<K: Eq + Hash> {
     key: K,
     of: Arc<Mutex<HashMap<K, usize>>>,
 }

@@ -7,19 +7,21 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
 
+use super::drive::Ends;
 use super::frames::{Frames, Streams};
 use super::socket::Socket;
+use super::switched::Switch;
 use super::{Gate, Stack};
 use crate::identity::Peer;
 use crate::kernel::id::SystemId;
@@ -75,7 +77,10 @@ where
     }
 }
 
-pub(super) type Served = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+/// Why a connection ended badly.
+pub(super) type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+pub(super) type Served = Result<(), Failed>;
 
 /// One connection.
 pub(super) struct Session {
@@ -102,6 +107,8 @@ pub(super) struct Session {
     replies: Mutex<Vec<Watched>>,
     /// The head that the guard refused, over HTTP/1.1.
     refused: Refused,
+    /// What a request for another protocol came to: the last of its connection.
+    switch: Mutex<Option<Box<Switch>>>,
 }
 
 /// A reply that is watched.
@@ -148,6 +155,7 @@ impl Session {
             stirred: Notify::new(),
             replies: Mutex::default(),
             refused: Refused::default(),
+            switch: Mutex::default(),
         })
     }
 
@@ -171,7 +179,15 @@ impl Session {
             Box::pin(async move { session.drive(connection, Some(streams)).await })
         } else {
             let connection = self.http1(stream, stack);
-            Box::pin(async move { session.drive(connection, None).await })
+            Box::pin(async move {
+                session.drive(connection, None).await?;
+                let switch = session.switch.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(switch) = switch {
+                    // Boxed, so that connections that are none do not carry its size.
+                    Box::pin(session.switched(*switch)).await;
+                }
+                Ok(())
+            })
         }
     }
 
@@ -179,7 +195,7 @@ impl Session {
         self: &Arc<Self>,
         stream: TlsStream<Socket>,
         stack: S,
-    ) -> Pin<Box<impl GracefulConnection<Error = hyper::Error> + Send + use<S>>> {
+    ) -> Pin<Box<impl Ends + Send + use<S>>> {
         let bounds = self.gate.bounds;
         let limits = Limits { head_bytes: bounds.header_bytes.as_usize(), fields: bounds.header_fields };
         let stream = Guarded::new(stream, limits, self.refused.clone());
@@ -193,14 +209,14 @@ impl Session {
             // The guard has counted them. With a bound of its own the library takes a list for each head from the heap.
             builder.max_headers(bounds.header_fields);
         }
-        Box::pin(builder.serve_connection(TokioIo::new(stream), self.service(stack)))
+        Box::pin(builder.serve_connection(TokioIo::new(stream), self.service(stack)).with_upgrades())
     }
 
     fn http2<S: Stack>(
         self: &Arc<Self>,
         stream: TlsStream<Socket>,
         stack: S,
-    ) -> (Pin<Box<impl GracefulConnection<Error = hyper::Error> + Send + use<S>>>, Arc<Streams>) {
+    ) -> (Pin<Box<impl Ends + Send + use<S>>>, Arc<Streams>) {
         let bounds = self.gate.bounds;
         let (stream, streams) = Frames::new(stream, bounds);
         let connection = hyper::server::conn::http2::Builder::new(Tracked(self.gate.tasks.clone()))
@@ -249,8 +265,8 @@ impl Session {
 
     /// Watches a reply that a client could leave untaken. Over HTTP/1.1 a short one is taken over by the
     /// connection at once; over HTTP/2 it waits for the stream's window.
-    fn watch(&self, body: &mut ReplyBody, version: http::Version) {
-        if body.is_end_stream() || (body.is_one_piece() && version != http::Version::HTTP_2) {
+    fn watch(&self, body: &mut ReplyBody, version: Version) {
+        if body.is_end_stream() || (body.is_one_piece() && version != Version::HTTP_2) {
             return;
         }
         let pulse = Arc::new(Pulse::default());
@@ -276,20 +292,41 @@ impl Session {
         service_fn(move |request| {
             let living = Living::new(&session);
             let version = request.version();
-            let exchange = session.exchange(request);
+            let (exchange, upgrade) = session.exchange(request);
             let mut stack = stack.clone();
             async move {
                 let mut response = stack.call(exchange).await?;
-                living.0.watch(response.body_mut(), version);
+                let session = Arc::clone(&living.0);
+                if response.body().is_session() {
+                    let mut reply = std::mem::replace(response.body_mut(), ReplyBody::empty());
+                    reply.guard(living);
+                    session.switch_to(upgrade, Some(reply));
+                    return Ok(response);
+                }
+                if upgrade.is_some() {
+                    // What follows it may be meant for another protocol, and is read by nobody.
+                    response
+                        .headers_mut()
+                        .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+                    session.switch_to(upgrade, None);
+                }
+                session.watch(response.body_mut(), version);
                 response.body_mut().guard(living);
                 Ok(response)
             }
         })
     }
 
-    /// A request with all that is known before it is read.
-    fn exchange(&self, request: Request<Incoming>) -> Box<Exchange> {
+    /// Keeps what a request for another protocol came to until nothing of HTTP is on its connection.
+    fn switch_to(&self, client: Option<OnUpgrade>, reply: Option<ReplyBody>) {
+        let mut switch = self.switch.lock().unwrap_or_else(PoisonError::into_inner);
+        *switch = client.map(|client| Box::new(Switch { client, reply }));
+    }
+
+    /// A request with all that is known before it is read; and its connection, if it asks for another protocol.
+    fn exchange(&self, request: Request<Incoming>) -> (Box<Exchange>, Option<OnUpgrade>) {
         let (mut parts, body) = request.into_parts();
+        let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| parts.version == Version::HTTP_11);
         let body = Arriving::of_client(body, parts.version, self.required);
         let fault = self.refused.behind(&parts.uri).map(|(fault, method)| {
             parts.method = method;
@@ -316,7 +353,7 @@ impl Session {
         if let Some(named) = named {
             Draft::note(&draft.caller, named);
         }
-        Box::new(Exchange {
+        let exchange = Box::new(Exchange {
             parts,
             body: RequestBody::Coming(body),
             peer: Arc::clone(&self.peer),
@@ -324,7 +361,8 @@ impl Session {
             caller,
             draft,
             fault,
-        })
+        });
+        (exchange, upgrade)
     }
 
     /// The system that calls; or why it may not, and its name if it has one.

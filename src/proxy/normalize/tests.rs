@@ -144,7 +144,7 @@ fn header_fields_that_two_servers_read_differently_are_refused() {
         assert_eq!(code_of(parts), Err(Code::RequestHeader), "{name}");
     }
     let mut parts = head("/a");
-    parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    parts.headers.insert(header::UPGRADE, HeaderValue::from_static("h2c"));
     assert_eq!(code_of(parts), Err(Code::RequestUpgrade));
     for name in ["authorization", "content-type", "data-purpose", "data-scope", "expect"] {
         let mut parts = head("/a");

@@ -60,6 +60,7 @@ fn access(texts: &Texts, kind: Kind, reason: Option<&'static str>) -> Entry {
         upstream_us: 1_100,
         attempts: 1,
         aborted: None,
+        ended_by: None,
     };
     Access {
         kind,
