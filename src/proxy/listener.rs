@@ -12,6 +12,7 @@ mod session;
 mod socket;
 mod switched;
 
+use std::io::ErrorKind::{ConnectionAborted, Interrupted};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,8 +163,13 @@ impl Gate {
         if waiting == Waiting::Taken
             && let Ok(listener) = listener.into_std()
         {
-            let came = std::iter::from_fn(|| listener.accept().ok()).take(MOST_WAITING);
-            for (stream, remote) in came {
+            for _ in 0..MOST_WAITING {
+                let (stream, remote) = match listener.accept() {
+                    Ok(accepted) => accepted,
+                    // One that waited has given up; there may be others behind it.
+                    Err(error) if matches!(error.kind(), ConnectionAborted | Interrupted) => continue,
+                    Err(_) => break,
+                };
                 if stream.set_nonblocking(true).is_ok()
                     && let Ok(stream) = TcpStream::from_std(stream)
                 {

@@ -27,12 +27,12 @@ use super::record::Recorder;
 use super::routes::Route;
 use super::sift::Sifted;
 use super::snapshot::AnnouncedPlan;
+use super::tether::leaves_whole;
 use super::websocket::open::open;
 use super::websocket::places::SessionPlaces;
 use crate::catalog::BodyFormat;
 use crate::coding::{Accepted, Coding, CodingError, Decoder, Encoder};
 use crate::config::Compress;
-use crate::grant::Treatment;
 use crate::kernel::diagnostic::chain;
 use crate::mask::{Bounds, Transform};
 use crate::quota::usage::Usage;
@@ -269,15 +269,7 @@ fn coded(bytes: Vec<u8>, coding: Option<Coding>) -> Result<(Vec<u8>, Option<Codi
 
 /// A file leaves whole or not at all: a grant that asks for masks or caps records cannot be kept there.
 pub(super) fn may_leave_whole(cleared: &Cleared) -> bool {
-    let policy = &cleared.exchange.snapshot.policy;
-    cleared.permit.grants.iter().all(|id| {
-        policy.grant(id).is_some_and(|grant| {
-            let scope = grant.scope();
-            let asks_for_masks =
-                scope.items.iter().any(|item| matches!(item.treatment, Some(Treatment::Masked(_))));
-            !asks_for_masks && scope.rows_per_reply.is_none() && scope.rows_per_day.is_none()
-        })
-    })
+    leaves_whole(&cleared.exchange.snapshot.policy, &cleared.permit.grants)
 }
 
 fn cannot_leave_whole(cleared: &Cleared) -> Failure {

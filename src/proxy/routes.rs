@@ -1,6 +1,6 @@
 //! The routes of one snapshot: method and path to a catalogue resource and an action.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +105,8 @@ pub(crate) struct RouteConflict {
 #[derive(Debug)]
 pub(crate) struct Routes {
     paths: matchit::Router<Vec<Arc<Route>>>,
+    /// The templates of those on which sessions may be opened.
+    sessions: HashSet<String>,
 }
 
 /// A path's variable segments, by name.
@@ -116,6 +118,8 @@ impl Routes {
     /// # Errors
     /// When two path templates overlap without one being more specific.
     pub(crate) fn new(routes: Vec<Route>) -> Result<Self, RouteConflict> {
+        let of_sessions = routes.iter().filter(|route| route.upgrade.is_some());
+        let sessions = of_sessions.map(|route| route.template.clone()).collect();
         let mut by_path: BTreeMap<String, Vec<Arc<Route>>> = BTreeMap::new();
         for route in routes {
             by_path.entry(route.template.clone()).or_default().push(Arc::new(route));
@@ -124,7 +128,12 @@ impl Routes {
         for (path, routes) in by_path {
             paths.insert(path.clone(), routes).map_err(|source| RouteConflict { path, source })?;
         }
-        Ok(Self { paths })
+        Ok(Self { paths, sessions })
+    }
+
+    /// Whether sessions may be opened on the route of this template.
+    pub(crate) fn opens_sessions(&self, template: &str) -> bool {
+        self.sessions.contains(template)
     }
 
     /// The route for `method` and the decoded `path`.

@@ -20,9 +20,12 @@ use super::failure::denial_code;
 use super::identify;
 use super::problem::Code;
 use super::snapshot::Snapshot;
-use crate::grant::{Permit, ReleasedField, Request};
+use crate::catalog::BodyFormat;
+use crate::grant::{Permit, ReleasedField, Request, Treatment};
 use crate::identity::Peer;
+use crate::kernel::id::GrantId;
 use crate::kernel::time::Timestamp;
+use crate::policy::Policy;
 
 /// What was asked, what was answered, and for how long that is so.
 #[derive(Debug)]
@@ -34,13 +37,21 @@ pub(crate) struct Decided {
     revision: u64,
     until: Option<Timestamp>,
     draft: Arc<Draft>,
+    /// Whether a session hangs on it, which its route must allow.
+    is_session: bool,
 }
 
 impl Decided {
     /// `permit` was the answer to `request` under the snapshot of this revision.
     pub(crate) fn new(request: Request, permit: &Permit, revision: u64, draft: Arc<Draft>) -> Self {
         let rows = (permit.rows_per_reply, permit.rows_per_day);
-        Self { request, fields: Arc::clone(&permit.fields), rows, revision, until: permit.valid_until, draft }
+        let (fields, until) = (Arc::clone(&permit.fields), permit.valid_until);
+        Self { request, fields, rows, revision, until, draft, is_session: false }
+    }
+
+    /// The same, for a session to hang on.
+    pub(crate) fn of_session(self) -> Self {
+        Self { is_session: true, ..self }
     }
 
     /// Asks once more: until when the same is decided, or what is decided instead.
@@ -58,9 +69,30 @@ impl Decided {
         if permit.fields != self.fields || (permit.rows_per_reply, permit.rows_per_day) != self.rows {
             return Err(Code::ScopeExceeded);
         }
+        if let Some(route) = self.draft.route.get() {
+            let is_file = route.resource.body.format == BodyFormat::Opaque;
+            if is_file && !leaves_whole(&snapshot.policy, &permit.grants) {
+                return Err(Code::ScopeExceeded);
+            }
+            if self.is_session && !snapshot.routes.opens_sessions(&route.template) {
+                return Err(Code::RequestUpgrade);
+            }
+        }
         let not_after = peer.certificate.not_after;
         Ok(Some(permit.valid_until.map_or(not_after, |until| until.min(not_after))))
     }
+}
+
+/// Whether what these grants give may leave as it is: a file has no fields to be masked, and no records to be counted.
+pub(super) fn leaves_whole(policy: &Policy, grants: &[GrantId]) -> bool {
+    grants.iter().all(|id| {
+        policy.grant(id).is_some_and(|grant| {
+            let scope = grant.scope();
+            let asks_for_masks =
+                scope.items.iter().any(|item| matches!(item.treatment, Some(Treatment::Masked(_))));
+            !asks_for_masks && scope.rows_per_reply.is_none() && scope.rows_per_day.is_none()
+        })
+    })
 }
 
 /// What keeps a streamed reply going; let go of by whoever sees that it may not go on.

@@ -27,6 +27,14 @@ const KEY_BYTES: usize = 16;
 /// The most protocols, and the most extensions, that may be offered.
 const MAX_OFFERED: usize = 16;
 
+/// The parameters of the one extension that there is (RFC 7692, section 7.1).
+const PARAMETERS: [&str; 4] = [
+    "server_no_context_takeover",
+    "client_no_context_takeover",
+    "server_max_window_bits",
+    "client_max_window_bits",
+];
+
 /// The name of the protocol, in `Upgrade` and in the configuration.
 const WEBSOCKET: &str = "websocket";
 
@@ -170,6 +178,9 @@ impl Ours {
             let (Some(chosen), Some(offered)) = (names(chosen, of), names(offered, of)) else { return false };
             chosen.len() <= most && chosen.iter().all(|name| offered.contains(name))
         };
+        if !extensions.iter().all(says_little) {
+            return Err(words("an extension has a parameter that is no number", "扩展带有非数字的参数"));
+        }
         if !is_offered(&protocols, &offer.protocols, Listed::Protocols, 1) {
             return Err(words("it chose a protocol that was not offered", "选择了未提供的子协议"));
         }
@@ -251,13 +262,34 @@ fn names(values: &[HeaderValue], of: Listed) -> Option<Vec<&str>> {
             };
             let name = name.trim_matches([' ', '\t']);
             let is_new = of == Listed::Extensions || !names.contains(&name);
-            if !is_token(name) || !is_new || parameters.contains('"') || names.len() == MAX_OFFERED {
+            let are_plain = parameters.is_empty() || parameters.split(';').all(is_parameter);
+            if !is_token(name) || !is_new || !are_plain || names.len() == MAX_OFFERED {
                 return None;
             }
             names.push(name);
         }
     }
     Some(names)
+}
+
+/// `name` or `name=value` (section 9.1), without quotes.
+fn is_parameter(text: &str) -> bool {
+    let (name, value) = text.split_once('=').unwrap_or((text, "-"));
+    [name, value].into_iter().all(|part| is_token(part.trim_matches([' ', '\t'])))
+}
+
+/// Whether the parameters of an answer have no other values than the sizes of RFC 7692, section 7.1: any text could be
+/// data that leaves by the side.
+fn says_little(value: &HeaderValue) -> bool {
+    let is_little = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim_matches([' ', '\t']);
+        PARAMETERS.contains(&name.trim_matches([' ', '\t']))
+            && value.len() <= 2
+            && value.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut extensions = value.to_str().unwrap_or("\"").split(',');
+    extensions.all(|extension| extension.split(';').skip(1).all(is_little))
 }
 
 /// RFC 9110, section 5.6.2.

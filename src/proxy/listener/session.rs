@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::drive::Ends;
 use super::frames::{Frames, Streams};
 use super::socket::Socket;
-use super::switched::Switch;
+use super::switched::{Slot, Switch};
 use super::{Gate, Stack};
 use crate::identity::Peer;
 use crate::kernel::id::SystemId;
@@ -107,8 +107,6 @@ pub(super) struct Session {
     replies: Mutex<Vec<Watched>>,
     /// The head that the guard refused, over HTTP/1.1.
     refused: Refused,
-    /// What a request for another protocol came to: the last of its connection.
-    switch: Mutex<Option<Box<Switch>>>,
 }
 
 /// A reply that is watched.
@@ -155,7 +153,6 @@ impl Session {
             stirred: Notify::new(),
             replies: Mutex::default(),
             refused: Refused::default(),
-            switch: Mutex::default(),
         })
     }
 
@@ -178,11 +175,11 @@ impl Session {
             let (connection, streams) = self.http2(stream, stack);
             Box::pin(async move { session.drive(connection, Some(streams)).await })
         } else {
-            let connection = self.http1(stream, stack);
+            let slot = Slot::default();
+            let connection = self.http1(stream, stack, slot.clone());
             Box::pin(async move {
                 session.drive(connection, None).await?;
-                let switch = session.switch.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(switch) = switch {
+                if let Some(switch) = slot.take() {
                     // Boxed, so that connections that are none do not carry its size.
                     Box::pin(session.switched(*switch)).await;
                 }
@@ -195,6 +192,7 @@ impl Session {
         self: &Arc<Self>,
         stream: TlsStream<Socket>,
         stack: S,
+        slot: Slot,
     ) -> Pin<Box<impl Ends + Send + use<S>>> {
         let bounds = self.gate.bounds;
         let limits = Limits { head_bytes: bounds.header_bytes.as_usize(), fields: bounds.header_fields };
@@ -209,7 +207,7 @@ impl Session {
             // The guard has counted them. With a bound of its own the library takes a list for each head from the heap.
             builder.max_headers(bounds.header_fields);
         }
-        Box::pin(builder.serve_connection(TokioIo::new(stream), self.service(stack)).with_upgrades())
+        Box::pin(builder.serve_connection(TokioIo::new(stream), self.service(stack, slot)).with_upgrades())
     }
 
     fn http2<S: Stack>(
@@ -232,7 +230,7 @@ impl Session {
             .initial_connection_window_size(HTTP2_WINDOW_BYTES)
             .keep_alive_interval(bounds.header_timeout)
             .keep_alive_timeout(bounds.header_timeout)
-            .serve_connection(TokioIo::new(stream), self.service(stack));
+            .serve_connection(TokioIo::new(stream), self.service(stack, Slot::default()));
         (Box::pin(connection), streams)
     }
 
@@ -282,6 +280,7 @@ impl Session {
     fn service<S: Stack>(
         self: &Arc<Self>,
         stack: S,
+        slot: Slot,
     ) -> impl hyper::service::Service<
         Request<Incoming>,
         Response = Response<ReplyBody>,
@@ -294,33 +293,29 @@ impl Session {
             let version = request.version();
             let (exchange, upgrade) = session.exchange(request);
             let mut stack = stack.clone();
+            let switch = upgrade.map(|client| (client, slot.clone()));
             async move {
                 let mut response = stack.call(exchange).await?;
-                let session = Arc::clone(&living.0);
                 if response.body().is_session() {
                     let mut reply = std::mem::replace(response.body_mut(), ReplyBody::empty());
                     reply.guard(living);
-                    session.switch_to(upgrade, Some(reply));
+                    if let Some((client, slot)) = switch {
+                        slot.put(Switch { client, reply: Some(reply) });
+                    }
                     return Ok(response);
                 }
-                if upgrade.is_some() {
+                if let Some((client, slot)) = switch {
                     // What follows it may be meant for another protocol, and is read by nobody.
                     response
                         .headers_mut()
                         .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
-                    session.switch_to(upgrade, None);
+                    slot.put(Switch { client, reply: None });
                 }
-                session.watch(response.body_mut(), version);
+                living.0.watch(response.body_mut(), version);
                 response.body_mut().guard(living);
                 Ok(response)
             }
         })
-    }
-
-    /// Keeps what a request for another protocol came to until nothing of HTTP is on its connection.
-    fn switch_to(&self, client: Option<OnUpgrade>, reply: Option<ReplyBody>) {
-        let mut switch = self.switch.lock().unwrap_or_else(PoisonError::into_inner);
-        *switch = client.map(|client| Box::new(Switch { client, reply }));
     }
 
     /// A request with all that is known before it is read; and its connection, if it asks for another protocol.

@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,7 +23,11 @@ const UNSENT_BYTES: u32 = 128 << 10;
 pub(super) fn set_up(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        static TOLD: Once = Once::new();
+        // Clients are served all the same, and the kernel keeps more for those that do not read.
+        TOLD.call_once(|| tracing::warn!(%error, "the kernel does not bound what it holds for clients"));
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -47,6 +47,21 @@ pub(super) struct Switch {
     pub(super) client: OnUpgrade,
     /// The reply that switched, with all that is held for it; none if it was refused.
     pub(super) reply: Option<ReplyBody>,
+}
+
+/// Where the last request of a connection leaves what it came to, for whoever serves the connection on. The two share it
+/// and nothing else does: a connection that fails takes it along, and what is held for a session is given back.
+#[derive(Clone, Default)]
+pub(super) struct Slot(Arc<Mutex<Option<Box<Switch>>>>);
+
+impl Slot {
+    pub(super) fn put(&self, switch: Switch) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(switch));
+    }
+
+    pub(super) fn take(&self) -> Option<Box<Switch>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// How a session ends that is ended tidily.
@@ -94,16 +109,16 @@ impl Session {
         let Ok(parts) = client.downcast::<TokioIo<Guarded<TlsStream<Socket>>>>() else {
             return record.end(broken(Side::Client));
         };
-        let (early, client) = parts.io.into_inner().into_switched();
-        let pump = if parts.read_buf.is_empty() {
-            Pump::new((client, &early), TokioIo::new(platform), has_extensions, moved)
-        } else {
-            // The guard hands on nothing behind such a request.
+        // The guard hands on nothing behind such a request.
+        if !parts.read_buf.is_empty() {
             return record.end(broken(Side::Client));
-        };
-        let Ok(mut pump) = pump else {
-            return record.end(no_frame(Side::Client));
-        };
+        }
+        drop(parts.read_buf);
+        let (early, client) = parts.io.into_inner().into_switched();
+        let pump = Pump::new((client, &early), TokioIo::new(platform), has_extensions, moved);
+        // What is idle keeps no memory.
+        drop(early);
+        let Ok(mut pump) = pump else { return record.end(no_frame(Side::Client)) };
         let mut due = pin!(tokio::time::sleep(LOOK));
         let mut is_leaving = false;
         let verdict = loop {

@@ -66,7 +66,7 @@ pub(crate) async fn open(
     let mut reply = ReplyBody::session(Opening {
         platform,
         has_extensions: yes.has_extensions(),
-        tether: Tether::new(decided),
+        tether: Tether::new(decided.of_session()),
         moved: Arc::default(),
         metrics: places.metrics.clone(),
         record: None,

@@ -167,6 +167,8 @@ impl Lane {
                 return Poll::Ready(Ok(()));
             }
             ready!(self.poll_write(cx, to, moved))?;
+            // What was held when the pause was asked for may have been the rest of a frame.
+            self.is_paused |= self.pauses && self.is_between();
             match self.end {
                 End::Read | End::Told => {
                     // Who is gone already need not be told.

@@ -93,6 +93,8 @@ fn what_is_doubtful_is_none() {
         ("sec-websocket-protocol", &[many.as_str()]),
         ("sec-websocket-extensions", &["a; b=\"c,d\""]),
         ("sec-websocket-extensions", &["a, ; b"]),
+        ("sec-websocket-extensions", &["a; b c"]),
+        ("sec-websocket-extensions", &["a; =1"]),
         ("content-length", &["5"]),
         ("content-length", &["00"]),
         ("transfer-encoding", &["chunked"]),
@@ -132,6 +134,28 @@ fn the_platform_must_take_what_the_gate_offers() {
     });
     let fields = ours.judge(&chosen, &offer).unwrap().fields(&offer);
     assert_eq!(fields[header::SEC_WEBSOCKET_PROTOCOL], "superchat");
+}
+
+#[test]
+fn an_extension_is_taken_with_numbers_and_no_text() {
+    let ours = Ours::new().unwrap();
+    let offer =
+        offered(&example_with("sec-websocket-extensions", &["permessage-deflate; client_max_window_bits"]));
+    for (chosen, is_right) in [
+        ("permessage-deflate", true),
+        ("permessage-deflate; server_no_context_takeover; client_max_window_bits = 12", true),
+        ("permessage-deflate; client_max_window_bits=1234", false),
+        ("permessage-deflate; client_max_window_bits=ab", false),
+        ("permessage-deflate; wang", false),
+        ("permessage-deflate; x=13800138000", false),
+        ("permessage-deflate; client_max_window_bits=\"12\"", false),
+        ("permessage-deflate;", false),
+    ] {
+        let head = answer(&ours, |head| {
+            head.headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(chosen));
+        });
+        assert_eq!(ours.judge(&head, &offer).is_ok(), is_right, "{chosen}");
+    }
 }
 
 #[test]

@@ -16,7 +16,8 @@ async fn aborted(session: &Open, city: &City, why: &str) {
 
 type Withdrawal = (fn(&City), &'static str);
 
-const WITHDRAWALS: [Withdrawal; 4] = [
+const WITHDRAWALS: [Withdrawal; 5] = [
+    (|city| city.files().edit("gateway.toml", "\nupgrade = \"websocket\"\n", "\n"), "request-upgrade"),
     (|city| drop(city.files().authority().revoke(SURVEYOR, DAYS, now()).unwrap()), "identity-revoked"),
     (
         |city| {
@@ -169,6 +170,30 @@ async fn whoever_is_gone_is_gone() {
     assert!(soon("the end", session.socket.next()).await.is_none_or(|message| message.is_err()));
     aborted(&session, &city, "upstream-broken").await;
     ended(&city, "broken", 2.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_gone_before_the_answer_leaves_nothing_behind() {
+    let (held, mood) = Mood::held();
+    let platform = Sessions::start(mood).await;
+    let city = before(&platform, Plan::new()).await;
+    let mut stream = city.client(SURVEYOR).open(b"http/1.1").await.unwrap();
+    // With what comes early in hand, the gate reads no more, and does not see its client go.
+    let early = refused::raw(&city, "", "") + "\u{1}";
+    stream.write_all(early.as_bytes()).await.unwrap();
+    until("a handshake with the platform", async || (platform.heads().len() == 1).then_some(())).await;
+    socket2::SockRef::from(stream.get_ref().0).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    held.notify_one();
+    let outcome =
+        until("how it ended", async || city.records().into_iter().find(|record| record.kind == "outcome"))
+            .await;
+    assert_eq!(outcome.aborted.as_deref(), Some("client-gone"), "{outcome:#?}");
+    for gauge in ["pinegate_sessions", "pinegate_requests_in_flight"] {
+        until(gauge, async || (city.gate.metric(gauge).await < 0.5).then_some(())).await;
+    }
+    // Nor is the connection to the platform kept.
+    until("the end of the platform's connection", async || platform.has_ended().then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
@@ -28,11 +29,19 @@ pub(super) enum Mood {
     Say(Vec<u8>),
     /// It is answered with this head, and sent messages for as long as they are taken.
     Flood(String),
+    /// It is answered with this head once somebody says so.
+    Held(Arc<Notify>, String),
 }
 
 impl Mood {
     pub(super) fn echo() -> Self {
         Self::Echo(SWITCHES.to_owned())
+    }
+
+    /// And who says so.
+    pub(super) fn held() -> (Arc<Notify>, Self) {
+        let held = Arc::<Notify>::default();
+        (Arc::clone(&held), Self::Held(held, SWITCHES.to_owned()))
     }
 
     pub(super) fn say(text: &str) -> Self {
@@ -45,6 +54,8 @@ struct Told {
     heads: Vec<String>,
     /// What came behind a head.
     behind: Vec<u8>,
+    /// Whether a connection has ended that was held.
+    has_ended: bool,
 }
 
 /// The platform.
@@ -95,6 +106,11 @@ impl Sessions {
     /// The heads that came.
     pub(super) fn heads(&self) -> Vec<String> {
         self.told.lock().unwrap().heads.clone()
+    }
+
+    /// Whether a connection has ended that was held.
+    pub(super) fn has_ended(&self) -> bool {
+        self.told.lock().unwrap().has_ended
     }
 
     /// What came behind them.
@@ -148,6 +164,12 @@ async fn serve<S: Wire>(mut stream: S, mood: Arc<Mutex<Mood>>, told: Arc<Mutex<T
             if socket.close(None).await.is_ok() {
                 while let Some(Ok(_)) = socket.next().await {}
             }
+        }
+        Mood::Held(held, said) => {
+            held.notified().await;
+            let _gone = stream.write_all(switch(&said).as_bytes()).await;
+            while stream.read_u8().await.is_ok() {}
+            told.lock().unwrap().has_ended = true;
         }
         Mood::Flood(said) => {
             let Ok(mut socket) = switched(stream, &switch(&said)).await else { return };

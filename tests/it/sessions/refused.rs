@@ -15,7 +15,7 @@ async fn exchanged(city: &City, bytes: &[u8]) -> String {
 }
 
 /// A sound handshake as bytes, with one line in place of another.
-fn raw(city: &City, from: &str, to: &str) -> String {
+pub(super) fn raw(city: &City, from: &str, to: &str) -> String {
     let token = city.files().token(SURVEYOR, SURVEY);
     let head = format!(
         "GET {SESSION} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nAccept-Language: en\r\n\

@@ -120,6 +120,29 @@ async fn who_takes_nothing_stops_who_sends() {
 }
 
 #[tokio::test]
+async fn a_pause_waits_for_what_is_held_and_no_longer() {
+    let Ends { mut client, mut platform, mut pump, .. } = session(4);
+    let frame = of_client(b"hello");
+    let sent = async {
+        client.write_all(&frame).await.unwrap();
+    };
+    let taken = async {
+        assert!(goes_on(&mut pump).await);
+    };
+    tokio::join!(sent, taken);
+    assert!(goes_on(&mut pump).await, "the platform has taken little of it yet");
+    pump.pause();
+    let taken = async {
+        let mut room = vec![0; frame.len()];
+        platform.read_exact(&mut room).await.unwrap();
+        room
+    };
+    // Nothing more is sent.
+    let (how, came) = tokio::join!(over(&mut pump), taken);
+    assert_eq!((how, came), (Over::Paused, frame.clone()));
+}
+
+#[tokio::test]
 async fn a_pause_waits_for_the_ends_of_frames() {
     let Ends { mut client, mut platform, mut pump, moved } = session(64);
     client.write_all(&of_client(b"hello")[..8]).await.unwrap();
