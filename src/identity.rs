@@ -13,6 +13,6 @@ pub mod systems;
 pub mod token;
 
 pub use certificate::CertificateFacts;
-pub use peer::Peer;
+pub use peer::{Peer, Presented};
 pub use systems::{Identities, IdentityError};
 pub use token::{PurposeToken, TokenError, TokenVerifier};

@@ -3,7 +3,14 @@
 use core::net::SocketAddr;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
+use quick_cache::sync::Cache;
+
 use super::certificate::{CertificateError, CertificateFacts};
+use crate::kernel::id::Digest;
+
+/// How many chains are remembered.
+const MAX_PRESENTED: usize = 4_096;
 
 /// The other end of a connection, after a handshake that verified its certificate.
 #[derive(Debug, Clone)]
@@ -47,6 +54,60 @@ impl Peer {
     }
 }
 
+/// What was presented lately. Who calls comes again, with many connections at once: each chain is read and kept once.
+#[derive(Debug)]
+pub struct Presented(Cache<Digest, Known>);
+
+/// A chain and what its leaf says.
+#[derive(Debug, Clone)]
+struct Known {
+    certificate: Arc<CertificateFacts>,
+    chain: Arc<[Vec<u8>]>,
+}
+
+impl Default for Presented {
+    fn default() -> Self {
+        Self(Cache::new(MAX_PRESENTED))
+    }
+}
+
+impl Presented {
+    /// The facts of a connection whose `chain` (leaf first) was verified.
+    ///
+    /// # Errors
+    /// As for [`Peer::new`].
+    pub fn peer(
+        &self,
+        remote: SocketAddr,
+        local: SocketAddr,
+        chain: &[impl AsRef<[u8]>],
+    ) -> Result<Peer, PeerError> {
+        let key = digest_of(chain);
+        if let Some(Known { certificate, chain }) = self.0.get(&key) {
+            return Ok(Peer { remote, local, certificate, chain });
+        }
+        let chain: Vec<Vec<u8>> = chain.iter().map(|der| der.as_ref().to_vec()).collect();
+        let peer = Peer::new(remote, local, chain)?;
+        let (certificate, chain) = (Arc::clone(&peer.certificate), Arc::clone(&peer.chain));
+        self.0.insert(key, Known { certificate, chain });
+        Ok(peer)
+    }
+}
+
+/// Names a chain, byte for byte.
+fn digest_of(chain: &[impl AsRef<[u8]>]) -> Digest {
+    let mut context = Context::new(&SHA256);
+    for der in chain {
+        let der = der.as_ref();
+        // Where one ends and the next begins is part of it.
+        context.update(&der.len().to_be_bytes());
+        context.update(der);
+    }
+    let mut digest = Digest([0; 32]);
+    digest.0.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +123,21 @@ mod tests {
         let peer = Peer::new(remote, remote, vec![leaf.clone(), vec![1, 2]]).unwrap();
         assert_eq!(*peer.certificate, CertificateFacts::read(&leaf).unwrap());
         assert_eq!((peer.chain.len(), peer.remote), (2, remote));
+
+        let presented = Presented::default();
+        assert_eq!(presented.peer(remote, remote, &[[1, 2]]).unwrap_err(), error);
+        let (chain, elsewhere) = ([leaf.clone(), vec![1, 2]], "192.0.2.2:7".parse().unwrap());
+        let first = presented.peer(remote, remote, &chain).unwrap();
+        let again = presented.peer(elsewhere, remote, &chain).unwrap();
+        assert!(
+            Arc::ptr_eq(&first.chain, &again.chain) && Arc::ptr_eq(&first.certificate, &again.certificate)
+        );
+        assert_eq!(
+            (&*again.certificate, &*again.chain, again.remote),
+            (&*peer.certificate, &chain[..], elsewhere)
+        );
+        // The same bytes, parted elsewhere, are another chain.
+        let other = presented.peer(remote, remote, &[leaf, vec![1], vec![2]]).unwrap();
+        assert_eq!(other.chain.len(), 3);
     }
 }

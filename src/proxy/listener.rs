@@ -41,6 +41,7 @@ use super::traced::Tracing;
 use super::websocket::places::SessionPlaces;
 use crate::audit::Reached;
 use crate::config::Bounds;
+use crate::identity::Presented;
 use crate::journal::Journal;
 use crate::kernel::network::Network;
 use crate::kernel::time::Clock;
@@ -81,6 +82,7 @@ pub(crate) struct Gate {
     pub(crate) stopped: CancellationToken,
     places: Places,
     sessions: Arc<SessionPlaces>,
+    presented: Presented,
 }
 
 /// What becomes of connections that wait to be accepted when a gate drains.
@@ -120,6 +122,7 @@ impl Gate {
             stopped: CancellationToken::new(),
             places: Places::new(bounds),
             sessions,
+            presented: Presented::default(),
         }
     }
 

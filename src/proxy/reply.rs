@@ -40,8 +40,8 @@ use crate::quota::usage::Usage;
 /// A reply shorter than this is not worth a coding, in bytes.
 const MIN_CODED: usize = 1 << 10;
 
-/// As many header fields a reply has at most, those of every reply included.
-const REPLY_FIELDS: usize = 14;
+/// As many header fields a reply has as a rule, those of every reply included. A connection keeps their room.
+const REPLY_FIELDS: usize = 12;
 
 /// The longest `Content-Language` that leaves, in bytes.
 const MAX_LANGUAGES: usize = 64;

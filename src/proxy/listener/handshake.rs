@@ -50,9 +50,9 @@ impl Gate {
         };
         let peer = stream.and_then(|stream| {
             let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let chain: Vec<Vec<u8>> = certificates.iter().map(|der| der.to_vec()).collect();
             let local = stream.get_ref().0.local_addr().ok()?;
-            Some((stream, Peer::new(remote, local, chain).ok()?))
+            let peer = self.presented.peer(remote, local, certificates).ok()?;
+            Some((stream, peer))
         });
         let failure = failure.or(if peer.is_none() { Some(HandshakeFailure::BadCertificate) } else { None });
         self.metrics.handshake(failure.map_or(HANDSHAKE_COMPLETED, HandshakeFailure::as_str));
