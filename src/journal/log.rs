@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::storage::{Storage, StorageFile, write_all_at};
 use super::upkeep::{Upkeep, fill};
 use crate::audit::{Chain, Entry, Kind, MAX_LINE_BYTES};
-use crate::kernel::id::RequestId;
+use crate::kernel::id::{Digest, RequestId};
 
 /// The most bytes one write has, unless a single record is longer.
 const BATCH_BYTES: usize = 1 << 20;
@@ -62,6 +62,8 @@ pub(super) struct Log {
     progress: Progress,
     upkeep: Arc<Upkeep>,
     buffer: Vec<u8>,
+    /// The leaf hashes of the records in `buffer`.
+    leaves: Vec<Digest>,
 }
 
 impl Log {
@@ -81,6 +83,7 @@ impl Log {
             place: None,
             open_intents: HashSet::new(),
             buffer: Vec::new(),
+            leaves: Vec::new(),
         };
         let capacity = segment_bytes.min(FIRST_SEGMENT_BYTES);
         fill(&*log.storage, &log.directory.join(SPARE), capacity, &AtomicBool::new(false))?;
@@ -176,6 +179,7 @@ impl Log {
         let room = self.room()?.min(BATCH_BYTES.max(first_bytes));
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
+        self.leaves.clear();
         let mut chain = self.chain.clone();
         chain.begin_batch();
         let mut count = 0;
@@ -185,6 +189,7 @@ impl Log {
                 break;
             }
             chain.seal(entry, &mut buffer);
+            self.leaves.push(chain.head());
             halves.extend(entry.half());
             count += 1;
         }
@@ -198,7 +203,7 @@ impl Log {
         active.place.length = active.place.length.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         self.place = Some(active.place.clone());
         self.chain = chain;
-        self.progress.reach(self.chain.next());
+        self.progress.reach(self.chain.next(), &self.leaves);
         self.buffer = buffer;
         for (kind, request) in halves {
             if kind == Kind::Intent {

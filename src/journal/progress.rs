@@ -1,17 +1,20 @@
 //! How far the log of this process is: what is durable, and which segments are closed.
 //!
 //! Whoever reads what the writer writes (the publisher, the sinks, the keeper of old segments) follows
-//! it here. Following costs the writer an atomic load for each commit and holds nothing open.
+//! it here. Following costs the writer an atomic load and a short lock for each commit and holds nothing open.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::kernel::id::NodeId;
+use crate::kernel::id::{Digest, NodeId};
 
 /// Nobody waits.
 const NOBODY: u64 = u64::MAX;
+/// How many of the last leaf hashes are at hand, 32 bytes each. Who is further behind reads the records; so do most tests.
+const RECENT: usize = if cfg!(test) { 64 } else { 1 << 13 };
 
 /// How far one generation is. Cheap to clone; all clones tell of the same generation, also after its
 /// journal was closed.
@@ -30,6 +33,33 @@ struct Inner {
     wanted: AtomicU64,
     waiting: Mutex<()>,
     moved: Condvar,
+    recent: Mutex<Recent>,
+}
+
+/// The leaf hashes of the last durable records.
+#[derive(Debug, Default)]
+struct Recent {
+    /// The `seq` of the record after them.
+    next: u64,
+    leaves: VecDeque<Digest>,
+}
+
+impl Recent {
+    /// Those of the records before `next`, of which `leaves` are the last.
+    fn append(&mut self, next: u64, leaves: &[Digest]) {
+        let surplus = (self.leaves.len() + leaves.len()).saturating_sub(RECENT);
+        self.leaves.drain(..surplus.min(self.leaves.len()));
+        self.leaves.extend(leaves.iter().skip(leaves.len().saturating_sub(RECENT)));
+        self.next = next;
+    }
+
+    /// Up to `most` from record `seq` on; none if that one is not among them.
+    fn from(&self, seq: u64, most: u64) -> Vec<Digest> {
+        let behind = usize::try_from(self.next.saturating_sub(seq)).unwrap_or(usize::MAX);
+        let Some(skip) = self.leaves.len().checked_sub(behind) else { return Vec::new() };
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        self.leaves.iter().skip(skip).take(most).copied().collect()
+    }
 }
 
 impl Progress {
@@ -44,6 +74,7 @@ impl Progress {
             wanted: AtomicU64::new(NOBODY),
             waiting: Mutex::new(()),
             moved: Condvar::new(),
+            recent: Mutex::default(),
         }))
     }
 
@@ -101,8 +132,15 @@ impl Progress {
         self.durable()
     }
 
-    /// So many records are durable.
-    pub(super) fn reach(&self, durable: u64) {
+    /// The leaf hashes of durable records from `seq` on, up to `most`, as they were written; none if that one was
+    /// written too long ago.
+    pub(super) fn leaves(&self, seq: u64, most: u64) -> Vec<Digest> {
+        self.recent().from(seq, most)
+    }
+
+    /// So many records are durable, the last of which have these leaf hashes.
+    pub(super) fn reach(&self, durable: u64, leaves: &[Digest]) {
+        self.recent().append(durable, leaves);
         self.0.durable.store(durable, Ordering::SeqCst);
         if durable >= self.0.wanted.load(Ordering::SeqCst) {
             self.wake();
@@ -120,10 +158,41 @@ impl Progress {
         self.wake();
     }
 
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.0.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn wake(&self) {
         let guard = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.wanted.store(NOBODY, Ordering::SeqCst);
         drop(guard);
         self.0.moved.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_last_leaves_are_at_hand(
+            batches in prop::collection::vec(0..RECENT + 3, 1..5), seq in 0..4 * RECENT, most in 0..2 * RECENT,
+        ) {
+            let leaf = |seq: usize| Digest::of(&seq.to_be_bytes());
+            let (mut recent, mut all) = (Recent::default(), Vec::new());
+            for batch in batches {
+                let new: Vec<_> = (all.len()..all.len() + batch).map(leaf).collect();
+                all.extend(&new);
+                recent.append(u64::try_from(all.len()).unwrap(), &new);
+                prop_assert!(recent.leaves.len() <= RECENT);
+            }
+            let given = recent.from(u64::try_from(seq).unwrap(), u64::try_from(most).unwrap());
+            let is_recent = seq + RECENT >= all.len();
+            let wanted = all.get(seq..).filter(|_| is_recent).unwrap_or_default();
+            prop_assert_eq!(given, &wanted[..wanted.len().min(most)]);
+        }
     }
 }

@@ -105,6 +105,11 @@ impl Following {
         if end.is_none() && !is_own || until <= self.source.next() {
             return Ok(Outcome::Idle);
         }
+        if is_own && self.expect.is_none() && self.take_recent(progress, until) {
+            self.waits_since.get_or_insert(now);
+            self.write_full(files)?;
+            return Ok(Outcome::Moved);
+        }
         let (growth, full) = (&mut self.growth, &mut self.full);
         let mut accounts = self.expect.as_mut().map(|expected| &mut expected.accounts);
         let path = self.source.place.path.clone();
@@ -132,6 +137,20 @@ impl Following {
         self.write_full(files)?;
         self.check_expected()?;
         Ok(Outcome::Moved)
+    }
+
+    /// Takes the leaves up to record `until` from who wrote them, as far as they are at hand; whether any was. What stands
+    /// on disk meanwhile is for `verify` to hold against them.
+    fn take_recent(&mut self, progress: &Progress, until: u64) -> bool {
+        let next = self.source.next();
+        let leaves = progress.leaves(next, until.saturating_sub(next));
+        let Some(head) = leaves.last() else { return false };
+        let taken = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
+        self.source.skip(next.saturating_add(taken), *head);
+        for leaf in leaves {
+            self.growth.push(leaf, &mut self.full);
+        }
+        true
     }
 
     /// Where the generation that is read ends; `None` if it does not yet.

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::sim::{Fault as DiskFault, SimDisk};
 use super::*;
-use crate::journal::layout::generations;
+use crate::journal::layout::{generations, segment_name};
 use crate::journal::publish::read_tile;
 use crate::journal::read::Published;
 use crate::journal::recover::{Opened, open};
@@ -244,6 +244,27 @@ fn an_old_process_ends_its_generation_before_the_new_one_is_published() {
     assert_eq!(new.told.sizes(), [106]);
     assert_eq!(new.end().sizes(), [106, 156]);
     assert_eq!(checkpoint(&disk).unwrap().size, 156);
+}
+
+#[test]
+fn published_is_what_was_written_whatever_stands_on_disk_by_then() {
+    let disk = SimDisk::default();
+    let mut gate = Gate::start(&disk);
+    gate.write(30);
+    let leaves = leaves(&disk);
+    let file = gate.opened.log.progress().directory().join(segment_name(0));
+    let mut bytes = vec![0; 16 * 1024];
+    read_up_to(&*disk.open_read(&file).unwrap(), &mut bytes, 0).unwrap();
+    let at = memchr::memmem::find(&bytes, b"\"r17\"").unwrap();
+    overwrite(
+        &disk,
+        file.strip_prefix(ROOT).unwrap().to_str().unwrap(),
+        u64::try_from(at).unwrap(),
+        b"\"r71\"",
+    );
+    gate.publisher.step();
+    assert_root(&leaves, &gate.told.signed.lock().unwrap()[0]);
+    assert_eq!(leaves.len(), 30);
 }
 
 /// Plays two processes, one after the other, until the disk crashes; says every head that anybody was told.
