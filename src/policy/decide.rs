@@ -299,7 +299,7 @@ fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
 }
 
 /// Whether `constraint` holds for the request's parameters. A parameter that is absent or doubled
-/// fails an allow line and matches a deny line.
+/// fails an allow line and matches a deny line; one that may be read as several likewise, where one of them does.
 pub(super) fn holds(
     constraint: &Constraint,
     parameters: &[(ParameterName, Vec<String>)],
@@ -308,7 +308,10 @@ pub(super) fn holds(
     let mut values =
         parameters.iter().filter(|(name, _)| *name == constraint.parameter).flat_map(|(_, values)| values);
     match (values.next(), values.next()) {
-        (Some(value), None) => constraint.patterns.iter().any(|pattern| pattern.matches(value)),
+        (Some(value), None) => constraint.patterns.iter().any(|pattern| match effect {
+            Effect::Allow => pattern.allows(value),
+            Effect::Deny => pattern.denies(value),
+        }),
         (None, _) | (Some(_), Some(_)) => effect == Effect::Deny,
     }
 }

@@ -245,9 +245,15 @@ pub(super) fn is_scope_match(requested: &str, granted: &str) -> bool {
         let values: Vec<&String> =
             parameters.iter().filter(|(given, _)| *given == name).map(|(_, value)| value).collect();
         let [value] = values.as_slice() else { return if_unclear };
+        let parts = |sign: char| ",;|，；｜、".contains(sign) || sign.is_whitespace();
+        let is_piece = |is_meant: &dyn Fn(&str) -> bool| if_unclear && value.split(parts).any(is_meant);
         patterns.split('|').any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => value.starts_with(prefix),
-            None => *value == pattern,
+            Some("") => true,
+            Some(prefix) => match value.strip_prefix(prefix) {
+                Some(rest) if if_unclear || rest.split(parts).count() == 1 => true,
+                Some(_) | None => is_piece(&|piece| piece.starts_with(prefix)),
+            },
+            None => *value == pattern || is_piece(&|piece| piece == pattern),
         })
     });
     fields_match && constraints_match

@@ -94,13 +94,45 @@ pub enum Pattern {
     Prefix(String),
 }
 
+/// Whether programs part several values in one text by `sign` (in OpenAPI 3 `,`, blank and `|`), or their kin on Chinese
+/// keyboards do.
+fn parts_values(sign: char) -> bool {
+    matches!(sign, ',' | ';' | '|' | '，' | '；' | '｜' | '、') || sign.is_whitespace()
+}
+
 impl Pattern {
-    /// Whether `value` is meant.
+    /// Whether an allow line with it means `value`, and nothing else that a program may read there: what follows a
+    /// prefix is no list. Behind `*` alone there may be one, since each value of it is meant.
     #[must_use]
-    pub fn matches(&self, value: &str) -> bool {
+    pub fn allows(&self, value: &str) -> bool {
         match self {
             Self::Exact(exact) => value == exact,
+            Self::Prefix(prefix) => value
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|rest| prefix.is_empty() || !rest.contains(parts_values)),
+        }
+    }
+
+    /// Whether a deny line with it means `value`, or one of those that a program may read there.
+    #[must_use]
+    pub fn denies(&self, value: &str) -> bool {
+        let is_meant = |value: &str| match self {
+            Self::Exact(exact) => value == exact,
             Self::Prefix(prefix) => value.starts_with(prefix.as_str()),
+        };
+        is_meant(value) || value.split(parts_values).any(is_meant)
+    }
+
+    /// Whether an allow line with this and a deny line with `deny` may mean one value. No is certain.
+    #[must_use]
+    pub fn may_meet(&self, deny: &Self) -> bool {
+        match (self, deny) {
+            (Self::Exact(value), deny) => deny.denies(value),
+            (Self::Prefix(prefix), _) if prefix.contains(parts_values) => true,
+            (Self::Prefix(prefix), Self::Exact(value)) => value.starts_with(prefix.as_str()),
+            (Self::Prefix(prefix), Self::Prefix(other)) => {
+                other.starts_with(prefix.as_str()) || prefix.starts_with(other.as_str())
+            }
         }
     }
 }
@@ -355,17 +387,36 @@ mod tests {
     #[test]
     fn patterns() {
         let scope = Scope::parse("*;area=3410*|350100").unwrap();
-        let matches =
-            |value: &str| scope.constraints[0].patterns.iter().any(|pattern| pattern.matches(value));
-        for (value, expected) in [
-            ("3410", true),
-            ("341000", true),
-            ("350100", true),
-            ("350101", false),
-            ("341", false),
-            ("", false),
+        let patterns = &scope.constraints[0].patterns;
+        for (value, allows, denies) in [
+            ("3410", true, true),
+            ("341000", true, true),
+            ("3410-9999", true, true),
+            ("350100", true, true),
+            ("350101", false, false),
+            ("341", false, false),
+            ("", false, false),
+            // As programs read lists that stand in one text.
+            ("341002,110105", false, true),
+            ("110105,341002", false, true),
+            ("110105, 350100", false, true),
+            ("341002;", false, true),
+            ("3410|1101", false, true),
+            ("3410 1101", false, true),
+            ("3410\t1101", false, true),
+            ("341002，110105", false, true),
+            ("341002；110105", false, true),
+            ("341002、110105", false, true),
+            ("3410｜1101", false, true),
+            ("3410\u{3000}1101", false, true),
+            ("110105,110106", false, false),
         ] {
-            assert_eq!(matches(value), expected, "{value:?}");
+            assert_eq!(patterns.iter().any(|pattern| pattern.allows(value)), allows, "{value:?}");
+            assert_eq!(patterns.iter().any(|pattern| pattern.denies(value)), denies, "{value:?}");
         }
+        let any = Pattern::Prefix(String::new());
+        assert!(any.allows("341002, 110105") && any.denies("341002, 110105"));
+        let list = Pattern::Exact("a, b".to_owned());
+        assert!(list.allows("a, b") && list.denies("a, b"));
     }
 }

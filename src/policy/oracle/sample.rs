@@ -74,6 +74,8 @@ impl<'p> Sample<'p> {
                 0 => vec![],
                 1 => vec![value.clone(), value],
                 2 => vec![format!("x{value}")],
+                3 => vec![format!("{value},x")],
+                4 => vec![format!("x {value}")],
                 _ => vec![value],
             };
             parameters.push((constraint.parameter.clone(), values));

@@ -191,7 +191,7 @@ pub(crate) fn asking() -> impl Strategy<Value = Asking> {
         prop_oneof![2 => Just(vec![]), 3 => prop::collection::vec(prop::sample::select(fields.to_vec()), 1..3)],
         prop::collection::vec(
             prop_oneof![
-                parameter("area", &["341003", "340000", "350000", "3410", "x;area=3410", "%3B", ""]),
+                parameter("area", &["341003", "340000", "350000", "3410", "341003,110105", "110105, 3410", "x;area=3410", "%3B", ""]),
                 parameter("year", &["2024", "2025", "2026"]),
                 parameter("kind", &["a", "b", "bc"]),
             ],

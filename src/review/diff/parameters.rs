@@ -5,7 +5,8 @@
 //! prefixes match, and of those that do, each is a beginning of the longest: so the value is told
 //! apart by the longest prefix that it begins with, or by having none. One class for each exact
 //! value, one for each prefix, one for no prefix, and one for a parameter that does not come or
-//! comes more than once, which lines treat alike: these are all.
+//! comes more than once, which lines treat alike: these are all. A value that is a list is allowed where one is
+//! that no pattern is about, or by its own name, and denied where one of its values is: it tells no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -238,8 +239,9 @@ mod tests {
             value in "[abc]{0,4}",
         ) {
             let scope = Scope::parse(&format!("*;area={}", patterns.into_iter().collect::<Vec<_>>().join("|"))).unwrap();
-            let told = |value: &str| -> Vec<bool> {
-                scope.constraints[0].patterns.iter().map(|pattern| pattern.matches(value)).collect()
+            let told = |value: &str| -> Vec<(bool, bool)> {
+                let patterns = scope.constraints[0].patterns.iter();
+                patterns.map(|pattern| (pattern.allows(value), pattern.denies(value))).collect()
             };
             let axis = &axes(scope.constraints.iter())[0];
             prop_assert!(axis.samples.iter().flatten().any(|sample| told(sample) == told(&value)));

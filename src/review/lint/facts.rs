@@ -379,7 +379,7 @@ fn implied(constraint: &Constraint, scope: &Scope) -> bool {
 
 fn pattern_covers(outer: &Pattern, inner: &Pattern) -> bool {
     match (outer, inner) {
-        (_, Pattern::Exact(value)) => outer.matches(value),
+        (_, Pattern::Exact(value)) => outer.allows(value),
         (Pattern::Prefix(outer), Pattern::Prefix(inner)) => inner.starts_with(outer.as_str()),
         (Pattern::Exact(_), Pattern::Prefix(_)) => false,
     }
@@ -390,7 +390,7 @@ fn pattern_covers(outer: &Pattern, inner: &Pattern) -> bool {
 fn can_both_hold(deny: &Scope, allow: &Scope) -> bool {
     deny.constraints.iter().all(|deny| {
         let allow = allow.constraints.iter().find(|allow| allow.parameter == deny.parameter);
-        let meet = |a: &Pattern| deny.patterns.iter().any(|b| pattern_covers(a, b) || pattern_covers(b, a));
+        let meet = |a: &Pattern| deny.patterns.iter().any(|b| a.may_meet(b));
         allow.is_none_or(|allow| allow.patterns.iter().any(meet))
     })
 }
