@@ -158,6 +158,8 @@ pub(crate) struct Draft {
     pub(crate) submitted: OnceLock<Summary>,
     /// Set once an intent record is on its way to the disk: the record that follows is an outcome.
     pub(crate) intent: OnceLock<()>,
+    /// Set once it is known that the intent is not on record, and will not be.
+    pub(crate) intent_lost: OnceLock<()>,
     /// Set once the last record of a reply in hand is on its way to the disk.
     pub(crate) recorded: OnceLock<()>,
     /// Set once a reply is given free.
@@ -201,6 +203,7 @@ impl Draft {
             upload: OnceLock::new(),
             submitted: OnceLock::new(),
             intent: OnceLock::new(),
+            intent_lost: OnceLock::new(),
             recorded: OnceLock::new(),
             released: OnceLock::new(),
             charged: OnceLock::new(),

@@ -98,7 +98,11 @@ impl Recorder {
         let queued = self.journal.append(about.encode(Kind::Intent, None));
         // Noted once it is queued: what comes after it is an outcome, even if nobody waits any more.
         Draft::note(&about.draft.intent, ());
-        self.durably(&about.draft, Part::Intent, queued).await
+        let durable = self.durably(&about.draft, Part::Intent, queued).await;
+        if durable.is_err() {
+            Draft::note(&about.draft.intent_lost, ());
+        }
+        durable
     }
 
     async fn durably(
@@ -178,7 +182,8 @@ impl Recorder {
 
 impl Circumstances {
     fn last_kind(&self) -> Kind {
-        if self.draft.intent.get().is_some() { Kind::Outcome } else { Kind::Access }
+        let follows = self.draft.intent.get().is_some() && self.draft.intent_lost.get().is_none();
+        if follows { Kind::Outcome } else { Kind::Access }
     }
 
     fn encode(&self, kind: Kind, ending: Option<&Ending>) -> Entry {
@@ -407,7 +412,9 @@ enum End {
 impl Recorded {
     fn new(inner: Stream, sealing: Sealing) -> Self {
         let digest = digest::Context::new(&digest::SHA256);
-        Self { inner: Some(inner), sealing, bytes: 0, digest, end: End::Open }
+        // Nobody has to ask for a body that is empty.
+        let end = if inner.is_end_stream() { End::Whole } else { End::Open };
+        Self { inner: Some(inner), sealing, bytes: 0, digest, end }
     }
 
     fn seal(&mut self) {

@@ -20,6 +20,13 @@ use crate::kernel::id::UpstreamId;
 /// The largest head of a reply, in bytes.
 const MAX_REPLY_HEAD_BYTES: usize = 64 << 10;
 
+/// How many bytes of a reply over HTTP/2 may come before somebody takes them: the memory that a client can hold that does
+/// not read, and what is under way at once on a long line (256 KiB in 20 ms are 100 Mbit/s).
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// The same of all replies of a connection: the most there is (RFC 9113, section 6.9.1). All requests to an endpoint share
+/// one connection, so that with any less a few clients that do not read would have everybody wait.
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+
 /// Why there is no reply to read.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -195,7 +202,8 @@ where
             .timer(TokioTimer::new())
             .http1_max_buf_size(MAX_REPLY_HEAD_BYTES)
             .http2_max_header_list_size(u32::try_from(MAX_REPLY_HEAD_BYTES).unwrap_or(u32::MAX))
-            .http2_adaptive_window(true)
+            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .build(connector);
         Ok(Self {
             id: settings.id,

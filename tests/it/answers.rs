@@ -8,6 +8,7 @@ mod pauses;
 mod received;
 mod resets;
 mod scripted;
+mod unread;
 
 use bytes::Bytes;
 use pinegate::audit::ParsedRecord;

@@ -116,7 +116,12 @@ pub(super) struct Source {
 impl Source {
     /// Nothing of `inner` was taken yet. Each part of it must come within `idle`.
     pub(super) fn new(inner: Arriving, idle: Duration, draft: Arc<Draft>, key: Option<&DigestKey>) -> Self {
-        Self { inner, idle: Idle::new(idle), digest: key.map(DigestKey::received), draft }
+        let mut source = Self { inner, idle: Idle::new(idle), digest: key.map(DigestKey::received), draft };
+        if source.inner.is_end_stream() {
+            // Nobody has to ask for a body that is empty.
+            source.digest(None);
+        }
+        source
     }
 
     /// The next part; `None` at the end.

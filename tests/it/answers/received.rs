@@ -1,6 +1,7 @@
 //! The keyed digest of what the platform sent: of its bytes as they came, whatever left of them.
 
 use pinegate::audit::{DigestKey, ParsedRecord};
+use pinegate::kernel::id::Digest;
 use pinegate::kernel::secret::Secret;
 
 use super::scripted::last_chunk;
@@ -42,6 +43,7 @@ async fn it_is_of_the_bytes_that_came() {
         ("bad", answer(&[JSON], &bad)),
         ("failed", vec![Step::send(failed)]),
         ("pdf", answer(&[("content-type", "application/pdf")], &many)),
+        ("empty", answer(&[("content-type", "application/pdf")], "")),
         ("coded-pdf", in_chunks(&[("content-type", "application/pdf"), coded], &long_gzip)),
     ])
     .await;
@@ -62,6 +64,9 @@ async fn it_is_of_the_bytes_that_came() {
             assert_eq!(record.received_mac, Some(digest(body)), "{http:?} {path}");
             assert_ne!(record.received_mac, record.sent_sha256);
         }
+        let record = ended(&city, Call::survey("/_pdf/empty").over(http), 200).await;
+        assert_eq!((record.received_mac, record.aborted), (Some(digest(b"")), None), "{http:?}");
+        assert_eq!(record.sent_sha256, Some(Digest::of(b"").to_hex()));
         let record = ended(&city, Call::survey("/_x/failed").over(http), 502).await;
         assert_eq!(record.received_mac, None, "the words of an error are not read");
     }
