@@ -31,7 +31,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -d -o 65532 -g 65532 -m 0700 /image/var/lib/pinegate /image/run/pinegate
 COPY LICENSE config/gateway.toml /image/usr/share/doc/pinegate/
 COPY policies /image/usr/share/doc/pinegate/policies
-RUN find /image -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
+# A clone has the times at which it was made, and the modes of the umask it was made under: neither is the image's.
+RUN chmod -R u=rwX,go=rX /image/usr \
+    && find /image -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
 FROM ${DEBIAN}
 ARG VERSION=0.1.0
