@@ -7,16 +7,17 @@
 # /var/lib/pinegate and `[admin] socket` under /run/pinegate. The volume is for the audit log: it must outlive the container.
 # Nothing else is written.
 #
-# Reproducible: name both bases by digest, and give the time of the commit.
+# Made so that the same commit, with its time and name, on the same two bases by digest gives the same image (BuildKit 0.11 or later).
+# docs/install.md says how to see that it did, and that an image is of a commit.
 #
-#     docker buildx build --build-arg RUST=rust@sha256:… --build-arg DEBIAN=debian@sha256:… \
-#         --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --build-arg REVISION=$(git rev-parse HEAD) \
-#         --output type=docker,rewrite-timestamp=true -t pinegate .
+#     docker build --no-cache --provenance=false --build-arg RUST=rust@sha256:… --build-arg DEBIAN=debian@sha256:… \
+#         --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --build-arg REVISION=$(git rev-parse HEAD) -t pinegate .
 
 ARG RUST=rust:1-bookworm
 ARG DEBIAN=debian:bookworm-slim
 
 FROM ${RUST} AS build
+# Before the program is built: the C compiler takes it for `__DATE__`, which the allocator has in a message.
 ARG SOURCE_DATE_EPOCH=0
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
@@ -31,7 +32,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -d -o 65532 -g 65532 -m 0700 /image/var/lib/pinegate /image/run/pinegate
 COPY LICENSE config/gateway.toml /image/usr/share/doc/pinegate/
 COPY policies /image/usr/share/doc/pinegate/policies
-RUN find /image -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
+# A clone has the times at which it was made, and the modes of the umask it was made under: neither is the image's.
+RUN chmod -R u=rwX,go=rX /image/usr \
+    && find /image -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
 FROM ${DEBIAN}
 ARG VERSION=0.1.0
