@@ -95,8 +95,11 @@ fn what_is_doubtful_is_none() {
         ("sec-websocket-extensions", &["a, ; b"]),
         ("sec-websocket-extensions", &["a; b c"]),
         ("sec-websocket-extensions", &["a; =1"]),
+        ("sec-websocket-extensions", &["a;"]),
+        ("sec-websocket-extensions", &["a, b ; ", "c"]),
         ("content-length", &["5"]),
         ("content-length", &["00"]),
+        ("content-length", &["0", "5"]),
         ("transfer-encoding", &["chunked"]),
     ] {
         let asked = read(&Method::GET, &example_with(name, values));
