@@ -89,8 +89,7 @@ fn offer(method: &Method, headers: &HeaderMap) -> Result<Offer, Words> {
     if single(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(words("`Sec-WebSocket-Version` must be `13`", "`Sec-WebSocket-Version` 须为 `13`"));
     }
-    let key = single(headers, &header::SEC_WEBSOCKET_KEY)
-        .filter(|key| BASE64.decode(key.as_bytes()).is_ok_and(|bytes| bytes.len() == KEY_BYTES));
+    let key = single(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let key = key.ok_or(words(
         "`Sec-WebSocket-Key` must come once, and be 16 bytes in base64",
         "`Sec-WebSocket-Key` 须出现一次，且为 16 字节的 base64",
@@ -110,6 +109,11 @@ fn offer(method: &Method, headers: &HeaderMap) -> Result<Offer, Words> {
         "`Sec-WebSocket-Extensions` 须列出扩展，不得带引号，至多 16 个",
     ))?;
     Ok(offer)
+}
+
+/// Whether it is the one text that a key's bytes have: the library also takes padding between two pieces.
+fn is_key(key: &[u8]) -> bool {
+    BASE64.decode(key).is_ok_and(|bytes| bytes.len() == KEY_BYTES && BASE64.encode(&bytes).as_bytes() == key)
 }
 
 /// What proves that a request with this key was read.

@@ -84,6 +84,7 @@ fn what_is_doubtful_is_none() {
         ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="]),
         ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZR=="]),
         ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25j"]),
+        ("sec-websocket-key", &["dGhlIXsNHbBhZSBubQ==j5Z0"]),
         ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZQ==, x"]),
         ("sec-websocket-protocol", &["chat, chat"]),
         ("sec-websocket-protocol", &["chat", "chat"]),
