@@ -5,6 +5,7 @@
 //! Nothing here decides policy, masks bytes or writes files: it asks the engines and acts.
 
 pub mod problem;
+pub mod websocket;
 
 mod announced;
 mod arriving;
@@ -37,7 +38,6 @@ mod strangers;
 mod subjects;
 mod tether;
 mod traced;
-mod websocket;
 
 pub use announced::{AnnouncedError, announced as read_announcement};
 pub use normalize::{NormalHead, NormalPath, Query, read as read_head};

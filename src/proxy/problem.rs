@@ -55,7 +55,7 @@ impl Language {
 
 /// A few words in both languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Words {
+pub struct Words {
     en: &'static str,
     zh: &'static str,
 }

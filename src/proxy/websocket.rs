@@ -5,7 +5,8 @@
 //! `Sec-WebSocket-Accept` is from somebody who read the gate's request as what it is. Whatever is doubtful is no
 //! handshake.
 
-pub(super) mod frames;
+pub mod frames;
+
 pub(super) mod open;
 pub(super) mod places;
 pub(super) mod pump;
@@ -40,7 +41,7 @@ const WEBSOCKET: &str = "websocket";
 
 /// What a client offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Offer {
+pub struct Offer {
     /// What proves to it that its request was read.
     accept: HeaderValue,
     /// The protocols, as they came.
@@ -51,7 +52,7 @@ pub(crate) struct Offer {
 
 /// What a request with `Upgrade` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub enum Asked {
     /// A session, soundly.
     Session(Offer),
     /// A session, but not as RFC 6455 has it.
@@ -61,7 +62,8 @@ pub(crate) enum Asked {
 }
 
 /// Reads what is asked for by the head of a request that has `Upgrade`.
-pub(crate) fn read(method: &Method, headers: &HeaderMap) -> Asked {
+#[must_use]
+pub fn read(method: &Method, headers: &HeaderMap) -> Asked {
     let asks = single(headers, &header::UPGRADE);
     if !asks.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes())) {
         return Asked::Other;
@@ -73,8 +75,8 @@ fn offer(method: &Method, headers: &HeaderMap) -> Result<Offer, Words> {
     if *method != Method::GET {
         return Err(words("the method must be `GET`", "请求方法须为 `GET`"));
     }
-    let content = headers.get(header::CONTENT_LENGTH).map(|value| length(value.as_bytes()));
-    if headers.contains_key(header::TRANSFER_ENCODING) || content.is_some_and(|length| length != Some(0)) {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(|value| length(value.as_bytes()));
+    if headers.contains_key(header::TRANSFER_ENCODING) || lengths.any(|length| length != Some(0)) {
         return Err(words("it must have no content", "不得带有请求体"));
     }
     // What else `Connection` names would be dropped on the way: the key, say.
@@ -87,8 +89,7 @@ fn offer(method: &Method, headers: &HeaderMap) -> Result<Offer, Words> {
     if single(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(words("`Sec-WebSocket-Version` must be `13`", "`Sec-WebSocket-Version` 须为 `13`"));
     }
-    let key = single(headers, &header::SEC_WEBSOCKET_KEY)
-        .filter(|key| BASE64.decode(key.as_bytes()).is_ok_and(|bytes| bytes.len() == KEY_BYTES));
+    let key = single(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let key = key.ok_or(words(
         "`Sec-WebSocket-Key` must come once, and be 16 bytes in base64",
         "`Sec-WebSocket-Key` 须出现一次，且为 16 字节的 base64",
@@ -110,6 +111,11 @@ fn offer(method: &Method, headers: &HeaderMap) -> Result<Offer, Words> {
     Ok(offer)
 }
 
+/// Whether it is the one text that a key's bytes have: the library also takes padding between two pieces.
+fn is_key(key: &[u8]) -> bool {
+    BASE64.decode(key).is_ok_and(|bytes| bytes.len() == KEY_BYTES && BASE64.encode(&bytes).as_bytes() == key)
+}
+
 /// What proves that a request with this key was read.
 fn accept(key: &[u8]) -> HeaderValue {
     let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
@@ -121,27 +127,30 @@ fn accept(key: &[u8]) -> HeaderValue {
 }
 
 /// The gate's own handshake with the platform.
-pub(crate) struct Ours {
+#[derive(Debug)]
+pub struct Ours {
     key: HeaderValue,
 }
 
 /// The platform's yes: which protocol and which extensions.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Yes {
+pub struct Yes {
     protocol: Option<HeaderValue>,
     extensions: Vec<HeaderValue>,
 }
 
 impl Ours {
     /// With a key that nobody can know; none where there is no randomness.
-    pub(crate) fn new() -> Option<Self> {
+    #[must_use]
+    pub fn new() -> Option<Self> {
         let mut bytes = [0; KEY_BYTES];
         rand::fill(&mut bytes).ok()?;
         HeaderValue::from_str(&BASE64.encode(&bytes)).ok().map(|key| Self { key })
     }
 
     /// The fields of the request in which the platform is made the client's `offer`.
-    pub(crate) fn fields(&self, offer: &Offer) -> HeaderMap {
+    #[must_use]
+    pub fn fields(&self, offer: &Offer) -> HeaderMap {
         let mut fields = switching();
         fields.insert(header::SEC_WEBSOCKET_KEY, self.key.clone());
         fields.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -151,7 +160,10 @@ impl Ours {
     }
 
     /// Reads the platform's answer to that, which must be yes to something that was offered (section 4.1).
-    pub(crate) fn judge(&self, head: &response::Parts, offer: &Offer) -> Result<Yes, Words> {
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn judge(&self, head: &response::Parts, offer: &Offer) -> Result<Yes, Words> {
         let headers = &head.headers;
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
             return Err(words("it did not switch to WebSocket", "未切换到 WebSocket"));
@@ -193,7 +205,8 @@ impl Ours {
 
 impl Yes {
     /// The fields of the answer by which the gate takes the client's `offer`.
-    pub(crate) fn fields(&self, offer: &Offer) -> HeaderMap {
+    #[must_use]
+    pub fn fields(&self, offer: &Offer) -> HeaderMap {
         let mut fields = switching();
         fields.insert(header::SEC_WEBSOCKET_ACCEPT, offer.accept.clone());
         append(&mut fields, &header::SEC_WEBSOCKET_PROTOCOL, self.protocol.as_slice());
@@ -202,7 +215,8 @@ impl Yes {
     }
 
     /// Whether extensions are in use, which give a meaning to bits of frames.
-    pub(crate) fn has_extensions(&self) -> bool {
+    #[must_use]
+    pub fn has_extensions(&self) -> bool {
         !self.extensions.is_empty()
     }
 }
@@ -256,13 +270,11 @@ fn names(values: &[HeaderValue], of: Listed) -> Option<Vec<&str>> {
     let mut names = Vec::new();
     for value in values {
         for item in value.to_str().ok()?.split(',') {
-            let (name, parameters) = match of {
-                Listed::Protocols => (item, ""),
-                Listed::Extensions => item.split_once(';').unwrap_or((item, "")),
-            };
+            let parted = if of == Listed::Extensions { item.split_once(';') } else { None };
+            let (name, parameters) = parted.map_or((item, None), |(name, rest)| (name, Some(rest)));
             let name = name.trim_matches([' ', '\t']);
             let is_new = of == Listed::Extensions || !names.contains(&name);
-            let are_plain = parameters.is_empty() || parameters.split(';').all(is_parameter);
+            let are_plain = parameters.is_none_or(|parameters| parameters.split(';').all(is_parameter));
             if !is_token(name) || !is_new || !are_plain || names.len() == MAX_OFFERED {
                 return None;
             }

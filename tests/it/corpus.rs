@@ -65,6 +65,8 @@ mod token;
 mod trust;
 #[path = "../../fuzz/properties/untyped.rs"]
 mod untyped;
+#[path = "../../fuzz/properties/websocket.rs"]
+mod websocket;
 #[path = "../../fuzz/properties/wire.rs"]
 mod wire;
 #[path = "../../fuzz/properties/witness.rs"]
@@ -89,7 +91,7 @@ macro_rules! targets {
 
 targets! {
     announced certificate charset checkpoint coding documents format frames grants jwks mask_csv mask_events mask_form mask_json mask_xml
-    media normalize note receipt record token trust wire witness
+    media normalize note receipt record token trust websocket wire witness
 }
 
 /// A property of an input.
@@ -166,6 +168,7 @@ fn what_is_like_a_seed_holds_too() {
         ("note", note::check),
         ("receipt", receipt::check),
         ("trust", trust::check),
+        ("websocket", websocket::check),
         ("wire", wire::check),
         ("witness", witness::check),
     ];

@@ -181,12 +181,24 @@ impl Watch<'_> {
         if !has_asked && is_over(session.began, bounds.header_timeout) {
             return Verdict::CutOff(Cut::Silent);
         }
-        let is_drained = self.draining_since.is_some_and(|since| has_asked || is_over(since, LAST_REQUEST));
+        let is_drained =
+            self.draining_since.is_some_and(|since| self.has_been_heard() || is_over(since, LAST_REQUEST));
         let is_idle = has_asked && live == 0 && is_over(session.last(), bounds.idle_timeout);
         if is_drained || is_idle || is_over(session.began, bounds.connection_age) {
             return Verdict::Ends;
         }
         Verdict::GoesOn
+    }
+
+    /// Whether the client of a drained connection has had its say. Over HTTP/1.1 it is told with the reply. Over HTTP/2
+    /// the first request is answered before a goodbye comes: one that follows it closely reaches clients that are still
+    /// sending it, and a library such as hyper then fails what is served.
+    fn has_been_heard(&self) -> bool {
+        match self.session.requests() {
+            0 => false,
+            1 => self.streams.is_none() || !self.is_busy,
+            _ => true,
+        }
     }
 
     /// Whether the client lets nothing go on, or too little. Ends replies that may not go on.

@@ -5,7 +5,7 @@
 
 /// Whose frames they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
     /// Theirs are masked.
     Client,
     /// Theirs are not.
@@ -21,11 +21,11 @@ const MAX_CONTROL: u64 = 125;
 /// The bytes are no frames, or none that may stand there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("what came is no frame of WebSocket")]
-pub(crate) struct NoFrame;
+pub struct NoFrame;
 
 /// The frames of one direction, as far as they came.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub struct Frames {
     from: Side,
     /// Whether extensions may give a meaning to the reserved bits.
     has_extensions: bool,
@@ -56,7 +56,9 @@ struct Head {
 }
 
 impl Frames {
-    pub(crate) fn new(from: Side, has_extensions: bool) -> Self {
+    /// At the beginning of a session.
+    #[must_use]
+    pub fn new(from: Side, has_extensions: bool) -> Self {
         Self {
             from,
             has_extensions,
@@ -69,7 +71,10 @@ impl Frames {
     }
 
     /// Reads on: how many of the bytes there are up to the last end of a frame among them.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<usize, NoFrame> {
+    ///
+    /// # Errors
+    /// When they are no frames, or none that may stand there. Then nothing more is to be read.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<usize, NoFrame> {
         let (mut rest, mut ends) = (bytes, 0);
         while !rest.is_empty() {
             if self.close == Close::Done {
@@ -99,12 +104,14 @@ impl Frames {
     }
 
     /// Whether no frame has begun that has not ended.
-    pub(crate) fn is_between(&self) -> bool {
+    #[must_use]
+    pub fn is_between(&self) -> bool {
         self.held == 0 && self.left == 0
     }
 
     /// Whether a close frame came, after which there is nothing.
-    pub(crate) fn has_closed(&self) -> bool {
+    #[must_use]
+    pub fn has_closed(&self) -> bool {
         self.close == Close::Done
     }
 

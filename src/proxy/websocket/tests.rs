@@ -84,6 +84,7 @@ fn what_is_doubtful_is_none() {
         ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="]),
         ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZR=="]),
         ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25j"]),
+        ("sec-websocket-key", &["dGhlIXsNHbBhZSBubQ==j5Z0"]),
         ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZQ==, x"]),
         ("sec-websocket-protocol", &["chat, chat"]),
         ("sec-websocket-protocol", &["chat", "chat"]),
@@ -95,8 +96,11 @@ fn what_is_doubtful_is_none() {
         ("sec-websocket-extensions", &["a, ; b"]),
         ("sec-websocket-extensions", &["a; b c"]),
         ("sec-websocket-extensions", &["a; =1"]),
+        ("sec-websocket-extensions", &["a;"]),
+        ("sec-websocket-extensions", &["a, b ; ", "c"]),
         ("content-length", &["5"]),
         ("content-length", &["00"]),
+        ("content-length", &["0", "5"]),
         ("transfer-encoding", &["chunked"]),
     ] {
         let asked = read(&Method::GET, &example_with(name, values));

@@ -1,5 +1,7 @@
 //! Attacks on HTTP/2, frame by frame, each against the memory of the real gate.
 
+use rustix::process::Signal;
+
 use super::raw::*;
 use super::*;
 use crate::city::{Plan, soon};
@@ -291,4 +293,41 @@ async fn a_client_that_does_not_read_what_it_causes() {
     .await;
     assert!(sent < 1_000, "{sent}");
     assert_alive(&city, "unread pings", before).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_goodbye_waits_for_the_first_reply() {
+    let mut city = city().await;
+    let mut raw = Raw::open(&city, &[]).await;
+    raw.until("its settings", |frame| frame.kind == SETTINGS).await;
+    city.gate.signal(Signal::TERM);
+    until("the drain", async || city.gate.logged("draining")).await;
+    let request = raw.request(1, "/_test/slow?ms=300");
+    raw.send(&request).await.unwrap();
+    let is_first = |frame: &Frame| matches!(frame.kind, HEADERS | RST_STREAM | GOAWAY);
+    let first = raw.until("a reply", is_first).await;
+    assert_eq!((first.kind, first.stream), (HEADERS, 1), "{first:?}");
+    raw.until("its end", |frame| frame.kind == DATA && frame.flags & END_STREAM != 0).await;
+    let goodbye = raw.until("a goodbye", |frame| frame.kind == GOAWAY).await;
+    assert_eq!(goodbye.error(), 0);
+    drop(raw);
+    assert_eq!(city.gate.ended().await.code(), Some(0), "{}", city.gate.log_text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_goodbye_does_not_wait_for_the_second() {
+    let mut city = city().await;
+    let mut raw = Raw::open(&city, &[]).await;
+    let [first, second] = [raw.request(1, "/_test/1k"), raw.request(3, "/_test/slow?ms=1500")];
+    raw.send(&first).await.unwrap();
+    raw.until("a reply", |frame| frame.stream == 1 && frame.kind == DATA).await;
+    raw.send(&second).await.unwrap();
+    city.received().until(|all| all.len() == 2).await;
+    city.gate.signal(Signal::TERM);
+    let next = raw.until("a goodbye", |frame| matches!(frame.kind, HEADERS | RST_STREAM | GOAWAY)).await;
+    assert_eq!((next.kind, next.error()), (GOAWAY, 0));
+    // It is answered all the same.
+    raw.until("its reply", |frame| frame.stream == 3 && frame.kind == HEADERS).await;
+    drop(raw);
+    assert_eq!(city.gate.ended().await.code(), Some(0), "{}", city.gate.log_text());
 }
