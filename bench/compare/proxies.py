@@ -155,7 +155,7 @@ class NginxLua(Nginx):
 class Upstream(Nginx):
     """The platform: files of fixed content, in clear text."""
 
-    name = "upstream"
+    name, address = "upstream", "127.0.0.1"
 
     def config(self):
         # One process, so that whoever kills it has killed it.
@@ -164,7 +164,7 @@ class Upstream(Nginx):
     open_file_cache max=100;
     open_file_cache_valid 1h;
     server {{
-        listen 127.0.0.1:{self.port} backlog=4096;
+        listen {self.address}:{self.port} backlog=4096;
         root {self.ground.web};
         default_type application/json;
         location /file {{ default_type application/octet-stream; }}

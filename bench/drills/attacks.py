@@ -37,13 +37,20 @@ class Attacker:
     def goes_on(self):
         return time.monotonic() < self.until
 
-    def tcp(self, receive=None):
-        raw = socket.socket()
-        raw.settimeout(5)
+    def socket(self):
+        return socket.socket()
+
+    def tcp(self, receive=None, patience=5):
+        raw = self.socket()
+        raw.settimeout(patience)
         if receive:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        raw.connect(("127.0.0.1", self.target.port))
+        try:
+            raw.connect((self.target.host, self.target.port))
+        except OSError:
+            raw.close()
+            raise
         return raw
 
     def open(self, protocol="http/1.1", receive=None, tls=None):
