@@ -2,7 +2,6 @@
 //!
 //! Knows nothing of how a reload is done, what may be logged or what readiness means; it asks [`Operations`].
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +10,6 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -22,12 +19,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::coding::{Accepted, Coding, Encoder};
 use crate::kernel::time::Timestamp;
+use crate::listening::{self, ACCEPT_REST, Patience, Places};
 
 /// Open connections to one of these listeners; more are closed at once.
 const MAX_CONNECTIONS: usize = 64;
 
-/// From one request head to the next.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of those, from one address, or from one network of a subscriber: a probe from elsewhere finds a place.
+const MAX_OF_ONE: usize = 16;
 
 /// The longest body of a request, and how long it may take to come.
 const MAX_BODY_BYTES: usize = 4096;
@@ -35,9 +33,6 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest that something is logged for a while.
 pub const MAX_WHILE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How long a listener rests when no connection could be accepted.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// What a reload came to.
 #[derive(Debug, Clone)]
@@ -144,15 +139,16 @@ pub async fn serve_metrics(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Places::new(MAX_CONNECTIONS, MAX_OF_ONE));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _remote)) => {
-                connection(stream, Audience::Anyone, &operations, &tasks, &stop, &places);
+            Ok((stream, remote)) => {
+                let Some(place) = places.enter(remote.ip()) else { continue };
+                connection(stream, Audience::Anyone, &operations, &tasks, &stop, place);
             }
             Err(_) => tokio::time::sleep(ACCEPT_REST).await,
         }
@@ -176,8 +172,9 @@ pub async fn serve_admin(
         match accepted {
             Ok((stream, _address)) => match stream.peer_cred() {
                 Ok(peer) => {
+                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
                     let audience = Audience::Operator(Operator { uid: peer.uid(), pid: peer.pid() });
-                    connection(stream, audience, &operations, &tasks, &stop, &places);
+                    connection(stream, audience, &operations, &tasks, &stop, place);
                 }
                 Err(error) => tracing::warn!(%error, "a connection to the admin socket names nobody"),
             },
@@ -192,31 +189,18 @@ fn connection<S>(
     operations: &Arc<dyn Operations>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-    places: &Arc<Semaphore>,
+    place: impl Send + 'static,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Ok(place) = Arc::clone(places).try_acquire_owned() else { return };
     let (operations, stop) = (Arc::clone(operations), stop.clone());
     let changes = tasks.clone();
     tasks.spawn(async move {
-        let service = service_fn(move |request: Request<Incoming>| {
+        let answer = |request| {
             let (operations, changes) = (Arc::clone(&operations), changes.clone());
-            async move { Ok::<_, Infallible>(answer(request, audience, &operations, &changes).await) }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
-        let served = tokio::select! {
-            served = connection.as_mut() => served,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            async move { answer(request, audience, &operations, &changes).await }
         };
-        if let Err(error) = served {
+        if let Err(error) = listening::serve(stream, Patience::USUAL, &stop, answer).await {
             tracing::debug!(%error, "an operator's connection ended badly");
         }
         drop(place);
@@ -347,6 +331,8 @@ fn page_of(status: StatusCode, media_type: &'static str, page: impl Into<Bytes>)
 #[cfg(test)]
 mod tests {
     use http_body::Body as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpSocket, TcpStream};
 
     use super::*;
     use crate::kernel::id::{DepartmentId, ResourceId, SystemId};
@@ -390,5 +376,55 @@ mod tests {
         assert_eq!(coding.unwrap(), "gzip");
         eprintln!("{} bytes, {packed} compressed", page.len());
         assert!(packed < 1 << 20, "{packed} bytes");
+    }
+
+    /// A gate that is never asked for anything but its health.
+    struct Healthy;
+
+    impl Operations for Healthy {
+        fn reload(&self, _actor: String) -> Pin<Box<dyn Future<Output = Reloaded> + Send + '_>> {
+            Box::pin(async { Reloaded::Refused { report: String::new() } })
+        }
+        fn logged(&self) -> Logged {
+            Logged { log: String::new(), configured: String::new(), until: None }
+        }
+        fn log(
+            &self,
+            _wish: LogWish,
+            _actor: String,
+        ) -> Pin<Box<dyn Future<Output = Result<Logged, String>> + Send + '_>> {
+            Box::pin(async { Err(String::new()) })
+        }
+        fn readiness(&self) -> Readiness {
+            Readiness::Ready
+        }
+        fn metrics(&self) -> Result<Vec<u8>, String> {
+            Ok(Vec::new())
+        }
+    }
+
+    async fn connected(from: &str, to: std::net::SocketAddr) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        socket.connect(to).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_probe_finds_a_place_whatever_one_address_holds() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let served =
+            tokio::spawn(serve_metrics(listener, Arc::new(Healthy), TaskTracker::new(), stop.clone()));
+        let mut held = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            held.push(connected("127.0.0.1", address).await);
+        }
+        let mut probe = connected("127.0.0.2", address).await;
+        probe.write_all(b"GET /healthz HTTP/1.1\r\nhost: gate\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut reply = String::new();
+        probe.read_to_string(&mut reply).await.unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200 ") && reply.ends_with("ok\n"), "{reply}");
+        stop.cancel();
+        served.await.unwrap();
     }
 }

@@ -25,6 +25,7 @@ pub mod telemetry;
 // layer 3: mechanism
 pub mod config;
 pub mod journal;
+pub mod listening;
 pub mod pki;
 pub mod review;
 pub mod snapshot;

@@ -8,6 +8,7 @@
 //! verified its client's certificate against the roots and revocation lists in force when it began.
 
 mod anchors;
+mod by_roots;
 mod client_verifier;
 mod error;
 mod handshake;

@@ -9,7 +9,6 @@
 
 mod answer;
 mod listener;
-mod peers;
 mod store;
 
 use std::io;

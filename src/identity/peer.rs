@@ -4,13 +4,19 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::certificate::{CertificateError, CertificateFacts};
 use crate::kernel::id::Digest;
 
-/// How many chains are remembered.
-const MAX_PRESENTED: usize = 4_096;
+/// How much is remembered of chains, in bytes, and what is expected of one. Its leaf is verified; what comes with it is
+/// whatever a client makes up.
+const MAX_PRESENTED_BYTES: u64 = 16 * 1024 * 1024;
+const USUAL_CHAIN_BYTES: u64 = 4 * 1024;
+
+/// What is counted of a chain besides its certificates: their places, and what the leaf says.
+const KNOWN_BYTES: u64 = 1024;
 
 /// The other end of a connection, after a handshake that verified its certificate.
 #[derive(Debug, Clone)]
@@ -56,7 +62,7 @@ impl Peer {
 
 /// What was presented lately. Who calls comes again, with many connections at once: each chain is read and kept once.
 #[derive(Debug)]
-pub struct Presented(Cache<Digest, Known>);
+pub struct Presented(Cache<Digest, Known, Held>);
 
 /// A chain and what its leaf says.
 #[derive(Debug, Clone)]
@@ -65,9 +71,21 @@ struct Known {
     chain: Arc<[Vec<u8>]>,
 }
 
+/// Weighs by what is held.
+#[derive(Debug, Clone)]
+struct Held;
+
+impl Weighter<Digest, Known> for Held {
+    fn weight(&self, _key: &Digest, known: &Known) -> u64 {
+        let bytes = known.chain.iter().map(|der| u64::try_from(der.len()).unwrap_or(u64::MAX));
+        bytes.fold(KNOWN_BYTES, u64::saturating_add)
+    }
+}
+
 impl Default for Presented {
     fn default() -> Self {
-        Self(Cache::new(MAX_PRESENTED))
+        let expected = usize::try_from(MAX_PRESENTED_BYTES / USUAL_CHAIN_BYTES).unwrap_or(usize::MAX);
+        Self(Cache::with_weighter(expected, MAX_PRESENTED_BYTES, Held))
     }
 }
 
@@ -139,5 +157,31 @@ mod tests {
         // The same bytes, parted elsewhere, are another chain.
         let other = presented.peer(remote, remote, &[leaf, vec![1], vec![2]]).unwrap();
         assert_eq!(other.chain.len(), 3);
+    }
+
+    #[test]
+    fn made_up_chains_hold_no_more_than_they_may() {
+        let remote: SocketAddr = "192.0.2.1:7".parse().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap().der().to_vec();
+        let presented = Presented::default();
+        let mut junk = vec![7; 15_000];
+        // Three times as much as may be held.
+        let chains: Vec<_> = (0..800_u64)
+            .map(|nth| {
+                junk[..8].copy_from_slice(&nth.to_be_bytes());
+                let chain = [&leaf, &junk, &junk, &junk, &junk];
+                Arc::downgrade(&presented.peer(remote, remote, &chain).unwrap().chain)
+            })
+            .collect();
+        let held = chains.iter().filter_map(std::sync::Weak::upgrade);
+        let bytes: usize = held.map(|chain| chain.iter().map(Vec::len).sum::<usize>()).sum();
+        assert!(bytes > 0 && bytes <= usize::try_from(MAX_PRESENTED_BYTES).unwrap(), "{bytes} bytes");
+        let honest = [leaf];
+        let (first, again) = (
+            presented.peer(remote, remote, &honest).unwrap(),
+            presented.peer(remote, remote, &honest).unwrap(),
+        );
+        assert!(Arc::ptr_eq(&first.chain, &again.chain), "who makes up nothing is remembered");
     }
 }

@@ -102,12 +102,30 @@ impl Anchors {
         &self.roots
     }
 
-    /// The roots in force, if they are not all of them.
-    pub(super) fn reduced_at(&self, now: Timestamp) -> Option<Result<Arc<RootCertStore>, TlsError>> {
-        let in_force = || self.roots.iter().filter(|root| root.facts.is_valid_at(now));
-        (in_force().count() != self.roots.len()).then(|| store(in_force()).map(Arc::new))
+    /// Which roots are in force.
+    pub(super) fn in_force(&self, now: Timestamp) -> InForce {
+        let bits = self.roots.iter().map(|root| u64::from(root.facts.is_valid_at(now)));
+        InForce(bits.fold(0, |set, bit| set << 1 | bit))
+    }
+
+    /// Every root.
+    pub(super) fn every(&self) -> InForce {
+        InForce(self.roots.iter().fold(0, |set, _root| set << 1 | 1))
+    }
+
+    /// Those of the roots.
+    pub(super) fn store(&self, these: InForce) -> Result<Arc<RootCertStore>, TlsError> {
+        let places = (0..self.roots.len()).rev();
+        let these = self.roots.iter().zip(places).filter(|(_, place)| these.0 >> place & 1 == 1);
+        store(these.map(|(root, _)| root)).map(Arc::new)
     }
 }
+
+/// Some of the roots of [`Anchors`]: a bit for each, that of the last one lowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InForce(u64);
+
+const _: () = assert!(MAX_CERTIFICATES <= 64, "each root has a bit");
 
 fn store<'r>(roots: impl Iterator<Item = &'r Loaded>) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();

@@ -13,6 +13,7 @@ use rustls::{
 };
 
 use super::anchors::{Anchors, Loaded};
+use super::by_roots::ByRoots;
 use super::revocation::LoadedList;
 use super::{HandshakeFailure, OnGap, Revocation, TlsError, timestamp, unix_time};
 use crate::identity::CertificateFacts;
@@ -72,11 +73,10 @@ pub(super) fn check_presented(
 /// Verifies client certificates: in handshakes, and again later for connections that live long.
 #[derive(Debug)]
 pub struct ClientVerifier {
-    anchors: Anchors,
     known_intermediates: Vec<CertificateDer<'static>>,
     lists: Lists,
     provider: Arc<CryptoProvider>,
-    inner: Arc<dyn ClientCertVerifier>,
+    inner: ByRoots<dyn ClientCertVerifier>,
 }
 
 /// The lists and how gaps in them are treated; kept to build the verifier anew when a root expires.
@@ -102,7 +102,12 @@ impl ClientVerifier {
         let lists = Lists { lists, stale, unknown };
         let inner = build(Arc::clone(anchors.all()), &lists, &provider)?;
         let known_intermediates = known_intermediates.iter().map(|known| known.der.clone()).collect();
-        Ok(Self { anchors, known_intermediates, lists, provider, inner })
+        Ok(Self { known_intermediates, lists, provider, inner: ByRoots::new(anchors, inner) })
+    }
+
+    /// The verifier by the roots in force, if there are any.
+    pub(super) fn by_roots_at(&self, now: Timestamp) -> Option<Arc<dyn ClientCertVerifier>> {
+        self.inner.at(now, |roots| build(roots, &self.lists, &self.provider))
     }
 
     /// Whether a chain (leaf first, DER) that was good once is still good at `now`, against these
@@ -141,7 +146,7 @@ fn build(
 
 impl ClientCertVerifier for ClientVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
+        self.inner.by_all().root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -153,16 +158,9 @@ impl ClientCertVerifier for ClientVerifier {
         check_presented(end_entity, intermediates)?;
         let mut path: Vec<CertificateDer<'_>> = intermediates.to_vec();
         path.extend(self.known_intermediates.iter().cloned());
-        match self.anchors.reduced_at(timestamp(now)) {
-            None => self.inner.verify_client_cert(end_entity, &path, now),
-            // Rare and short-lived: a root has expired since the load, and someone is being told.
-            Some(roots) => {
-                let expired = || Error::InvalidCertificate(CertificateError::UnknownIssuer);
-                build(roots.map_err(|_| expired())?, &self.lists, &self.provider)
-                    .map_err(|_| expired())?
-                    .verify_client_cert(end_entity, &path, now)
-            }
-        }
+        self.by_roots_at(timestamp(now))
+            .ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?
+            .verify_client_cert(end_entity, &path, now)
     }
 
     fn verify_tls12_signature(
@@ -171,7 +169,7 @@ impl ClientCertVerifier for ClientVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        self.inner.by_all().verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -180,10 +178,10 @@ impl ClientCertVerifier for ClientVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        self.inner.by_all().verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.inner.by_all().supported_verify_schemes()
     }
 }

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::anchors::Anchors;
+use super::by_roots::ByRoots;
 use super::client_verifier::check_presented;
 use super::revocation::LoadedList;
 use super::{TlsError, timestamp};
@@ -16,10 +17,9 @@ use super::{TlsError, timestamp};
 /// Verifies server certificates.
 #[derive(Debug)]
 pub(super) struct ServerVerifier {
-    anchors: Anchors,
     lists: Vec<LoadedList>,
     provider: Arc<CryptoProvider>,
-    inner: Arc<WebPkiServerVerifier>,
+    inner: ByRoots<WebPkiServerVerifier>,
 }
 
 impl ServerVerifier {
@@ -29,7 +29,7 @@ impl ServerVerifier {
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, TlsError> {
         let inner = build(Arc::clone(anchors.all()), &lists, &provider)?;
-        Ok(Self { anchors, lists, provider, inner })
+        Ok(Self { lists, provider, inner: ByRoots::new(anchors, inner) })
     }
 }
 
@@ -55,17 +55,10 @@ impl ServerCertVerifier for ServerVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         check_presented(end_entity, intermediates)?;
-        let verify = |verifier: &WebPkiServerVerifier| {
-            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-        };
-        match self.anchors.reduced_at(timestamp(now)) {
-            None => verify(&self.inner),
-            Some(roots) => {
-                let expired = || Error::InvalidCertificate(CertificateError::UnknownIssuer);
-                let roots = roots.map_err(|_| expired())?;
-                verify(&*build(roots, &self.lists, &self.provider).map_err(|_| expired())?)
-            }
-        }
+        self.inner
+            .at(timestamp(now), |roots| build(roots, &self.lists, &self.provider))
+            .ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -74,7 +67,7 @@ impl ServerCertVerifier for ServerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        self.inner.by_all().verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -83,10 +76,10 @@ impl ServerCertVerifier for ServerVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        self.inner.by_all().verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.inner.by_all().supported_verify_schemes()
     }
 }

@@ -458,6 +458,36 @@ fn a_root_that_expires_vouches_for_nobody_any_more() {
 }
 
 #[test]
+fn no_handshake_has_a_verifier_built_because_a_root_has_ended() {
+    let ends = |name, year| ca_with(name, |params| params.not_after = rcgen::date_time_ymd(year, 8, 1));
+    let (roots, servers) = ([ends("first", 2026), ends("second", 2027), ends("third", 2028)], ca("servers"));
+    let all: String = roots.iter().map(|root| root.pem.as_str()).collect();
+    let lists = [crl(&roots[1], &[], (2029, 1, 1)), crl(&roots[2], &[], (2029, 1, 1))];
+    let revocation =
+        Revocation::Lists { files: lists.to_vec(), stale: OnGap::Refuse, unknown: OnGap::Accept };
+    let verifier = server(&server_leaf(&servers), &all, None, &revocation, clock()).unwrap().verifier;
+    let at = |now: &str| verifier.by_roots_at(now.parse().unwrap());
+    let is_same = |one: &str, other: &str| Arc::ptr_eq(&at(one).unwrap(), &at(other).unwrap());
+    assert!(is_same(NOW, "2026-08-01T00:00:00Z"), "all are in force");
+    assert!(is_same("2026-08-01T00:00:01Z", "2027-08-01T00:00:00Z"), "until the next one ends");
+    assert!(!is_same("2027-08-01T00:00:00Z", "2027-08-01T00:00:01Z"), "it has ended");
+    assert!(!is_same("2027-08-01T00:00:01Z", "2027-08-01T00:00:00Z"), "the clock was set back");
+    assert!(is_same("2027-08-01T00:00:01Z", "2028-08-01T00:00:00Z"), "one is left");
+    assert!(at("2028-08-01T00:00:01Z").is_none(), "none is left");
+    let long = |params: &mut CertificateParams| params.not_after = rcgen::date_time_ymd(2029, 1, 1);
+    let chains = roots.each_ref().map(|root| vec![leaf(root, long).chain[0].to_vec()]);
+    for (now, expected) in [
+        ("2026-08-01T00:00:01Z", [false, true, true]),
+        ("2027-08-01T00:00:01Z", [false, false, true]),
+        (NOW, [true; 3]),
+        ("2028-08-01T00:00:01Z", [false; 3]),
+    ] {
+        let now: Timestamp = now.parse().unwrap();
+        assert_eq!(chains.each_ref().map(|chain| verifier.still_good(chain, now).is_ok()), expected, "{now}");
+    }
+}
+
+#[test]
 fn the_page_of_errors_says_what_to_do_about_every_result() {
     let page = include_str!("../../docs/errors.md");
     let (_, table) = page.split_once("## Before the first reply").unwrap();

@@ -1,14 +1,9 @@
 //! From the socket to the answer: accept, TLS if there is any, HTTP/1.1. Every wait has a bound.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -16,31 +11,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answer::Answerer;
-use super::peers::Peers;
 use super::store::Store;
 use crate::kernel::time::Clock;
+use crate::listening::{self, ACCEPT_REST, Patience, Places};
 use crate::tlog::witness::Witness;
 
 /// From the first byte of a connection to the end of its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// From one request head to the next.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The size of a request head, in bytes, and of what is buffered of a body.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// How many header fields a request may have.
-const MAX_HEADERS: usize = 64;
-/// The age at which a connection is asked to end.
-const MAX_AGE: Duration = Duration::from_secs(120);
-/// How long it may take to do so.
-const LAST_REPLY: Duration = Duration::from_secs(10);
-/// How long the listener rests when no connection could be accepted.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
+/// Open connections; more are closed at once.
+const MAX_CONNECTIONS: usize = 256;
+/// Open connections from one address, or from one network of a subscriber.
+const MAX_OF_ONE: usize = 32;
 
 /// A witness that listens.
 pub(super) struct Server {
     answerer: Arc<Answerer>,
     acceptor: Option<TlsAcceptor>,
-    peers: Arc<Peers>,
+    places: Arc<Places>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -55,7 +42,7 @@ impl Server {
         Self {
             answerer: Arc::new(Answerer::new(witness, store, clock)),
             acceptor,
-            peers: Arc::default(),
+            places: Arc::new(Places::new(MAX_CONNECTIONS, MAX_OF_ONE)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
@@ -67,7 +54,7 @@ impl Server {
             match listener.accept().await {
                 Ok((stream, remote)) => {
                     // Closing at once is the cheapest answer to too many connections.
-                    let Some(place) = self.peers.enter(remote.ip()) else { continue };
+                    let Some(place) = self.places.enter(remote.ip()) else { continue };
                     let server = Arc::clone(&self);
                     self.tasks.spawn(async move {
                         server.connection(stream, remote).await;
@@ -108,33 +95,11 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let service = service_fn(|request: Request<Incoming>| {
+        let answer = |request| {
             let answerer = Arc::clone(&self.answerer);
-            async move { Ok::<_, Infallible>(answerer.answer(request).await) }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .max_headers(MAX_HEADERS)
-            .half_close(false)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
-        let served = tokio::select! {
-            served = connection.as_mut() => Ok(served),
-            () = self.stop.cancelled() => Err(()),
-            () = tokio::time::sleep(MAX_AGE) => Err(()),
+            async move { answerer.answer(request).await }
         };
-        let served = match served {
-            Ok(served) => served,
-            Err(()) => {
-                connection.as_mut().graceful_shutdown();
-                // A client that takes nothing of its reply is not waited for.
-                let Ok(served) = tokio::time::timeout(LAST_REPLY, connection).await else { return };
-                served
-            }
-        };
-        if let Err(error) = served {
+        if let Err(error) = listening::serve(stream, Patience::USUAL, &self.stop, answer).await {
             tracing::debug!(%remote, %error, "a connection ended badly");
         }
     }

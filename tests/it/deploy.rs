@@ -33,3 +33,23 @@ fn stopping() -> Duration {
     assert!(text("docs/operations.md").contains("must exceed `[bounds] drain` by twenty-five seconds"));
     Duration::from_secs(drain + 25)
 }
+
+#[test]
+fn a_release_has_the_program_that_checks_packs_and_its_digest() {
+    let release = text("deploy/release");
+    let program = "install -m 0644 src/cli/audit/pack/check.py \"$out/pinegate-check.py\"\n";
+    assert!(release.contains(program));
+    let (_, sums) = release.split_once("cd \"$out\"\n").unwrap();
+    assert!(sums.starts_with("sha256sum -- pinegate[-_]* >SHA256SUMS\n"), "{sums}");
+    // Nobody is told to run what came with a pack.
+    for page in
+        ["src/cli/audit/pack/README.md", "src/cli/audit/pack.rs", "docs/transparency.md", "docs/commands.md"]
+    {
+        let page = text(page);
+        let told: Vec<&str> = page.lines().filter(|line| line.contains("python3 ")).collect();
+        assert!(
+            !told.is_empty() && told.iter().all(|line| line.contains("python3 pinegate-check.py case")),
+            "{told:?}"
+        );
+    }
+}

@@ -35,15 +35,15 @@ const README: (&str, &str) = ("README.md", include_str!("pack/README.md"));
 ///
 /// Makes a directory with the records that the conditions hold of, a receipt for each, the signed head of
 /// the log with its cosignatures and the tiles that the receipts come from, the public keys, the digests of
-/// all files, and a README with a short program that checks it all without pinegate. No other record can be
-/// read from it.
+/// all files, and a README with a copy of the short program that checks it all without pinegate. Who doubts
+/// the pack takes that program from a release, not from the pack. No other record can be read from it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   pinegate audit pack case-17 --system sys:minzheng-aid --from 2026-06-01 --until 2026-07-01
   pinegate audit pack case-17 /backup/audit --policy policy.txt --request 019a2b3c-…
   pinegate audit pack --check case-17 --policy policy.txt
-  python3 case-17/check.py
+  python3 pinegate-check.py case-17 policy.txt
 
 Exit codes: 0 made, or as it was made and proved; 1 a record is not signed for yet, the pack was changed, or
 a proof proves nothing.")]

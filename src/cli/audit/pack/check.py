@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Checks this pack without pinegate: digests, proofs and signatures.
+"""Checks a pack without pinegate: digests, proofs and signatures.
 
-    python3 check.py [POLICY]
+    python3 check.py PACK [POLICY]
 
-POLICY says whose signatures are believed; without it that of the pack is used, which proves nothing
+Whoever forges a pack forges the program in it: run this one from a release of pinegate, whose digest is
+published with it, and not the copy that came with the pack. PACK is the directory. POLICY says whose signatures are believed; without it that of the pack is used, which proves nothing
 until its keys were compared with keys from elsewhere. Needs Python 3 and `openssl` (1.1.1 or later).
 """
 
@@ -15,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 # The header of an Ed25519 public key in DER (RFC 8410, section 4).
 ED25519_DER = bytes.fromhex("302a300506032b6570032100")
 
@@ -25,8 +25,8 @@ def fail(what):
     sys.exit(1)
 
 
-def read(*name):
-    with open(os.path.join(HERE, *name), "rb") as file:
+def read(pack, *name):
+    with open(os.path.join(pack, *name), "rb") as file:
         return file.read()
 
 
@@ -165,34 +165,36 @@ def receipt(data, line):
     return int(lines[2][6:]), proof, note
 
 
-def digests():
+def digests(pack):
     sums = {}
-    for line in read("SHA256SUMS").decode().splitlines():
+    for line in read(pack, "SHA256SUMS").decode().splitlines():
         digest, name = line.split("  ", 1)
         sums[name] = digest
     found = set()
-    for place, _, names in os.walk(HERE):
+    for place, _, names in os.walk(pack):
         for name in names:
-            found.add(os.path.relpath(os.path.join(place, name), HERE).replace(os.sep, "/"))
+            found.add(os.path.relpath(os.path.join(place, name), pack).replace(os.sep, "/"))
     if found - {"SHA256SUMS"} != set(sums):
         fail("other files are here than SHA256SUMS says: %s" % sorted(found ^ set(sums)))
     for name, digest in sums.items():
-        if sha256(read(*name.split("/"))).hex() != digest:
+        if sha256(read(pack, *name.split("/"))).hex() != digest:
             fail("%s is another file than SHA256SUMS says" % name)
     print("%d files have their digests" % len(sums))
     return sum(name.startswith("proofs/") for name in sums)
 
 
 def main():
-    own = len(sys.argv) < 2
-    with open(os.path.join(HERE, "policy") if own else sys.argv[1], "rb") as file:
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python3 check.py PACK [POLICY]")
+    pack, own = sys.argv[1], len(sys.argv) == 2
+    with open(os.path.join(pack, "policy") if own else sys.argv[2], "rb") as file:
         policy = Policy(file.read())
-    proofs = digests()
+    proofs = digests(pack)
     heads, records = {}, 0
-    for line in read("records.jsonl").splitlines():
+    for line in read(pack, "records.jsonl").splitlines():
         record = json.loads(line)
         name = "%s.%06d.%d.tlog-proof" % (record["node"], record["generation"], record["seq"])
-        index, proof, note = receipt(read("proofs", name), line)
+        index, proof, note = receipt(read(pack, "proofs", name), line)
         if note not in heads:
             heads[note] = head(note, policy)
         size, root = heads[note]
