@@ -42,6 +42,7 @@ const MODULES: [&str; 28] = [
     "identity",
     "journal",
     "kernel",
+    "listening",
     "mask",
     "parameters",
     "pki",
