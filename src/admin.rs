@@ -27,6 +27,9 @@ const MAX_CONNECTIONS: usize = 64;
 /// Of those, from one address, or from one network of a subscriber: a probe from elsewhere finds a place.
 const MAX_OF_ONE: usize = 16;
 
+/// How long an operator is waited for: a reload may take its time, and goes with its connection.
+const PATIENCE_WITH_OPERATORS: Patience = Patience { age: Duration::from_hours(1), ..Patience::USUAL };
+
 /// The longest body of a request, and how long it may take to come.
 const MAX_BODY_BYTES: usize = 4096;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -200,7 +203,11 @@ fn connection<S>(
             let (operations, changes) = (Arc::clone(&operations), changes.clone());
             async move { answer(request, audience, &operations, &changes).await }
         };
-        if let Err(error) = listening::serve(stream, Patience::USUAL, &stop, answer).await {
+        let patience = match audience {
+            Audience::Anyone => Patience::USUAL,
+            Audience::Operator(_) => PATIENCE_WITH_OPERATORS,
+        };
+        if let Err(error) = listening::serve(stream, patience, &stop, answer).await {
             tracing::debug!(%error, "an operator's connection ended badly");
         }
         drop(place);

@@ -28,7 +28,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules that `pinegate::` may be followed by.
-const MODULES: [&str; 28] = [
+const MODULES: [&str; 29] = [
     "admin",
     "app",
     "audit",
