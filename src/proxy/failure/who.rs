@@ -188,8 +188,8 @@ const MENDS: &[(Code, Words)] = &[
     (
         Code::ResourceUnknown,
         words(
-            "`/.well-known/pinegate/openapi.json` lists the paths",
-            "可用的路径见 `/.well-known/pinegate/openapi.json`",
+            "check the path; `/.well-known/pinegate/catalog` lists the resources that are shared",
+            "请核对路径；可以共享的资源见 `/.well-known/pinegate/catalog`",
         ),
     ),
 ];
