@@ -4,6 +4,7 @@
 //! read its [`Code`]. What it tells the client is chosen here and nowhere else; causes that are
 //! nobody's business outside go to the log only.
 
+mod denied;
 mod who;
 mod wire;
 
@@ -11,7 +12,7 @@ use http::Method;
 
 use super::problem::{Code, Language, Particulars, Words, words};
 use crate::catalog::BodyFormat;
-use crate::grant::{Clause, Denial, DenyReason};
+use crate::grant::{Denial, DenyReason};
 use crate::identity::{IdentityError, TokenError};
 use crate::kernel::id::{FieldPath, GrantId};
 use crate::mask::MaskError;
@@ -373,21 +374,6 @@ fn bound_in_chinese(bound: Bound) -> &'static str {
     }
 }
 
-/// The clauses of a grant by the names that `policy` gives them; one it may add later keeps its own.
-fn clause_in_chinese(name: &str) -> &str {
-    match name {
-        "system" => "主体",
-        "resource" => "资源",
-        "action" => "操作",
-        "purpose" => "使用用途",
-        "fields" => "字段范围",
-        "parameter" => "参数约束",
-        "window" => "时间窗口",
-        "token" => "令牌限定",
-        other => other,
-    }
-}
-
 /// The methods of a path, for `Allow` and for people; where `GET` is answered, `HEAD` is.
 pub(crate) fn methods(allowed: &[Method]) -> String {
     let mut names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
@@ -656,78 +642,6 @@ impl Outside {
             Language::En => format!("; ask {contact}"),
             Language::Zh => format!("；请联系 {contact}"),
         });
-        detail
-    }
-}
-
-impl Denied {
-    fn particulars(&self) -> Particulars {
-        if self.denial.reason == DenyReason::ResourceUnknown {
-            return Particulars::default();
-        }
-        let (mut name, mut failing) = (clause(self.denial.reason), self.denial.detail.clone());
-        if self.denial.reason == DenyReason::NoGrant
-            && let Some((_, clause)) = self.failing()
-        {
-            // A grant for the resource is there; what it lacks is said better than by the resource.
-            (name, failing) = (Some(clause.name), vec![clause.requested.clone()]);
-        }
-        Particulars {
-            clause: name,
-            failing,
-            nearest_grant: self.denial.nearest.as_ref().map(|near| near.grant.to_string()),
-            contact: self.contact.clone(),
-        }
-    }
-
-    /// What the caller's nearest own grant fails on. One that gives some of the fields fails on none by
-    /// itself, but on the fields as asked for.
-    fn failing(&self) -> Option<(&GrantId, &Clause)> {
-        let near = self.denial.nearest.as_ref()?;
-        let reason = self.denial.reason;
-        // That there is no grant is said where none covers the action, or where the token names others.
-        let is_it = |name| {
-            if reason == DenyReason::NoGrant {
-                matches!(name, "action" | "token")
-            } else {
-                clause(reason) == Some(name)
-            }
-        };
-        let broken = || near.clauses.iter().filter(|clause| !clause.holds);
-        let found = broken()
-            .find(|clause| is_it(clause.name))
-            .or_else(|| broken().next())
-            .or_else(|| near.clauses.iter().find(|clause| is_it(clause.name)));
-        Some((&near.grant, found?))
-    }
-
-    /// The failing clause with both values, as the caller's nearest own grant has it.
-    fn detail(&self, language: Language) -> String {
-        let code = denial_code(self.denial.reason);
-        let title = code.title(language);
-        if self.denial.reason == DenyReason::ResourceUnknown {
-            // Word for word what is said where there is none: that it is there is not told.
-            return who::mended(title.to_owned(), code, language);
-        }
-        let mut detail = title.to_owned();
-        if let Some((grant, clause)) = self.failing() {
-            let (name, granted, asked) = (clause.name, &clause.granted, &clause.requested);
-            detail.push_str(&match language {
-                Language::En => format!("; grant {grant} has {name} `{granted}`, the request has `{asked}`"),
-                Language::Zh => {
-                    let name = clause_in_chinese(name);
-                    format!("；授权 {grant} 的{name}为 `{granted}`，请求为 `{asked}`")
-                }
-            });
-        } else if !self.denial.detail.is_empty() {
-            detail.push_str(&format!(": {}", self.denial.detail.join(", ")));
-        }
-        if let Some(contact) = &self.contact {
-            detail.push_str(&match language {
-                Language::En => format!("; ask {contact}"),
-                Language::Zh => format!("；请联系 {contact}"),
-            });
-        }
         detail
     }
 }

@@ -131,13 +131,13 @@ fn cases(city: &City) -> Vec<Case> {
         (
             Call::aid(residents),
             (403, "scope-parameter"),
-            near("parameter", &["area"], aid, &["`area=3410*`", "absent"], PEOPLE),
+            near("parameter", &["area"], aid, &["`area=3410*`", "has no `area`"], PEOPLE),
         ),
         (
             // Which of two values the platform would read is anyone's guess.
             Call::aid("/population/residents?area=3410&area=3101"),
             (403, "scope-parameter"),
-            near("parameter", &["area"], aid, &["`area=3410*`", "2 times"], PEOPLE),
+            near("parameter", &["area"], aid, &["`area=3410*`", "2 values of `area`"], PEOPLE),
         ),
     ]
 }
