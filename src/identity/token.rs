@@ -102,8 +102,43 @@ pub enum TokenError {
         /// Which one.
         claim: &'static str,
         /// What would be right.
-        expected: &'static str,
+        expected: Expected,
     },
+}
+
+/// What a claim must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Expected {
+    /// Some text.
+    #[error("a text that is not empty")]
+    Text,
+    /// A date.
+    #[error("a whole number of seconds since 1970 (RFC 7519 NumericDate)")]
+    Date,
+    /// A date after the others.
+    #[error("later than `iat` and `nbf`")]
+    LaterThanBegin,
+    /// One audience.
+    #[error("one audience: a text, or a list of one text")]
+    Audience,
+    /// A system.
+    #[error("a system id such as `sys:minzheng-aid`")]
+    System,
+    /// The id of a token.
+    #[error("up to 128 visible ASCII characters without quotes or backslashes")]
+    Id,
+    /// A purpose.
+    #[error("a purpose code such as `social-aid.eligibility`")]
+    Purpose,
+    /// Fields.
+    #[error("a text of field names with one space or `|` between them; leave it out for all")]
+    Scope,
+    /// Grants.
+    #[error("a grant id or a list of them; leave it out for all")]
+    Grants,
+    /// What the token is bound to.
+    #[error("an object with `x5t#S256`")]
+    Confirmation,
 }
 
 impl TokenError {

@@ -4,6 +4,7 @@
 //! anybody, and the caller's own words.
 
 use super::{identity_code, token_code};
+use crate::identity::token::Expected;
 use crate::identity::{IdentityError, TokenError};
 use crate::proxy::problem::{Code, Language, Words, words};
 
@@ -63,7 +64,7 @@ fn token_in_chinese(error: &TokenError) -> String {
             format!("`iat` 至 `exp` 不得超过 {} 秒", limit.as_secs())
         }
         TokenError::Unbound => "缺少带 `x5t#S256` 的 `cnf`".to_owned(),
-        TokenError::Claim { claim, .. } => format!("`{claim}`"),
+        TokenError::Claim { claim, expected } => format!("`{claim}` {}", expected_in_chinese(*expected)),
         TokenError::Missing
         | TokenError::Signature
         | TokenError::Issuer
@@ -71,6 +72,22 @@ fn token_in_chinese(error: &TokenError) -> String {
         | TokenError::Binding => return title.to_owned(),
     };
     format!("{title}（{why}）")
+}
+
+/// The same as its `Display`, in Chinese.
+fn expected_in_chinese(expected: Expected) -> &'static str {
+    match expected {
+        Expected::Text => "须为非空文本",
+        Expected::Date => "须为自 1970 年起的整数秒（RFC 7519 NumericDate）",
+        Expected::LaterThanBegin => "须晚于 `iat` 和 `nbf`",
+        Expected::Audience => "须为一个受众：一段文本，或只含一段文本的列表",
+        Expected::System => "须为业务系统标识，例如 `sys:minzheng-aid`",
+        Expected::Id => "须为不超过 128 个可见 ASCII 字符，不含引号和反斜杠",
+        Expected::Purpose => "须为用途代码，例如 `social-aid.eligibility`",
+        Expected::Scope => "须为字段名组成的文本，以一个空格或 `|` 分隔；不限定时请省略",
+        Expected::Grants => "须为一个授权编号或其列表；不限定时请省略",
+        Expected::Confirmation => "须为带 `x5t#S256` 的对象",
+    }
 }
 
 /// What mends it, by code.
@@ -229,6 +246,29 @@ mod tests {
                 assert_eq!(Failure::Denied(Box::new(denied)).detail(language), absent);
             }
         }
+    }
+
+    #[test]
+    fn what_a_claim_must_be_is_said_in_both_languages() {
+        let said = |claim, expected| {
+            let error = TokenError::Claim { claim, expected };
+            [token(&error, Language::En), token(&error, Language::Zh)]
+        };
+        assert_eq!(
+            said("exp", Expected::Date),
+            [
+                "the token's `exp` is not a whole number of seconds since 1970 (RFC 7519 NumericDate); the issuer has \
+                 to put it right",
+                "用途令牌的声明缺失或类型错误（`exp` 须为自 1970 年起的整数秒（RFC 7519 NumericDate））；请签发方更正",
+            ]
+        );
+        assert_eq!(
+            said("aud", Expected::Audience),
+            [
+                "the token's `aud` is not one audience: a text, or a list of one text; the issuer has to put it right",
+                "用途令牌的声明缺失或类型错误（`aud` 须为一个受众：一段文本，或只含一段文本的列表）；请签发方更正",
+            ]
+        );
     }
 
     #[test]
