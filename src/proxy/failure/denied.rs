@@ -21,7 +21,8 @@ impl Denied {
             clause: name,
             failing,
             nearest_grant: self.denial.nearest.as_ref().map(|near| near.grant.to_string()),
-            contact: self.contact.clone(),
+            // What a token says is not the provider's to change.
+            contact: if self.left_out().is_some() { None } else { self.contact.clone() },
         }
     }
 
@@ -46,6 +47,11 @@ impl Denied {
         Some((&near.grant, found?))
     }
 
+    /// The caller's nearest own grant, where the first that it fails on is that the token names others.
+    fn left_out(&self) -> Option<(&GrantId, &Clause)> {
+        self.failing().filter(|(_, clause)| clause.name == "token" && !clause.holds)
+    }
+
     /// The failing clause with both values, as the caller's nearest own grant has it.
     pub(super) fn detail(&self, language: Language) -> String {
         let code = denial_code(self.denial.reason);
@@ -55,6 +61,19 @@ impl Denied {
             return who::mended(title.to_owned(), code, language);
         }
         let mut detail = title.to_owned();
+        if let Some((grant, clause)) = self.left_out() {
+            let named = &clause.requested;
+            detail.push_str(&match language {
+                Language::En => format!(
+                    "; the token's `grant` claim names only `{named}`, and leaves out grant {grant}, which comes \
+                     nearest; ask the token's issuer for one without that claim, or for one that names the grant"
+                ),
+                Language::Zh => format!(
+                    "；令牌的 `grant` 声明只列出 `{named}`，不含最接近的授权 {grant}；请向签发方获取不带该声明或列有该授权的令牌"
+                ),
+            });
+            return detail;
+        }
         if let Some((grant, clause)) = self.failing() {
             let (name, granted) = (clause.name, &clause.granted);
             let asked = had(&clause.requested, language);
@@ -124,6 +143,26 @@ mod tests {
         let nearest = NearMiss { grant: GrantId::parse("HS-2026-0117").unwrap(), clauses: vec![clause] };
         let denial = Denial { reason, detail: Vec::new(), denied_by: Vec::new(), nearest: Some(nearest) };
         Denied { denial, contact: Some("PSB 0559-0000002".to_owned()), coarse: false }
+    }
+
+    #[test]
+    fn whose_token_leaves_the_grant_out_is_sent_to_its_issuer() {
+        let had = Had::Value("HS-2026-0118".to_owned());
+        let denied = denied(DenyReason::NoGrant, "token", "HS-2026-0117", had);
+        assert_eq!(
+            denied.detail(Language::En),
+            "No grant gives this system this resource; the token's `grant` claim names only `HS-2026-0118`, and leaves \
+             out grant HS-2026-0117, which comes nearest; ask the token's issuer for one without that claim, or for \
+             one that names the grant"
+        );
+        assert_eq!(
+            denied.detail(Language::Zh),
+            "该业务系统没有此资源的授权；令牌的 `grant` 声明只列出 `HS-2026-0118`，不含最接近的授权 HS-2026-0117；\
+             请向签发方获取不带该声明或列有该授权的令牌"
+        );
+        let told = denied.particulars();
+        assert_eq!((told.clause, told.contact), (Some("token"), None));
+        assert_eq!(told.failing, ["HS-2026-0118"]);
     }
 
     #[test]
