@@ -48,8 +48,11 @@ pub enum TokenError {
     #[error("the token's header has `{0}`, which is not accepted")]
     HeaderMember(&'static str),
     /// The algorithm is not accepted, or not the key's.
-    #[error("the token's algorithm is not the one its key is for; ES256, EdDSA, PS256 and RS256 exist here")]
-    Algorithm,
+    #[error("the token's algorithm is not the one its key is for{}", among("; accepted here: ", .accepted))]
+    Algorithm {
+        /// Those that are accepted, as far as is known.
+        accepted: Vec<SignatureAlgorithm>,
+    },
     /// No key, or no single key, fits.
     #[error("no key of the issuer fits the token's `kid` and `alg`")]
     KeyUnknown,
@@ -60,8 +63,11 @@ pub enum TokenError {
     #[error("the token's `iss` is not an accepted issuer")]
     Issuer,
     /// The audience is another.
-    #[error("the token's `aud` is not this gate")]
-    Audience,
+    #[error("the token's `aud` is not this gate, which is {}", quoted(.accepted))]
+    Audience {
+        /// Those that mean this gate.
+        accepted: Vec<Arc<str>>,
+    },
     /// The subject is another system.
     #[error("the token's `sub` is not the system that the client certificate names, `{system}`")]
     Subject {
@@ -104,6 +110,17 @@ pub enum TokenError {
         /// What would be right.
         expected: Expected,
     },
+}
+
+fn among(before: &str, accepted: &[SignatureAlgorithm]) -> String {
+    if accepted.is_empty() {
+        return String::new();
+    }
+    format!("{before}{}", accepted.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>().join(", "))
+}
+
+fn quoted(audiences: &[Arc<str>]) -> String {
+    audiences.iter().map(|audience| format!("`{audience}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// What a claim must be.
@@ -150,11 +167,11 @@ impl TokenError {
             Self::Repeated | Self::Scheme | Self::TooLong | Self::Malformed(_) | Self::HeaderMember(_) => {
                 "token-malformed"
             }
-            Self::Algorithm => "token-algorithm",
+            Self::Algorithm { .. } => "token-algorithm",
             Self::KeyUnknown => "token-key-unknown",
             Self::Signature => "token-signature",
             Self::Issuer => "token-issuer",
-            Self::Audience => "token-audience",
+            Self::Audience { .. } => "token-audience",
             Self::Subject { .. } => "token-subject",
             Self::Expired { .. } => "token-expired",
             Self::NotYetValid { .. } => "token-not-yet-valid",
@@ -198,6 +215,8 @@ pub struct Issuer {
 pub struct TokenRules {
     /// The `aud` values that mean this gate, compared whole.
     pub audiences: Vec<Arc<str>>,
+    /// The algorithms that keys may be for, to name them to whoever sends another.
+    pub algorithms: Vec<SignatureAlgorithm>,
     /// How far clocks may differ; more than [`MAX_LEEWAY`] counts as that.
     pub leeway: Duration,
     /// The longest time from `iat` to `exp`.
@@ -274,10 +293,16 @@ impl TokenVerifier {
             let issuer = self.issuers.iter().find(|issuer| *issuer.name == *read.issuer);
             claims = Some(read);
             issuer.map(|issuer| &issuer.keys).ok_or(TokenError::Issuer)
+        })
+        .map_err(|error| {
+            if matches!(error, TokenError::Algorithm { .. }) {
+                return TokenError::Algorithm { accepted: self.rules.algorithms.clone() };
+            }
+            error
         })?;
         let claims = claims.ok_or(TokenError::Malformed("it has no claims"))?;
         if !self.rules.audiences.iter().any(|audience| **audience == *claims.audience) {
-            return Err(TokenError::Audience);
+            return Err(TokenError::Audience { accepted: self.rules.audiences.clone() });
         }
         claims.check_binding(&facts.x5t_s256)?;
         claims.into_token(self.rules.leeway, self.rules.max_lifetime)

@@ -72,7 +72,7 @@ impl Header {
             Some(_) => return Err(TokenError::Malformed("its `typ` is neither `JWT` nor `at+jwt`")),
         }
         let algorithm =
-            object.text("alg").and_then(SignatureAlgorithm::parse).ok_or(TokenError::Algorithm)?;
+            object.text("alg").and_then(SignatureAlgorithm::parse).ok_or(TokenError::Algorithm { accepted: Vec::new() })?;
         let kid = match object.get("kid") {
             None => None,
             Some(Json::Text(kid)) if !kid.is_empty() && kid.len() <= MAX_KID_BYTES => Some(kid.clone()),

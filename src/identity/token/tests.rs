@@ -90,6 +90,7 @@ fn verifier() -> TokenVerifier {
     };
     let rules = TokenRules {
         audiences: vec![AUDIENCE.into(), "pinegate-2".into()],
+        algorithms: SignatureAlgorithm::ALL.to_vec(),
         leeway: Duration::from_secs(LEEWAY.unsigned_abs()),
         max_lifetime: Duration::from_secs(3600),
         remembered: NonZeroUsize::new(16).unwrap(),

@@ -55,7 +55,15 @@ fn token_in_chinese(error: &TokenError) -> String {
         TokenError::TooLong => "令牌过长".to_owned(),
         TokenError::Malformed(_) => "不是由三段组成的 JWS 紧凑格式".to_owned(),
         TokenError::HeaderMember(member) => format!("令牌头部含有不被接受的 `{member}`"),
-        TokenError::Algorithm => "算法须与密钥一致，可用 ES256、EdDSA、PS256、RS256".to_owned(),
+        TokenError::Algorithm { accepted } if accepted.is_empty() => "算法须与密钥一致".to_owned(),
+        TokenError::Algorithm { accepted } => {
+            let names: Vec<_> = accepted.iter().map(|algorithm| algorithm.as_str()).collect();
+            format!("算法须与密钥一致，此处接受 {}", names.join("、"))
+        }
+        TokenError::Audience { accepted } => {
+            let names: Vec<_> = accepted.iter().map(|audience| format!("`{audience}`")).collect();
+            format!("`aud` 须为 {}", names.join("、"))
+        }
         TokenError::KeyUnknown => "签发方的密钥中没有与 `kid`、`alg` 相符的".to_owned(),
         TokenError::Subject { system } => format!("客户端证书对应的是 {system}"),
         TokenError::Expired { at, now } => format!("{at} 到期，网关时间为 {now}"),
@@ -68,7 +76,6 @@ fn token_in_chinese(error: &TokenError) -> String {
         TokenError::Missing
         | TokenError::Signature
         | TokenError::Issuer
-        | TokenError::Audience
         | TokenError::Binding => return title.to_owned(),
     };
     format!("{title}（{why}）")
@@ -267,6 +274,30 @@ mod tests {
             [
                 "the token's `aud` is not one audience: a text, or a list of one text; the issuer has to put it right",
                 "用途令牌的声明缺失或类型错误（`aud` 须为一个受众：一段文本，或只含一段文本的列表）；请签发方更正",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_accepted_is_named() {
+        use crate::identity::token::SignatureAlgorithm;
+
+        let said = |error| [token(&error, Language::En), token(&error, Language::Zh)];
+        assert_eq!(
+            said(TokenError::Algorithm {
+                accepted: vec![SignatureAlgorithm::Es256, SignatureAlgorithm::Ps256]
+            }),
+            [
+                "the token's algorithm is not the one its key is for; accepted here: ES256, PS256; the issuer has to \
+                 sign with the algorithm of its key",
+                "用途令牌的签名算法不被接受（算法须与密钥一致，此处接受 ES256、PS256）；签发方须使用其密钥对应的算法",
+            ]
+        );
+        assert_eq!(
+            said(TokenError::Audience { accepted: vec!["pinegate".into()] }),
+            [
+                "the token's `aud` is not this gate, which is `pinegate`; ask the issuer for one that is for this gate",
+                "用途令牌的受众不正确（`aud` 须为 `pinegate`）；请向签发方说明令牌用于本网关",
             ]
         );
     }
