@@ -100,8 +100,11 @@ pub enum TokenError {
     #[error("the token has no `cnf` with `x5t#S256`: it must be bound to the client certificate (RFC 8705)")]
     Unbound,
     /// It is bound to another certificate.
-    #[error("the token is bound to another certificate than this connection's")]
-    Binding,
+    #[error("the token is bound to another certificate than this connection's{}", of_another(.named.as_ref()))]
+    Binding {
+        /// Whom this connection's certificate names, if the token is about another system.
+        named: Option<SystemId>,
+    },
     /// A claim is absent or not what it must be.
     #[error("the token's `{claim}` is not {expected}")]
     Claim {
@@ -117,6 +120,12 @@ fn among(before: &str, accepted: &[SignatureAlgorithm]) -> String {
         return String::new();
     }
     format!("{before}{}", accepted.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>().join(", "))
+}
+
+fn of_another(named: Option<&SystemId>) -> String {
+    named.map_or_else(String::new, |named| {
+        format!(", and its `sub` is another system than the one that the certificate names, `{named}`")
+    })
 }
 
 fn quoted(audiences: &[Arc<str>]) -> String {
@@ -175,7 +184,7 @@ impl TokenError {
             Self::Subject { .. } => "token-subject",
             Self::Expired { .. } => "token-expired",
             Self::NotYetValid { .. } => "token-not-yet-valid",
-            Self::Unbound | Self::Binding => "token-binding",
+            Self::Unbound | Self::Binding { .. } => "token-binding",
             Self::LivesTooLong { .. } | Self::Claim { .. } => "token-claims",
         }
     }
@@ -274,7 +283,7 @@ impl TokenVerifier {
         let key = VerifiedKey { token: Digest::of(token.as_bytes()), certificate: facts.fingerprint };
         let (token, fresh) = match self.verified.get(&key) {
             Some(known) => (known, false),
-            None => (Arc::new(self.verify_lasting(token, facts)?), true),
+            None => (Arc::new(self.verify_lasting(token, system, facts)?), true),
         };
         // What depends on the time or on the registry is judged anew each time.
         token.check_subject(system)?;
@@ -285,8 +294,14 @@ impl TokenVerifier {
         Ok(token)
     }
 
-    /// All that can be judged without the time: signature, issuer, audience, binding, claims.
-    fn verify_lasting(&self, token: &str, facts: &CertificateFacts) -> Result<PurposeToken, TokenError> {
+    /// All that can be judged without the time: signature, issuer, audience, binding, claims. Whose token it
+    /// is, which `system` is for, only words the refusal.
+    fn verify_lasting(
+        &self,
+        token: &str,
+        system: &SystemId,
+        facts: &CertificateFacts,
+    ) -> Result<PurposeToken, TokenError> {
         let mut claims = None;
         verify_jws(token, |payload| {
             let read = claims::Claims::read(payload)?;
@@ -304,7 +319,7 @@ impl TokenVerifier {
         if !self.rules.audiences.iter().any(|audience| **audience == *claims.audience) {
             return Err(TokenError::Audience { accepted: self.rules.audiences.clone() });
         }
-        claims.check_binding(&facts.x5t_s256)?;
+        claims.check_binding(&facts.x5t_s256, system)?;
         claims.into_token(self.rules.leeway, self.rules.max_lifetime)
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
-use super::{Expected, TokenError};
 use super::json::{Json, Object};
+use super::{Expected, TokenError};
 use crate::kernel::id::{GrantId, PurposeCode, SystemId, TokenId};
 use crate::kernel::time::Timestamp;
 
@@ -112,18 +112,8 @@ impl Claims {
             expires: required_date(&object, "exp")?,
             not_before: date(&object, "nbf")?,
             issued: required_date(&object, "iat")?,
-            id: parsed(
-                &object,
-                "jti",
-                Expected::Id,
-                TokenId::parse,
-            )?,
-            purpose: parsed(
-                &object,
-                "purpose",
-                Expected::Purpose,
-                PurposeCode::parse,
-            )?,
+            id: parsed(&object, "jti", Expected::Id, TokenId::parse)?,
+            purpose: parsed(&object, "purpose", Expected::Purpose, PurposeCode::parse)?,
             scope: scope(&object)?,
             grants: grants(&object)?,
             confirmation: confirmation(&object)?,
@@ -131,13 +121,13 @@ impl Claims {
     }
 
     /// Whether it is bound to the certificate whose thumbprint is `x5t_s256` (RFC 8705, 3.1).
-    pub(super) fn check_binding(&self, x5t_s256: &str) -> Result<(), TokenError> {
+    pub(super) fn check_binding(&self, x5t_s256: &str, system: &SystemId) -> Result<(), TokenError> {
         let bound = self.confirmation.as_deref().ok_or(TokenError::Unbound)?;
         // Texts are compared, so that another spelling of the same digest is another digest.
         if bool::from(bound.as_bytes().ct_eq(x5t_s256.as_bytes())) {
             Ok(())
         } else {
-            Err(TokenError::Binding)
+            Err(TokenError::Binding { named: (self.subject != *system).then(|| system.clone()) })
         }
     }
 
@@ -206,8 +196,7 @@ fn parsed<T, E>(
 
 /// One audience: a token that is good elsewhere too could be replayed from there.
 fn audience(object: &Object) -> Result<&str, TokenError> {
-    const ERROR: TokenError =
-        TokenError::Claim { claim: "aud", expected: Expected::Audience };
+    const ERROR: TokenError = TokenError::Claim { claim: "aud", expected: Expected::Audience };
     match object.get("aud") {
         Some(Json::Text(audience)) => Ok(audience),
         Some(Json::List(list)) => match &**list {
@@ -219,10 +208,7 @@ fn audience(object: &Object) -> Result<&str, TokenError> {
 }
 
 fn scope(object: &Object) -> Result<Option<TokenScope>, TokenError> {
-    const ERROR: TokenError = TokenError::Claim {
-        claim: "scope",
-        expected: Expected::Scope,
-    };
+    const ERROR: TokenError = TokenError::Claim { claim: "scope", expected: Expected::Scope };
     match object.get("scope") {
         None => Ok(None),
         Some(Json::Text(text)) => TokenScope::parse(text).map(Some).ok_or(ERROR),
@@ -231,8 +217,7 @@ fn scope(object: &Object) -> Result<Option<TokenScope>, TokenError> {
 }
 
 fn grants(object: &Object) -> Result<Option<Vec<GrantId>>, TokenError> {
-    const ERROR: TokenError =
-        TokenError::Claim { claim: "grant", expected: Expected::Grants };
+    const ERROR: TokenError = TokenError::Claim { claim: "grant", expected: Expected::Grants };
     let parse = |item: &Json| {
         let Json::Text(text) = item else { return Err(ERROR) };
         GrantId::parse(text).map_err(|_| ERROR)

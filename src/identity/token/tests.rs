@@ -141,6 +141,17 @@ fn good() -> String {
     forge(&world().es, HEADER, &claims().to_string())
 }
 
+#[test]
+fn a_token_of_another_system_for_another_certificate_is_told_as_such() {
+    let world = world();
+    let mut claims = claims();
+    claims["cnf"] = json!({ "x5t#S256": b64([7; 32]) });
+    let refused = |claims: &Value| verify(&forge(&world.es, HEADER, &claims.to_string())).unwrap_err();
+    assert_eq!(refused(&claims), TokenError::Binding { named: None });
+    claims["sub"] = json!("sys:water-billing");
+    assert_eq!(refused(&claims), TokenError::Binding { named: Some(world.system.clone()) });
+}
+
 fn verify(token: &str) -> Result<Arc<PurposeToken>, TokenError> {
     verifier().verify(token, &world().system, &world().facts, at(NOW))
 }

@@ -32,20 +32,35 @@ pub(super) fn token(error: &TokenError, language: Language) -> String {
         Language::En => error.to_string(),
         Language::Zh => token_in_chinese(error),
     };
+    if matches!(error, TokenError::Binding { named: Some(_) }) {
+        // The certificate was not renewed: the token was never this system's.
+        return joined(why, OTHER_SYSTEM, language);
+    }
     mended(why, token_code(error), language)
 }
 
 /// `why`, and what mends it.
 pub(super) fn mended(mut why: String, code: Code, language: Language) -> String {
     if let Some((_, mend)) = MENDS.iter().find(|(known, _)| *known == code) {
-        why.push_str(match language {
-            Language::En => "; ",
-            Language::Zh => "；",
-        });
-        why.push_str(mend.to(language));
+        why = joined(why, *mend, language);
     }
     why
 }
+
+fn joined(mut why: String, mend: Words, language: Language) -> String {
+    why.push_str(match language {
+        Language::En => "; ",
+        Language::Zh => "；",
+    });
+    why.push_str(mend.to(language));
+    why
+}
+
+/// What mends a token that is neither this certificate's nor this system's.
+const OTHER_SYSTEM: Words = words(
+    "each system has tokens of its own: get one for this system with its certificate",
+    "各业务系统须使用自己的令牌：请以本系统的证书获取",
+);
 
 fn token_in_chinese(error: &TokenError) -> String {
     let title = token_code(error).title(Language::Zh);
@@ -71,12 +86,15 @@ fn token_in_chinese(error: &TokenError) -> String {
         TokenError::LivesTooLong { limit } => {
             format!("`iat` 至 `exp` 不得超过 {} 秒", limit.as_secs())
         }
+        TokenError::Binding { named: Some(system) } => {
+            format!("其 `sub` 也是其他业务系统，客户端证书对应的是 {system}")
+        }
         TokenError::Unbound => "缺少带 `x5t#S256` 的 `cnf`".to_owned(),
         TokenError::Claim { claim, expected } => format!("`{claim}` {}", expected_in_chinese(*expected)),
         TokenError::Missing
         | TokenError::Signature
         | TokenError::Issuer
-        | TokenError::Binding => return title.to_owned(),
+        | TokenError::Binding { named: None } => return title.to_owned(),
     };
     format!("{title}（{why}）")
 }
@@ -300,6 +318,31 @@ mod tests {
                 "用途令牌的受众不正确（`aud` 须为 `pinegate`）；请向签发方说明令牌用于本网关",
             ]
         );
+    }
+
+    #[test]
+    fn whose_token_it_is_is_said_where_that_differs() {
+        use crate::kernel::id::SystemId;
+
+        let said = |named| {
+            let error = TokenError::Binding { named };
+            [token(&error, Language::En), token(&error, Language::Zh)]
+        };
+        let [english, chinese] = said(Some(SystemId::parse("sys:water-billing").unwrap()));
+        assert_eq!(
+            english,
+            "the token is bound to another certificate than this connection's, and its `sub` is another system than \
+             the one that the certificate names, `sys:water-billing`; each system has tokens of its own: get one for \
+             this system with its certificate"
+        );
+        assert_eq!(
+            chinese,
+            "用途令牌绑定的是其他证书（其 `sub` 也是其他业务系统，客户端证书对应的是 sys:water-billing）；各业务系统须使用\
+             自己的令牌：请以本系统的证书获取"
+        );
+        let [english, chinese] = said(None);
+        assert!(english.contains("renewal") && !english.contains("sub"), "{english}");
+        assert!(chinese.contains("换发") && !chinese.contains("sub"), "{chinese}");
     }
 
     #[test]
