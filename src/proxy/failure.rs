@@ -32,6 +32,15 @@ pub(crate) enum RequestFailure {
     Path { why: Words },
     /// Its query has more than one reading, or none.
     Query { why: Words },
+    /// A name in its query could be taken for a parameter that the policy reads.
+    Alike {
+        /// The name, as a client may be shown it.
+        name: String,
+        /// The parameter's own name.
+        meant: String,
+        /// Where the parameter is looked for.
+        place: Place,
+    },
     /// Its host is missing, doubled, contradictory or malformed.
     Host,
     /// A header field is not acceptable.
@@ -58,6 +67,47 @@ pub(crate) enum RequestFailure {
     Slow,
     /// It has more header fields than it may have.
     Fields { most: usize },
+}
+
+/// Where a parameter is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the query.
+    Query,
+    /// In the path.
+    Path,
+    /// In the body.
+    Body,
+}
+
+impl Place {
+    /// What is wrong with `name` beside the parameter `meant` of this place.
+    fn of_likeness(self, name: &str, meant: &str, language: Language) -> String {
+        match (self, language) {
+            (Self::Query, Language::En) => {
+                format!("`{name}` could be taken for `{meant}`; write `{meant}`, once")
+            }
+            (Self::Query, Language::Zh) => {
+                format!("`{name}` 可能被当作 `{meant}`；请写作 `{meant}`，且只出现一次")
+            }
+            (Self::Path, Language::En) => {
+                format!(
+                    "`{name}` could be taken for `{meant}`, which is in the path; leave it out of the query"
+                )
+            }
+            (Self::Path, Language::Zh) => {
+                format!("`{name}` 可能被当作路径中的 `{meant}`；请从查询参数中去掉")
+            }
+            (Self::Body, Language::En) => {
+                format!(
+                    "`{name}` could be taken for `{meant}`, which is in the body; leave it out of the query"
+                )
+            }
+            (Self::Body, Language::Zh) => {
+                format!("`{name}` 可能被当作请求体中的 `{meant}`；请从查询参数中去掉")
+            }
+        }
+    }
 }
 
 /// Why a body that the gate reads is not read.
@@ -290,7 +340,7 @@ impl RequestFailure {
             Self::Wire(fault) => wire::code(*fault),
             Self::Content => Code::RequestFraming,
             Self::Path { .. } => Code::RequestPath,
-            Self::Query { .. } => Code::RequestQuery,
+            Self::Query { .. } | Self::Alike { .. } => Code::RequestQuery,
             Self::Host => Code::RequestHost,
             Self::Header { .. } => Code::RequestHeader,
             Self::Upgrade => Code::RequestUpgrade,
@@ -325,6 +375,14 @@ impl RequestFailure {
             }
             (Self::Path { why } | Self::Query { why } | Self::Handshake { why }, Language::Zh) => {
                 format!("{}（{}）", self.code().title(language), why.to(language))
+            }
+            (Self::Alike { name, meant, place }, _) => {
+                let title = self.code().title(language);
+                let why = place.of_likeness(name, meant, language);
+                match language {
+                    Language::En => format!("{title}: {why}"),
+                    Language::Zh => format!("{title}（{why}）"),
+                }
             }
             (Self::Header { name, why }, Language::En) => {
                 format!("header field `{name}`: {}", why.to(language))
