@@ -578,10 +578,12 @@ impl Failure {
                 who::mended(why, self.code(), language)
             }
             (Self::Purpose(PurposeFailure::Scope { item, why }), Language::En) => {
-                format!("scope item `{item}`: {}", why.to(language))
+                let apart = denied::apart(std::slice::from_ref(item), language);
+                format!("scope item `{item}`: {}{apart}", why.to(language))
             }
             (Self::Purpose(PurposeFailure::Scope { item, why }), Language::Zh) => {
-                format!("范围 `{item}`：{}", why.to(language))
+                let apart = denied::apart(std::slice::from_ref(item), language);
+                format!("范围 `{item}`：{}{apart}", why.to(language))
             }
             (Self::Denied(denied), _) if !denied.coarse => denied.detail(language),
             (Self::Outside(outside), _) if !outside.coarse => outside.detail(language),

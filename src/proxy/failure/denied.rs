@@ -87,6 +87,9 @@ impl Denied {
         } else if !self.denial.detail.is_empty() {
             detail.push_str(&format!(": {}", self.denial.detail.join(", ")));
         }
+        if self.denial.reason == DenyReason::ScopeExceeded {
+            detail.push_str(apart(&self.denial.detail, language));
+        }
         if let Some(contact) = &self.contact {
             detail.push_str(&match language {
                 Language::En => format!("; ask {contact}"),
@@ -94,6 +97,17 @@ impl Denied {
             });
         }
         detail
+    }
+}
+
+/// How field names are parted, where one of `items` looks as if its sender parted them otherwise.
+pub(super) fn apart(items: &[String], language: Language) -> &'static str {
+    if !items.iter().any(|item| item.contains([',', '，', '、'])) {
+        return "";
+    }
+    match language {
+        Language::En => "; field names are apart by `|`, as in `name|phone`, not by commas",
+        Language::Zh => "；字段名之间须用 `|` 分隔，例如 `name|phone`，而不是逗号或顿号",
     }
 }
 
@@ -163,6 +177,20 @@ mod tests {
         let told = denied.particulars();
         assert_eq!((told.clause, told.contact), (Some("token"), None));
         assert_eq!(told.failing, ["HS-2026-0118"]);
+    }
+
+    #[test]
+    fn who_parts_fields_by_commas_is_told_how() {
+        let said = |item: &str, language| {
+            let mut denied =
+                denied(DenyReason::ScopeExceeded, "fields", "name|phone", Had::Value(item.to_owned()));
+            denied.denial.detail = vec![item.to_owned()];
+            denied.detail(language)
+        };
+        let hint = "; field names are apart by `|`, as in `name|phone`, not by commas; ask PSB 0559-0000002";
+        assert!(said("name,phone", Language::En).ends_with(hint));
+        assert!(said("name、phone", Language::Zh).contains("；字段名之间须用 `|` 分隔，例如 `name|phone`，"));
+        assert!(!said("email", Language::En).contains("apart"));
     }
 
     #[test]
