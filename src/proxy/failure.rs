@@ -255,7 +255,10 @@ pub(crate) enum Failure {
         most: usize,
     },
     /// The record cannot be made durable.
-    Audit,
+    Audit {
+        /// Whether the platform was asked before that was known.
+        asked: bool,
+    },
     Overloaded,
     /// A panic was caught, or something that cannot be was.
     Gate,
@@ -558,7 +561,7 @@ impl Failure {
             Self::Mask(MaskFailure::Plan) => Code::MaskUnavailable,
             Self::Mask(MaskFailure::Session { .. }) => Code::MaskSession,
             Self::Sessions { .. } => Code::RateConcurrency,
-            Self::Audit => Code::AuditUnavailable,
+            Self::Audit { .. } => Code::AuditUnavailable,
             Self::Overloaded => Code::Overloaded,
             Self::Gate => Code::GateFailed,
         }
@@ -627,6 +630,7 @@ impl Failure {
             (Self::Upstream(UpstreamFailure::Invalid { why }), Language::Zh) => {
                 format!("{}（{}）", self.code().title(language), why.to(language))
             }
+            (Self::Audit { asked }, _) => who::unrecorded(*asked, language),
             (Self::Mask(failure), _) => {
                 failure.detail(language).unwrap_or_else(|| self.code().title(language).to_owned())
             }
@@ -664,7 +668,7 @@ impl Failure {
         let may_pass = is_shed
             || matches!(
                 self,
-                Self::Audit | Self::Overloaded | Self::Sessions { .. } | Self::Mask(MaskFailure::Plan)
+                Self::Audit { .. } | Self::Overloaded | Self::Sessions { .. } | Self::Mask(MaskFailure::Plan)
             );
         may_pass.then_some(1)
     }

@@ -1,6 +1,7 @@
-//! What is said where it is not settled who asks, or what for: what is wrong, and what mends it.
+//! What is said where it is not settled who asks, or what for, and where the platform or the record fails: what
+//! is wrong, and what mends it.
 //!
-//! A newcomer meets these first. Nothing here depends on other systems: it is what the documentation says to
+//! A newcomer meets most of these first. Nothing here depends on other systems: it is what the documentation says to
 //! anybody, and the caller's own words.
 
 use super::{identity_code, token_code};
@@ -54,6 +55,23 @@ fn joined(mut why: String, mend: Words, language: Language) -> String {
     });
     why.push_str(mend.to(language));
     why
+}
+
+/// Whether anything was done where the record of a request cannot be kept, and what to do.
+pub(super) fn unrecorded(asked: bool, language: Language) -> String {
+    let mend = if asked {
+        words(
+            "the platform had been asked, and may have acted: unless it was a `GET`, find out before you try again \
+             after `Retry-After`; if it lasts, tell whoever runs the gate",
+            "交换平台已收到请求，可能已经处理：除 `GET` 外，请先核实，再按 `Retry-After` 重试；若持续出现，请联系网关管理方",
+        )
+    } else {
+        words(
+            "the platform was not asked: try again after `Retry-After`; if it lasts, tell whoever runs the gate",
+            "请求未送往交换平台：请按 `Retry-After` 重试；若持续出现，请联系网关管理方",
+        )
+    };
+    joined(Code::AuditUnavailable.title(language).to_owned(), mend, language)
 }
 
 /// What mends a token that is neither this certificate's nor this system's.
@@ -234,6 +252,33 @@ const MENDS: &[(Code, Words)] = &[
             "请核对路径；可以共享的资源见 `/.well-known/pinegate/catalog`",
         ),
     ),
+    (
+        Code::UpstreamUnreachable,
+        words(
+            // Not that nothing was sent: an attempt before, of a method that may be repeated, may have been.
+            "no connection to it could be made, so that trying again is safe: do so later; if it lasts, tell whoever \
+             runs the gate",
+            "未能建立连接，可以放心重试：请稍后再试；若持续出现，请联系网关管理方",
+        ),
+    ),
+    (
+        Code::UpstreamTimeout,
+        words(
+            "it may have acted all the same: unless it was a `GET`, find out before you try again",
+            "交换平台可能仍已处理：除 `GET` 外，请先核实再重试",
+        ),
+    ),
+    (
+        Code::UpstreamBusy,
+        words("nothing was sent to it: try again after `Retry-After`", "请求未送出：请按 `Retry-After` 重试"),
+    ),
+    (
+        Code::UpstreamUnavailable,
+        words(
+            "nothing was sent to it: try again after `Retry-After`; if it lasts, tell whoever runs the gate",
+            "请求未送出：请按 `Retry-After` 重试；若持续出现，请联系网关管理方",
+        ),
+    ),
 ];
 
 #[cfg(test)]
@@ -250,6 +295,38 @@ mod tests {
                     assert!(said.len() > "why; ".len(), "{code} says nothing to do");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_fails_behind_the_gate_is_told_with_what_was_done_and_what_to_do() {
+        use std::time::Duration;
+
+        use crate::kernel::id::UpstreamId;
+        use crate::proxy::failure::{Failure, UpstreamFailure};
+        use crate::upstream::{ClientError, UpstreamError};
+
+        let said = |failure: Failure| [failure.detail(Language::En), failure.detail(Language::Zh)];
+        let upstream = UpstreamId::parse("platform").unwrap();
+        let open = UpstreamError::Open { upstream: upstream.clone(), after: Duration::from_secs(3) };
+        assert_eq!(
+            said(Failure::Upstream(UpstreamFailure::None(open))),
+            [
+                "The platform failed too often and is left alone for a while; nothing was sent to it: try again after \
+                 `Retry-After`; if it lasts, tell whoever runs the gate",
+                "交换平台暂不可用，稍后重试；请求未送出：请按 `Retry-After` 重试；若持续出现，请联系网关管理方",
+            ]
+        );
+        let late = ClientError::Timeout { upstream, within: Duration::from_secs(3) };
+        let [english, chinese] = said(Failure::Upstream(UpstreamFailure::None(late.into())));
+        assert!(english.contains("may have acted"), "{english}");
+        assert!(chinese.contains("可能仍已处理"), "{chinese}");
+        for (asked, english, chinese) in
+            [(false, "was not asked", "未送往交换平台"), (true, "may have acted", "可能已经处理")]
+        {
+            let said = said(Failure::Audit { asked });
+            assert!(said[0].contains(english) && said[0].contains("`Retry-After`"), "{}", said[0]);
+            assert!(said[1].contains(chinese) && said[1].contains("`Retry-After`"), "{}", said[1]);
         }
     }
 
