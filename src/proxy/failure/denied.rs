@@ -3,7 +3,7 @@
 use super::{Denied, clause, denial_code, who};
 use crate::grant::{Clause, DenyReason, Had};
 use crate::kernel::id::GrantId;
-use crate::proxy::problem::{Code, Language, Particulars};
+use crate::proxy::problem::{Language, Particulars};
 
 impl Denied {
     pub(super) fn particulars(&self) -> Particulars {
