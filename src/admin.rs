@@ -28,7 +28,7 @@ const MAX_CONNECTIONS: usize = 64;
 const MAX_OF_ONE: usize = 16;
 
 /// How long an operator is waited for: a reload may take its time, and goes with its connection.
-const PATIENCE_WITH_OPERATORS: Patience = Patience { age: Duration::from_hours(1), ..Patience::USUAL };
+const PATIENCE_WITH_OPERATORS: Patience = Patience { age: Duration::from_secs(60 * 60), ..Patience::USUAL };
 
 /// The longest body of a request, and how long it may take to come.
 const MAX_BODY_BYTES: usize = 4096;
@@ -420,8 +420,12 @@ mod tests {
     async fn a_probe_finds_a_place_whatever_one_address_holds() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let served =
-            tokio::spawn(serve_metrics(listener, Arc::new(Healthy), TaskTracker::new(), stop.clone()));
+        let served = TaskTracker::new().spawn(serve_metrics(
+            listener,
+            Arc::new(Healthy),
+            TaskTracker::new(),
+            stop.clone(),
+        ));
         let mut held = Vec::new();
         for _ in 0..MAX_CONNECTIONS {
             held.push(connected("127.0.0.1", address).await);

@@ -3,6 +3,7 @@
 //! Plain data between the engines and the edge. What a grant's scope and window mean is decided in
 //! `policy`; what a decision leads to is decided in `proxy`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::kernel::id::{
@@ -168,7 +169,31 @@ pub struct Clause {
     /// What the grant says.
     pub granted: String,
     /// What the request has.
-    pub requested: String,
+    pub requested: Had,
+}
+
+/// What a request has where a clause is held against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Had {
+    /// This.
+    Value(String),
+    /// No value of the parameter.
+    Absent(String),
+    /// One value of the parameter, which may not be shown.
+    Hidden(String),
+    /// The parameter this many times.
+    Repeated(String, usize),
+}
+
+impl fmt::Display for Had {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => f.write_str(value),
+            Self::Absent(name) => write!(f, "{name} is absent"),
+            Self::Hidden(name) => write!(f, "{name} has another value"),
+            Self::Repeated(name, count) => write!(f, "{name} is given {count} times"),
+        }
+    }
 }
 
 /// No, and why.

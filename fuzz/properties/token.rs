@@ -48,6 +48,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let (keys, _) = KeySet::from_jwks(&source, &SignatureAlgorithm::ALL).unwrap();
     let rules = TokenRules {
         audiences: vec![AUDIENCE.into()],
+        algorithms: SignatureAlgorithm::ALL.to_vec(),
         leeway: Duration::from_secs(LEEWAY),
         max_lifetime: Duration::from_secs(LIFETIME),
         remembered: 16.try_into().unwrap(),

@@ -822,6 +822,7 @@ fn a_minted_token_is_alone_and_verifies() {
         vec![Issuer { name: Arc::from("https://platform.city.example"), keys }],
         TokenRules {
             audiences: vec![Arc::from("pinegate")],
+            algorithms: SignatureAlgorithm::ALL.to_vec(),
             leeway: std::time::Duration::from_secs(1),
             max_lifetime: crate::app::assemble::MAX_TOKEN_LIFETIME,
             remembered: std::num::NonZeroUsize::MIN,

@@ -48,8 +48,11 @@ pub enum TokenError {
     #[error("the token's header has `{0}`, which is not accepted")]
     HeaderMember(&'static str),
     /// The algorithm is not accepted, or not the key's.
-    #[error("the token's algorithm is not the one its key is for; ES256, EdDSA, PS256 and RS256 exist here")]
-    Algorithm,
+    #[error("the token's algorithm is not the one its key is for{}", among("; accepted here: ", .accepted))]
+    Algorithm {
+        /// Those that are accepted, as far as is known.
+        accepted: Vec<SignatureAlgorithm>,
+    },
     /// No key, or no single key, fits.
     #[error("no key of the issuer fits the token's `kid` and `alg`")]
     KeyUnknown,
@@ -60,8 +63,11 @@ pub enum TokenError {
     #[error("the token's `iss` is not an accepted issuer")]
     Issuer,
     /// The audience is another.
-    #[error("the token's `aud` is not this gate")]
-    Audience,
+    #[error("the token's `aud` is not this gate, which is {}", quoted(.accepted))]
+    Audience {
+        /// Those that mean this gate.
+        accepted: Vec<Arc<str>>,
+    },
     /// The subject is another system.
     #[error("the token's `sub` is not the system that the client certificate names, `{system}`")]
     Subject {
@@ -94,16 +100,71 @@ pub enum TokenError {
     #[error("the token has no `cnf` with `x5t#S256`: it must be bound to the client certificate (RFC 8705)")]
     Unbound,
     /// It is bound to another certificate.
-    #[error("the token is bound to another certificate than this connection's")]
-    Binding,
+    #[error("the token is bound to another certificate than this connection's{}", of_another(.named.as_ref()))]
+    Binding {
+        /// Whom this connection's certificate names, if the token is about another system.
+        named: Option<SystemId>,
+    },
     /// A claim is absent or not what it must be.
     #[error("the token's `{claim}` is not {expected}")]
     Claim {
         /// Which one.
         claim: &'static str,
         /// What would be right.
-        expected: &'static str,
+        expected: Expected,
     },
+}
+
+fn among(before: &str, accepted: &[SignatureAlgorithm]) -> String {
+    if accepted.is_empty() {
+        return String::new();
+    }
+    format!("{before}{}", accepted.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>().join(", "))
+}
+
+fn of_another(named: Option<&SystemId>) -> String {
+    named.map_or_else(String::new, |named| {
+        format!(", and its `sub` is another system than the one that the certificate names, `{named}`")
+    })
+}
+
+fn quoted(audiences: &[Arc<str>]) -> String {
+    audiences.iter().map(|audience| format!("`{audience}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// What a claim must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Expected {
+    /// Some text.
+    #[error("a text that is not empty")]
+    Text,
+    /// A date.
+    #[error("a whole number of seconds since 1970 (RFC 7519 NumericDate)")]
+    Date,
+    /// A date after the others.
+    #[error("later than `iat` and `nbf`")]
+    LaterThanBegin,
+    /// One audience.
+    #[error("one audience: a text, or a list of one text")]
+    Audience,
+    /// A system.
+    #[error("a system id such as `sys:minzheng-aid`")]
+    System,
+    /// The id of a token.
+    #[error("up to 128 visible ASCII characters without quotes or backslashes")]
+    Id,
+    /// A purpose.
+    #[error("a purpose code such as `social-aid.eligibility`")]
+    Purpose,
+    /// Fields.
+    #[error("a text of field names with one space or `|` between them; leave it out for all")]
+    Scope,
+    /// Grants.
+    #[error("a grant id or a list of them; leave it out for all")]
+    Grants,
+    /// What the token is bound to.
+    #[error("an object with `x5t#S256`")]
+    Confirmation,
 }
 
 impl TokenError {
@@ -115,15 +176,15 @@ impl TokenError {
             Self::Repeated | Self::Scheme | Self::TooLong | Self::Malformed(_) | Self::HeaderMember(_) => {
                 "token-malformed"
             }
-            Self::Algorithm => "token-algorithm",
+            Self::Algorithm { .. } => "token-algorithm",
             Self::KeyUnknown => "token-key-unknown",
             Self::Signature => "token-signature",
             Self::Issuer => "token-issuer",
-            Self::Audience => "token-audience",
+            Self::Audience { .. } => "token-audience",
             Self::Subject { .. } => "token-subject",
             Self::Expired { .. } => "token-expired",
             Self::NotYetValid { .. } => "token-not-yet-valid",
-            Self::Unbound | Self::Binding => "token-binding",
+            Self::Unbound | Self::Binding { .. } => "token-binding",
             Self::LivesTooLong { .. } | Self::Claim { .. } => "token-claims",
         }
     }
@@ -163,6 +224,8 @@ pub struct Issuer {
 pub struct TokenRules {
     /// The `aud` values that mean this gate, compared whole.
     pub audiences: Vec<Arc<str>>,
+    /// The algorithms that keys may be for, to name them to whoever sends another.
+    pub algorithms: Vec<SignatureAlgorithm>,
     /// How far clocks may differ; more than [`MAX_LEEWAY`] counts as that.
     pub leeway: Duration,
     /// The longest time from `iat` to `exp`.
@@ -220,7 +283,7 @@ impl TokenVerifier {
         let key = VerifiedKey { token: Digest::of(token.as_bytes()), certificate: facts.fingerprint };
         let (token, fresh) = match self.verified.get(&key) {
             Some(known) => (known, false),
-            None => (Arc::new(self.verify_lasting(token, facts)?), true),
+            None => (Arc::new(self.verify_lasting(token, system, facts)?), true),
         };
         // What depends on the time or on the registry is judged anew each time.
         token.check_subject(system)?;
@@ -231,20 +294,32 @@ impl TokenVerifier {
         Ok(token)
     }
 
-    /// All that can be judged without the time: signature, issuer, audience, binding, claims.
-    fn verify_lasting(&self, token: &str, facts: &CertificateFacts) -> Result<PurposeToken, TokenError> {
+    /// All that can be judged without the time: signature, issuer, audience, binding, claims. Whose token it
+    /// is, which `system` is for, only words the refusal.
+    fn verify_lasting(
+        &self,
+        token: &str,
+        system: &SystemId,
+        facts: &CertificateFacts,
+    ) -> Result<PurposeToken, TokenError> {
         let mut claims = None;
         verify_jws(token, |payload| {
             let read = claims::Claims::read(payload)?;
             let issuer = self.issuers.iter().find(|issuer| *issuer.name == *read.issuer);
             claims = Some(read);
             issuer.map(|issuer| &issuer.keys).ok_or(TokenError::Issuer)
+        })
+        .map_err(|error| {
+            if matches!(error, TokenError::Algorithm { .. }) {
+                return TokenError::Algorithm { accepted: self.rules.algorithms.clone() };
+            }
+            error
         })?;
         let claims = claims.ok_or(TokenError::Malformed("it has no claims"))?;
         if !self.rules.audiences.iter().any(|audience| **audience == *claims.audience) {
-            return Err(TokenError::Audience);
+            return Err(TokenError::Audience { accepted: self.rules.audiences.clone() });
         }
-        claims.check_binding(&facts.x5t_s256)?;
+        claims.check_binding(&facts.x5t_s256, system)?;
         claims.into_token(self.rules.leeway, self.rules.max_lifetime)
     }
 }

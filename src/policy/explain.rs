@@ -10,7 +10,7 @@ use super::table::Line;
 use super::terms::Grant;
 use super::vocabulary::Vocabulary;
 use super::window::Phase;
-use crate::grant::{Clause, Decision, Denial, DenyReason, Effect, NearMiss, Query};
+use crate::grant::{Clause, Decision, Denial, DenyReason, Effect, Had, NearMiss, Query};
 use crate::kernel::id::GrantId;
 use crate::kernel::time::Timestamp;
 
@@ -212,8 +212,12 @@ impl Policy {
 
     fn clauses(&self, query: &Query<'_>, verdict: &Verdict<'_>, now: Timestamp) -> Vec<Clause> {
         let grant = verdict.grant;
-        let clause =
-            |name, holds, granted: String, requested: String| Clause { name, holds, granted, requested };
+        let clause = |name, holds, granted: String, requested: String| Clause {
+            name,
+            holds,
+            granted,
+            requested: Had::Value(requested),
+        };
         let moment = self.frame.moment(now);
         let moment = match moment.today {
             Some(kind) if grant.window.asks_day_kinds() => {
@@ -236,12 +240,12 @@ impl Policy {
         for constraint in &grant.scope.constraints {
             let name = constraint.parameter.as_str();
             let holds = !verdict.failed.iter().any(|failed| failed == name);
-            clauses.push(clause(
-                "parameter",
+            clauses.push(Clause {
+                name: "parameter",
                 holds,
-                constraint.to_string(),
-                shown(&self.vocabulary, query, name),
-            ));
+                granted: constraint.to_string(),
+                requested: shown(&self.vocabulary, query, name),
+            });
         }
         clauses.push(clause("fields", verdict.fields, grant.scope.fields_text(), wanted));
         if let Some(named) = query.narrowed_to {
@@ -253,7 +257,7 @@ impl Policy {
 }
 
 /// A parameter of the request as it may be shown: its values only if they may stand in a record.
-fn shown(vocabulary: &Vocabulary, query: &Query<'_>, name: &str) -> String {
+fn shown(vocabulary: &Vocabulary, query: &Query<'_>, name: &str) -> Had {
     let values: Vec<&str> = query
         .parameters
         .iter()
@@ -266,10 +270,10 @@ fn shown(vocabulary: &Vocabulary, query: &Query<'_>, name: &str) -> String {
     let recordable =
         place.and_then(|place| place.resource.parameter(name)).is_some_and(|parameter| parameter.recordable);
     match values.as_slice() {
-        [] => format!("{name} is absent"),
-        [value] if recordable => format!("{name}={value}"),
-        [_] => format!("{name} has another value"),
-        several => format!("{name} is given {} times", several.len()),
+        [] => Had::Absent(name.to_owned()),
+        [value] if recordable => Had::Value(format!("{name}={value}")),
+        [_] => Had::Hidden(name.to_owned()),
+        several => Had::Repeated(name.to_owned(), several.len()),
     }
 }
 

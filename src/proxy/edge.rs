@@ -252,7 +252,7 @@ where
         let about = exchange.circumstances();
         if about.draft.caller.get().is_some() && !self.recorder.is_durable() {
             // Asking the platform would only fetch what may not leave.
-            let mut response = refuse(&Failure::Audit, &about.draft, &about.snapshot);
+            let mut response = refuse(&Failure::Audit { asked: false }, &about.draft, &about.snapshot);
             common_fields(response.headers_mut(), &about.draft);
             return Box::pin(std::future::ready(Ok(response)));
         }

@@ -4,6 +4,7 @@
 //! read its [`Code`]. What it tells the client is chosen here and nowhere else; causes that are
 //! nobody's business outside go to the log only.
 
+mod denied;
 mod who;
 mod wire;
 
@@ -11,7 +12,7 @@ use http::Method;
 
 use super::problem::{Code, Language, Particulars, Words, words};
 use crate::catalog::BodyFormat;
-use crate::grant::{Clause, Denial, DenyReason};
+use crate::grant::{Denial, DenyReason};
 use crate::identity::{IdentityError, TokenError};
 use crate::kernel::id::{FieldPath, GrantId};
 use crate::mask::MaskError;
@@ -31,6 +32,15 @@ pub(crate) enum RequestFailure {
     Path { why: Words },
     /// Its query has more than one reading, or none.
     Query { why: Words },
+    /// A name in its query could be taken for a parameter that the policy reads.
+    Alike {
+        /// The name, as a client may be shown it.
+        name: String,
+        /// The parameter's own name.
+        meant: String,
+        /// Where the parameter is looked for.
+        place: Place,
+    },
     /// Its host is missing, doubled, contradictory or malformed.
     Host,
     /// A header field is not acceptable.
@@ -57,6 +67,47 @@ pub(crate) enum RequestFailure {
     Slow,
     /// It has more header fields than it may have.
     Fields { most: usize },
+}
+
+/// Where a parameter is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the query.
+    Query,
+    /// In the path.
+    Path,
+    /// In the body.
+    Body,
+}
+
+impl Place {
+    /// What is wrong with `name` beside the parameter `meant` of this place.
+    fn of_likeness(self, name: &str, meant: &str, language: Language) -> String {
+        match (self, language) {
+            (Self::Query, Language::En) => {
+                format!("`{name}` could be taken for `{meant}`; write `{meant}`, once")
+            }
+            (Self::Query, Language::Zh) => {
+                format!("`{name}` 可能被当作 `{meant}`；请写作 `{meant}`，且只出现一次")
+            }
+            (Self::Path, Language::En) => {
+                format!(
+                    "`{name}` could be taken for `{meant}`, which is in the path; leave it out of the query"
+                )
+            }
+            (Self::Path, Language::Zh) => {
+                format!("`{name}` 可能被当作路径中的 `{meant}`；请从查询参数中去掉")
+            }
+            (Self::Body, Language::En) => {
+                format!(
+                    "`{name}` could be taken for `{meant}`, which is in the body; leave it out of the query"
+                )
+            }
+            (Self::Body, Language::Zh) => {
+                format!("`{name}` 可能被当作请求体中的 `{meant}`；请从查询参数中去掉")
+            }
+        }
+    }
 }
 
 /// Why a body that the gate reads is not read.
@@ -204,7 +255,10 @@ pub(crate) enum Failure {
         most: usize,
     },
     /// The record cannot be made durable.
-    Audit,
+    Audit {
+        /// Whether the platform was asked before that was known.
+        asked: bool,
+    },
     Overloaded,
     /// A panic was caught, or something that cannot be was.
     Gate,
@@ -289,7 +343,7 @@ impl RequestFailure {
             Self::Wire(fault) => wire::code(*fault),
             Self::Content => Code::RequestFraming,
             Self::Path { .. } => Code::RequestPath,
-            Self::Query { .. } => Code::RequestQuery,
+            Self::Query { .. } | Self::Alike { .. } => Code::RequestQuery,
             Self::Host => Code::RequestHost,
             Self::Header { .. } => Code::RequestHeader,
             Self::Upgrade => Code::RequestUpgrade,
@@ -324,6 +378,14 @@ impl RequestFailure {
             }
             (Self::Path { why } | Self::Query { why } | Self::Handshake { why }, Language::Zh) => {
                 format!("{}（{}）", self.code().title(language), why.to(language))
+            }
+            (Self::Alike { name, meant, place }, _) => {
+                let title = self.code().title(language);
+                let why = place.of_likeness(name, meant, language);
+                match language {
+                    Language::En => format!("{title}: {why}"),
+                    Language::Zh => format!("{title}（{why}）"),
+                }
             }
             (Self::Header { name, why }, Language::En) => {
                 format!("header field `{name}`: {}", why.to(language))
@@ -370,21 +432,6 @@ fn bound_in_chinese(bound: Bound) -> &'static str {
         Bound::Concurrency => "并发数",
         Bound::PerDay => "每日次数",
         Bound::RowsPerDay => "每日记录数",
-    }
-}
-
-/// The clauses of a grant by the names that `policy` gives them; one it may add later keeps its own.
-fn clause_in_chinese(name: &str) -> &str {
-    match name {
-        "system" => "主体",
-        "resource" => "资源",
-        "action" => "操作",
-        "purpose" => "使用用途",
-        "fields" => "字段范围",
-        "parameter" => "参数约束",
-        "window" => "时间窗口",
-        "token" => "令牌限定",
-        other => other,
     }
 }
 
@@ -514,7 +561,7 @@ impl Failure {
             Self::Mask(MaskFailure::Plan) => Code::MaskUnavailable,
             Self::Mask(MaskFailure::Session { .. }) => Code::MaskSession,
             Self::Sessions { .. } => Code::RateConcurrency,
-            Self::Audit => Code::AuditUnavailable,
+            Self::Audit { .. } => Code::AuditUnavailable,
             Self::Overloaded => Code::Overloaded,
             Self::Gate => Code::GateFailed,
         }
@@ -534,10 +581,12 @@ impl Failure {
                 who::mended(why, self.code(), language)
             }
             (Self::Purpose(PurposeFailure::Scope { item, why }), Language::En) => {
-                format!("scope item `{item}`: {}", why.to(language))
+                let apart = denied::apart(std::slice::from_ref(item), language);
+                format!("scope item `{item}`: {}{apart}", why.to(language))
             }
             (Self::Purpose(PurposeFailure::Scope { item, why }), Language::Zh) => {
-                format!("范围 `{item}`：{}", why.to(language))
+                let apart = denied::apart(std::slice::from_ref(item), language);
+                format!("范围 `{item}`：{}{apart}", why.to(language))
             }
             (Self::Denied(denied), _) if !denied.coarse => denied.detail(language),
             (Self::Outside(outside), _) if !outside.coarse => outside.detail(language),
@@ -581,6 +630,7 @@ impl Failure {
             (Self::Upstream(UpstreamFailure::Invalid { why }), Language::Zh) => {
                 format!("{}（{}）", self.code().title(language), why.to(language))
             }
+            (Self::Audit { asked }, _) => who::unrecorded(*asked, language),
             (Self::Mask(failure), _) => {
                 failure.detail(language).unwrap_or_else(|| self.code().title(language).to_owned())
             }
@@ -618,7 +668,7 @@ impl Failure {
         let may_pass = is_shed
             || matches!(
                 self,
-                Self::Audit | Self::Overloaded | Self::Sessions { .. } | Self::Mask(MaskFailure::Plan)
+                Self::Audit { .. } | Self::Overloaded | Self::Sessions { .. } | Self::Mask(MaskFailure::Plan)
             );
         may_pass.then_some(1)
     }
@@ -656,78 +706,6 @@ impl Outside {
             Language::En => format!("; ask {contact}"),
             Language::Zh => format!("；请联系 {contact}"),
         });
-        detail
-    }
-}
-
-impl Denied {
-    fn particulars(&self) -> Particulars {
-        if self.denial.reason == DenyReason::ResourceUnknown {
-            return Particulars::default();
-        }
-        let (mut name, mut failing) = (clause(self.denial.reason), self.denial.detail.clone());
-        if self.denial.reason == DenyReason::NoGrant
-            && let Some((_, clause)) = self.failing()
-        {
-            // A grant for the resource is there; what it lacks is said better than by the resource.
-            (name, failing) = (Some(clause.name), vec![clause.requested.clone()]);
-        }
-        Particulars {
-            clause: name,
-            failing,
-            nearest_grant: self.denial.nearest.as_ref().map(|near| near.grant.to_string()),
-            contact: self.contact.clone(),
-        }
-    }
-
-    /// What the caller's nearest own grant fails on. One that gives some of the fields fails on none by
-    /// itself, but on the fields as asked for.
-    fn failing(&self) -> Option<(&GrantId, &Clause)> {
-        let near = self.denial.nearest.as_ref()?;
-        let reason = self.denial.reason;
-        // That there is no grant is said where none covers the action, or where the token names others.
-        let is_it = |name| {
-            if reason == DenyReason::NoGrant {
-                matches!(name, "action" | "token")
-            } else {
-                clause(reason) == Some(name)
-            }
-        };
-        let broken = || near.clauses.iter().filter(|clause| !clause.holds);
-        let found = broken()
-            .find(|clause| is_it(clause.name))
-            .or_else(|| broken().next())
-            .or_else(|| near.clauses.iter().find(|clause| is_it(clause.name)));
-        Some((&near.grant, found?))
-    }
-
-    /// The failing clause with both values, as the caller's nearest own grant has it.
-    fn detail(&self, language: Language) -> String {
-        let code = denial_code(self.denial.reason);
-        let title = code.title(language);
-        if self.denial.reason == DenyReason::ResourceUnknown {
-            // Word for word what is said where there is none: that it is there is not told.
-            return who::mended(title.to_owned(), code, language);
-        }
-        let mut detail = title.to_owned();
-        if let Some((grant, clause)) = self.failing() {
-            let (name, granted, asked) = (clause.name, &clause.granted, &clause.requested);
-            detail.push_str(&match language {
-                Language::En => format!("; grant {grant} has {name} `{granted}`, the request has `{asked}`"),
-                Language::Zh => {
-                    let name = clause_in_chinese(name);
-                    format!("；授权 {grant} 的{name}为 `{granted}`，请求为 `{asked}`")
-                }
-            });
-        } else if !self.denial.detail.is_empty() {
-            detail.push_str(&format!(": {}", self.denial.detail.join(", ")));
-        }
-        if let Some(contact) = &self.contact {
-            detail.push_str(&match language {
-                Language::En => format!("; ask {contact}"),
-                Language::Zh => format!("；请联系 {contact}"),
-            });
-        }
         detail
     }
 }

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use http::header::{self, HeaderName};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::exchange::{Caller, Draft, Exchange, NotedParameters, PurposeOrigin, Requested, StatedPurpose};
-use super::failure::{Failure, PurposeFailure, RequestFailure};
+use super::failure::{Failure, Place, PurposeFailure, RequestFailure};
 use super::problem::words;
 use super::resolve::Routed;
 use super::routes::{Route, RouteParameter};
@@ -28,6 +29,9 @@ use crate::parameters::folded;
 pub(super) static DATA_PURPOSE: HeaderName = HeaderName::from_static("data-purpose");
 /// What is wanted of it.
 pub(super) static DATA_SCOPE: HeaderName = HeaderName::from_static("data-scope");
+
+/// The most characters of a client's name for a parameter that its refusal repeats.
+const MAX_SHOWN_CHARACTERS: usize = 48;
 
 /// The most items of a requested scope.
 const MAX_REQUESTED_FIELDS: usize = 256;
@@ -265,33 +269,57 @@ fn check_one_reading(routed: &Routed) -> Result<(), Failure> {
             ParameterSource::Path(_) | ParameterSource::Header(_) | ParameterSource::Body(_) => false,
         })
     };
-    let is_near = |name: &str| {
-        routed.route().parameters.iter().any(|parameter| match &parameter.source {
-            ParameterSource::Query(declared) | ParameterSource::Path(declared) => {
-                folded(declared) == folded(name)
+    let near = |name: &str| {
+        routed.route().parameters.iter().find_map(|parameter| match &parameter.source {
+            ParameterSource::Query(declared) if folded(declared) == folded(name) => {
+                Some((declared.clone(), Place::Query))
+            }
+            ParameterSource::Path(declared) if folded(declared) == folded(name) => {
+                Some((declared.clone(), Place::Path))
             }
             // Some programs take parameters from query and body alike.
-            ParameterSource::Body(path) => path.is_like(name),
-            ParameterSource::Header(_) => false,
+            ParameterSource::Body(path) if path.is_like(name) => Some((path.to_string(), Place::Body)),
+            ParameterSource::Query(_)
+            | ParameterSource::Path(_)
+            | ParameterSource::Body(_)
+            | ParameterSource::Header(_) => None,
         })
     };
-    let refuse = |why| Err(Failure::from(RequestFailure::Query { why }));
+    let refuse = |failure: RequestFailure| Err(Failure::from(failure));
     for (name, value) in &routed.head().query.parameters {
-        if !declared(name) && is_near(name) {
-            return refuse(words(
-                "a name could be taken for a parameter that the policy reads",
-                "某一名称可能被当作受授权约束的参数",
-            ));
+        if !declared(name)
+            && let Some((meant, place)) = near(name)
+        {
+            return refuse(RequestFailure::Alike { name: shown(name), meant, place });
         }
         let is_encoded = value
             .split('%')
             .skip(1)
             .any(|rest| rest.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit())));
         if declared(name) && is_encoded {
-            return refuse(words("a value is encoded twice", "某一取值被重复编码"));
+            let why = words("a value is encoded twice", "某一取值被重复编码");
+            return refuse(RequestFailure::Query { why });
         }
     }
     Ok(())
+}
+
+/// A name of the client's own, as it may stand in a text: escaped like in a query but for letters, digits and
+/// what else names have, and cut where it is long.
+fn shown(name: &str) -> String {
+    let mut shown = String::new();
+    for (count, c) in name.chars().enumerate() {
+        if count == MAX_SHOWN_CHARACTERS {
+            shown.push('…');
+            break;
+        }
+        if c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '[' | ']') {
+            shown.push(c);
+        } else {
+            shown.extend(utf8_percent_encode(c.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC));
+        }
+    }
+    shown
 }
 
 /// Every value of every parameter the route declares.
@@ -311,4 +339,50 @@ fn noted(route: &Route, parameters: &[(ParameterName, Vec<String>)]) -> NotedPar
 /// What a caller without a valid token is told about how to get one (RFC 6750, section 3).
 pub(crate) fn challenge(error: &TokenError) -> &'static str {
     if *error == TokenError::Missing { "" } else { ", error=\"invalid_token\"" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::problem::Language;
+
+    #[test]
+    fn a_name_is_shown_so_that_it_can_do_no_harm() {
+        for (name, expected) in [
+            ("Area", "Area"),
+            ("area[]", "area[]"),
+            ("区划", "区划"),
+            ("area`\u{200b}\"<b>", "area%60%E2%80%8B%22%3Cb%3E"),
+            ("a\u{202e}rea", "a%E2%80%AErea"),
+        ] {
+            assert_eq!(shown(name), expected);
+        }
+        let long = shown(&format!("area[{}]", "x".repeat(8_000)));
+        assert!(long.starts_with("area[xxx") && long.ends_with("x…"), "{long}");
+        assert_eq!(long.chars().count(), MAX_SHOWN_CHARACTERS + 1);
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_right_is_told_what_is_right() {
+        let said = |place| {
+            let failure = RequestFailure::Alike { name: shown("Area"), meant: "area".to_owned(), place };
+            let failure = Failure::from(failure);
+            [failure.detail(Language::En), failure.detail(Language::Zh)]
+        };
+        assert_eq!(
+            said(Place::Query),
+            [
+                "The query could be read in more than one way: `Area` could be taken for `area`; write `area`, once",
+                "查询参数存在歧义（`Area` 可能被当作 `area`；请写作 `area`，且只出现一次）",
+            ]
+        );
+        assert_eq!(
+            said(Place::Path),
+            [
+                "The query could be read in more than one way: `Area` could be taken for `area`, which is in the path; \
+                 leave it out of the query",
+                "查询参数存在歧义（`Area` 可能被当作路径中的 `area`；请从查询参数中去掉）",
+            ]
+        );
+    }
 }

@@ -125,7 +125,7 @@ impl Recorder {
                     %error,
                     "a record could not be made durable"
                 );
-                Err(Failure::Audit)
+                Err(Failure::Audit { asked: draft.attempts() > 0 })
             }
         }
     }

@@ -39,6 +39,7 @@ pub(super) fn token_verifier(config: &Config, report: &mut Report) -> Option<Tok
             let issuer = Issuer { name: Arc::from(purpose.issuer.as_str()), keys };
             let rules = TokenRules {
                 audiences: vec![Arc::from(purpose.audience.as_str())],
+                algorithms: allowed,
                 leeway: purpose.leeway,
                 max_lifetime: MAX_TOKEN_LIFETIME,
                 remembered: REMEMBERED_TOKENS,

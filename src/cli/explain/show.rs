@@ -1,5 +1,7 @@
 //! An explanation on a terminal, and as JSON.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::Answer;
@@ -11,7 +13,7 @@ use crate::cli::table::{Table, plain, shown, toned};
 use crate::cli::verdict::changes;
 use crate::cli::when::local;
 use crate::cli::{CommandError, Screen};
-use crate::grant::{Clause, Decision, Denial, Effect, Permit, Treatment};
+use crate::grant::{Clause, Decision, Denial, Effect, Had, Permit, Treatment};
 use crate::kernel::id::{FieldPath, GrantId, ParameterName};
 use crate::policy::Held;
 use crate::proxy::denial_code;
@@ -219,7 +221,7 @@ pub(in crate::cli) fn line(
         }
         let (mark, tone) = if *holds { ("✓", Tone::Good) } else { ("✗", Tone::Bad) };
         let name = if *holds { plain(*name) } else { toned(Tone::Bad, *name) };
-        table.row([toned(tone, mark), name, plain(granted.as_str()), plain(requested.as_str())]);
+        table.row([toned(tone, mark), name, plain(granted.as_str()), plain(requested.to_string())]);
     }
     table.lines(screen, 2).into_iter().try_for_each(|line| screen.line(line))
 }
@@ -305,7 +307,7 @@ struct ClauseJson<'a> {
     /// `None` if the record does not say.
     holds: Option<bool>,
     granted: &'a str,
-    requested: &'a str,
+    requested: Cow<'a, str>,
 }
 
 /// The explanation for machines: every line held, `--all` or not.
@@ -378,7 +380,11 @@ fn line_json<'h>(held: &'h Held, unknown: &[ParameterName]) -> LineJson<'h> {
         clause: clause.name,
         holds: (!is_unknown(clause, unknown)).then_some(clause.holds),
         granted: &clause.granted,
-        requested: if is_unknown(clause, unknown) { "not in the record" } else { &clause.requested },
+        requested: match &clause.requested {
+            _ if is_unknown(clause, unknown) => Cow::Borrowed("not in the record"),
+            Had::Value(value) => Cow::Borrowed(value),
+            other => Cow::Owned(other.to_string()),
+        },
     });
     LineJson {
         grant: held.grant.as_str(),

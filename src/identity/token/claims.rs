@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
-use super::TokenError;
 use super::json::{Json, Object};
+use super::{Expected, TokenError};
 use crate::kernel::id::{GrantId, PurposeCode, SystemId, TokenId};
 use crate::kernel::time::Timestamp;
 
@@ -108,22 +108,12 @@ impl Claims {
         Ok(Self {
             issuer: text(&object, "iss")?.to_owned(),
             audience: audience(&object)?.to_owned(),
-            subject: parsed(&object, "sub", "a system id such as `sys:minzheng-aid`", SystemId::parse)?,
+            subject: parsed(&object, "sub", Expected::System, SystemId::parse)?,
             expires: required_date(&object, "exp")?,
             not_before: date(&object, "nbf")?,
             issued: required_date(&object, "iat")?,
-            id: parsed(
-                &object,
-                "jti",
-                "up to 128 visible ASCII characters without quotes or backslashes",
-                TokenId::parse,
-            )?,
-            purpose: parsed(
-                &object,
-                "purpose",
-                "a purpose code such as `social-aid.eligibility`",
-                PurposeCode::parse,
-            )?,
+            id: parsed(&object, "jti", Expected::Id, TokenId::parse)?,
+            purpose: parsed(&object, "purpose", Expected::Purpose, PurposeCode::parse)?,
             scope: scope(&object)?,
             grants: grants(&object)?,
             confirmation: confirmation(&object)?,
@@ -131,13 +121,13 @@ impl Claims {
     }
 
     /// Whether it is bound to the certificate whose thumbprint is `x5t_s256` (RFC 8705, 3.1).
-    pub(super) fn check_binding(&self, x5t_s256: &str) -> Result<(), TokenError> {
+    pub(super) fn check_binding(&self, x5t_s256: &str, system: &SystemId) -> Result<(), TokenError> {
         let bound = self.confirmation.as_deref().ok_or(TokenError::Unbound)?;
         // Texts are compared, so that another spelling of the same digest is another digest.
         if bool::from(bound.as_bytes().ct_eq(x5t_s256.as_bytes())) {
             Ok(())
         } else {
-            Err(TokenError::Binding)
+            Err(TokenError::Binding { named: (self.subject != *system).then(|| system.clone()) })
         }
     }
 
@@ -148,7 +138,7 @@ impl Claims {
     ) -> Result<PurposeToken, TokenError> {
         let begins = self.not_before.map_or(self.issued, |not_before| not_before.max(self.issued));
         if self.expires <= begins {
-            return Err(TokenError::Claim { claim: "exp", expected: "later than `iat` and `nbf`" });
+            return Err(TokenError::Claim { claim: "exp", expected: Expected::LaterThanBegin });
         }
         if self.expires.saturating_sub(self.issued) > max_lifetime.as_secs() {
             return Err(TokenError::LivesTooLong { limit: max_lifetime });
@@ -173,34 +163,32 @@ fn instant(claim: &'static str, second: u64) -> Result<Timestamp, TokenError> {
     i64::try_from(second)
         .ok()
         .and_then(|second| Timestamp::from_second(second).ok())
-        .ok_or(TokenError::Claim { claim, expected: DATE })
+        .ok_or(TokenError::Claim { claim, expected: Expected::Date })
 }
-
-const DATE: &str = "a whole number of seconds since 1970 (RFC 7519 NumericDate)";
 
 fn date(object: &Object, claim: &'static str) -> Result<Option<u64>, TokenError> {
     match object.get(claim) {
         None => Ok(None),
         Some(Json::Natural(second)) if *second <= MAX_SECOND => Ok(Some(*second)),
-        Some(_) => Err(TokenError::Claim { claim, expected: DATE }),
+        Some(_) => Err(TokenError::Claim { claim, expected: Expected::Date }),
     }
 }
 
 fn required_date(object: &Object, claim: &'static str) -> Result<u64, TokenError> {
-    date(object, claim)?.ok_or(TokenError::Claim { claim, expected: DATE })
+    date(object, claim)?.ok_or(TokenError::Claim { claim, expected: Expected::Date })
 }
 
 fn text<'o>(object: &'o Object, claim: &'static str) -> Result<&'o str, TokenError> {
     object
         .text(claim)
         .filter(|text| !text.is_empty())
-        .ok_or(TokenError::Claim { claim, expected: "a text that is not empty" })
+        .ok_or(TokenError::Claim { claim, expected: Expected::Text })
 }
 
 fn parsed<T, E>(
     object: &Object,
     claim: &'static str,
-    expected: &'static str,
+    expected: Expected,
     parse: impl FnOnce(&str) -> Result<T, E>,
 ) -> Result<T, TokenError> {
     object.text(claim).and_then(|text| parse(text).ok()).ok_or(TokenError::Claim { claim, expected })
@@ -208,8 +196,7 @@ fn parsed<T, E>(
 
 /// One audience: a token that is good elsewhere too could be replayed from there.
 fn audience(object: &Object) -> Result<&str, TokenError> {
-    const ERROR: TokenError =
-        TokenError::Claim { claim: "aud", expected: "one audience: a text, or a list of one text" };
+    const ERROR: TokenError = TokenError::Claim { claim: "aud", expected: Expected::Audience };
     match object.get("aud") {
         Some(Json::Text(audience)) => Ok(audience),
         Some(Json::List(list)) => match &**list {
@@ -221,10 +208,7 @@ fn audience(object: &Object) -> Result<&str, TokenError> {
 }
 
 fn scope(object: &Object) -> Result<Option<TokenScope>, TokenError> {
-    const ERROR: TokenError = TokenError::Claim {
-        claim: "scope",
-        expected: "a text of field names with one space or `|` between them; leave it out for all",
-    };
+    const ERROR: TokenError = TokenError::Claim { claim: "scope", expected: Expected::Scope };
     match object.get("scope") {
         None => Ok(None),
         Some(Json::Text(text)) => TokenScope::parse(text).map(Some).ok_or(ERROR),
@@ -233,8 +217,7 @@ fn scope(object: &Object) -> Result<Option<TokenScope>, TokenError> {
 }
 
 fn grants(object: &Object) -> Result<Option<Vec<GrantId>>, TokenError> {
-    const ERROR: TokenError =
-        TokenError::Claim { claim: "grant", expected: "a grant id or a list of them; leave it out for all" };
+    const ERROR: TokenError = TokenError::Claim { claim: "grant", expected: Expected::Grants };
     let parse = |item: &Json| {
         let Json::Text(text) = item else { return Err(ERROR) };
         GrantId::parse(text).map_err(|_| ERROR)
@@ -253,6 +236,6 @@ fn confirmation(object: &Object) -> Result<Option<String>, TokenError> {
     match object.get("cnf") {
         None => Ok(None),
         Some(Json::Object(cnf)) => Ok(cnf.text("x5t#S256").map(str::to_owned)),
-        Some(_) => Err(TokenError::Claim { claim: "cnf", expected: "an object with `x5t#S256`" }),
+        Some(_) => Err(TokenError::Claim { claim: "cnf", expected: Expected::Confirmation }),
     }
 }

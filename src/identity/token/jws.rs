@@ -71,8 +71,10 @@ impl Header {
             Some(Json::Text(kind)) if is_accepted_type(kind) => {}
             Some(_) => return Err(TokenError::Malformed("its `typ` is neither `JWT` nor `at+jwt`")),
         }
-        let algorithm =
-            object.text("alg").and_then(SignatureAlgorithm::parse).ok_or(TokenError::Algorithm)?;
+        let algorithm = object
+            .text("alg")
+            .and_then(SignatureAlgorithm::parse)
+            .ok_or(TokenError::Algorithm { accepted: Vec::new() })?;
         let kid = match object.get("kid") {
             None => None,
             Some(Json::Text(kid)) if !kid.is_empty() && kid.len() <= MAX_KID_BYTES => Some(kid.clone()),

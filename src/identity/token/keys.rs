@@ -126,12 +126,12 @@ impl KeySet {
             return match (fitting.next(), fitting.next()) {
                 (Some(key), None) => Ok(key),
                 (Some(_), Some(_)) => Err(TokenError::KeyUnknown),
-                (None, _) => Err(TokenError::Algorithm),
+                (None, _) => Err(TokenError::Algorithm { accepted: Vec::new() }),
             };
         };
         let key = self.keys.iter().find(|key| key.kid.as_deref() == Some(kid));
         let key = key.ok_or(TokenError::KeyUnknown)?;
-        if key.algorithm == algorithm { Ok(key) } else { Err(TokenError::Algorithm) }
+        if key.algorithm == algorithm { Ok(key) } else { Err(TokenError::Algorithm { accepted: Vec::new() }) }
     }
 }
 
@@ -182,8 +182,12 @@ impl Reading<'_> {
             self.read_key(raw.get(), start..start + raw.get().len());
         }
         if self.keys.is_empty() && !self.report.has_errors() {
-            let help = "add a key with `\"use\": \"sig\"` for ES256, EdDSA, PS256 or RS256";
-            self.error(0..0, "the set has no key that tokens can be verified with", help);
+            let names: Vec<_> = self.allowed.iter().map(|algorithm| algorithm.as_str()).collect();
+            let help = format!(
+                "add a key with `\"use\": \"sig\"` for an algorithm that the configuration allows: {}",
+                names.join(", ")
+            );
+            self.error(0..0, "the set has no key that tokens can be verified with", &help);
         }
     }
 

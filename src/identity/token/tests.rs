@@ -90,6 +90,7 @@ fn verifier() -> TokenVerifier {
     };
     let rules = TokenRules {
         audiences: vec![AUDIENCE.into(), "pinegate-2".into()],
+        algorithms: SignatureAlgorithm::ALL.to_vec(),
         leeway: Duration::from_secs(LEEWAY.unsigned_abs()),
         max_lifetime: Duration::from_secs(3600),
         remembered: NonZeroUsize::new(16).unwrap(),
@@ -138,6 +139,17 @@ const HEADER: &str = r#"{"alg":"ES256","kid":"es","typ":"JWT"}"#;
 
 fn good() -> String {
     forge(&world().es, HEADER, &claims().to_string())
+}
+
+#[test]
+fn a_token_of_another_system_for_another_certificate_is_told_as_such() {
+    let world = world();
+    let mut claims = claims();
+    claims["cnf"] = json!({ "x5t#S256": b64([7; 32]) });
+    let refused = |claims: &Value| verify(&forge(&world.es, HEADER, &claims.to_string())).unwrap_err();
+    assert_eq!(refused(&claims), TokenError::Binding { named: None });
+    claims["sub"] = json!("sys:water-billing");
+    assert_eq!(refused(&claims), TokenError::Binding { named: Some(world.system.clone()) });
 }
 
 fn verify(token: &str) -> Result<Arc<PurposeToken>, TokenError> {
