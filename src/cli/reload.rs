@@ -24,7 +24,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// First checks here, as `check` does; with any error the gate is not asked. Then tells the gate over
 /// its `[admin]` socket to load everything anew: policy, certificates, keys, revocation lists. The gate
-/// swaps all of it at once, or keeps what it has.
+/// swaps all of it at once, or keeps what it has. What only a restart changes, such as `[listen]`, is
+/// named.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -54,6 +55,8 @@ struct Answer {
     shadow: Option<String>,
     #[serde(default)]
     report: Option<String>,
+    #[serde(default)]
+    restart: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +77,8 @@ struct ReloadJson<'r> {
     /// What the gate found, where it refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'r str>,
+    /// The sections that have changed and take effect at the gate's next start.
+    restart: &'r [String],
 }
 
 pub(super) fn run(
@@ -99,6 +104,7 @@ pub(super) fn run(
             checked: digest.map(Digested),
             findings: findings::listed(&checked.report),
             report: answer.as_ref().and_then(|answer| answer.report.as_deref()),
+            restart: answer.as_ref().map(|answer| &*answer.restart).unwrap_or_default(),
         })?;
     } else {
         say(answer.as_ref(), digest, screen)?;
@@ -130,6 +136,13 @@ fn say(
         screen.line(format!(
             "{warning}: the gate serves policy {serving}, which is not what was checked here: \
              it reads another directory, or a file changed in between"
+        ))?;
+    }
+    for section in &answer.restart {
+        let warning = screen.paint(Tone::Doubtful, "warning");
+        let section = super::table::shown(section);
+        screen.line(format!(
+            "{warning}: {section} is not what the gate was started with, and takes effect at its next start"
         ))?;
     }
     Ok(())

@@ -667,6 +667,11 @@ fn reload_says_what_the_gate_answers() {
             "serves policy 00, which is not what",
         ),
         (
+            reply!("200 OK", r#"{"applied":true,"revision":3,"restart":["[listen]"]}"#),
+            0,
+            "warning: [listen] is not what the gate was started with, and takes effect at its next start",
+        ),
+        (
             reply!("409 Conflict", r#"{"applied":false,"report":"grants.csv:1:1: error"}"#),
             1,
             "  grants.csv:1:1: error",
