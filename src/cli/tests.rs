@@ -743,8 +743,8 @@ fn log_asks_no_gate_for_what_cannot_be() {
     for (line, said) in [
         (&["log", "loud"][..], "`loud` is no level"),
         (&["log", "h2=debug"], "`h2` is another crate"),
-        (&["log", "debug", "--for", "1ms"], "expected whole seconds, up to 24h"),
-        (&["log", "debug", "--for", "2d"], "expected whole seconds, up to 24h"),
+        (&["log", "debug", "--for", "1ms"], "such as `90s`, `10m` or `2h`, up to `24h`"),
+        (&["log", "debug", "--for", "2d"], "such as `90s`, `10m` or `2h`, up to `24h`"),
         (&["log", "--for", "1m"], "FILTER"),
         (&["log", "debug", "--reset"], "cannot be used with"),
     ] {
