@@ -111,7 +111,7 @@ pub struct Tls {
     pub key: Secret,
     /// The certificate authorities that issue client certificates, PEM.
     pub client_ca: FileContent,
-    /// Revocation lists, PEM; `None` where `crl = "none"` says that there are none.
+    /// Revocation lists, PEM; `None` where `crls = "none"` says that there are none.
     pub crls: Option<Vec<FileContent>>,
     /// What a revocation list past its next update means.
     pub stale_crl: StaleCrl,

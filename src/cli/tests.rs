@@ -257,6 +257,27 @@ fn errors_in_several_files_come_together() {
 }
 
 #[test]
+fn what_is_wrong_with_certificates_is_shown_at_its_key() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = city(directory.path());
+    city(other.path());
+    let file = |root: &tempfile::TempDir, name: &str| root.path().join("certs").join(name);
+    let line_of = |key: &str| {
+        let place = GATEWAY.lines().position(|line| line.starts_with(key)).unwrap();
+        u64::try_from(place).unwrap() + 1
+    };
+    for (name, key) in [("server.key", "key ="), ("crl.pem", "crls ="), ("server.pem", "key =")] {
+        let kept = fs::read(file(&directory, name)).unwrap();
+        fs::copy(file(&other, name), file(&directory, name)).unwrap();
+        let ran = json(&pinegate(&["check", "--config", &config, "--json"]));
+        let found = ran["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "bad-tls");
+        let found = found.unwrap_or_else(|| panic!("{name}: {ran:#}"));
+        assert_eq!(found["line"], line_of(key), "{name}: {found:#}");
+        fs::write(file(&directory, name), kept).unwrap();
+    }
+}
+
+#[test]
 fn findings_for_machines() {
     let directory = tempfile::tempdir().unwrap();
     let policies = broken_grants(directory.path());
