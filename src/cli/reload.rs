@@ -14,6 +14,7 @@ use super::gate::{self, At};
 use super::screen::Tone;
 use super::source::DEFAULT_CONFIG;
 use super::{CommandError, Exit, Screen};
+use crate::config::Config;
 use crate::kernel::id::Digest;
 use crate::kernel::time::Clock;
 
@@ -92,8 +93,15 @@ pub(super) fn run(
         summarise(&checked, screen)?;
     }
     let digest = checked.policy_digest();
-    let socket = checked.socket.as_deref().filter(|_| !checked.report.has_errors());
-    let answer = socket.map(ask).transpose()?;
+    let socket = if Config::lacks_only_variables(&checked.report) {
+        screen.aside(
+            "the gate is asked all the same: it checks everything itself, and may have the variables that are not set here",
+        )?;
+        Config::listeners_in(&args.config).map(|(_, admin)| admin.socket)
+    } else {
+        checked.socket.clone().filter(|_| !checked.report.has_errors())
+    };
+    let answer = socket.as_deref().map(ask).transpose()?;
     let applied = answer.as_ref().is_some_and(|answer| answer.applied);
     if args.json {
         screen.json(&ReloadJson {

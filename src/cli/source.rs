@@ -171,5 +171,14 @@ pub(super) fn or_show<T>(
             findings::show(report, To::Aside, screen)?;
             Err(CommandError::DoesNotLoad { what })
         }
+/// Where the configuration in `path` says that the log is. Nothing else of it is read, but where that is wrong: then
+/// the findings are shown.
+pub(super) fn audit_directory(path: &Path, screen: &mut Screen<'_>) -> Result<PathBuf, CommandError> {
+    match Config::log_in(path) {
+        Some(log) => Ok(log.directory),
+        None => Ok(config(path, screen)?.audit.directory),
+    }
+}
+
     }
 }

@@ -798,6 +798,23 @@ fn reload_without_a_gate_exits_69() {
 }
 
 #[test]
+fn reload_asks_the_gate_that_may_have_the_variables() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    edit(
+        Path::new(&config),
+        "[metrics]",
+        "[[audit.sink]]\nname = \"siem\"\nurl = \"http://localhost:1\"\ntoken = { env = \"PINEGATE_TEST_NOT_SET\" }\n[metrics]",
+    );
+    let gate =
+        gate(&directory.path().join("admin.sock"), reply!("200 OK", r#"{"applied":true,"revision":2}"#));
+    let ran = pinegate(&["reload", "--config", &config]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.out.contains("PINEGATE_TEST_NOT_SET") && ran.out.contains("reloaded, revision 2"), "{ran:?}");
+    assert!(gate.join().unwrap().starts_with("POST /reload HTTP/1.1\r\n"));
+}
+
+#[test]
 fn reload_asks_no_gate_with_errors() {
     let directory = tempfile::tempdir().unwrap();
     let config = city(directory.path());
