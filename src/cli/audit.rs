@@ -63,8 +63,9 @@ struct LogArgs {
     /// Directories with audit logs [default: what the configuration says]
     #[arg(value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// The gateway configuration that says where the log is
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    /// The gateway configuration that says where the log is [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
+    #[arg(long, value_name = "FILE", default_value = default_config(), hide_default_value = true)]
     config: PathBuf,
 }
 
@@ -76,13 +77,13 @@ impl LogArgs {
         Ok(self.directories.clone())
     }
 
-    /// The keys that the configuration names, of the log and of its witnesses; none where it names none, and
     /// The directory that the configuration names. Nothing else of it is read: whoever reads the log may have
     /// none of the gate's secrets.
     fn directory(&self, screen: &mut Screen<'_>) -> Result<PathBuf, CommandError> {
         source::audit_directory(&self.config, screen)
     }
 
+    /// The keys that the configuration names, of the log and of its witnesses; none where it names none, and
     /// where directories are given: a copy may be any gate's, of which the configuration here says nothing.
     fn own_keys(
         &self,

@@ -12,7 +12,7 @@ use super::check::{Checking, Depth, Digested, summarise, with_config};
 use super::findings::{self, Finding, To};
 use super::gate::{self, At};
 use super::screen::Tone;
-use super::source::DEFAULT_CONFIG;
+use super::source::default_config;
 use super::{CommandError, Exit, Screen};
 use crate::config::Config;
 use crate::kernel::id::Digest;
@@ -36,8 +36,9 @@ Examples:
 Exit codes: 0 the gate now serves what was checked, 1 errors: the gate serves what it served before,
 69 the gate cannot be reached.")]
 pub(super) struct ReloadArgs {
-    /// The gateway configuration that the gate runs with
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    /// The gateway configuration that the gate runs with [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
+    #[arg(long, value_name = "FILE", default_value = default_config(), hide_default_value = true)]
     config: PathBuf,
     /// Print one JSON object
     #[arg(long)]

@@ -62,7 +62,10 @@ pub(super) fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 fn unreadable(name: &str, why: &str) -> Diagnostic {
     let source = Source::new(name, "");
     Diagnostic::error("file-unreadable", &source, 0..0, format!("{name} {why}"))
-        .help("give its path with `--config`; `pinegate init DIR` writes one to begin with")
+        .help(
+            "give its path with `--config`: without it the first of `config/gateway.toml`, `gateway.toml` and \
+             `/etc/pinegate/gateway.toml` that is there is read; `pinegate init DIR` writes one to begin with",
+        )
 }
 
 pub(super) use witness::witness;
@@ -109,9 +112,6 @@ pub(super) fn listeners_in(path: &Path, source: &Source) -> Option<(Metrics, Adm
     metrics.zip(admin)
 }
 
-struct Reader<'d, 's> {
-    root: Table<'d, 's>,
-    directory: PathBuf,
 /// Reads where the log of audit records is and by which public keys it is believed, without the findings of the rest.
 pub(super) fn log_in(path: &Path, source: &Source) -> Option<AuditLog> {
     let document = Document::parse(source);
@@ -143,6 +143,9 @@ pub(super) fn digest_key_in(path: &Path, source: &Source) -> Option<Secret> {
     reader.root.table("audit").and_then(|table| reader.pseudonym_key(&table))
 }
 
+struct Reader<'d, 's> {
+    root: Table<'d, 's>,
+    directory: PathBuf,
     /// Written by whoever reads a secret, anywhere in the file.
     secret_files: RefCell<Vec<PathBuf>>,
 }
