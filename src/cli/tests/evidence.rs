@@ -104,7 +104,7 @@ fn the_log_is_read_without_the_secrets_of_the_gate() {
          [[audit.sink]]\nname = \"siem\"\nurl = \"https://siem.example\"\ntoken = { env = \"PINEGATE_TEST_NOT_SET\" }\n",
     )
     .unwrap();
-    for line in [&["tail"][..], &["search"], &["stats"], &["export"]] {
+    for line in [&["tail"][..], &["search"], &["stats"], &["export", "--format", "csv"]] {
         let ran = pinegate(&[&["audit"], line, &["--config", &config]].concat());
         // How many were found is said aside.
         let is_quiet = !ran.err.contains("error") && !ran.err.contains("none.key");
