@@ -50,6 +50,8 @@ pub enum Reloaded {
         shadow: Option<String>,
         /// What was worth a warning.
         warnings: String,
+        /// The sections that are others than at the start, and that only a start changes.
+        restart: Vec<&'static str>,
     },
     /// Something was wrong, and the old one stays.
     Refused {
@@ -279,9 +281,10 @@ fn metrics_page(asked: &HeaderMap, page: Vec<u8>) -> Response<Full<Bytes>> {
 
 fn reloaded(reloaded: Reloaded) -> Response<Full<Bytes>> {
     let (status, page) = match reloaded {
-        Reloaded::Applied { revision, policy, shadow, warnings } => {
+        Reloaded::Applied { revision, policy, shadow, warnings, restart } => {
             let mut page = serde_json::json!({
                 "applied": true, "revision": revision, "policy": policy, "report": warnings,
+                "restart": restart,
             });
             if let (Some(shadow), Some(page)) = (shadow, page.as_object_mut()) {
                 page.insert("shadow".to_owned(), shadow.into());

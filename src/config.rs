@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::catalog::MediaType;
 use crate::kernel::bound::ByteLimit;
-use crate::kernel::diagnostic::{Report, Source};
+use crate::kernel::diagnostic::{Report, Severity, Source};
 use crate::kernel::id::{Action, Digest, ParameterName, ResourceId, UpstreamId};
 use crate::kernel::network::Network;
 use crate::kernel::secret::Secret;
@@ -31,8 +31,8 @@ use crate::kernel::time::TimeZone;
 use crate::mask::PseudonymKeys;
 
 pub use audit::{
-    Audit, CheckpointSettings, MIN_DIGEST_KEY_BYTES, MIN_RETENTION_DAYS, RETENTION_DAYS, SinkKind,
-    SinkSettings, WitnessSettings,
+    Audit, AuditLog, CheckpointSettings, HeadKey, MIN_DIGEST_KEY_BYTES, MIN_RETENTION_DAYS, RETENTION_DAYS,
+    SinkKind, SinkSettings, WitnessSettings,
 };
 pub use bounds::Bounds;
 pub use log::{CHANGE_OF_FILTER, LogFilter, LogFilterError, MAX_LOG_FILTER_BYTES};
@@ -111,7 +111,7 @@ pub struct Tls {
     pub key: Secret,
     /// The certificate authorities that issue client certificates, PEM.
     pub client_ca: FileContent,
-    /// Revocation lists, PEM; `None` where `crl = "none"` says that there are none.
+    /// Revocation lists, PEM; `None` where `crls = "none"` says that there are none.
     pub crls: Option<Vec<FileContent>>,
     /// What a revocation list past its next update means.
     pub stale_crl: StaleCrl,
@@ -296,6 +296,30 @@ impl Config {
     pub fn listeners_in(path: &Path) -> Option<(Metrics, Admin)> {
         let text = String::from_utf8(read::bounded(path).ok()?).ok()?;
         read::listeners_in(path, &Source::new(path.display().to_string(), text))
+    }
+
+    /// Where `path` says that the log of audit records is and by which public keys it is believed, even where the rest
+    /// cannot be read: whoever reads the log needs none of the gate's secrets. `None` where just that is wrong.
+    #[must_use]
+    pub fn log_in(path: &Path) -> Option<AuditLog> {
+        let text = String::from_utf8(read::bounded(path).ok()?).ok()?;
+        read::log_in(path, &Source::new(path.display().to_string(), text))
+    }
+
+    /// The key of digests that `path` names, if it can be read, whatever the rest says.
+    #[must_use]
+    pub fn digest_key_in(path: &Path) -> Option<Secret> {
+        let text = String::from_utf8(read::bounded(path).ok()?).ok()?;
+        read::digest_key_in(path, &Source::new(path.display().to_string(), text))
+    }
+
+    /// Whether all that keeps a configuration from being loaded here is that secrets are not in this process's
+    /// environment: the gate may have them in its own.
+    #[must_use]
+    pub fn lacks_only_variables(report: &Report) -> bool {
+        let findings = report.sorted();
+        let mut errors = findings.iter().filter(|finding| finding.severity == Severity::Error).peekable();
+        errors.peek().is_some() && errors.all(|finding| finding.code == read::VARIABLE_UNSET)
     }
 
     /// What `path` says about the policy directory, even where the rest of it is wrong, so that one

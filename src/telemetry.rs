@@ -159,6 +159,7 @@ pub struct Metrics {
     shadow_decisions: IntCounterVec,
     shadow_loaded: IntGaugeVec,
     shadow_info: GaugeVec,
+    restart_pending: IntGaugeVec,
     certificate_expiry: GaugeVec,
     grants: IntGaugeVec,
     shipping: shipping::Families,
@@ -434,6 +435,13 @@ impl Metrics {
                 "Which candidate policy is evaluated.",
                 &["policy_digest"],
             )?,
+            restart_pending: f.add(IntGaugeVec::new(
+                Opts::new(
+                    "pinegate_restart_pending",
+                    "Sections of the configuration that are others than at the start, and that only a start changes.",
+                ),
+                &["section"],
+            )?)?,
             certificate_expiry: f.gauges(
                 "pinegate_certificate_expiry_timestamp_seconds",
                 "When a certificate, or a revocation list, stops being valid.",
@@ -584,6 +592,14 @@ impl Metrics {
             }
         };
         self.shadow_loaded.with_label_values::<&str>(&[]).set(i64::from(is_loaded));
+    }
+
+    /// Shows which sections of the configuration only a start changes from what they were at the last.
+    pub fn show_restart_pending(&self, sections: &[&'static str]) {
+        self.restart_pending.reset();
+        for section in sections {
+            self.restart_pending.with_label_values(&[*section]).set(1);
+        }
     }
 
     /// The figures of the upstream called `id`.

@@ -201,6 +201,27 @@ fn at_section(config: &Config, section: &str, code: &'static str, message: Strin
     Diagnostic::error(code, &config.source, start..start + heading.len(), message)
 }
 
+/// A finding about `key` of a section; about the section where it is not written there.
+fn at_key(config: &Config, section: &str, key: &str, code: &'static str, message: String) -> Diagnostic {
+    let mut finding = at_section(config, section, code, message);
+    let begin = finding.span.end;
+    let body = config.source.text.get(begin..).unwrap_or("");
+    let mut offset = begin;
+    for line in body.split_inclusive('\n') {
+        let written = line.trim_start();
+        if written.starts_with('[') {
+            break;
+        }
+        if written.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('=')) {
+            let start = offset + (line.len() - written.len());
+            finding.span = start..start + key.len();
+            break;
+        }
+        offset += line.len();
+    }
+    finding
+}
+
 /// Where `name` stands within the table that begins at `span`.
 fn place_of(source: &Source, span: &std::ops::Range<usize>, name: &str) -> std::ops::Range<usize> {
     let after = source.text.get(span.start..).unwrap_or("");

@@ -30,6 +30,8 @@ pub(super) struct Operator {
     pub(super) gate: Arc<Gate>,
     /// Written by a reload, which is rare; read by nothing on a request's path.
     config: RwLock<Arc<Config>>,
+    /// What it was started with: what a reload cannot change stays as this says, however often one is done.
+    started: Arc<Config>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
     /// One change of what is logged at a time.
@@ -47,10 +49,11 @@ impl Operator {
         dates: &TlsDates,
         levels: Levels,
     ) -> Self {
-        let config = RwLock::new(Arc::new(config));
+        let started = Arc::new(config);
         let operator = Self {
             gate,
-            config,
+            config: RwLock::new(Arc::clone(&started)),
+            started,
             reloading: tokio::sync::Mutex::new(()),
             changing_log: tokio::sync::Mutex::new(()),
             keeper,
@@ -110,7 +113,7 @@ impl Operator {
             Err(error) => return refused(error.to_string()),
         };
         let (Some(config), Some(assembled)) = (config, assembled) else { return refused(report.to_string()) };
-        self.swap(config, assembled);
+        let restart = self.swap(config, assembled);
         self.record(Event::Reload, actor, &[]);
         let snapshot = self.gate.snapshot.load();
         let warnings = if report.count(Severity::Warning) > 0 { report.to_string() } else { String::new() };
@@ -120,6 +123,7 @@ impl Operator {
             policy: snapshot.policy_digest_hex.clone(),
             shadow: snapshot.shadow.as_ref().map(|shadow| shadow.digest_hex.clone()),
             warnings,
+            restart,
         }
     }
 
@@ -175,9 +179,10 @@ impl Operator {
         }
     }
 
-    fn swap(&self, config: Config, assembled: Assembled) {
+    /// What takes effect at the next start alone.
+    fn swap(&self, config: Config, assembled: Assembled) -> Vec<&'static str> {
         let Assembled { snapshot, tls, dates } = assembled;
-        self.warn_of_restart(&config);
+        let restart = self.warn_of_restart(&config);
         // New connections are verified by the new trust before the new policy judges them; a connection
         // that slips between the two is checked again on its first request.
         self.gate.tls.store(tls);
@@ -186,37 +191,18 @@ impl Operator {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self.gate.metrics.reload(Reload::Applied);
         self.show(&dates);
+        restart
     }
 
-    /// What a reload cannot change is said aloud rather than passed over.
-    fn warn_of_restart(&self, new: &Config) {
-        let old = self.config();
-        let watched = |config: &Config| {
-            let policy = &config.policy;
-            (policy.reload == ReloadTrigger::Watch).then(|| (policy.directory.clone(), policy.shadow.clone()))
-        };
-        let changed = [
-            ("[listen]", old.listen != new.listen || old.proxy_from != new.proxy_from),
-            ("[metrics]", old.metrics.address != new.metrics.address),
-            ("[admin]", old.admin.socket != new.admin.socket),
-            ("[audit]", audit_of_the_start(&old.audit) != audit_of_the_start(&new.audit)),
-            (
-                "[audit.checkpoint]",
-                old.audit.checkpoint.as_ref().map(signing) != new.audit.checkpoint.as_ref().map(signing),
-            ),
-            ("[[audit.witness]]", old.audit.witnesses != new.audit.witnesses),
-            ("[[audit.sink]]", old.audit.sinks != new.audit.sinks),
-            ("[traces]", old.traces != new.traces),
-            ("[bounds]", of_the_start(&old.bounds) != of_the_start(&new.bounds)),
-            ("what [policy] watches", watched(&old) != watched(new)),
-            (
-                "[telemetry]",
-                old.telemetry.log != new.telemetry.log || old.telemetry.format != new.telemetry.format,
-            ),
-        ];
-        for (section, _) in changed.iter().filter(|(_, is_changed)| *is_changed) {
+    /// What a reload cannot change is said aloud rather than passed over: once in the log, and by the metric
+    /// and the answer until the gate is started anew, or the file says again what it said then.
+    fn warn_of_restart(&self, new: &Config) -> Vec<&'static str> {
+        for section in differing_at_the_start(&self.config(), new) {
             tracing::warn!(section, "has changed and takes effect at the next start");
         }
+        let pending = differing_at_the_start(&self.started, new);
+        self.gate.metrics.show_restart_pending(&pending);
+        pending
     }
 
     fn show(&self, dates: &TlsDates) {
@@ -284,6 +270,34 @@ fn tell_log(changed: &Changed, seconds: Option<u64>, actor: &str) {
     tracing::info!(
         target: CHANGE_OF_FILTER, actor, log, was, for_seconds = seconds, "what is logged was changed"
     );
+}
+
+/// The sections in which the two differ in what a reload cannot change.
+fn differing_at_the_start(old: &Config, new: &Config) -> Vec<&'static str> {
+    let watched = |config: &Config| {
+        let policy = &config.policy;
+        (policy.reload == ReloadTrigger::Watch).then(|| (policy.directory.clone(), policy.shadow.clone()))
+    };
+    let changed = [
+        ("[listen]", old.listen != new.listen || old.proxy_from != new.proxy_from),
+        ("[metrics]", old.metrics.address != new.metrics.address),
+        ("[admin]", old.admin.socket != new.admin.socket),
+        ("[audit]", audit_of_the_start(&old.audit) != audit_of_the_start(&new.audit)),
+        (
+            "[audit.checkpoint]",
+            old.audit.checkpoint.as_ref().map(signing) != new.audit.checkpoint.as_ref().map(signing),
+        ),
+        ("[[audit.witness]]", old.audit.witnesses != new.audit.witnesses),
+        ("[[audit.sink]]", old.audit.sinks != new.audit.sinks),
+        ("[traces]", old.traces != new.traces),
+        ("[bounds]", of_the_start(&old.bounds) != of_the_start(&new.bounds)),
+        ("what [policy] watches", watched(old) != watched(new)),
+        (
+            "[telemetry]",
+            old.telemetry.log != new.telemetry.log || old.telemetry.format != new.telemetry.format,
+        ),
+    ];
+    changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(section, _)| section).collect()
 }
 
 /// The bounds that a reload cannot change. Each bound is named, so that none can be forgotten.

@@ -27,8 +27,10 @@ use clap::{Args, Subcommand};
 
 pub(super) use self::evidence::EvidenceError;
 use super::screen::Tone;
-use super::source::{self, DEFAULT_CONFIG};
+use super::source::{self, default_config};
+use super::table::shown;
 use super::{CommandError, Exit, Screen};
+use crate::config::{Config, HeadKey};
 use crate::kernel::time::Clock;
 use crate::tlog::VerifierKey;
 
@@ -61,17 +63,24 @@ struct LogArgs {
     /// Directories with audit logs [default: what the configuration says]
     #[arg(value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// The gateway configuration that says where the log is
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    /// The gateway configuration that says where the log is [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
+    #[arg(long, value_name = "FILE", default_value = default_config(), hide_default_value = true)]
     config: PathBuf,
 }
 
 impl LogArgs {
     fn directories(&self, screen: &mut Screen<'_>) -> Result<Vec<PathBuf>, CommandError> {
         if self.directories.is_empty() {
-            return Ok(vec![source::config(&self.config, screen)?.audit.directory]);
+            return self.directory(screen).map(|directory| vec![directory]);
         }
         Ok(self.directories.clone())
+    }
+
+    /// The directory that the configuration names. Nothing else of it is read: whoever reads the log may have
+    /// none of the gate's secrets.
+    fn directory(&self, screen: &mut Screen<'_>) -> Result<PathBuf, CommandError> {
+        source::audit_directory(&self.config, screen)
     }
 
     /// The keys that the configuration names, of the log and of its witnesses; none where it names none, and
@@ -83,9 +92,27 @@ impl LogArgs {
         if !self.directories.is_empty() {
             return Ok(None);
         }
-        let audit = source::config(&self.config, screen)?.audit;
-        let witnesses = audit.witnesses.into_iter().map(|witness| witness.key).collect();
-        Ok(audit.checkpoint.map(|checkpoint| (checkpoint.signer.key().clone(), witnesses)))
+        let Some(log) = Config::log_in(&self.config) else {
+            let audit = source::config(&self.config, screen)?.audit;
+            let witnesses = audit.witnesses.into_iter().map(|witness| witness.key).collect();
+            return Ok(audit.checkpoint.map(|checkpoint| (checkpoint.signer.key().clone(), witnesses)));
+        };
+        match log.key {
+            HeadKey::Absent => Ok(None),
+            HeadKey::Known(key) => Ok(Some((key, log.witnesses))),
+            HeadKey::Unknown(why) => {
+                let word = screen.paint_aside(Tone::Doubtful, "warning");
+                screen.aside(format!(
+                    "{word}: the key of the log's heads is not known here: {}",
+                    shown(&why)
+                ))?;
+                screen.aside(
+                    "give its public key with `--key`; `pinegate audit key --log NODE FILE` prints it to whoever may read \
+                     the private one",
+                )?;
+                Ok(None)
+            }
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use self::observation::Standing;
-use super::source::DEFAULT_CONFIG;
+use super::source::default_config;
 use super::{CommandError, Exit, Screen};
 use crate::config::Config;
 use crate::kernel::time::Clock;
@@ -45,8 +45,9 @@ Examples:
 Exit codes: 0 sound (there may be warnings), 1 something is not; with --ready 0 the gate takes requests,
 1 it does not, or cannot be asked.")]
 pub(super) struct DoctorArgs {
-    /// The gateway configuration
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    /// The gateway configuration [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
+    #[arg(long, value_name = "FILE", default_value = default_config(), hide_default_value = true)]
     config: PathBuf,
     /// Ask the running gate whether it takes requests, and nothing else
     #[arg(long)]

@@ -11,7 +11,7 @@ use similar::TextDiff;
 
 use super::findings::{self, Finding, To};
 use super::screen::Tone;
-use super::source::DEFAULT_CONFIG;
+use super::source::default_config;
 use super::table::shown;
 use super::{CommandError, Exit, Screen};
 use crate::config::Config;
@@ -60,7 +60,8 @@ pub(super) struct FmtArgs {
     /// Show what changes, as a unified diff
     #[arg(long)]
     diff: bool,
-    /// The gateway configuration [default: config/gateway.toml]
+    /// The gateway configuration [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A policy directory alone, as other commands take it
@@ -142,7 +143,7 @@ fn files(args: &FmtArgs, screen: &mut Screen<'_>) -> Result<Vec<(PathBuf, Kind)>
 
 /// The policy directory that the configuration names, whatever else is wrong with it.
 fn configured(args: &FmtArgs, screen: &mut Screen<'_>) -> Result<PathBuf, CommandError> {
-    let path = args.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+    let path = args.config.as_deref().unwrap_or(Path::new(default_config()));
     if let Some((policy, _)) = Config::policy_in(path) {
         return Ok(policy.directory);
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::{self, At};
 use super::screen::Tone;
-use super::source::DEFAULT_CONFIG;
+use super::source::default_config;
 use super::table::shown;
 use super::when::{default_zone, local};
 use super::{CommandError, Exit, Screen};
@@ -46,8 +46,9 @@ pub(super) struct LogArgs {
     /// Log again what the configuration says, as the gate read it at its start
     #[arg(long, conflicts_with = "filter")]
     reset: bool,
-    /// The gateway configuration that the gate runs with
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    /// The gateway configuration that the gate runs with [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
+    #[arg(long, value_name = "FILE", default_value = default_config(), hide_default_value = true)]
     config: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -61,7 +62,9 @@ fn filter(text: &str) -> Result<String, String> {
 fn while_of(text: &str) -> Result<Duration, String> {
     let length = parse_duration(text).map_err(|error| error.to_string())?;
     if length.subsec_nanos() != 0 || length > MAX_WHILE {
-        return Err("expected whole seconds, up to 24h".to_owned());
+        return Err(
+            "expected whole seconds, minutes or hours, such as `90s`, `10m` or `2h`, up to `24h`".to_owned()
+        );
     }
     Ok(length)
 }

@@ -325,8 +325,13 @@ fn client(
         ClientName::SanUri(uri) => {
             written.next(format!("the gate recognises it as `{}` by {uri}", args.system))
         }
-        ClientName::SanDns(_) | ClientName::CommonName(_) | ClientName::CreditCode(_) => written
-            .next(format!("say in `registry.toml` how the certificate of `{}` is recognised", args.system)),
+        ClientName::SanDns(_) | ClientName::CommonName(_) | ClientName::CreditCode(_) => {
+            written.next(format!(
+                "if `{}` calls the gate, say in `registry.toml` how its certificate is recognised; \
+             what the gate shows the platform needs no entry",
+                args.system
+            ))
+        }
     };
     Ok(written.next(curl))
 }

@@ -12,8 +12,9 @@ use super::check::{Checking, Depth, Digested, summarise, with_config};
 use super::findings::{self, Finding, To};
 use super::gate::{self, At};
 use super::screen::Tone;
-use super::source::DEFAULT_CONFIG;
+use super::source::default_config;
 use super::{CommandError, Exit, Screen};
+use crate::config::Config;
 use crate::kernel::id::Digest;
 use crate::kernel::time::Clock;
 
@@ -24,7 +25,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// First checks here, as `check` does; with any error the gate is not asked. Then tells the gate over
 /// its `[admin]` socket to load everything anew: policy, certificates, keys, revocation lists. The gate
-/// swaps all of it at once, or keeps what it has.
+/// swaps all of it at once, or keeps what it has. What only a restart changes, such as `[listen]`, is
+/// named.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,8 +36,9 @@ Examples:
 Exit codes: 0 the gate now serves what was checked, 1 errors: the gate serves what it served before,
 69 the gate cannot be reached.")]
 pub(super) struct ReloadArgs {
-    /// The gateway configuration that the gate runs with
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    /// The gateway configuration that the gate runs with [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
+    #[arg(long, value_name = "FILE", default_value = default_config(), hide_default_value = true)]
     config: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -54,6 +57,8 @@ struct Answer {
     shadow: Option<String>,
     #[serde(default)]
     report: Option<String>,
+    #[serde(default)]
+    restart: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +79,8 @@ struct ReloadJson<'r> {
     /// What the gate found, where it refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'r str>,
+    /// The sections that have changed and take effect at the gate's next start.
+    restart: &'r [String],
 }
 
 pub(super) fn run(
@@ -87,8 +94,15 @@ pub(super) fn run(
         summarise(&checked, screen)?;
     }
     let digest = checked.policy_digest();
-    let socket = checked.socket.as_deref().filter(|_| !checked.report.has_errors());
-    let answer = socket.map(ask).transpose()?;
+    let socket = if Config::lacks_only_variables(&checked.report) {
+        screen.aside(
+            "the gate is asked all the same: it checks everything itself, and may have the variables that are not set here",
+        )?;
+        Config::listeners_in(&args.config).map(|(_, admin)| admin.socket)
+    } else {
+        checked.socket.clone().filter(|_| !checked.report.has_errors())
+    };
+    let answer = socket.as_deref().map(ask).transpose()?;
     let applied = answer.as_ref().is_some_and(|answer| answer.applied);
     if args.json {
         screen.json(&ReloadJson {
@@ -99,6 +113,7 @@ pub(super) fn run(
             checked: digest.map(Digested),
             findings: findings::listed(&checked.report),
             report: answer.as_ref().and_then(|answer| answer.report.as_deref()),
+            restart: answer.as_ref().map(|answer| &*answer.restart).unwrap_or_default(),
         })?;
     } else {
         say(answer.as_ref(), digest, screen)?;
@@ -130,6 +145,13 @@ fn say(
         screen.line(format!(
             "{warning}: the gate serves policy {serving}, which is not what was checked here: \
              it reads another directory, or a file changed in between"
+        ))?;
+    }
+    for section in &answer.restart {
+        let warning = screen.paint(Tone::Doubtful, "warning");
+        let section = super::table::shown(section);
+        screen.line(format!(
+            "{warning}: {section} is not what the gate was started with, and takes effect at its next start"
         ))?;
     }
     Ok(())

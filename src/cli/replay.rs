@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::source::{self, DEFAULT_CONFIG, DirectoryAlone, PolicyOrigin};
+use super::source::{self, DirectoryAlone, PolicyOrigin, default_config};
 use super::when::{When, default_zone, zone};
 use super::{CommandError, Exit, Screen, verdict};
 use crate::app::load::LoadedPolicy;
@@ -128,7 +128,7 @@ impl ReplayArgs {
             let zone = self.zone.clone().unwrap_or_else(default_zone);
             return Ok(Place { directories: self.audit.clone(), zone, trust_domain: None });
         }
-        let path = self.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
+        let path = self.config.clone().unwrap_or_else(|| PathBuf::from(default_config()));
         let config = source::config(&path, screen)?;
         let directories =
             if self.audit.is_empty() { vec![config.audit.directory] } else { self.audit.clone() };

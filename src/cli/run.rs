@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::findings::{self, To};
-use super::source::{self, DEFAULT_CONFIG};
+use super::source::{self, default_config};
 use super::{CommandError, Exit, Screen};
 use crate::app::assemble::assemble;
 use crate::journal::DiskStorage;
@@ -26,8 +26,9 @@ Examples:
 
 Exit codes: 0 stopped as told, 64 the configuration or policy does not load, 70 it had to stop.")]
 pub(super) struct RunArgs {
-    /// The gateway configuration
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    /// The gateway configuration [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
+    #[arg(long, value_name = "FILE", default_value = default_config(), hide_default_value = true)]
     config: PathBuf,
 }
 

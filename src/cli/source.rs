@@ -14,8 +14,20 @@ use crate::kernel::secret::Secret;
 use crate::kernel::time::{Clock, TimeZone};
 use crate::mask::PseudonymKeys;
 
-/// The configuration that a command reads unless told otherwise.
-pub(super) const DEFAULT_CONFIG: &str = "config/gateway.toml";
+/// Where a configuration is looked for unless one is named: beside what is kept under version control, where `init`
+/// writes one, and where an installation has it.
+const USUAL_CONFIGS: [&str; 3] = ["config/gateway.toml", "gateway.toml", "/etc/pinegate/gateway.toml"];
+
+/// The configuration that a command reads unless told otherwise: the first of the usual ones that is there. One that
+/// cannot be looked at counts: what is wrong with it is said when it is read.
+pub(super) fn default_config() -> &'static str {
+    first_there(&USUAL_CONFIGS, |path| path.try_exists().unwrap_or(true))
+}
+
+fn first_there(usual: &[&'static str; 3], is_there: impl Fn(&Path) -> bool) -> &'static str {
+    let [first, ..] = usual;
+    usual.iter().find(|path| is_there(Path::new(path))).unwrap_or(first)
+}
 
 /// The trust domain of a policy directory that is read without a configuration.
 pub(super) const DEFAULT_TRUST_DOMAIN: &str = "city.example";
@@ -23,7 +35,8 @@ pub(super) const DEFAULT_TRUST_DOMAIN: &str = "city.example";
 /// Where the policy comes from.
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
-    /// The gateway configuration [default: config/gateway.toml]
+    /// The gateway configuration [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A policy directory alone, without a gateway configuration
@@ -95,7 +108,7 @@ impl SourceArgs {
 
     /// The configuration that is meant, whether the policy comes from it or not.
     pub(super) fn config_path(&self) -> &Path {
-        self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+        self.config.as_deref().unwrap_or(Path::new(default_config()))
     }
 
     pub(super) fn origin(&self) -> PolicyOrigin<'_> {
@@ -158,6 +171,15 @@ pub(super) fn config(path: &Path, screen: &mut Screen<'_>) -> Result<Config, Com
     or_show(config, &report, format!("the configuration `{}`", path.display()), screen)
 }
 
+/// Where the configuration in `path` says that the log is. Nothing else of it is read, but where that is wrong: then
+/// the findings are shown.
+pub(super) fn audit_directory(path: &Path, screen: &mut Screen<'_>) -> Result<PathBuf, CommandError> {
+    match Config::log_in(path) {
+        Some(log) => Ok(log.directory),
+        None => Ok(config(path, screen)?.audit.directory),
+    }
+}
+
 /// What was loaded, or the findings that kept it from loading, shown.
 pub(super) fn or_show<T>(
     loaded: Option<T>,
@@ -171,5 +193,21 @@ pub(super) fn or_show<T>(
             findings::show(report, To::Aside, screen)?;
             Err(CommandError::DoesNotLoad { what })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_usual_configuration_that_is_there_is_read() {
+        let among =
+            |there: &[&str]| first_there(&USUAL_CONFIGS, |path| there.iter().any(|it| Path::new(it) == path));
+        assert_eq!(among(&USUAL_CONFIGS), "config/gateway.toml");
+        assert_eq!(among(&["gateway.toml", "/etc/pinegate/gateway.toml"]), "gateway.toml");
+        assert_eq!(among(&["/etc/pinegate/gateway.toml"]), "/etc/pinegate/gateway.toml");
+        // Where there is none, the finding that it cannot be read names all of them.
+        assert_eq!(among(&[]), "config/gateway.toml");
     }
 }

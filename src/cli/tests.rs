@@ -257,6 +257,27 @@ fn errors_in_several_files_come_together() {
 }
 
 #[test]
+fn what_is_wrong_with_certificates_is_shown_at_its_key() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = city(directory.path());
+    city(other.path());
+    let file = |root: &tempfile::TempDir, name: &str| root.path().join("certs").join(name);
+    let line_of = |key: &str| {
+        let place = GATEWAY.lines().position(|line| line.starts_with(key)).unwrap();
+        u64::try_from(place).unwrap() + 1
+    };
+    for (name, key) in [("server.key", "key ="), ("crl.pem", "crls ="), ("server.pem", "key =")] {
+        let kept = fs::read(file(&directory, name)).unwrap();
+        fs::copy(file(&other, name), file(&directory, name)).unwrap();
+        let ran = json(&pinegate(&["check", "--config", &config, "--json"]));
+        let found = ran["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "bad-tls");
+        let found = found.unwrap_or_else(|| panic!("{name}: {ran:#}"));
+        assert_eq!(found["line"], line_of(key), "{name}: {found:#}");
+        fs::write(file(&directory, name), kept).unwrap();
+    }
+}
+
+#[test]
 fn findings_for_machines() {
     let directory = tempfile::tempdir().unwrap();
     let policies = broken_grants(directory.path());
@@ -667,6 +688,11 @@ fn reload_says_what_the_gate_answers() {
             "serves policy 00, which is not what",
         ),
         (
+            reply!("200 OK", r#"{"applied":true,"revision":3,"restart":["[listen]"]}"#),
+            0,
+            "warning: [listen] is not what the gate was started with, and takes effect at its next start",
+        ),
+        (
             reply!("409 Conflict", r#"{"applied":false,"report":"grants.csv:1:1: error"}"#),
             1,
             "  grants.csv:1:1: error",
@@ -738,8 +764,8 @@ fn log_asks_no_gate_for_what_cannot_be() {
     for (line, said) in [
         (&["log", "loud"][..], "`loud` is no level"),
         (&["log", "h2=debug"], "`h2` is another crate"),
-        (&["log", "debug", "--for", "1ms"], "expected whole seconds, up to 24h"),
-        (&["log", "debug", "--for", "2d"], "expected whole seconds, up to 24h"),
+        (&["log", "debug", "--for", "1ms"], "such as `90s`, `10m` or `2h`, up to `24h`"),
+        (&["log", "debug", "--for", "2d"], "such as `90s`, `10m` or `2h`, up to `24h`"),
         (&["log", "--for", "1m"], "FILTER"),
         (&["log", "debug", "--reset"], "cannot be used with"),
     ] {
@@ -769,6 +795,23 @@ fn reload_without_a_gate_exits_69() {
     let ran = pinegate(&["reload", "--config", &config]);
     assert_eq!(ran.exit, 69, "{ran:?}");
     assert!(ran.err.contains("help: is the gate running"), "{}", ran.err);
+}
+
+#[test]
+fn reload_asks_the_gate_that_may_have_the_variables() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = city(directory.path());
+    edit(
+        Path::new(&config),
+        "[metrics]",
+        "[[audit.sink]]\nname = \"siem\"\nurl = \"http://localhost:1\"\ntoken = { env = \"PINEGATE_TEST_NOT_SET\" }\n[metrics]",
+    );
+    let gate =
+        gate(&directory.path().join("admin.sock"), reply!("200 OK", r#"{"applied":true,"revision":2}"#));
+    let ran = pinegate(&["reload", "--config", &config]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.out.contains("PINEGATE_TEST_NOT_SET") && ran.out.contains("reloaded, revision 2"), "{ran:?}");
+    assert!(gate.join().unwrap().starts_with("POST /reload HTTP/1.1\r\n"));
 }
 
 #[test]

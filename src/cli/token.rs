@@ -80,8 +80,9 @@ struct MintArgs {
     /// For whom it is [default: what the configuration expects]
     #[arg(long, value_name = "TEXT")]
     audience: Option<String>,
-    /// The gateway configuration that says issuer and audience
-    #[arg(long, value_name = "FILE", default_value = source::DEFAULT_CONFIG)]
+    /// The gateway configuration that says issuer and audience [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
+    #[arg(long, value_name = "FILE", default_value = source::default_config(), hide_default_value = true)]
     config: PathBuf,
 }
 

@@ -26,7 +26,7 @@ pub(crate) use self::gate::ReadingError;
 use self::gate::Source;
 use self::terminal::Show;
 use self::view::{Sort, Watch};
-use super::source::DEFAULT_CONFIG;
+use super::source::default_config;
 use super::{CommandError, Exit, Screen};
 use crate::config::Config;
 use crate::kernel::bound::parse_duration;
@@ -52,8 +52,9 @@ Examples:
 Exit codes: 0 shown, 64 the configuration names no metrics, 69 the metrics cannot be read (without
 `--once` the gate is waited for).")]
 pub(super) struct TopArgs {
-    /// The gateway configuration whose `[metrics] address` is read
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG, conflicts_with = "url")]
+    /// The gateway configuration whose `[metrics] address` is read [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
+    #[arg(long, value_name = "FILE", default_value = default_config(), hide_default_value = true, conflicts_with = "url")]
     config: PathBuf,
     /// The metrics of another gate, such as `http://gate.example:9464`
     #[arg(long, value_name = "URL", value_parser = Source::parse)]

@@ -19,6 +19,28 @@ pub const MIN_RETENTION_DAYS: u32 = 180;
 /// The shortest key of keyed digests, in bytes: the length of its hash (RFC 2104, section 3).
 pub const MIN_DIGEST_KEY_BYTES: usize = 32;
 
+/// What a reader of the log takes from `[audit]`.
+#[derive(Debug)]
+pub struct AuditLog {
+    /// Where the records are.
+    pub directory: PathBuf,
+    /// The key of the log's heads.
+    pub key: HeadKey,
+    /// The keys of the witnesses that are to cosign them.
+    pub witnesses: Vec<VerifierKey>,
+}
+
+/// The public key by which heads of a log are believed.
+#[derive(Debug)]
+pub enum HeadKey {
+    /// None: no heads are signed.
+    Absent,
+    /// This one.
+    Known(VerifierKey),
+    /// It is with a private key that cannot be read here, and why.
+    Unknown(String),
+}
+
 /// `[audit]`: the audit log.
 #[derive(Debug)]
 pub struct Audit {

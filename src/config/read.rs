@@ -16,15 +16,15 @@ use std::time::Duration;
 use jiff::civil::{Date, Time};
 
 use super::{
-    Admin, Compress, Config, Denials, FileContent, Identity, LogFilter, LogFormat, MAX_FILE_BYTES, Metrics,
-    ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource, ReloadTrigger, Route,
-    RouteMethod, StaleCrl, Telemetry, Tls, Upstream,
+    Admin, AuditLog, Compress, Config, Denials, FileContent, HeadKey, Identity, LogFilter, LogFormat,
+    MAX_FILE_BYTES, Metrics, ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource,
+    ReloadTrigger, Route, RouteMethod, StaleCrl, Telemetry, Tls, Upstream,
 };
 use crate::catalog::{MediaType, MediaTypeError};
 use crate::coding::Coding;
 use crate::document::{At, Document, Table};
 use crate::kernel::bound::{BoundError, ByteLimit, parse_duration};
-use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
+use crate::kernel::diagnostic::{Diagnostic, Report, Severity, Source, did_you_mean};
 use crate::kernel::id::{Action, Digest, KeyLabel, ParameterName, ResourceId, UpstreamId};
 use crate::kernel::network::Network;
 use crate::kernel::secret::Secret;
@@ -39,6 +39,9 @@ const MAX_NETWORKS: usize = 64;
 
 /// The JOSE algorithms a purpose token may be signed with.
 const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "PS256", "RS256"];
+
+/// The code of the finding that a secret is not in the environment. Another process may have it in its own.
+pub(super) const VARIABLE_UNSET: &str = "variable-unset";
 
 /// The content of a regular file of at most [`MAX_FILE_BYTES`].
 pub(super) fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -59,7 +62,10 @@ pub(super) fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 fn unreadable(name: &str, why: &str) -> Diagnostic {
     let source = Source::new(name, "");
     Diagnostic::error("file-unreadable", &source, 0..0, format!("{name} {why}"))
-        .help("give its path with `--config`; `pinegate init DIR` writes one to begin with")
+        .help(
+            "give its path with `--config`: without it the first of `config/gateway.toml`, `gateway.toml` and \
+             `/etc/pinegate/gateway.toml` that is there is read; `pinegate init DIR` writes one to begin with",
+        )
 }
 
 pub(super) use witness::witness;
@@ -104,6 +110,37 @@ pub(super) fn listeners_in(path: &Path, source: &Source) -> Option<(Metrics, Adm
     let metrics = reader.root.table("metrics").and_then(Reader::metrics);
     let admin = reader.root.table("admin").and_then(|table| reader.admin(table));
     metrics.zip(admin)
+}
+
+/// Reads where the log of audit records is and by which public keys it is believed, without the findings of the rest.
+pub(super) fn log_in(path: &Path, source: &Source) -> Option<AuditLog> {
+    let document = Document::parse(source);
+    let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let read = {
+        let reader = Reader::new(document.root(), directory);
+        reader.root.table("audit").and_then(|table| reader.audit_log(&table))
+    };
+    let (directory, witnesses, signed) = read?;
+    let key = match signed {
+        None => HeadKey::Absent,
+        Some(Some(key)) => HeadKey::Known(key),
+        Some(None) => {
+            let report = document.into_report();
+            let first = report.sorted().into_iter().find(|finding| finding.severity == Severity::Error);
+            HeadKey::Unknown(
+                first.map_or_else(String::new, |first| format!("{}; {}", first.message, first.help)),
+            )
+        }
+    };
+    Some(AuditLog { directory, key, witnesses })
+}
+
+/// Reads the key of digests alone, without its findings.
+pub(super) fn digest_key_in(path: &Path, source: &Source) -> Option<Secret> {
+    let document = Document::parse(source);
+    let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let reader = Reader::new(document.root(), directory);
+    reader.root.table("audit").and_then(|table| reader.pseudonym_key(&table))
 }
 
 struct Reader<'d, 's> {
@@ -208,8 +245,12 @@ impl<'d, 's> Reader<'d, 's> {
             return match std::env::var(&name.value) {
                 Ok(value) => Some(Secret::new(value.into_bytes())),
                 Err(_) => {
-                    let why = format!("the environment variable `{}` is not set", name.value);
-                    table.bad_value(key, name.span, &why);
+                    table.document().error(
+                        VARIABLE_UNSET,
+                        name.span,
+                        format!("`{}` names an environment variable that is not set", table.path_of(key)),
+                        format!("set `{}` where this is run, as it is set for the gate", name.value),
+                    );
                     None
                 }
             };

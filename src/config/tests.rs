@@ -143,7 +143,7 @@ parameters = { id = "path:nr", area = "cookie:area", year = "body:a[0]" }
     DIR/gateway.toml:3:14: error[bad-value]: `listen.addresses` has a value that cannot be used; an address and port, such as `127.0.0.1:8443` or `[::]:8443`
     DIR/gateway.toml:4:1: error[unknown-key]: unknown key `listen.adresses`; did you mean `addresses`?
     DIR/gateway.toml:6:15: error[file-unreadable]: `tls.certificate` names a file that cannot be read; DIR/missing.pem: No such file or directory (os error 2)
-    DIR/gateway.toml:7:15: error[bad-value]: `tls.key` has a value that cannot be used; the environment variable `PINEGATE_TEST_NOT_SET` is not set
+    DIR/gateway.toml:7:15: error[variable-unset]: `tls.key` names an environment variable that is not set; set `PINEGATE_TEST_NOT_SET` where this is run, as it is set for the gate
     DIR/gateway.toml:9:8: error[bad-value]: `tls.crls` has a value that cannot be used; a list of files, or `"none"` where there are none
     DIR/gateway.toml:11:16: error[bad-value]: `identity.trust_domain` has a value that cannot be used; lower-case letters, digits, `.`, `-` and `_`, such as `city.example`
     DIR/gateway.toml:13:10: error[bad-value]: `purpose.issuer` has a value that cannot be used; visible ASCII without blanks, quotes and backslashes

@@ -132,7 +132,7 @@ pub enum TlsError {
     },
     /// A revocation list that is too old.
     #[error(
-        "the revocation list of `{issuer}` in `{file}` is stale since {next_update}; fetch the next one, or configure that stale lists are accepted"
+        "the revocation list of `{issuer}` in `{file}` is stale since {next_update}; fetch the next one, or have stale lists accepted: `stale_crl = \"accept\"`"
     )]
     ListStale {
         /// The file.
@@ -143,15 +143,13 @@ pub enum TlsError {
         next_update: Timestamp,
     },
     /// An authority without a revocation list.
-    #[error(
-        "there is no revocation list of `{subject}`; add it, or configure that unknown status is accepted"
-    )]
+    #[error("there is no revocation list of `{subject}`; add it to `crls`")]
     ListMissing {
         /// The authority.
         subject: Arc<str>,
     },
     /// Revocation lists were asked for and none given.
-    #[error("no revocation list is configured; name the files, or write `crl = \"none\"`")]
+    #[error("no revocation list is configured; name the files, or write `crls = \"none\"`")]
     NoLists,
     /// A revocation list that the verifier cannot use.
     #[error("a revocation list cannot be used")]

@@ -26,7 +26,7 @@ pub enum OnGap {
 /// How revocation is checked.
 #[derive(Debug, Clone)]
 pub enum Revocation {
-    /// Not at all: only by an explicit `crl = "none"`.
+    /// Not at all: only by an explicit `crls = "none"`.
     None,
     /// By lists, for every certificate of a chain but its root.
     Lists {

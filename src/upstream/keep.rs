@@ -78,14 +78,25 @@ where
                 other => {
                     self.metrics.look_ups_failed.inc();
                     let error = other.err().map(|error| error.to_string()).unwrap_or_default();
-                    tracing::warn!(
-                        upstream = %self.id(), url = %place.url, error,
-                        "a name could not be looked up; the addresses it had are used on"
-                    );
-                    let had = known.iter().map(|endpoint| &endpoint.place);
-                    places.extend(
-                        had.filter(|had| had.url == place.url && had.weight == place.weight).cloned(),
-                    );
+                    let had: Vec<_> = known
+                        .iter()
+                        .map(|endpoint| &endpoint.place)
+                        .filter(|had| had.url == place.url && had.weight == place.weight)
+                        .cloned()
+                        .collect();
+                    // Before its first look-up a place stands there without an address.
+                    if had.iter().any(|had| had.address.is_some()) {
+                        tracing::warn!(
+                            upstream = %self.id(), url = %place.url, error,
+                            "a name could not be looked up; the addresses it had are used on"
+                        );
+                    } else {
+                        tracing::warn!(
+                            upstream = %self.id(), url = %place.url, error,
+                            "a name could not be looked up and had no address before: each connection to it tries anew"
+                        );
+                    }
+                    places.extend(had);
                 }
             }
         }

@@ -283,7 +283,17 @@ async fn a_bound_that_a_reload_cannot_change_is_said() {
     city.gate.reloaded().await;
     let said = until("the warning", async || city.gate.logged(later)).await;
     assert_eq!(said["section"], "[bounds]");
-    assert_eq!(city.gate.log_text().matches(later).count(), 1, "{}", city.gate.log_text());
+    // It is said for as long as it waits, and no longer.
+    let pending = "pinegate_restart_pending{section=\"[bounds]\"}";
+    for (from, to, waits) in [("requests = 17", "requests = 18", true), ("drain = \"7s\"", "", false)] {
+        files.edit_config(from, to);
+        let answer: serde_json::Value = serde_json::from_str(&city.gate.reload().await.text).unwrap();
+        let sections: &[&str] = if waits { &["[bounds]"] } else { &[] };
+        assert_eq!(answer["restart"], serde_json::json!(sections), "{answer}");
+        assert_eq!(city.gate.page("/metrics").await.text.contains(pending), waits);
+    }
+    // Each change is in the log once: there, and back.
+    assert_eq!(city.gate.log_text().matches(later).count(), 2, "{}", city.gate.log_text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

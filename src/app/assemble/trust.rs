@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::{MAX_TOKEN_LIFETIME, at_section, shown};
+use super::{MAX_TOKEN_LIFETIME, at_key, at_section, shown};
 use crate::config::{self, Config};
 use crate::identity::TokenVerifier;
 use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
@@ -76,9 +76,41 @@ pub(super) fn server_tls(config: &Config, clock: &Arc<dyn Clock>, report: &mut R
     match ServerTls::new(&inputs, Arc::clone(clock)) {
         Ok(tls) => Some(tls),
         Err(error) => {
-            report.push(tls_finding(config, "tls", &error));
+            report.push(match key_of(tls, &error) {
+                Some(key) => at_key(config, "tls", key, "bad-tls", crate::kernel::diagnostic::chain(&error)),
+                None => tls_finding(config, "tls", &error),
+            });
             None
         }
+    }
+}
+
+/// The key of `[tls]` that names what is wrong.
+fn key_of(tls: &config::Tls, error: &TlsError) -> Option<&'static str> {
+    let lists = tls.crls.iter().flatten();
+    let files = [(&tls.certificate, "certificate"), (&tls.client_ca, "client_ca")];
+    let files = files.into_iter().chain(lists.map(|list| (list, "crls")));
+    match error {
+        TlsError::KeyMismatch { .. } | TlsError::Key { .. } => Some("key"),
+        TlsError::ListIssuer { .. }
+        | TlsError::ListSignature { .. }
+        | TlsError::ListStale { .. }
+        | TlsError::ListMissing { .. }
+        | TlsError::NoLists
+        | TlsError::Lists(_) => Some("crls"),
+        TlsError::Pem { file, .. }
+        | TlsError::Empty { file, .. }
+        | TlsError::TooMany { file, .. }
+        | TlsError::Unreadable { file, .. }
+        | TlsError::Expired { file, .. }
+        | TlsError::NotYetValid { file, .. }
+        | TlsError::NotAnAuthority { file, .. }
+        | TlsError::CriticalExtension { file, .. }
+        | TlsError::WeakKey { file, .. }
+        | TlsError::Root { file, .. } => {
+            files.into_iter().find(|(known, _)| shown(&known.path) == **file).map(|(_, key)| key)
+        }
+        TlsError::Setup(_) => None,
     }
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::screen::Tone;
-use crate::cli::source::{self, DEFAULT_CONFIG};
+use crate::cli::source::{self, default_config};
 use crate::cli::{CommandError, Exit, Screen};
 use crate::config::{CheckpointSettings, Config};
 use crate::journal::{
@@ -42,8 +42,9 @@ Examples:
 Exit codes: 0 repaired, or nothing to repair; 1 a gate is running, or the log cannot be read or written;
 64 the configuration does not load.")]
 pub(super) struct RepairArgs {
-    /// The gateway configuration that says where the log is, and whose
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    /// The gateway configuration that says where the log is, and whose [default: config/gateway.toml, else gateway.toml, else
+    /// /etc/pinegate/gateway.toml]
+    #[arg(long, value_name = "FILE", default_value = default_config(), hide_default_value = true)]
     config: PathBuf,
     /// Who does it; the account that runs the command is recorded beside it
     #[arg(long, value_name = "NAME", value_parser = |text: &str| line(text, MAX_ACTOR))]

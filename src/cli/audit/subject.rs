@@ -92,16 +92,8 @@ struct Search {
 }
 
 pub(super) fn run(args: &SubjectArgs, screen: &mut Screen<'_>) -> Result<Exit, CommandError> {
-    let config = if args.logs.directories.is_empty() || args.keys.is_empty() {
-        Some(source::config(&args.logs.config, screen)?)
-    } else {
-        None
-    };
-    let keys = keys(args, config.as_ref())?;
-    let directories = match &config {
-        Some(config) if args.logs.directories.is_empty() => vec![config.audit.directory.clone()],
-        _ => args.logs.directories.clone(),
-    };
+    let keys = keys(args, screen)?;
+    let directories = args.logs.directories(screen)?;
     let wanted = wanted(args, &keys, screen)?;
     let mut printer = Printer::new(args.format.format());
     let (filter, mut exit) = (args.times.filter()?, Exit::Fine);
@@ -126,7 +118,7 @@ pub(super) fn run(args: &SubjectArgs, screen: &mut Screen<'_>) -> Result<Exit, C
 }
 
 /// The keys that were given, or the one of the configuration.
-fn keys(args: &SubjectArgs, config: Option<&Config>) -> Result<BTreeMap<KeyId, DigestKey>, CommandError> {
+fn keys(args: &SubjectArgs, screen: &mut Screen<'_>) -> Result<BTreeMap<KeyId, DigestKey>, CommandError> {
     let mut keys = BTreeMap::new();
     let mut add = |secret: &Secret| {
         let key = DigestKey::new(secret);
@@ -140,8 +132,12 @@ fn keys(args: &SubjectArgs, config: Option<&Config>) -> Result<BTreeMap<KeyId, D
         add(&secret);
     }
     if args.keys.is_empty() {
-        let configured = config.and_then(|config| config.audit.pseudonym_key.as_ref());
-        add(configured.ok_or_else(|| CommandError::NoDigestKey { config: args.logs.config.clone() })?);
+        let configured = match Config::digest_key_in(&args.logs.config) {
+            // The findings say why there is none, where one is named.
+            None => source::config(&args.logs.config, screen)?.audit.pseudonym_key,
+            known => known,
+        };
+        add(&configured.ok_or_else(|| CommandError::NoDigestKey { config: args.logs.config.clone() })?);
     }
     Ok(keys)
 }

@@ -44,7 +44,7 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Observation> {
     seen.extend(chain(&tls.certificate));
     match &tls.crls {
         None => seen.push(
-            Observation::new("revocation-list", "none", "`crl = \"none\"`: nobody can be revoked").doubtful(
+            Observation::new("revocation-list", "none", "`crls = \"none\"`: nobody can be revoked").doubtful(
                 "name the authorities' lists in `[tls] crls`; until then, `enabled = false` in registry.toml",
             ),
         ),

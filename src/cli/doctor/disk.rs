@@ -37,14 +37,27 @@ pub(super) fn examine(audit: &Audit, clock: &Arc<dyn Clock>) -> Vec<Observation>
         Ok(Some(Ok(probe))) => vec![latency(&name, probe), space(directory, audit.low_space)],
         // It is asked nothing more: that may never end, too.
         Ok(None) => vec![
-            Observation::new("audit-disk", name, format!("a flush did not end in {} s", GIVE_UP.as_secs()))
+            Observation::new("audit-disk", &name, format!("a flush did not end in {} s", GIVE_UP.as_secs()))
                 .bad("see what the system's log says of this disk: no data leaves before its record is durable"),
+            Observation::new("audit-space", name, "not asked: the disk does not answer")
+                .unknown("see `df` once it does"),
         ],
-        Ok(Some(Err(error))) | Err(error) => vec![
-            Observation::new("audit-disk", name, format!("nothing can be written there: {error}"))
-                .bad("let the gate's account write there: no data leaves before its record is durable"),
-        ],
+        Ok(Some(Err(error))) | Err(error) => vec![unwritable(&name, &error), space(directory, audit.low_space)],
     }
+}
+
+/// Nothing can be written there, for want of room or of the right to.
+fn unwritable(name: &str, error: &io::Error) -> Observation {
+    let mend = match error.kind() {
+        io::ErrorKind::StorageFull => "make room, or move the log to a larger disk",
+        io::ErrorKind::QuotaExceeded => "raise the quota of the gate's account, or make room",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "mount it for writing: a disk that failed may have been made read-only, which the system's log says"
+        }
+        _ => "let the gate's account write there",
+    };
+    Observation::new("audit-disk", name, format!("nothing can be written there: {error}"))
+        .bad(format!("{mend}: no data leaves before its record is durable"))
 }
 
 /// What `work` comes to on a thread of its own; `None` if it has not come to its end `within` that time.
@@ -106,6 +119,20 @@ mod tests {
         let (hold, held) = mpsc::channel::<()>();
         assert!(bounded(Duration::from_millis(1), move || held.recv().is_ok()).unwrap().is_none());
         drop(hold);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_one_that_may_not_be_written() {
+        for (kind, mend) in [
+            (io::ErrorKind::StorageFull, "make room"),
+            (io::ErrorKind::QuotaExceeded, "raise the quota"),
+            (io::ErrorKind::ReadOnlyFilesystem, "mount it for writing"),
+            (io::ErrorKind::PermissionDenied, "let the gate's account write there"),
+        ] {
+            let seen = unwritable("audit", &kind.into());
+            assert_eq!(seen.standing, Standing::Bad);
+            assert!(seen.mend.as_ref().is_some_and(|said| said.starts_with(mend)), "{seen:?}");
+        }
     }
 
     #[test]

@@ -110,12 +110,29 @@ fn running(config: &Config, answers: &Answers, checked: &Checked<'_>, socket: &s
     if let Some((live, policy)) = live.zip(checked.policy_digest()) {
         let is_live = |digest: String| live.contains(&format!("\"{digest}\""));
         let subject = "policy and configuration";
-        seen.push(if is_live(policy.to_hex()) && is_live(config.digest.to_hex()) {
-            Observation::new("live", subject, "are those that lie here")
-        } else {
-            Observation::new("live", subject, "are others than those that lie here")
-                .doubtful("`pinegate reload` swaps in what lies here")
+        let are_those = is_live(policy.to_hex()) && is_live(config.digest.to_hex());
+        let pending = pending(&answers.metrics);
+        let but = format!("{}: as at the gate's start", pending.join(", "));
+        let seen_as = |found: String| Observation::new("live", subject, found);
+        seen.push(match (are_those, pending.is_empty()) {
+            (true, true) => seen_as("are those that lie here".to_owned()),
+            (true, false) => seen_as(format!("are those that lie here, but for {but}"))
+                .doubtful("restart the gate when it suits: a reload does not change these"),
+            (false, true) => seen_as("are others than those that lie here".to_owned())
+                .doubtful("`pinegate reload` swaps in what lies here, and names what takes a restart"),
+            (false, false) => seen_as(format!("are others than those that lie here; {but}"))
+                .doubtful("`pinegate reload` swaps in what lies here; then restart the gate when it suits"),
         });
     }
     seen
+}
+
+/// The sections that the gate says it takes from the file at its next start.
+fn pending(metrics: &str) -> Vec<String> {
+    let sections = metrics.lines().filter_map(|line| {
+        let (section, value) =
+            line.strip_prefix("pinegate_restart_pending{section=\"")?.split_once("\"} ")?;
+        (value.trim() == "1").then(|| format!("`{section}`"))
+    });
+    sections.collect()
 }

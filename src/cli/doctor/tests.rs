@@ -355,6 +355,29 @@ fn the_running_gate_is_asked() {
     assert!(seen.of("listener").is_empty(), "what it listens on it has");
     fs::remove_file(installation.path("gate.sock")).unwrap();
 
+    let digest = |name: &str| {
+        let (_, said) = command(
+            &["check", "--json", "--config", installation.path("gateway.toml").to_str().unwrap()],
+            SystemClock,
+        );
+        let said: Value = serde_json::from_str(&said).unwrap();
+        said[name]["digest"].as_str().unwrap().to_owned()
+    };
+    let same = format!(
+        "pinegate_policy_info{{config_digest=\"{}\",policy_digest=\"{}\"}} 1\n",
+        digest("config"),
+        digest("policy")
+    );
+    installation.running((200, "ready"), same.clone());
+    installation.doctor().stands("live", "configuration", "ok");
+    fs::remove_file(installation.path("gate.sock")).unwrap();
+    let pending = "pinegate_restart_pending{section=\"[[audit.witness]]\"} 1\n";
+    installation.running((200, "ready"), format!("{same}{pending}"));
+    let said = installation.doctor().stands("live", "configuration", "warning");
+    assert!(said.contains("but for `[[audit.witness]]`"), "{said}");
+    assert!(said.contains("restart the gate"), "{said}");
+    fs::remove_file(installation.path("gate.sock")).unwrap();
+
     installation.edit("\nconnections = 1 ", "\nconnections = 2 ");
     installation.running((200, "ready"), live.to_owned());
     let seen = installation.doctor();

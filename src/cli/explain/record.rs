@@ -36,7 +36,7 @@ pub(super) fn find(
 ) -> Result<ParsedRecord, CommandError> {
     let directory = match &args.audit {
         Some(directory) => directory.clone(),
-        None => source::config(args.source.config_path(), screen)?.audit.directory,
+        None => source::audit_directory(args.source.config_path(), screen)?,
     };
     let filter = read::Filter { request: Some(id), ..read::Filter::default() };
     let (found, passed) = read::find(&directory, &filter, MAX_RECORDS)?;

@@ -92,6 +92,43 @@ impl Published {
     }
 }
 
+/// Who reads the log is not who has the gate's secrets.
+#[test]
+fn the_log_is_read_without_the_secrets_of_the_gate() {
+    let published = Published::new();
+    let config = published.path("gateway.toml");
+    fs::write(
+        &config,
+        "[audit]\ndirectory = \"audit\"\nnode = \"gate-1\"\npseudonym_key = \"none.key\"\n\
+         [audit.checkpoint]\nkey = \"none.key\"\n\
+         [[audit.sink]]\nname = \"siem\"\nurl = \"https://siem.example\"\ntoken = { env = \"PINEGATE_TEST_NOT_SET\" }\n",
+    )
+    .unwrap();
+    for line in [&["tail"][..], &["search"], &["stats"], &["export", "--format", "csv"]] {
+        let ran = pinegate(&[&["audit"], line, &["--config", &config]].concat());
+        // How many were found is said aside.
+        let is_quiet = !ran.err.contains("error") && !ran.err.contains("none.key");
+        assert_eq!((ran.exit, is_quiet), (0, true), "{line:?}: {ran:?}");
+    }
+    let ran = pinegate(&["audit", "verify", "--config", &config]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    for said in ["`audit.checkpoint.key`", "none.key", "with `--key`", "no signature was checked"] {
+        assert!(ran.err.contains(said), "{said}: {}", ran.err);
+    }
+    let ran = pinegate(&["audit", "verify", "--config", &config, "--key", &published.key]);
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""), "{ran:?}");
+    assert!(ran.out.contains("signature good"), "{}", ran.out);
+    // What needs one says so.
+    let ran = pinegate(&["audit", "subject", "--config", &config, "--value", "110101199003071233"]);
+    assert_eq!(ran.exit, 64, "{ran:?}");
+    assert!(ran.err.contains("none.key"), "{}", ran.err);
+    // And whose directory cannot be told, too.
+    fs::write(&config, "[audit]\nnode = \"gate-1\"\n").unwrap();
+    let ran = pinegate(&["audit", "tail", "--config", &config]);
+    assert_eq!(ran.exit, 64, "{ran:?}");
+    assert!(ran.err.contains("`audit.directory` is missing"), "{}", ran.err);
+}
+
 #[test]
 fn a_receipt_proves_its_record_and_no_other() {
     let published = Published::new();

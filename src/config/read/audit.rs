@@ -21,6 +21,20 @@ const MAX_RETENTION_DAYS: i64 = 36_525;
 /// The port of syslog over TLS (RFC 5425, section 4.1).
 const SYSLOG_TLS: u16 = 6514;
 
+/// What is read of the log alone; the key is `None` in `Some` where it cannot be told.
+type AuditLogRead = (PathBuf, Vec<VerifierKey>, Option<Option<VerifierKey>>);
+
+fn witness_key(table: &Table<'_, '_>) -> Option<VerifierKey> {
+    let key = table.required("key", "its public key, `<name>+<id>+<base64>`", |text| {
+        let key = VerifierKey::parse(text)?;
+        match key.kind() {
+            SignatureKind::Cosignature => Ok(key),
+            SignatureKind::Ed25519 => Err(NoteError::Key("it is a log's, not a witness's")),
+        }
+    });
+    key.map(|at| at.value)
+}
+
 impl<'d, 's> Reader<'d, 's> {
     pub(super) fn audit(&self, table: Table<'d, 's>) -> Option<Audit> {
         let directory = table.required_text("directory", "where the records are kept");
@@ -62,7 +76,18 @@ impl<'d, 's> Reader<'d, 's> {
         })
     }
 
-    fn pseudonym_key(&self, table: &Table<'d, 's>) -> Option<Secret> {
+    /// Where the log is, the public keys of its witnesses, and that of its heads where any are signed, if it can be
+    /// told. Reads no file and no secret but the key of the heads.
+    pub(super) fn audit_log(&self, table: &Table<'d, 's>) -> Option<AuditLogRead> {
+        let directory = self.resolve(&table.text("directory")?.value);
+        let node = table.text("node").map(|at| at.value.to_owned());
+        let witnesses = table.tables("witness").iter().map(witness_key).collect::<Option<_>>()?;
+        let checkpoint = table.table("checkpoint").map(|table| self.checkpoint(table, node));
+        let key = checkpoint.map(|settings| settings.map(|settings| settings.signer.key().clone()));
+        Some((directory, witnesses, key))
+    }
+
+    pub(super) fn pseudonym_key(&self, table: &Table<'d, 's>) -> Option<Secret> {
         const KEY: &str = "pseudonym_key";
         let key = if table.has(KEY) { self.secret(table, KEY) } else { None }?;
         if key.expose().len() < MIN_DIGEST_KEY_BYTES {
@@ -94,18 +119,12 @@ impl<'d, 's> Reader<'d, 's> {
     }
 
     fn witness(&self, table: Table<'d, 's>) -> Option<WitnessSettings> {
-        let key = table.required("key", "its public key, `<name>+<id>+<base64>`", |text| {
-            let key = VerifierKey::parse(text)?;
-            match key.kind() {
-                SignatureKind::Cosignature => Ok(key),
-                SignatureKind::Ed25519 => Err(NoteError::Key("it is a log's, not a witness's")),
-            }
-        });
+        let key = witness_key(&table);
         let url =
             table.required("url", "its submission prefix, such as `https://witness.example/w1`", any_url);
         let ca = self.authorities(&table, url.as_ref(), &["ca"]);
         table.finish();
-        Some(WitnessSettings { key: key?.value, url: url?.value, ca })
+        Some(WitnessSettings { key: key?, url: url?.value, ca })
     }
 
     /// The authorities of whoever is at `url`. What the keys `certificates` name is of use over TLS alone.
