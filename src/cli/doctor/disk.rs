@@ -48,14 +48,16 @@ pub(super) fn examine(audit: &Audit, clock: &Arc<dyn Clock>) -> Vec<Observation>
 
 /// Nothing can be written there, for want of room or of the right to.
 fn unwritable(name: &str, error: &io::Error) -> Observation {
-    let mend = match error.kind() {
-        io::ErrorKind::StorageFull => "make room, or move the log to a larger disk",
-        io::ErrorKind::QuotaExceeded => "raise the quota of the gate's account, or make room",
-        io::ErrorKind::ReadOnlyFilesystem => {
-            "mount it for writing: a disk that failed may have been made read-only, which the system's log says"
-        }
-        _ => "let the gate's account write there",
-    };
+    const MENDS: [(io::ErrorKind, &str); 3] = [
+        (io::ErrorKind::StorageFull, "make room, or move the log to a larger disk"),
+        (io::ErrorKind::QuotaExceeded, "raise the quota of the gate's account, or make room"),
+        (
+            io::ErrorKind::ReadOnlyFilesystem,
+            "mount it for writing: a disk that failed may have been made read-only, which the system's log says",
+        ),
+    ];
+    let known = MENDS.iter().find(|(kind, _)| *kind == error.kind());
+    let mend = known.map_or("let the gate's account write there", |(_, mend)| mend);
     Observation::new("audit-disk", name, format!("nothing can be written there: {error}"))
         .bad(format!("{mend}: no data leaves before its record is durable"))
 }

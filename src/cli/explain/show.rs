@@ -383,7 +383,7 @@ fn line_json<'h>(held: &'h Held, unknown: &[ParameterName]) -> LineJson<'h> {
         requested: match &clause.requested {
             _ if is_unknown(clause, unknown) => Cow::Borrowed("not in the record"),
             Had::Value(value) => Cow::Borrowed(value),
-            other => Cow::Owned(other.to_string()),
+            other @ (Had::Absent(_) | Had::Hidden(_) | Had::Repeated(..)) => Cow::Owned(other.to_string()),
         },
     });
     LineJson {

@@ -79,7 +79,7 @@ impl<'d, 's> Reader<'d, 's> {
     /// Where the log is, the public keys of its witnesses, and that of its heads where any are signed, if it can be
     /// told. Reads no file and no secret but the key of the heads.
     pub(super) fn audit_log(&self, table: &Table<'d, 's>) -> Option<AuditLogRead> {
-        let directory = self.resolve(&table.text("directory")?.value);
+        let directory = self.resolve(table.text("directory")?.value);
         let node = table.text("node").map(|at| at.value.to_owned());
         let witnesses = table.tables("witness").iter().map(witness_key).collect::<Option<_>>()?;
         let checkpoint = table.table("checkpoint").map(|table| self.checkpoint(table, node));
