@@ -28,7 +28,6 @@ use clap::{Args, Subcommand};
 pub(super) use self::evidence::EvidenceError;
 use super::screen::Tone;
 use super::source::{self, default_config};
-use super::table::shown;
 use super::{CommandError, Exit, Screen};
 use crate::config::{Config, HeadKey};
 use crate::kernel::time::Clock;
@@ -100,18 +99,8 @@ impl LogArgs {
         match log.key {
             HeadKey::Absent => Ok(None),
             HeadKey::Known(key) => Ok(Some((key, log.witnesses))),
-            HeadKey::Unknown(why) => {
-                let word = screen.paint_aside(Tone::Doubtful, "warning");
-                screen.aside(format!(
-                    "{word}: the key of the log's heads is not known here: {}",
-                    shown(&why)
-                ))?;
-                screen.aside(
-                    "give its public key with `--key`; `pinegate audit key --log NODE FILE` prints it to whoever may read \
-                     the private one",
-                )?;
-                Ok(None)
-            }
+            // Signed heads that nobody holds the records against would look like checked ones to whoever reads the exit code.
+            HeadKey::Unknown(why) => Err(EvidenceError::KeyUnknown(why).into()),
         }
     }
 }

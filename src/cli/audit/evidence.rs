@@ -109,6 +109,9 @@ pub(crate) enum EvidenceError {
     /// Nothing says whom to believe.
     #[error("nothing says whose signatures to believe")]
     NoTrust,
+    /// The configuration names a key that cannot be read here.
+    #[error("the key by which the heads of the log are signed is not known here: {0}")]
+    KeyUnknown(String),
     /// The pack is not as it was made.
     #[error("the pack is not as it was made: {0}")]
     Pack(String),
@@ -118,7 +121,11 @@ impl EvidenceError {
     /// The exit code of a command that failed so.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::NoRecord(_) | Self::NoTrust | Self::Policy { .. } | Self::Key { .. } => Exit::Usage,
+            Self::NoRecord(_)
+            | Self::NoTrust
+            | Self::KeyUnknown(_)
+            | Self::Policy { .. }
+            | Self::Key { .. } => Exit::Usage,
             Self::NotSigned(_)
             | Self::Head { .. }
             | Self::Tree { .. }
@@ -140,6 +147,10 @@ impl EvidenceError {
                  see docs/transparency.md",
             ),
             Self::NoTrust => Some("give the key of the log with `--key`, or a policy with `--policy`"),
+            Self::KeyUnknown(_) => Some(
+                "give its public key with `--key`: `pinegate audit key --log NODE FILE` prints it to whoever may read the \
+                 private one",
+            ),
             Self::NoEntry(_) => Some("give the record in a file of its own with `--entry`"),
             Self::Changed { .. } => Some("`pinegate audit verify` says where"),
             Self::NotBelieved { .. } => {

@@ -247,10 +247,14 @@ mod tests {
         let line = format!("stty cols 80 rows 24; exec {} --exact {name} --nocapture", test.display());
         let mut script = std::process::Command::new("script");
         script.args(["-qefc", &line, "/dev/null"]).env(CHILD, "1").stdin(std::process::Stdio::piped());
-        let output = match script.output() {
-            Ok(output) => output,
+        let mut script = match script.stdout(std::process::Stdio::piped()).spawn() {
+            Ok(script) => script,
             Err(error) => return eprintln!("not tried, as there is no `script`: {error}"),
         };
+        // With the input the terminal would end, and with the terminal the view, before anything is looked at.
+        let input = script.stdin.take();
+        let output = script.wait_with_output().unwrap();
+        drop(input);
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success(), "{text}");
         let (before, after) = text.split_once("\u{1b}[?1049l").unwrap_or_else(|| panic!("{text:?}"));
