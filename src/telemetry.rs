@@ -438,7 +438,7 @@ impl Metrics {
             restart_pending: f.add(IntGaugeVec::new(
                 Opts::new(
                     "pinegate_restart_pending",
-                    "Sections of the configuration that are others than at the start, and that only a start changes.",
+                    "Whether a section of the configuration says what only a start changes.",
                 ),
                 &["section"],
             )?)?,
@@ -594,11 +594,10 @@ impl Metrics {
         self.shadow_loaded.with_label_values::<&str>(&[]).set(i64::from(is_loaded));
     }
 
-    /// Shows which sections of the configuration only a start changes from what they were at the last.
-    pub fn show_restart_pending(&self, sections: &[&'static str]) {
-        self.restart_pending.reset();
-        for section in sections {
-            self.restart_pending.with_label_values(&[*section]).set(1);
+    /// Shows of each section of the configuration whether it says what only a start changes.
+    pub fn show_restart_pending(&self, sections: &[(&'static str, bool)]) {
+        for (section, is_pending) in sections {
+            self.restart_pending.with_label_values(&[*section]).set(i64::from(*is_pending));
         }
     }
 

@@ -62,6 +62,8 @@ impl Operator {
         };
         operator.keeper.keep(&operator.gate.snapshot.load());
         operator.show(dates);
+        let pending = differing_at_the_start(&operator.started, &operator.started);
+        operator.gate.metrics.show_restart_pending(&pending);
         operator
     }
 
@@ -197,12 +199,12 @@ impl Operator {
     /// What a reload cannot change is said aloud rather than passed over: once in the log, and by the metric
     /// and the answer until the gate is started anew, or the file says again what it said then.
     fn warn_of_restart(&self, new: &Config) -> Vec<&'static str> {
-        for section in differing_at_the_start(&self.config(), new) {
+        for section in changed(&differing_at_the_start(&self.config(), new)) {
             tracing::warn!(section, "has changed and takes effect at the next start");
         }
         let pending = differing_at_the_start(&self.started, new);
         self.gate.metrics.show_restart_pending(&pending);
-        pending
+        changed(&pending).collect()
     }
 
     fn show(&self, dates: &TlsDates) {
@@ -272,13 +274,20 @@ fn tell_log(changed: &Changed, seconds: Option<u64>, actor: &str) {
     );
 }
 
-/// The sections in which the two differ in what a reload cannot change.
-fn differing_at_the_start(old: &Config, new: &Config) -> Vec<&'static str> {
+/// A section of the configuration, and whether it has changed.
+type Section = (&'static str, bool);
+
+fn changed(sections: &[Section]) -> impl Iterator<Item = &'static str> {
+    sections.iter().filter(|(_, is_changed)| *is_changed).map(|(section, _)| *section)
+}
+
+/// The sections of which a reload cannot change everything, and whether the two differ in that.
+fn differing_at_the_start(old: &Config, new: &Config) -> [Section; 11] {
     let watched = |config: &Config| {
         let policy = &config.policy;
         (policy.reload == ReloadTrigger::Watch).then(|| (policy.directory.clone(), policy.shadow.clone()))
     };
-    let changed = [
+    [
         ("[listen]", old.listen != new.listen || old.proxy_from != new.proxy_from),
         ("[metrics]", old.metrics.address != new.metrics.address),
         ("[admin]", old.admin.socket != new.admin.socket),
@@ -296,8 +305,7 @@ fn differing_at_the_start(old: &Config, new: &Config) -> Vec<&'static str> {
             "[telemetry]",
             old.telemetry.log != new.telemetry.log || old.telemetry.format != new.telemetry.format,
         ),
-    ];
-    changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(section, _)| section).collect()
+    ]
 }
 
 /// The bounds that a reload cannot change. Each bound is named, so that none can be forgotten.

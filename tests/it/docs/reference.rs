@@ -234,7 +234,9 @@ async fn every_value_of_a_closed_label_is_on_the_page() {
             let (name, value) = label.trim_end_matches('"').split_once("=\"").unwrap();
             if !OPEN_LABELS.contains(&name) {
                 seen += 1;
-                assert!(words.contains(value), "docs/metrics.md does not tell of {name}=\"{value}\": {line}");
+                // A section of the configuration is no word.
+                let is_told = words.contains(value) || told.contains(&format!("`{value}`"));
+                assert!(is_told, "docs/metrics.md does not tell of {name}=\"{value}\": {line}");
             }
         }
     }
