@@ -33,6 +33,26 @@ const fn may_escape(byte: u8) -> bool {
     matches!(byte, 0..=0x1f | b'"' | b'\\' | 0x7f | 0xc2 | 0xd8 | 0xe2)
 }
 
+/// [`may_escape`] by byte: most texts are a few bytes long, too short for vectors.
+const MAY_ESCAPE: [bool; 256] = may_escape_table();
+
+const fn may_escape_table() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    let mut rest: &mut [bool] = &mut table;
+    while let Some((first, after)) = rest.split_first_mut() {
+        *first = may_escape(byte);
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    table
+}
+
+/// Whether no byte of `text` may begin something that must be escaped. To the end without a branch: such bytes are rare.
+fn is_plain(text: &str) -> bool {
+    !text.bytes().fold(false, |any, byte| any | MAY_ESCAPE.get(usize::from(byte)).copied().unwrap_or(true))
+}
+
 /// Whether a character must not stand in a line as it is: beyond what JSON demands, everything
 /// that a terminal, a line-based tool or a bidirectional display would obey.
 #[must_use]
@@ -64,8 +84,7 @@ fn push_escape(out: &mut Vec<u8>, c: char) {
 /// Appends `text` escaped, without quotes, in at most `bound` bytes; a text that is longer ends
 /// in `…`.
 pub fn push_escaped(out: &mut Vec<u8>, text: &str, bound: usize) {
-    // To the end without a branch, so that many bytes are looked at together.
-    if text.len() <= bound && !text.bytes().fold(false, |any, byte| any | may_escape(byte)) {
+    if text.len() <= bound && is_plain(text) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
