@@ -168,6 +168,27 @@ mod tests {
         }
     }
 
+    /// What databases compare as equal (the digits of all scripts have the weights of those of ASCII, UTS 10) and what
+    /// programs read as numbers (`Character.digit` of Java, `int` of Python) is one subject, too.
+    #[test]
+    fn digits_of_any_script_are_the_digits_they_are() {
+        let kind = SubjectKind::parse("resident-id").unwrap();
+        let in_script = |zero: u32, last: char| {
+            let digits = "11010519491231002".bytes().map(|byte| zero + u32::from(byte - b'0'));
+            digits.filter_map(char::from_u32).chain([last]).collect::<String>()
+        };
+        for text in [
+            in_script(0x660, 'X'),
+            in_script(0x6F0, 'x'),
+            in_script(0x966, 'X'),
+            in_script(0x1D7CE, 'X'),
+            in_script(0x1D7F6, '\u{1D6A1}'),
+            in_script(0x30, '\u{24CD}'),
+        ] {
+            assert_eq!(Subject::new(&kind, &text).unwrap().expose(), "11010519491231002X", "{text}");
+        }
+    }
+
     #[test]
     fn nothing_is_nobody() {
         for kind in ["resident-id", "mobile", "credit-code", "account"] {
