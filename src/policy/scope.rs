@@ -419,4 +419,19 @@ mod tests {
         let list = Pattern::Exact("a, b".to_owned());
         assert!(list.allows("a, b") && list.denies("a, b"));
     }
+
+    /// What parts values once a program has brought it to a normal form (Unicode, annex 15) parts them here.
+    #[test]
+    fn signs_that_become_a_comma_or_a_semicolon_part_values() {
+        let prefix = Pattern::Prefix("3410".to_owned());
+        let other = Pattern::Prefix("1101".to_owned());
+        // U+037E is the semicolon in every normal form; the others are comma, semicolon, `、` or `|` in the compatible ones.
+        for sign in
+            ['\u{37E}', '\u{FE50}', '\u{FE10}', '\u{FE54}', '\u{FE14}', '\u{FF64}', '\u{FE51}', '\u{FE11}']
+        {
+            let value = format!("341002{sign}110105");
+            assert!(!prefix.allows(&value), "{value:?}");
+            assert!(other.denies(&value), "{value:?}");
+        }
+    }
 }
