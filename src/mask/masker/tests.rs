@@ -90,6 +90,20 @@ fn phones_keep_their_area() {
     check("phone last=0", &[("0559-2512345", "0559-*******"), ("13800138000", "138********")]);
 }
 
+/// An address of 6to4 (RFC 3056) is made of one of IPv4: of that no more may be left than of the same one
+/// written by itself.
+#[test]
+fn an_address_within_another_is_no_way_around_its_network() {
+    check("ip", &[("2002:cb00:714d::1", "2002:cb00::/32")]);
+    let masker = masker("ip keep=24");
+    for text in ["2002:cb00:714d::1", "2002:cb00:714d:1:2:3:4:5"] {
+        let mut out = Vec::new();
+        masker.apply(Value::Text(text), None, &mut out);
+        let left = String::from_utf8(out).unwrap();
+        assert!(!left.contains("714d"), "all of 203.0.113.77 is in {left}");
+    }
+}
+
 #[test]
 fn networks_and_places() {
     check(
