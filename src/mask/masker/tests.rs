@@ -90,6 +90,22 @@ fn phones_keep_their_area() {
     check("phone last=0", &[("0559-2512345", "0559-*******"), ("13800138000", "138********")]);
 }
 
+/// Of a column of fixed width what is hidden may be nothing but the blanks that fill it up.
+#[test]
+fn what_nobody_sees_hides_nothing() {
+    for (definition, text, secret) in [
+        ("keep-first count=4", "5678    ", "5678"),
+        ("keep-first count=4", "5678\u{3000}\u{3000}\u{3000}\u{3000}", "5678"),
+        ("keep-first count=2", "王云\u{200b}\u{200b}", "王云"),
+        ("keep-first count=2", "王云\0\0", "王云"),
+        ("keep-last count=4", "    5678", "5678"),
+        ("keep-last count=4", "\t\t\t\t5678", "5678"),
+    ] {
+        let left = apply(&masker(definition), Value::Text(text));
+        assert!(!left.contains(secret), "{definition} of {text:?} leaves all of it: {left}");
+    }
+}
+
 /// An address of 6to4 (RFC 3056) is made of one of IPv4: of that no more may be left than of the same one
 /// written by itself.
 #[test]
