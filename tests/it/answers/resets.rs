@@ -7,9 +7,10 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, SendStream};
 use http::Response;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{BOTH, JSON, cut_off, plan};
+use super::{BOTH, JSON, SECRETS, cut_off, plan, refused};
 use crate::city::{ANY_PORT, Call, City, SURVEY, SURVEYOR, whole};
 
 /// A gate before a platform that speaks HTTP/2 and does the same with every request.
@@ -80,4 +81,50 @@ async fn what_says_that_it_is_empty_is_empty() {
         let reply = city.call(Call::post(SURVEYOR, SURVEY, "/_post/it", whole("{}")).over(http)).await;
         assert_eq!((reply.status.as_u16(), reply.body.len()), (201, 0), "{http:?}: {}", reply.text());
     }
+}
+
+/// A platform that ends each connection with a GOAWAY (RFC 9113, section 6.8) that says why in words of its own.
+async fn parting(words: String) -> SocketAddr {
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let words = words.clone();
+            tokio::spawn(async move {
+                // What begins a connection, and then frames up to the head of a request.
+                let mut preface = [0; 24];
+                stream.read_exact(&mut preface).await.unwrap();
+                stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+                let mut head = [0; 9];
+                while stream.read_exact(&mut head).await.is_ok() {
+                    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                    let mut payload = vec![0; usize::try_from(length).unwrap()];
+                    stream.read_exact(&mut payload).await.unwrap();
+                    if head[3] == 1 {
+                        break;
+                    }
+                }
+                // INTERNAL_ERROR, and no stream was looked at.
+                let payload = [&[0, 0, 0, 0, 0, 0, 0, 2], words.as_bytes()].concat();
+                let length = u8::try_from(payload.len()).unwrap();
+                let frame = [&[0, 0, length, 7, 0, 0, 0, 0, 0][..], &payload].concat();
+                stream.write_all(&frame).await.unwrap();
+                let mut rest = Vec::new();
+                let _ended = stream.read_to_end(&mut rest).await;
+            });
+        }
+    });
+    at
+}
+
+/// What a platform says as it hangs up may be the very data that is masked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_with_which_a_connection_ends_stay_out_of_the_log() {
+    let words = format!("no row for phone={} in resident", SECRETS[0]);
+    let plan = plan().config("response_timeout = \"10s\"", "response_timeout = \"10s\"\nhttp2 = true");
+    let city = plan.start_before(parting(words).await).await;
+    refused(&city, Call::survey("/_x/any"), (502, "upstream-invalid")).await;
+    let log = city.gate.log_text();
+    assert!(log.contains("forwarding failed"), "{log}");
+    assert!(!log.contains(SECRETS[0]), "the log holds a number of the platform's: {log}");
 }
