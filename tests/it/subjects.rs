@@ -177,3 +177,34 @@ async fn keys_follow_each_other_and_without_one_nobody_is_found() {
     assert_eq!(refused.status, 409);
     assert!(refused.text.contains("audit-key-missing"), "{}", refused.text);
 }
+
+/// A program behind the gate may read a list in one text as its values, as the policy takes it to. Whoever is in it was
+/// asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_in_one_value_hides_nobody() {
+    let city = city().await;
+    let other = data().residents.records()[0].id_card.clone();
+    let mut expected = Vec::new();
+    for list in [
+        format!("{NUMBER},{other}"),
+        format!("{other},{NUMBER}"),
+        format!("{other}%7C{NUMBER}"),
+        format!("{other}%EF%BC%8C{NUMBER}"),
+        format!("{other}%3B{NUMBER}"),
+        format!("{other}+{NUMBER}"),
+    ] {
+        let reply = city.call(Call::aid(&format!("/population/residents?area=3410&id_card={list}"))).await;
+        assert_eq!(reply.status.as_u16(), 200, "{}", reply.text());
+        expected.push((list, reply.request_id()));
+    }
+    for number in [NUMBER, &other] {
+        let (records, _) = found(&city, number, &[]);
+        let found = requests(&records);
+        let missing: Vec<_> = expected
+            .iter()
+            .filter(|(_, request)| !found.contains(&request.as_str()))
+            .map(|(list, _)| list)
+            .collect();
+        assert!(missing.is_empty(), "{number} was asked for, and nobody finds it: {missing:?}");
+    }
+}
