@@ -162,3 +162,20 @@ async fn what_makes_no_sense_is_found_before_it_serves() {
         assert!(said.contains(message) && said.contains(&format!("request = {{ {request} }}")), "{said}");
     }
 }
+
+/// To many programs `;` parts pairs as `&` does (HTML 4.01, appendix B.2.2); who writes it into a value escapes it (WHATWG
+/// URL, section 1.3). So it has two readings where it stands bare, and behind it may be a field that is not granted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_parts_the_pairs_of_a_form_for_some_is_refused() {
+    let city = plan().start().await;
+    let form = |body: &str| {
+        let call = Call::post(SURVEYOR, SURVEY, "/_test/upload/form", whole(body.to_owned()));
+        call.header("content-type", "application/x-www-form-urlencoded").english()
+    };
+    let escaped = "name=a%3Bdiagnosis%3Dx";
+    arrived(&city, &city.call(form(escaped)).await, escaped).await;
+    for body in ["name=a;diagnosis=x", "name=a&area;diagnosis=x", "name=;diagnosis=x"] {
+        let reply = city.call(form(body)).await;
+        assert!(matches!(reply.status.as_u16(), 400 | 403), "{body}: {}", reply.status);
+    }
+}
