@@ -242,3 +242,24 @@ async fn pipelined_requests_are_judged_one_by_one() {
     assert_eq!(statuses, ["200", "403", "200"], "{replies}");
     assert_eq!(city.received().total(), 2);
 }
+
+/// A value that is still encoded after it was decoded once is refused, since a program that decodes twice reads another.
+/// So is a name: to that program it is the name of a parameter that grants constrain.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_encoded_twice_has_two_readings() {
+    let city = Plan::new().start().await;
+    for query in [
+        // A value; and the same of a name, which is `area` and `year` to who decodes twice.
+        "area=34%2531",
+        "area=3410&%2561rea=110105",
+        "%2561rea=110105&area=3410",
+        "area=3410&are%2561=110105",
+        "area=3410&%2579ear=2019",
+        "area=3410&area%255B%255D=110105",
+    ] {
+        let call = Call::aid(&format!("/population/residents?{query}"));
+        let reply = city.call(call).await;
+        assert_eq!(reply.code(), "request-query", "{query}: {}", reply.status);
+    }
+    assert_eq!(city.received().total(), 0);
+}
