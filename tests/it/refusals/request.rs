@@ -263,3 +263,15 @@ async fn what_is_encoded_twice_has_two_readings() {
     }
     assert_eq!(city.received().total(), 0);
 }
+
+/// Full-width letters are those of ASCII to programs that normalise what they are given, as they are to the gate itself where
+/// the catalogue folds names, and in whom a request names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_in_full_width_is_near_to_that_of_a_parameter() {
+    let city = Plan::new().start().await;
+    for name in ["%EF%BD%81%EF%BD%92%EF%BD%85%EF%BD%81", "%EF%BD%81rea", "%EF%BC%A1rea"] {
+        let reply = city.call(Call::aid(&format!("/population/residents?area=3410&{name}=110105"))).await;
+        assert_eq!(reply.code(), "request-query", "{name}: {}", reply.status);
+    }
+    assert_eq!(city.received().total(), 0);
+}
