@@ -162,6 +162,31 @@ fn other_numbers_are_not() {
 }
 
 /// A list whose marks nobody sees is a list.
+/// What Unicode calls ignorable (`Default_Ignorable_Code_Point`), up to U+FFFF: nobody sees any of it.
+#[test]
+fn whatever_nobody_sees_is_passed_over() {
+    let ignorable = [
+        0xAD..=0xAD_u32,
+        0x34F..=0x34F,
+        0x61C..=0x61C,
+        0x115F..=0x1160,
+        0x17B4..=0x17B5,
+        0x180B..=0x180F,
+        0x200B..=0x200F,
+        0x202A..=0x202E,
+        0x2060..=0x206F,
+        0x3164..=0x3164,
+        0xFE00..=0xFE0F,
+        0xFEFF..=0xFEFF,
+        0xFFA0..=0xFFA0,
+        0xFFF0..=0xFFF8,
+    ];
+    let is_missed = |c: &char| kinds(Detector::find(&format!("138{c}00138000"))) != [Mobile];
+    let missed: Vec<_> =
+        ignorable.into_iter().flatten().filter_map(char::from_u32).filter(is_missed).collect();
+    assert!(missed.is_empty(), "a number leaves with one of these in it: {missed:?}");
+}
+
 #[test]
 fn what_nobody_sees_parts_whole_numbers() {
     check("13800138000\u{200b}13900139000", &[Mobile, Mobile]);
