@@ -134,7 +134,7 @@ pub(super) fn document(contents: &Contents<'_>) -> Value {
                 "description": format!("{} ({})", provider.name, provider.contact),
             })
         });
-        let described = described(operation, id, entitlement, language);
+        let described = described(operation, &id, entitlement, language);
         paths
             .entry(operation.template)
             .or_default()
@@ -175,7 +175,7 @@ const ABOUT: Words = words(
      未列出的参数照样传给平台。有 `get` 的路径也有 `head`。",
 );
 
-fn described(operation: &Operation<'_>, id: String, entitlement: &Entitlement, language: Language) -> Value {
+fn described(operation: &Operation<'_>, id: &str, entitlement: &Entitlement, language: Language) -> Value {
     let Operation { resource, action, .. } = operation;
     let mut described = json!({
         "operationId": id,

@@ -46,10 +46,13 @@ const ROUTES: [Line; 6] = [
     ("GET", "/population/adoptions", "population.adoption", "query", &[]),
 ];
 
+/// The same, read.
+type Parsed = (Method, String, ResourceId, Action, Vec<(ParameterName, ParameterSource)>);
+
 /// What routes are made of, so that operations can borrow it.
 struct Configured {
     catalog: Catalog,
-    routes: Vec<(Method, String, ResourceId, Action, Vec<(ParameterName, ParameterSource)>)>,
+    routes: Vec<Parsed>,
     intake: Option<Intake>,
     purpose: PurposeSource,
 }
@@ -129,9 +132,9 @@ fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     match value {
         Value::Object(members) => {
             for (name, value) in members {
-                match value {
-                    Value::String(text) if name == "$ref" => found.push(text),
-                    other => references(other, found),
+                match value.as_str().filter(|_| name == "$ref") {
+                    Some(reference) => found.push(reference),
+                    None => references(value, found),
                 }
             }
         }
