@@ -55,6 +55,7 @@ struct Configured {
     routes: Vec<Parsed>,
     intake: Option<Intake>,
     purpose: PurposeSource,
+    opens_sessions: bool,
 }
 
 impl Configured {
@@ -69,7 +70,7 @@ impl Configured {
             (method, (*path).to_owned(), id, Action::parse(action).unwrap(), parameters)
         };
         let routes = routes.iter().map(route).collect();
-        Self { catalog, routes, intake: None, purpose: PurposeSource::Token }
+        Self { catalog, routes, intake: None, purpose: PurposeSource::Token, opens_sessions: false }
     }
 
     fn operations(&self) -> Vec<Operation<'_>> {
@@ -91,7 +92,7 @@ impl Configured {
                     purpose: self.purpose,
                     media_type: resource.body.format.media_type().unwrap_or("*/*").into(),
                     max_request_body: ByteLimit::bytes(1 << 20),
-                    opens_sessions: false,
+                    opens_sessions: self.opens_sessions,
                 }
             })
             .collect()
@@ -316,6 +317,7 @@ fn fields_of_every_form() {
         };
         let mut configured = Configured::new(catalog.clone(), &routes).changed("a.b", shaped);
         configured.purpose = PurposeSource::Declared;
+        configured.opens_sessions = format == BodyFormat::Opaque;
         configured.intake = Some(Intake {
             fields: RequestFields::Restrict,
             shape: BodyShape {
@@ -334,6 +336,7 @@ fn fields_of_every_form() {
             !matches!(format, BodyFormat::Json | BodyFormat::Opaque)
         );
         assert_eq!(operation["security"].as_array().unwrap().len(), 2);
+        assert_eq!(operation["responses"].get("101").is_some(), format == BodyFormat::Opaque);
     }
 }
 
