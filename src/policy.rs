@@ -41,7 +41,7 @@ pub(crate) mod vocabulary;
 
 pub use explain::advice;
 pub use explain::{Explanation, Held, MAX_SHOWN};
-pub use listing::GrantSummary;
+pub use listing::{Entitlement, GrantSummary, Holdings};
 pub use load::PolicyInput;
 pub use preview::Preview;
 

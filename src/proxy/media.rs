@@ -1,5 +1,7 @@
 //! What the platform must send: its media type, charset and content coding, judged by the head alone.
 
+use std::borrow::Cow;
+
 use http::header::{self, HeaderMap, HeaderValue};
 
 use super::failure::{Failure, MaskFailure, UpstreamFailure};
@@ -96,6 +98,15 @@ impl Declared {
             (Some(exactly), _) => exactly.to_string(),
             (None, Some(media_type)) => media_type.to_owned(),
             (None, None) => "application/octet-stream".to_owned(),
+        }
+    }
+
+    /// The media type of what leaves, as far as it is known before there is an answer.
+    pub(crate) fn announced(&self) -> Cow<'_, str> {
+        match (&self.leaves_as, &self.exactly) {
+            (Some(value), _) => value.to_str().unwrap_or("*/*").into(),
+            (None, Some(exactly)) => exactly.to_string().into(),
+            (None, None) => "*/*".into(),
         }
     }
 

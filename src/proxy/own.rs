@@ -1,5 +1,7 @@
-//! The gate's own pages for developers, under `/.well-known/pinegate/`: what there is, and what the
-//! caller may do. They need an identified system and no purpose, and hold no data of the platform.
+//! The gate's own pages for developers, under `/.well-known/pinegate/`: what there is, what the
+//! caller may do, and how it is called. They need an identified system and no purpose, and hold no data of the platform.
+
+mod openapi;
 
 use std::task::{Context, Poll};
 
@@ -66,6 +68,7 @@ fn answer(page: &str, request: &mut Normalized) -> Result<Response<ReplyBody>, F
     let content = match page {
         "grants" => grants(exchange, &caller),
         "catalog" => catalog(exchange),
+        "openapi.json" => openapi(exchange, &caller),
         _ => return Err(Failure::ResourceUnknown),
     };
     let method = &exchange.parts.method;
@@ -145,6 +148,16 @@ fn catalog(exchange: &Exchange) -> Value {
         .map(|purpose| json!({ "code": purpose.code.as_str(), "label": purpose.label }))
         .collect();
     json!({ "policy": exchange.snapshot.policy_digest_hex, "purposes": purposes, "resources": resources })
+}
+
+fn openapi(exchange: &Exchange, caller: &Caller) -> Value {
+    let (snapshot, draft) = (&exchange.snapshot, &exchange.draft);
+    openapi::document(&openapi::Contents {
+        operations: snapshot.routes.all().filter_map(openapi::Operation::of).collect(),
+        holdings: snapshot.policy.holdings(&caller.system.id, draft.received),
+        policy: &snapshot.policy_digest_hex,
+        language: draft.language,
+    })
 }
 
 fn fields(resource: &Resource) -> Vec<Value> {

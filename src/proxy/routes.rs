@@ -105,6 +105,8 @@ pub(crate) struct RouteConflict {
 #[derive(Debug)]
 pub(crate) struct Routes {
     paths: matchit::Router<Vec<Arc<Route>>>,
+    /// All of them, by template and then by method.
+    all: Vec<Arc<Route>>,
     /// The templates of those on which sessions may be opened.
     sessions: HashSet<String>,
 }
@@ -125,10 +127,18 @@ impl Routes {
             by_path.entry(route.template.clone()).or_default().push(Arc::new(route));
         }
         let mut paths = matchit::Router::new();
-        for (path, routes) in by_path {
+        let mut all = Vec::new();
+        for (path, mut routes) in by_path {
+            routes.sort_by(|one, other| one.method.as_str().cmp(other.method.as_str()));
+            all.extend(routes.iter().cloned());
             paths.insert(path.clone(), routes).map_err(|source| RouteConflict { path, source })?;
         }
-        Ok(Self { paths, sessions })
+        Ok(Self { paths, all, sessions })
+    }
+
+    /// All routes, by template and then by method.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Route> {
+        self.all.iter().map(Arc::as_ref)
     }
 
     /// Whether sessions may be opened on the route of this template.

@@ -445,6 +445,27 @@ proptest! {
         }
     }
 
+    /// What a system is told of its grants, all together, is no less than any request of it gets.
+    #[test]
+    fn no_permit_goes_beyond_the_holdings(text in policy_text(), askings in prop::collection::vec(asking(), 1..24)) {
+        let (policy, report) = load_at(&catalog(), SHIPPED, &text, at("2026-06-03T02:00:00Z"));
+        let policy = policy.unwrap_or_else(|| panic!("{report}"));
+        for asking in &askings {
+            let held = policy.holdings(&asking.system, asking.at).of(&asking.resource, &asking.action);
+            let Decision::Permit(permit) = policy.decide(&asking.query(), asking.at) else { continue };
+            prop_assert!(permit.grants.iter().all(|grant| held.grants.contains(grant)), "{held:?}");
+            prop_assert!(held.purposes.contains(&asking.purpose), "{held:?}");
+            for field in &*permit.fields {
+                let ways = held.fields.get(&field.path);
+                prop_assert!(ways.is_some_and(|ways| ways.contains(&field.treatment)), "{field:?} of {held:?}");
+            }
+            for name in held.constrained.keys() {
+                let is_given = asking.parameters.iter().any(|(given, values)| given == name && !values.is_empty());
+                prop_assert!(is_given, "a permit without `{name}`: {held:?}");
+            }
+        }
+    }
+
     /// More denials never let more out.
     #[test]
     fn a_deny_line_never_permits(text in policy_text(), deny in line(), askings in prop::collection::vec(asking(), 1..12)) {

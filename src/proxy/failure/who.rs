@@ -248,8 +248,9 @@ const MENDS: &[(Code, Words)] = &[
     (
         Code::ResourceUnknown,
         words(
-            "check the path; `/.well-known/pinegate/catalog` lists the resources that are shared",
-            "请核对路径；可以共享的资源见 `/.well-known/pinegate/catalog`",
+            "check the path; `/.well-known/pinegate/catalog` lists the resources that are shared, and \
+             `/.well-known/pinegate/openapi.json` the paths to them",
+            "请核对路径；可以共享的资源见 `/.well-known/pinegate/catalog`，路径见 `/.well-known/pinegate/openapi.json`",
         ),
     ),
     (

@@ -1,6 +1,8 @@
 //! The gate's own pages, for those whose systems call it.
 
+use boon::{Compiler, Schemas};
 use http::Method;
+use serde_json::Value;
 
 use crate::city::{Call, Plan};
 
@@ -44,6 +46,76 @@ async fn what_there_is() {
         assert!(!reply.text().contains(hidden), "`{hidden}` is shown");
     }
     assert!(reply.text().contains("公安局人口管理支队"), "whom to ask is not said");
+}
+
+/// Fails unless `value` is as the schema at `place` of `document` says.
+#[track_caller]
+fn assert_as_described(document: &Value, place: &str, value: &Value) {
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.add_resource("http://gate/openapi.json", document.clone()).unwrap();
+    let schema = compiler.compile(&format!("http://gate/openapi.json#{place}"), &mut schemas).unwrap();
+    if let Err(error) = schemas.validate(value, schema) {
+        panic!("{error:#}\n{value:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_it_is_called() {
+    let city = Plan::new().start().await;
+    let reply = city.call(page("minzheng-aid", "openapi.json")).await;
+    reply.assert_data();
+    let document = reply.json();
+    assert_eq!(document["openapi"], "3.1.1");
+    assert_eq!(
+        document["info"]["version"],
+        city.call(page("minzheng-aid", "catalog")).await.json()["policy"]
+    );
+    for hidden in ["adoption", "收养", "WT-2026", "TEST-1"] {
+        assert!(!reply.text().contains(hidden), "`{hidden}` is shown");
+    }
+    assert_eq!(city.received().total(), 0);
+    assert_eq!(city.record_of(&reply).await.decision.as_deref(), Some("permit"));
+    for header in ["content-type", "cache-control", "ratelimit"] {
+        let sibling = city.call(page("minzheng-aid", "catalog")).await;
+        assert_eq!(reply.header(header), sibling.header(header), "{header}");
+    }
+
+    let place = "/paths/~1population~1residents/get";
+    let operation = document.pointer(place).unwrap();
+    assert!(
+        operation["x-pinegate-grants"].as_array().unwrap().contains(&"HS-2026-0117".into()),
+        "{operation:#}"
+    );
+    let residents = city.call(Call::aid("/population/residents?area=3410&size=3")).await;
+    residents.assert_data();
+    let place = format!("{place}/responses/200/content/application~1json/schema");
+    assert_as_described(&document, &place, &residents.json());
+
+    let refusal = city.call(Call::aid("/population/residents?area=3101")).await;
+    assert_eq!(refusal.status, 403);
+    assert_as_described(&document, "/components/schemas/problem", &refusal.json());
+    assert!(
+        document["components"]["responses"]["problem-403"]["description"]
+            .as_str()
+            .unwrap()
+            .contains(&refusal.code())
+    );
+
+    let another = city.call(page("water-billing", "openapi.json").english()).await;
+    assert!(another.text().contains("WT-2026-0002") && !another.text().contains("HS-2026"));
+    assert!(another.text().contains("What may be called") && reply.text().contains("可以经本网关调用"));
+    let missed = city.call(page("water-billing", "openapi").english()).await;
+    assert!(missed.text().contains("/.well-known/pinegate/openapi.json"), "{}", missed.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_in_a_reply_are_as_described() {
+    let city = Plan::new().start().await;
+    let document = city.call(page("ziran-map", "openapi.json")).await.json();
+    let parcels = city.call(Call::survey("/spatial/parcels?area=3410&size=3")).await;
+    parcels.assert_data();
+    let place = "/paths/~1spatial~1parcels/get/responses/200/content/application~1json/schema";
+    assert_as_described(&document, place, &parcels.json());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -47,7 +47,7 @@ async fn a_certificate_that_names_two_systems() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_have_no_pages_either() {
     let city = Plan::new().start().await;
-    for page in ["grants", "catalog"] {
+    for page in ["grants", "catalog", "openapi.json"] {
         let target = format!("/.well-known/pinegate/{page}");
         let reply = city.call(Call::get("nobody-knows", "social-aid.eligibility", &target).no_token()).await;
         check(&reply, 403, "identity-unknown");
