@@ -6,6 +6,7 @@ pub mod bound;
 pub mod diagnostic;
 pub mod id;
 pub mod network;
+pub mod reading;
 pub mod secret;
 #[cfg(test)]
 #[path = "../tests/it/skip.rs"]

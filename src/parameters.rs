@@ -13,6 +13,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::kernel::bound::BoundError;
+use crate::kernel::reading::normalized;
 
 /// The most members of a [`BodyPath`]. Nothing below is walked, so no nesting of a body is deeper work.
 pub const MAX_PATH_MEMBERS: usize = 8;
@@ -210,10 +211,11 @@ impl Node {
 }
 
 /// What is left of a name for programs that compare names loosely: its letters and digits up to a
-/// bracket, without case. Some fold case by all of Unicode, some pass over `_`, `-`, blanks and what
+/// bracket, of whatever width, without case. Some fold case by all of Unicode, some pass over `_`, `-`, blanks and what
 /// cannot be seen.
 #[must_use]
 pub fn folded(name: &str) -> String {
+    let name = normalized(name);
     let name = name.split('[').next().unwrap_or("");
     // The letters come last: the lower case of `İ` is `i` and a mark, and some programs leave out the mark.
     let lower = name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);

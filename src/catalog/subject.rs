@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::kernel::id::SubjectKind;
+use crate::kernel::reading::{normalized, parts_values};
 
 /// The kinds of subject whose numbers have a form that is known here.
 pub const SUBJECT_KINDS: [&str; 3] = [RESIDENT_ID, MOBILE, CREDIT_CODE];
@@ -10,6 +11,9 @@ pub const SUBJECT_KINDS: [&str; 3] = [RESIDENT_ID, MOBILE, CREDIT_CODE];
 const RESIDENT_ID: &str = "resident-id";
 const MOBILE: &str = "mobile";
 const CREDIT_CODE: &str = "credit-code";
+
+/// How many subjects one text may name. A record has room for fewer, and says that there were more.
+const MAX_LISTED: usize = 512;
 
 /// A person or company that a request names, in the one form that all spellings of it have.
 ///
@@ -36,6 +40,28 @@ impl<'k> Subject<'k> {
         (!value.is_empty()).then_some(Self { kind, value })
     }
 
+    /// Everyone whom `text` names, at most [`MAX_LISTED`]: as a whole, and as a list, for a program behind the gate may part
+    /// it (`A,B`). At blanks, which are within numbers too, it is parted only where a part has the form of its kind.
+    /// Those that have it come first, so that nothing else takes their place where there is not enough for all.
+    pub fn all(kind: &'k SubjectKind, text: &str) -> impl Iterator<Item = Self> {
+        let list = Some(text).filter(|text| text.contains(parts_values));
+        let parts = |by: fn(char) -> bool| {
+            list.into_iter().flat_map(move |list| list.split(by)).filter_map(move |part| Self::new(kind, part))
+        };
+        let others = parts(|sign| parts_values(sign) && !sign.is_whitespace());
+        let formed = parts(parts_values).filter(Self::has_form);
+        formed.chain(Self::new(kind, text)).chain(others).take(MAX_LISTED)
+    }
+
+    /// Whether the value is as long as those of its kind are; of a kind without a form, each is.
+    fn has_form(&self) -> bool {
+        match self.kind.as_str() {
+            RESIDENT_ID | CREDIT_CODE => self.value.len() == 18,
+            MOBILE => self.value.len() == 11,
+            _ => true,
+        }
+    }
+
     /// What kind of number or name it is.
     #[must_use]
     pub const fn kind(&self) -> &'k SubjectKind {
@@ -55,16 +81,10 @@ impl fmt::Debug for Subject<'_> {
     }
 }
 
-/// The letters and digits of a number, those of ASCII in their usual width and in upper case. People and
-/// programs put blanks, hyphens and what nobody sees between them.
+/// The letters and digits of a number, of whatever width and script, in upper case. People and programs put blanks,
+/// hyphens and what nobody sees between them, and write a Roman ten at the end of a resident identity number.
 fn letters_and_digits(text: &str) -> String {
-    let narrow = |c: char| match c {
-        '\u{ff01}'..='\u{ff5e}' => u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).unwrap_or(c),
-        // The Roman numeral, which looks like the last character of a resident identity number.
-        'Ⅹ' | 'ⅹ' => 'X',
-        _ => c,
-    };
-    text.chars().map(narrow).filter(|c| c.is_alphanumeric()).map(|c| c.to_ascii_uppercase()).collect()
+    normalized(text).chars().filter(|c| c.is_alphanumeric()).map(|c| c.to_ascii_uppercase()).collect()
 }
 
 /// Brings a number of the older form, 15 digits (GB 11643-1989), to the present one: the century before the

@@ -289,17 +289,33 @@ impl fmt::Display for Report {
     }
 }
 
-/// An error with all its causes, outermost first.
+/// An error with all its causes, outermost first, in words that are not those of whom a connection leads to.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = words_of(error);
     let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(": ");
-        text.push_str(&cause.to_string());
+        text.push_str(&words_of(cause));
         source = cause.source();
     }
     text
+}
+
+/// What `error` says in words that are not the other end's. One of HTTP/2 repeats the debug data of a GOAWAY (RFC 9113,
+/// section 6.8), text of any kind, which may be the very data that is masked in answers.
+fn words_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let within = || error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<h2::Error>();
+    let Some(http2) = error.downcast_ref::<h2::Error>().or_else(within) else { return error.to_string() };
+    match (http2.reason(), http2.get_io()) {
+        (Some(reason), _) => {
+            let what = if http2.is_go_away() { "connection" } else { "stream" };
+            let whose = if http2.is_remote() { "the other end" } else { "this end" };
+            format!("{whose} ended the HTTP/2 {what}: {reason}")
+        }
+        (None, Some(io)) => io.to_string(),
+        (None, None) => "HTTP/2 was not kept to".to_owned(),
+    }
 }
 
 /// The word among `known` that `word` was probably meant to be.

@@ -64,6 +64,27 @@ enum Symbol {
     Other,
 }
 
+/// Whether nobody sees `c`, of those up to U+FFFF: Unicode's `Default_Ignorable_Code_Point`.
+pub(super) const fn is_ignorable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{AD}'
+            | '\u{34F}'
+            | '\u{61C}'
+            | '\u{115F}'..='\u{1160}'
+            | '\u{17B4}'..='\u{17B5}'
+            | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFF8}'
+    )
+}
+
 impl Symbol {
     fn of(c: char) -> Self {
         // Full-width forms of ASCII, which free text has, are what they stand for.
@@ -74,10 +95,9 @@ impl Symbol {
         match u8::try_from(narrow) {
             Ok(digit @ b'0'..=b'9') => Self::Digit(digit),
             Ok(letter @ (b'A'..=b'Z' | b'a'..=b'z')) => Self::Letter(letter.to_ascii_uppercase()),
-            // A no-break space is a space, and a soft hyphen is not seen.
+            // A no-break space is a space.
             Ok(b' ' | b'-' | b'\t' | 0xA0) => Self::Gap,
             Ok(b'.') => Self::Dot,
-            Ok(0xAD) => Self::Hidden,
             _ => match c {
                 '\u{1680}'
                 | '\u{2000}'..='\u{200A}'
@@ -86,16 +106,7 @@ impl Symbol {
                 | '\u{205F}'
                 | '\u{2212}'
                 | '\u{3000}' => Self::Gap,
-                '\u{034F}'
-                | '\u{061C}'
-                | '\u{115F}'..='\u{1160}'
-                | '\u{180E}'
-                | '\u{200B}'..='\u{200F}'
-                | '\u{202A}'..='\u{202E}'
-                | '\u{2060}'..='\u{206F}'
-                | '\u{3164}'
-                | '\u{FE00}'..='\u{FE0F}'
-                | '\u{FEFF}' => Self::Hidden,
+                _ if is_ignorable(c) => Self::Hidden,
                 _ => Self::Other,
             },
         }

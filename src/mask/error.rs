@@ -45,6 +45,13 @@ pub enum MaskError {
         /// Where the escape stops being one.
         at: u64,
     },
+    /// A `;` that is not escaped, in a form that may not hold more than was granted: some programs part pairs at it
+    /// (HTML 4.01, appendix B.2.2), and read another field behind it.
+    #[error("unescaped `;` at byte {at}; write it `%3B`")]
+    Semicolon {
+        /// Where.
+        at: u64,
+    },
     /// A `\u` escape of half a surrogate pair.
     #[error("half a surrogate pair in a string at byte {at}")]
     Surrogate {
@@ -199,6 +206,7 @@ impl MaskError {
             Self::ByteOrderMark => "byte-order-mark",
             Self::Control { .. } => "control-character",
             Self::Escape { .. } => "escape",
+            Self::Semicolon { .. } => "semicolon",
             Self::Surrogate { .. } => "surrogate",
             Self::Depth { .. } => "depth",
             Self::KeyTooLong { .. } => "key-too-long",

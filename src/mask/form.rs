@@ -99,9 +99,15 @@ impl<'s> Scan<'s> {
             self.context.record()?;
         }
         self.escape(0)?;
+        let semicolon = memchr::memchr(b';', self.piece).filter(|_| self.context.plan.refuses);
+        let sound = semicolon.unwrap_or(self.piece.len());
         let mut specials = Specials::new(self.context.lanes, self.piece, *b"&=%");
-        while let Some(at) = specials.next() {
+        while let Some(at) = specials.next().filter(|at| *at < sound) {
             self.special(at)?;
+        }
+        if let Some(at) = semicolon {
+            self.check_name(at)?;
+            return Err(MaskError::Semicolon { at: self.offset(at) });
         }
         self.park()
     }

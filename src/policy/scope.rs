@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::problem::{Part, Problem};
 use crate::grant::Treatment;
 use crate::kernel::id::{FieldPath, GroupName, MaskerName, ParameterName};
+use crate::kernel::reading::parts_values;
 
 /// A scope as read: names are well formed but not yet known to exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,12 +93,6 @@ pub enum Pattern {
     Exact(String),
     /// Every value that begins so.
     Prefix(String),
-}
-
-/// Whether programs part several values in one text by `sign` (in OpenAPI 3 `,`, blank and `|`), or their kin on Chinese
-/// keyboards do.
-fn parts_values(sign: char) -> bool {
-    matches!(sign, ',' | ';' | '|' | '，' | '；' | '｜' | '、') || sign.is_whitespace()
 }
 
 impl Pattern {

@@ -260,7 +260,7 @@ fn declared_scope(value: Option<&http::HeaderValue>) -> Result<Vec<String>, Fail
 }
 
 /// A parameter that a grant may constrain must not have a second reading beside the gate's: neither under
-/// a name that another program folds onto it, nor through a value that is still encoded after it was
+/// a name that another program folds onto it, nor through a name or a value that is still encoded after it was
 /// decoded once.
 fn check_one_reading(routed: &Routed) -> Result<(), Failure> {
     let declared = |wanted: &str| {
@@ -292,16 +292,22 @@ fn check_one_reading(routed: &Routed) -> Result<(), Failure> {
         {
             return refuse(RequestFailure::Alike { name: shown(name), meant, place });
         }
-        let is_encoded = value
-            .split('%')
-            .skip(1)
-            .any(|rest| rest.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit())));
-        if declared(name) && is_encoded {
+        if !routed.route().parameters.is_empty() && is_still_encoded(name) {
+            let why = words("a name is encoded twice", "某一参数名被重复编码");
+            return refuse(RequestFailure::Query { why });
+        }
+        if declared(name) && is_still_encoded(value) {
             let why = words("a value is encoded twice", "某一取值被重复编码");
             return refuse(RequestFailure::Query { why });
         }
     }
     Ok(())
+}
+
+/// Whether something that was decoded has an escape left: a program that decodes twice reads another text.
+fn is_still_encoded(decoded: &str) -> bool {
+    let is_escape = |rest: &str| rest.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    decoded.split('%').skip(1).any(is_escape)
 }
 
 /// A name of the client's own, as it may stand in a text: escaped like in a query but for letters, digits and

@@ -38,7 +38,7 @@ fn digests<'p>(
     let Some(key) = &routed.exchange().snapshot.digests else { return digests };
     for (parameter, values) in parameters {
         let Some(kind) = &parameter.subject else { continue };
-        for subject in values.iter().filter_map(|value| Subject::new(kind, value)) {
+        for subject in values.iter().flat_map(|value| Subject::all(kind, value)) {
             add(&mut digests, key.subject(&subject));
         }
     }

@@ -161,7 +161,6 @@ fn other_numbers_are_not() {
     }
 }
 
-/// A list whose marks nobody sees is a list.
 /// What Unicode calls ignorable (`Default_Ignorable_Code_Point`), up to U+FFFF: nobody sees any of it.
 #[test]
 fn whatever_nobody_sees_is_passed_over() {
@@ -187,6 +186,7 @@ fn whatever_nobody_sees_is_passed_over() {
     assert!(missed.is_empty(), "a number leaves with one of these in it: {missed:?}");
 }
 
+/// A list whose marks nobody sees is a list.
 #[test]
 fn what_nobody_sees_parts_whole_numbers() {
     check("13800138000\u{200b}13900139000", &[Mobile, Mobile]);
@@ -275,7 +275,7 @@ fn wide(text: &str) -> String {
 }
 
 /// A character that is of no word and between no groups.
-const NEUTRAL: &str = "[^0-9A-Za-z０-９Ａ-Ｚａ-ｚ\\t .．\\-－\u{a0}\u{2000}-\u{200a}\u{2010}-\u{2015}\u{202f}\u{205f}\u{2212}\u{1680}\u{34f}\u{61c}\u{115f}\u{1160}\u{180e}\u{3164}\
+const NEUTRAL: &str = "[^0-9A-Za-z０-９Ａ-Ｚａ-ｚ\\t .．\\-－\u{a0}\u{2000}-\u{200a}\u{2010}-\u{2015}\u{202f}\u{205f}\u{2212}\u{1680}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}-\u{180f}\u{3164}\u{ffa0}\u{fff0}-\u{fff8}\
                        \u{3000}\u{ad}\u{200b}-\u{200f}\u{202a}-\u{202e}\u{2060}-\u{206f}\u{fe00}-\u{fe0f}\u{feff}]";
 
 /// Texts that an expression describes, with [`NEUTRAL`] for `~`.

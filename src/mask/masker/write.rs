@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::super::detect::is_ignorable;
 use super::super::notation::Notation;
 use super::super::recognise;
 
@@ -73,9 +74,17 @@ pub(super) fn write_ends_of_any<N: Notation>(
     write_ends::<N>(text, ends, hidden, out)
 }
 
-/// Whether so many characters are at most half of `text`.
+/// Whether so many characters are at most half of those of `text` that are seen. Blanks that fill up a column of fixed
+/// width hide nothing.
 fn is_half(kept: usize, text: &str) -> bool {
-    2 * kept <= text.chars().count()
+    2 * kept <= text.chars().filter(|c| !is_unseen(*c)).count()
+}
+
+/// Blanks, controls and what Unicode calls ignorable.
+fn is_unseen(c: char) -> bool {
+    const BEYOND: [std::ops::RangeInclusive<char>; 3] =
+        ['\u{1BCA0}'..='\u{1BCA3}', '\u{1D173}'..='\u{1D17A}', '\u{E0000}'..='\u{E0FFF}'];
+    c.is_whitespace() || c.is_control() || is_ignorable(c) || BEYOND.iter().any(|range| range.contains(&c))
 }
 
 /// [`write_ends`] for a text of known form: ASCII, longer than both ends, nothing to escape.
@@ -176,7 +185,8 @@ pub(super) fn write_phone<N: Notation>(text: &str, last: usize, out: &mut Vec<u8
     Some(())
 }
 
-/// The network that an address is in: of `bits` bits of IPv4, of twice as many of IPv6.
+/// The network that an address is in: of `bits` bits of IPv4, of twice as many of IPv6. An address of 6to4 (RFC 3056) has
+/// one of IPv4 behind its first 16 bits, of which no more is left than of others.
 pub(super) fn write_network<N: Notation>(text: &str, bits: u32, out: &mut Vec<u8>) -> Option<()> {
     use std::io::Write;
     /// The longest network, `ffff:ffff:ffff::/48`, and to spare.
@@ -189,7 +199,7 @@ pub(super) fn write_network<N: Notation>(text: &str, bits: u32, out: &mut Vec<u8
             write!(free, "{kept}/{bits}").ok()?;
         }
         IpAddr::V6(address) => {
-            let bits = 2 * bits;
+            let bits = if address.segments().first() == Some(&0x2002) { 16 + bits } else { 2 * bits };
             let kept = address & Ipv6Addr::from_bits(u128::MAX.checked_shl(128 - bits)?);
             write!(free, "{kept}/{bits}").ok()?;
         }
