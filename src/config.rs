@@ -43,6 +43,9 @@ pub use upgrade::Upgrade;
 pub use upstream::{Breaker, Ejection, Endpoint, HealthCheck, Retry, Upstream};
 pub use witness::WitnessConfig;
 
+/// The code of the finding that a secret is not in this process's environment. Another process may have it in its own.
+pub const VARIABLE_UNSET: &str = "variable-unset";
+
 /// The largest `gateway.toml`, and the largest file it may name.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
 
@@ -85,6 +88,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// The files that secrets were read from, in the order of reading, for whoever looks who may read them.
     pub secret_files: Vec<PathBuf>,
+    /// What stands in for secrets that are not in this process's environment; nothing does where it was [loaded](Config::load).
+    stand_ins: Vec<Secret>,
 }
 
 /// A file named by the configuration, with its content.
@@ -290,6 +295,22 @@ impl Config {
         }
     }
 
+    /// As [`Config::load`], for a look from where the gate's environment need not be: a secret from a variable that is
+    /// not set here is a warning, and something stands in for it. No gate can be made of a stand-in for a private key.
+    #[must_use]
+    pub fn look(path: &Path) -> (Option<Self>, Report) {
+        match read::text_of(path) {
+            Ok(text) => read::look(path, &Source::new(path.display().to_string(), text)),
+            Err(report) => (None, report),
+        }
+    }
+
+    /// Whether this only stands in for a secret that is not known here.
+    #[must_use]
+    pub fn stands_in(&self, secret: &Secret) -> bool {
+        self.stand_ins.contains(secret)
+    }
+
     /// Where `path` says that operators and monitoring ask the gate, even where the rest of it is wrong: a file that
     /// is being edited says nothing of the gate that runs.
     #[must_use]
@@ -319,7 +340,7 @@ impl Config {
     pub fn lacks_only_variables(report: &Report) -> bool {
         let findings = report.sorted();
         let mut errors = findings.iter().filter(|finding| finding.severity == Severity::Error).peekable();
-        errors.peek().is_some() && errors.all(|finding| finding.code == read::VARIABLE_UNSET)
+        errors.peek().is_some() && errors.all(|finding| finding.code == VARIABLE_UNSET)
     }
 
     /// What `path` says about the policy directory, even where the rest of it is wrong, so that one

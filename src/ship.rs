@@ -47,6 +47,7 @@ use crate::journal::Progress;
 use crate::kernel::id::NodeId;
 use crate::kernel::time::Clock;
 use crate::telemetry::Metrics;
+use crate::tls::TlsError;
 
 /// How often figures that change by themselves are shown anew.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -80,6 +81,14 @@ pub enum BadPeer {
     /// The collector of traces.
     #[error("the collector of `[traces]` cannot be set up")]
     Collector(#[source] SetupError),
+}
+
+impl BadPeer {
+    /// Whether the private key that the peer is to be shown cannot be used.
+    pub(crate) const fn is_of_key(&self) -> bool {
+        let (Self::Sink { source, .. } | Self::Witness { source, .. } | Self::Collector(source)) = self;
+        matches!(source, SetupError::Tls(TlsError::Key { .. }))
+    }
 }
 
 /// The sinks of the configuration, ready to be spoken to.

@@ -71,12 +71,15 @@ pub(crate) fn assemble_with(
     let known = previous.map(|previous| &previous.upstreams);
     let upstreams = upstreams(config, known, metrics, clock, &mut report);
     for error in crate::ship::check(&config.audit, config.traces.as_ref(), clock) {
+        if lacks_its_key(config, &error) {
+            continue;
+        }
         let (section, code) = match error {
             BadPeer::Sink { .. } => ("[audit.sink]", "bad-sink"),
             BadPeer::Witness { .. } => ("[audit.witness]", "bad-witness"),
             BadPeer::Collector(_) => ("[traces]", "bad-collector"),
         };
-        report.push(at_section(config, section, code, chain(&error)));
+        report.push(at_section(config, Section::first(section), code, chain(&error)));
     }
     let Some(policy) = policy else { return (None, report) };
     let routes = routes(config, &policy.vocabulary.catalog, &upstreams, metrics, &mut report);
@@ -162,6 +165,18 @@ fn limiter(
     }
 }
 
+/// Whether nothing is wrong with whom records are sent to but that the private key to show them is not known here.
+fn lacks_its_key(config: &Config, error: &BadPeer) -> bool {
+    let own = match error {
+        BadPeer::Sink { name, .. } => {
+            config.audit.sinks.iter().find(|sink| sink.name == *name).and_then(|sink| sink.client.as_ref())
+        }
+        BadPeer::Witness { .. } => None,
+        BadPeer::Collector(_) => config.traces.as_ref().and_then(|traces| traces.client.as_ref()),
+    };
+    error.is_of_key() && own.is_some_and(|(_, key)| config.stands_in(key))
+}
+
 /// People whom the catalogue would have on record cannot be put there without a key, and a plain digest of
 /// them is as good as their number.
 fn check_subjects(config: &Config, policy: &LoadedPolicy, report: &mut Report) {
@@ -194,15 +209,47 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
+/// A section of the configuration: which of those with this heading.
+#[derive(Debug, Clone, Copy)]
+struct Section<'n> {
+    name: &'n str,
+    place: usize,
+}
+
+impl<'n> Section<'n> {
+    /// The only one of its name, or the first.
+    const fn first(name: &'n str) -> Self {
+        Self { name, place: 0 }
+    }
+
+    /// Where its heading stands; at the beginning where it is written in another way.
+    fn heading(self, source: &Source) -> std::ops::Range<usize> {
+        let heading = format!("[{}]", self.name);
+        let mut offset = 0;
+        let mut starts = source.text.split_inclusive('\n').filter_map(|line| {
+            let written = line.trim_start();
+            let start = offset + (line.len() - written.len());
+            offset += line.len();
+            written.starts_with(&heading).then_some(start)
+        });
+        let start = starts.nth(self.place).unwrap_or(0);
+        start..start + heading.len()
+    }
+}
+
 /// A finding about a whole section of the configuration.
-fn at_section(config: &Config, section: &str, code: &'static str, message: String) -> Diagnostic {
-    let heading = format!("[{section}]");
-    let start = config.source.text.find(&heading).unwrap_or(0);
-    Diagnostic::error(code, &config.source, start..start + heading.len(), message)
+fn at_section(config: &Config, section: Section<'_>, code: &'static str, message: String) -> Diagnostic {
+    Diagnostic::error(code, &config.source, section.heading(&config.source), message)
 }
 
 /// A finding about `key` of a section; about the section where it is not written there.
-fn at_key(config: &Config, section: &str, key: &str, code: &'static str, message: String) -> Diagnostic {
+fn at_key(
+    config: &Config,
+    section: Section<'_>,
+    key: &str,
+    code: &'static str,
+    message: String,
+) -> Diagnostic {
     let mut finding = at_section(config, section, code, message);
     let begin = finding.span.end;
     let body = config.source.text.get(begin..).unwrap_or("");

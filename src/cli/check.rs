@@ -36,7 +36,8 @@ mod teach;
 /// Does all that `run` does before it serves: reads the gateway configuration and every file it
 /// names (certificates, keys, revocation lists, token keys), reads the policy directory, resolves
 /// every name, compiles masks and grants, and holds the policy engine against Casbin. Shows all
-/// errors of one run, each with file, line, column and what would be right. Changes nothing.
+/// errors of one run, each with file, line, column and what would be right. A secret from an environment
+/// variable that is not set here is a warning: the gate may have it in its own. Changes nothing.
 ///
 /// Where the policy loads, lints say what its lines come to: grants that another line gives already
 /// or a deny line refuses, lines that no request can match, grants wider than the catalogue is
@@ -177,7 +178,7 @@ struct CheckJson<'c> {
 pub(super) enum Depth {
     /// What keeps it from loading, and what loading warns of.
     Load,
-    /// Lints too.
+    /// Lints too. A secret that is not in the environment here is a warning, since the gate may have it in its own.
     Lint,
 }
 
@@ -268,7 +269,10 @@ pub(super) fn run(
 
 /// Checks a configuration and all that it names.
 pub(super) fn with_config<'p>(path: &'p Path, checking: &Checking<'_>) -> Result<Checked<'p>, CommandError> {
-    let (config, mut report) = Config::load(path);
+    let (config, mut report) = match checking.depth {
+        Depth::Load => Config::load(path),
+        Depth::Lint => Config::look(path),
+    };
     let Some(config) = config else {
         // The policy is checked all the same, as far as the configuration says where it is.
         let Some((policy, identity)) = Config::policy_in(path) else {
@@ -300,6 +304,7 @@ pub(super) fn with_config<'p>(path: &'p Path, checking: &Checking<'_>) -> Result
     let (loaded, found) = checking.policy((&config).into(), &*clock);
     let policy = loaded.as_ref().map(PolicySummary::new);
     let (assembled, found) = assemble_with(&config, (loaded, found), None, &metrics, &clock);
+    let is_sound = !found.has_errors();
     report.merge(found);
     let summary = ConfigSummary {
         file: path.to_string_lossy(),
@@ -310,7 +315,7 @@ pub(super) fn with_config<'p>(path: &'p Path, checking: &Checking<'_>) -> Result
     Ok(Checked {
         what: both(path, &config.policy.directory),
         report,
-        policy: policy.filter(|_| assembled.is_some()),
+        policy: policy.filter(|_| is_sound),
         shadow: assembled.as_ref().and_then(PolicySummary::of_shadow),
         config: Some(summary),
         socket: Some(config.admin.socket),

@@ -66,7 +66,7 @@ pub(super) fn run(
         return ready::run(&args.config, args.json, screen);
     }
     let (checked, mut seen) = loading::examine(&args.config, clock)?;
-    if let (Some(config), _) = Config::load(&args.config) {
+    if let (Some(config), _) = Config::look(&args.config) {
         seen.extend(files::examine(&config));
         seen.extend(certificates::examine(&config, clock.now()));
         seen.push(clock::examine(&config, clock.now()));

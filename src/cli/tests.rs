@@ -278,6 +278,39 @@ fn what_is_wrong_with_certificates_is_shown_at_its_key() {
 }
 
 #[test]
+fn what_is_wrong_with_the_certificates_of_an_upstream_is_shown_at_its_key() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = city(directory.path());
+    city(other.path());
+    let certs = directory.path().join("certs");
+    for (from, to) in [("ca.pem", "platform-ca.pem"), ("server.pem", "own.pem"), ("server.key", "own.key")] {
+        fs::copy(certs.join(from), certs.join(to)).unwrap();
+    }
+    // The second of two: a finding is not about the first.
+    let second = "# as in [[upstream]]\n[[upstream]]\nid = \"other\"\nurl = \"https://127.0.0.1:1\"\n\
+                  ca = \"../certs/platform-ca.pem\"\ncertificate = \"../certs/own.pem\"\nkey = \"../certs/own.key\"\n[[route]]";
+    edit(Path::new(&config), "[[route]]", second);
+    let text = fs::read_to_string(&config).unwrap();
+    let nonsense = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec();
+    let foreign = fs::read(other.path().join("certs/server.key")).unwrap();
+    for (name, content, key) in [
+        ("platform-ca.pem", nonsense.clone(), "ca = \"../certs/platform-ca.pem\""),
+        ("own.pem", nonsense, "certificate = \"../certs/own.pem\""),
+        ("own.key", foreign, "key = \"../certs/own.key\""),
+        ("own.key", b"no key".to_vec(), "key = \"../certs/own.key\""),
+    ] {
+        let kept = fs::read(certs.join(name)).unwrap();
+        fs::write(certs.join(name), content).unwrap();
+        let ran = json(&pinegate(&["check", "--config", &config, "--json"]));
+        let found = ran["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "bad-tls");
+        let found = found.unwrap_or_else(|| panic!("{name}: {ran:#}"));
+        let line = text.lines().position(|line| line == key).unwrap() + 1;
+        assert_eq!(found["line"], line, "{name}: {found:#}");
+        fs::write(certs.join(name), kept).unwrap();
+    }
+}
+
+#[test]
 fn findings_for_machines() {
     let directory = tempfile::tempdir().unwrap();
     let policies = broken_grants(directory.path());
@@ -797,6 +830,75 @@ fn reload_without_a_gate_exits_69() {
     assert!(ran.err.contains("help: is the gate running"), "{}", ran.err);
 }
 
+/// A key of the configuration, and what has it from a variable that is not set here.
+const UNSET: [(&str, &str, &str); 5] = [
+    (
+        "audit.sink[0].token",
+        "[metrics]",
+        "[[audit.sink]]\nname = \"siem\"\nurl = \"http://localhost:1\"\ntoken = { env = \"PINEGATE_TEST_NOT_SET\" }\n[metrics]",
+    ),
+    (
+        "audit.checkpoint.key",
+        "[metrics]",
+        "[audit.checkpoint]\nkey = { env = \"PINEGATE_TEST_NOT_SET\" }\n[metrics]",
+    ),
+    ("tls.key", "key = \"../certs/server.key\"", "key = { env = \"PINEGATE_TEST_NOT_SET\" }"),
+    (
+        "audit.pseudonym_key",
+        "pseudonym_key = \"../certs/audit.key\"",
+        "pseudonym_key = { env = \"PINEGATE_TEST_NOT_SET\" }",
+    ),
+    (
+        "upstream[0].key",
+        "url = \"http://127.0.0.1:1\"",
+        "url = \"https://127.0.0.1:1\"\nca = \"../certs/ca.pem\"\ncertificate = \"../certs/server.pem\"\n\
+         key = { env = \"PINEGATE_TEST_NOT_SET\" }",
+    ),
+];
+
+#[test]
+fn what_the_environment_here_has_not_is_a_warning_and_all_else_is_checked() {
+    for (key, from, to) in UNSET {
+        let directory = tempfile::tempdir().unwrap();
+        let config = city(directory.path());
+        edit(Path::new(&config), from, to);
+        let check = || json(&pinegate(&["check", "--config", &config, "--json"]));
+        let found = |report: &serde_json::Value, code: &str| {
+            let findings = report["findings"].as_array().unwrap();
+            findings.iter().find(|finding| finding["code"] == code).cloned()
+        };
+        let report = check();
+        assert_eq!(report["ok"], true, "{key}: {report:#}");
+        assert!(
+            report["policy"]["digest"].is_string() && report["config"]["digest"].is_string(),
+            "{report:#}"
+        );
+        let unset = found(&report, "variable-unset").unwrap_or_else(|| panic!("{report:#}"));
+        assert_eq!(unset["severity"], "warning", "{unset:#}");
+        let message = format!("`{key}` comes from `PINEGATE_TEST_NOT_SET`, which is not set here");
+        assert_eq!(unset["message"], message.as_str());
+        assert!(unset["help"].as_str().unwrap().contains("refuses to start without it"), "{unset:#}");
+        assert_eq!(pinegate(&["check", "--config", &config]).exit, 0, "{key}");
+        // What is wrong beside it is still an error: certificates, and the policy.
+        fs::write(directory.path().join("certs/ca.pem"), "nothing").unwrap();
+        edit(
+            &directory.path().join("policies/grants.csv"),
+            "sys:minzheng-aid, pop",
+            "sys:minzheng-aidd, pop",
+        );
+        let report = check();
+        assert_eq!(report["ok"], false, "{key}: {report:#}");
+        assert!(
+            found(&report, "bad-tls").is_some() && report["errors"].as_u64() > Some(1),
+            "{key}: {report:#}"
+        );
+        // Who would start the gate is as strict as before.
+        let ran = pinegate(&["run", "--config", &config]);
+        assert_eq!(ran.exit, 64, "{ran:?}");
+        assert!(ran.err.contains("error[variable-unset]"), "{}", ran.err);
+    }
+}
+
 #[test]
 fn reload_asks_the_gate_that_may_have_the_variables() {
     let directory = tempfile::tempdir().unwrap();
@@ -1102,6 +1204,9 @@ fn the_log_is_verified_shown_and_searched() {
         (vec!["--request", &id], 1),
         (vec!["--decision", "deny", "--system", "sys:minzheng-aid"], 1),
         (vec!["--grant", "HS-2026-0117"], 1),
+        (vec!["--status", "403"], 1),
+        (vec!["--status", "404"], 0),
+        (vec!["--status", "2xx", "--system", "sys:minzheng-aid"], 1),
         (vec!["--shadow", "any"], 1),
         (vec!["--shadow", "allowed"], 1),
         (vec!["--shadow", "refused"], 0),

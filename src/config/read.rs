@@ -18,7 +18,7 @@ use jiff::civil::{Date, Time};
 use super::{
     Admin, AuditLog, Compress, Config, Denials, FileContent, HeadKey, Identity, LogFilter, LogFormat,
     MAX_FILE_BYTES, Metrics, ParameterSource, PathTemplate, PolicyDirectory, Purpose, PurposeSource,
-    ReloadTrigger, Route, RouteMethod, StaleCrl, Telemetry, Tls, Upstream,
+    ReloadTrigger, Route, RouteMethod, StaleCrl, Telemetry, Tls, Upstream, VARIABLE_UNSET,
 };
 use crate::catalog::{MediaType, MediaTypeError};
 use crate::coding::Coding;
@@ -39,9 +39,6 @@ const MAX_NETWORKS: usize = 64;
 
 /// The JOSE algorithms a purpose token may be signed with.
 const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "PS256", "RS256"];
-
-/// The code of the finding that a secret is not in the environment. Another process may have it in its own.
-pub(super) const VARIABLE_UNSET: &str = "variable-unset";
 
 /// The content of a regular file of at most [`MAX_FILE_BYTES`].
 pub(super) fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -85,9 +82,19 @@ pub(super) fn text_of(path: &Path) -> Result<String, Report> {
 
 /// Reads the whole configuration.
 pub(super) fn config(path: &Path, source: &Source) -> (Option<Config>, Report) {
+    whole(path, source, None)
+}
+
+/// Reads the whole configuration where the environment need not be the gate's.
+pub(super) fn look(path: &Path, source: &Source) -> (Option<Config>, Report) {
+    whole(path, source, Some(RefCell::default()))
+}
+
+fn whole(path: &Path, source: &Source, stand_ins: Option<RefCell<Vec<Secret>>>) -> (Option<Config>, Report) {
     let document = Document::parse(source);
     let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    let config = Reader::new(document.root(), directory).config(path, source);
+    let reader = Reader { stand_ins, ..Reader::new(document.root(), directory) };
+    let config = reader.config(path, source);
     let report = document.into_report();
     (config.filter(|_| !report.has_errors()), report)
 }
@@ -148,11 +155,13 @@ struct Reader<'d, 's> {
     directory: PathBuf,
     /// Written by whoever reads a secret, anywhere in the file.
     secret_files: RefCell<Vec<PathBuf>>,
+    /// What stands in for secrets that are not in the environment, where anything may.
+    stand_ins: Option<RefCell<Vec<Secret>>>,
 }
 
 impl<'d, 's> Reader<'d, 's> {
     fn new(root: Table<'d, 's>, directory: PathBuf) -> Self {
-        Self { root, directory, secret_files: RefCell::default() }
+        Self { root, directory, secret_files: RefCell::default(), stand_ins: None }
     }
 
     fn config(self, path: &Path, source: &Source) -> Option<Config> {
@@ -196,6 +205,7 @@ impl<'d, 's> Reader<'d, 's> {
             },
             telemetry,
             secret_files: self.secret_files.into_inner(),
+            stand_ins: self.stand_ins.map(RefCell::into_inner).unwrap_or_default(),
         })
     }
 
@@ -244,15 +254,7 @@ impl<'d, 's> Reader<'d, 's> {
             )]
             return match std::env::var(&name.value) {
                 Ok(value) => Some(Secret::new(value.into_bytes())),
-                Err(_) => {
-                    table.document().error(
-                        VARIABLE_UNSET,
-                        name.span,
-                        format!("`{}` names an environment variable that is not set", table.path_of(key)),
-                        format!("set `{}` where this is run, as it is set for the gate", name.value),
-                    );
-                    None
-                }
+                Err(_) => self.unset(table, key, &name),
             };
         }
         let text = table.text(key)?.map(str::to_owned);
@@ -260,6 +262,37 @@ impl<'d, 's> Reader<'d, 's> {
         let secret = Secret::new(file.bytes.to_vec());
         self.secret_files.borrow_mut().push(file.path);
         Some(secret)
+    }
+
+    /// A secret whose variable is not set: something that stands in for it, where anything may.
+    fn unset(&self, table: &Table<'d, 's>, key: &'static str, name: &At<String>) -> Option<Secret> {
+        let (document, key, variable) = (table.document(), table.path_of(key), &name.value);
+        let Some(stand_ins) = &self.stand_ins else {
+            document.error(
+                VARIABLE_UNSET,
+                name.span.clone(),
+                format!("`{key}` names an environment variable that is not set"),
+                format!("set `{variable}` where this is run, as it is set for the gate"),
+            );
+            return None;
+        };
+        let message = format!("`{key}` comes from `{variable}`, which is not set here");
+        let help = format!(
+            "the gate refuses to start without it: see that `{variable}` is set where the gate is run"
+        );
+        document.push(
+            Diagnostic::warning(VARIABLE_UNSET, document.source(), name.span.clone(), message).help(help),
+        );
+        // Long enough for a key of digests, fit for a header field, and another for each variable.
+        let stand_in = Digest::of(format!("stands in for {variable}").as_bytes()).to_hex();
+        let stand_in = Secret::new(stand_in.into_bytes());
+        stand_ins.borrow_mut().push(stand_in.clone());
+        Some(stand_in)
+    }
+
+    /// Whether this only stands in for a secret.
+    fn stands_in(&self, secret: &Secret) -> bool {
+        self.stand_ins.as_ref().is_some_and(|stand_ins| stand_ins.borrow().contains(secret))
     }
 
     fn listen(table: Table<'d, 's>) -> Option<(Vec<SocketAddr>, Vec<Network>)> {

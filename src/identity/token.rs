@@ -43,7 +43,7 @@ pub enum TokenError {
     TooLong,
     /// The token is not a JWS in compact form.
     #[error("the token is not well formed: {0}")]
-    Malformed(&'static str),
+    Malformed(Form),
     /// A header member that asks for something this gate never does.
     #[error("the token's header has `{0}`, which is not accepted")]
     HeaderMember(&'static str),
@@ -130,6 +130,29 @@ fn of_another(named: Option<&SystemId>) -> String {
 
 fn quoted(audiences: &[Arc<str>]) -> String {
     audiences.iter().map(|audience| format!("`{audience}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// What of a token's form is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Form {
+    /// More parts than three, or fewer.
+    #[error("it has not three parts")]
+    Parts,
+    /// A part in another coding.
+    #[error("a part is not base64url without padding")]
+    Coding,
+    /// A header that is something else.
+    #[error("its header is not a JSON object whose names come once")]
+    Header,
+    /// Another type of token.
+    #[error("its `typ` is neither `JWT` nor `at+jwt`")]
+    Type,
+    /// Claims that are something else.
+    #[error("its claims are not a JSON object whose names come once")]
+    Claims,
+    /// No claims at all.
+    #[error("it has no claims")]
+    NoClaims,
 }
 
 /// What a claim must be.
@@ -315,7 +338,7 @@ impl TokenVerifier {
             }
             error
         })?;
-        let claims = claims.ok_or(TokenError::Malformed("it has no claims"))?;
+        let claims = claims.ok_or(TokenError::Malformed(Form::NoClaims))?;
         if !self.rules.audiences.iter().any(|audience| **audience == *claims.audience) {
             return Err(TokenError::Audience { accepted: self.rules.audiences.clone() });
         }

@@ -25,7 +25,7 @@ use super::storage::{DiskStorage, Storage, read_up_to};
 use crate::audit::{ParseError, ParsedRecord};
 
 pub(super) use claims::{Claim, Pruning, repairs};
-pub use filter::{Filter, Matcher, Network, NetworkError};
+pub use filter::{Filter, Matcher, Network, NetworkError, Statuses, StatusesError};
 pub use follow::Follower;
 pub use search::{Hit, Order, Passed, Search, Step, find, tail};
 pub use since::since;

@@ -136,7 +136,7 @@ codes! {
     IdentityExpired = "identity-expired", FORBIDDEN, Unidentified, "The client certificate is no longer valid", "客户端证书已失效";
     IdentityRevoked = "identity-revoked", FORBIDDEN, Unidentified, "The client certificate is no longer trusted", "客户端证书已被吊销或不再受信任";
     TokenMissing = "token-missing", UNAUTHORIZED, Unidentified, "A purpose token is required", "缺少用途令牌";
-    TokenMalformed = "token-malformed", UNAUTHORIZED, Unidentified, "The purpose token is not a well-formed signed token", "用途令牌格式不正确";
+    TokenMalformed = "token-malformed", UNAUTHORIZED, Unidentified, "The purpose token is not a well-formed signed token", "用途令牌不是格式正确的签名令牌";
     TokenAlgorithm = "token-algorithm", UNAUTHORIZED, Unidentified, "The purpose token's algorithm is not accepted", "用途令牌的签名算法不被接受";
     TokenKeyUnknown = "token-key-unknown", UNAUTHORIZED, Unidentified, "The purpose token's key is not known", "用途令牌的签名密钥未知";
     TokenSignature = "token-signature", UNAUTHORIZED, Unidentified, "The purpose token's signature is wrong", "用途令牌签名验证失败";

@@ -533,3 +533,6 @@ impl Drop for SealOnDrop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

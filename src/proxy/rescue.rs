@@ -141,4 +141,4 @@ fn hints(failure: &Failure, snapshot: &Snapshot) -> Vec<(HeaderName, String)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

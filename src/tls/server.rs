@@ -80,8 +80,6 @@ impl ServerTls {
         dates.authorities =
             authorities.iter().map(|ca| (Arc::clone(&ca.facts.subject), ca.facts.not_after)).collect();
 
-        let own = certified(chain, inputs.certificate_chain, inputs.key, &provider)?;
-
         let verifier = Arc::new(ClientVerifier::new(
             anchors,
             &intermediates,
@@ -90,6 +88,8 @@ impl ServerTls {
             Arc::clone(&provider),
         )?);
         let client_verifier: Arc<dyn ClientCertVerifier> = Arc::<ClientVerifier>::clone(&verifier);
+        // Last: where the key alone is not known, all else has been looked at.
+        let own = certified(chain, inputs.certificate_chain, inputs.key, &provider)?;
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(RustlsClock(clock)))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(TlsError::Setup)?

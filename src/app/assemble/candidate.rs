@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{at_section, place_of};
+use super::{Section, at_section, place_of};
 use crate::app::load::{LoadedPolicy, PolicyPlace, load_policy};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -17,7 +17,7 @@ pub(super) fn candidate(config: &Config, clock: &dyn Clock, report: &mut Report)
     let (loaded, found) = caught(|| load_policy(PolicyPlace { directory, ..config.into() }, clock));
     report.merge(found.with_errors_as_warnings());
     if loaded.is_none() {
-        let heading = at_section(config, "policy", "", String::new()).span;
+        let heading = at_section(config, Section::first("policy"), "", String::new()).span;
         let span = place_of(&config.source, &heading, "shadow");
         let message =
             format!("the candidate policy in {} does not load and is not evaluated", directory.display());

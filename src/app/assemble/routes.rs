@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::upstreams::Upstreams;
-use super::{at_section, place_of};
+use super::{Section, at_section, place_of};
 use crate::catalog::{BodyFormat, BodyShape, Catalog, Resource, XmlNames};
 use crate::config::{self, Config, ParameterSource};
 use crate::kernel::diagnostic::{Diagnostic, Report, Source, did_you_mean};
@@ -32,7 +32,7 @@ pub(super) fn routes(
         Err(conflict) => {
             report.push(at_section(
                 config,
-                "[route]",
+                Section::first("[route]"),
                 "route-conflict",
                 crate::kernel::diagnostic::chain(&conflict),
             ));

@@ -3,11 +3,11 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::{MAX_TOKEN_LIFETIME, at_key, at_section, shown};
+use super::{MAX_TOKEN_LIFETIME, Section, at_key, at_section, shown};
 use crate::config::{self, Config};
 use crate::identity::TokenVerifier;
 use crate::identity::token::{Issuer, KeySet, SignatureAlgorithm, TokenRules};
-use crate::kernel::diagnostic::{Diagnostic, Report, Source};
+use crate::kernel::diagnostic::{Diagnostic, Report, Source, chain};
 use crate::kernel::time::Clock;
 use crate::tls::{KeyFile, OnGap, PemFile, Revocation, ServerTls, ServerTlsInputs, TlsError};
 
@@ -28,7 +28,8 @@ pub(super) fn token_verifier(config: &Config, report: &mut Report) -> Option<Tok
     let purpose = &config.purpose;
     let name = shown(&purpose.jwks.path);
     let Ok(text) = std::str::from_utf8(&purpose.jwks.bytes) else {
-        report.push(at_section(config, "purpose", "bad-jwks", format!("{name} is not UTF-8")));
+        let message = format!("{name} is not UTF-8");
+        report.push(at_section(config, Section::first("purpose"), "bad-jwks", message));
         return None;
     };
     let allowed: Vec<SignatureAlgorithm> =
@@ -75,21 +76,23 @@ pub(super) fn server_tls(config: &Config, clock: &Arc<dyn Clock>, report: &mut R
     };
     match ServerTls::new(&inputs, Arc::clone(clock)) {
         Ok(tls) => Some(tls),
+        // All but the key is as it should be, and the key is not known here.
+        Err(TlsError::Key { .. }) if config.stands_in(&tls.key) => None,
         Err(error) => {
-            report.push(match key_of(tls, &error) {
-                Some(key) => at_key(config, "tls", key, "bad-tls", crate::kernel::diagnostic::chain(&error)),
-                None => tls_finding(config, "tls", &error),
-            });
+            let lists = tls.crls.iter().flatten().map(|list| (list, "crls"));
+            let files = [(&tls.certificate, "certificate"), (&tls.client_ca, "client_ca")];
+            let files = files.into_iter().chain(lists);
+            report.push(tls_finding(config, Section::first("tls"), files, &error));
             None
         }
     }
 }
 
-/// The key of `[tls]` that names what is wrong.
-fn key_of(tls: &config::Tls, error: &TlsError) -> Option<&'static str> {
-    let lists = tls.crls.iter().flatten();
-    let files = [(&tls.certificate, "certificate"), (&tls.client_ca, "client_ca")];
-    let files = files.into_iter().chain(lists.map(|list| (list, "crls")));
+/// The key that names what is wrong, of a section with these `files` and the keys that name them.
+fn key_of<'f>(
+    files: impl IntoIterator<Item = (&'f config::FileContent, &'static str)>,
+    error: &TlsError,
+) -> Option<&'static str> {
     match error {
         TlsError::KeyMismatch { .. } | TlsError::Key { .. } => Some("key"),
         TlsError::ListIssuer { .. }
@@ -118,6 +121,18 @@ pub(super) fn pem(file: &config::FileContent) -> PemFile {
     PemFile { name: Arc::from(shown(&file.path)), bytes: Arc::clone(&file.bytes) }
 }
 
-pub(super) fn tls_finding(config: &Config, section: &str, error: &TlsError) -> Diagnostic {
-    at_section(config, section, "bad-tls", crate::kernel::diagnostic::chain(error))
+/// A finding about the key of `section` that names what is wrong; about the section where none does. Its keys name these
+/// `files`.
+pub(super) fn tls_finding<'f>(
+    config: &Config,
+    section: Section<'_>,
+    files: impl IntoIterator<Item = (&'f config::FileContent, &'static str)>,
+    error: &TlsError,
+) -> Diagnostic {
+    const CODE: &str = "bad-tls";
+    let message = chain(error);
+    match key_of(files, error) {
+        Some(key) => at_key(config, section, key, CODE, message),
+        None => at_section(config, section, CODE, message),
+    }
 }

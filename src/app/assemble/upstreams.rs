@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::at_section;
 use super::trust::{pem, tls_finding};
+use super::{Section, at_section};
 use crate::config::{self, Config};
 use crate::kernel::diagnostic::Report;
 use crate::kernel::id::Digest;
+use crate::kernel::secret::Secret;
 use crate::kernel::time::Clock;
 use crate::proxy::Upload;
 use crate::telemetry::Metrics;
-use crate::tls::{KeyFile, UpstreamTls, UpstreamTlsInputs};
+use crate::tls::{KeyFile, TlsError, UpstreamTls, UpstreamTlsInputs};
 use crate::upstream::breaker::BreakerRules;
 use crate::upstream::budget::RetryRules;
 use crate::upstream::bulkhead::BulkheadRules;
@@ -30,12 +31,25 @@ pub(super) fn upstreams(
     report: &mut Report,
 ) -> Upstreams {
     let mut upstreams = HashMap::new();
-    for configured in &config.upstreams {
+    for (place, configured) in config.upstreams.iter().enumerate() {
+        let section = Section { name: "[upstream]", place };
         // Made in any case: what was good when it was loaded may have ended since.
-        let client = match client(configured, clock) {
+        let own = configured.client.as_ref();
+        let made = match client(configured, own, clock) {
+            // All but the key is as it should be, and the key is not known here: nobody will connect.
+            Err(TlsError::Key { .. }) if own.is_some_and(|(_, key)| config.stands_in(key)) => {
+                client(configured, None, clock)
+            }
+            made => made,
+        };
+        let client = match made {
             Ok(client) => client,
             Err(error) => {
-                report.push(tls_finding(config, "[upstream]", &error));
+                let files = [
+                    configured.ca.as_ref().map(|ca| (ca, "ca")),
+                    own.map(|(certificate, _)| (certificate, "certificate")),
+                ];
+                report.push(tls_finding(config, section, files.into_iter().flatten(), &error));
                 continue;
             }
         };
@@ -49,7 +63,7 @@ pub(super) fn upstreams(
             Ok(upstream) => {
                 upstreams.insert(configured.id.to_string(), Arc::new(upstream));
             }
-            Err(error) => report.push(at_section(config, "[upstream]", "bad-upstream", error.to_string())),
+            Err(error) => report.push(at_section(config, section, "bad-upstream", error.to_string())),
         }
     }
     upstreams
@@ -58,12 +72,13 @@ pub(super) fn upstreams(
 /// What connections to an upstream are like.
 fn client(
     configured: &config::Upstream,
+    own: Option<&(config::FileContent, Secret)>,
     clock: &Arc<dyn Clock>,
-) -> Result<ClientSettings, crate::tls::TlsError> {
+) -> Result<ClientSettings, TlsError> {
     let tls = match &configured.ca {
         None => None,
         Some(ca) => {
-            let own = configured.client.as_ref().map(|(certificate, key)| {
+            let own = own.map(|(certificate, key)| {
                 (pem(certificate), KeyFile { name: Arc::from("upstream.key"), pem: key.clone() })
             });
             let inputs = UpstreamTlsInputs {

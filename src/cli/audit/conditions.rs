@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::CommandError;
 use crate::cli::when::{When, default_zone, zone};
-use crate::journal::read::{Filter, Network};
+use crate::journal::read::{Filter, Network, Statuses};
 use crate::kernel::id::{
     Action, DepartmentId, Digest, GrantId, NodeId, PurposeCode, RequestId, ResourceId, SystemId,
 };
@@ -70,6 +70,9 @@ pub(super) struct Conditions {
     /// Refused with this code
     #[arg(long, value_name = "CODE")]
     reason: Option<String>,
+    /// Answered with this HTTP status, such as `403`, or with one of a class, such as `4xx`
+    #[arg(long)]
+    status: Option<Statuses>,
     /// Decided otherwise by the candidate policy: it allowed, it refused, it let out something else
     #[arg(long, value_name = "CHANGE", value_parser = ["any", "allowed", "refused", "extent"])]
     shadow: Option<String>,
@@ -169,6 +172,7 @@ impl Conditions {
             grant: self.grant.clone(),
             decision: self.decision.map(|decision| decision.as_str().to_owned()),
             reason: self.reason.clone(),
+            status: self.status,
             shadow: self.shadow.clone(),
             ..self.times.filter()?
         })

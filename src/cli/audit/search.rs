@@ -23,6 +23,7 @@ Examples:
   pinegate audit search --request 019a2b3c-…       the X-Request-Id of a reply
   pinegate audit search --system sys:minzheng-aid --from 2026-06-01 --until 2026-07-01
   pinegate audit search --resource population.resident --decision deny --newest-first
+  pinegate audit search --decision permit --status 5xx   permitted, and not answered all the same
   pinegate audit search --address 10.1.0.0/16 --format csv > accesses.csv
   pinegate audit search --grant HS-2026-0117 --json | jq .released
   pinegate audit search --shadow refused           what the candidate policy would take away

@@ -8,6 +8,7 @@ use crate::cli::CommandError;
 use crate::cli::check::{Checked, Checking, Depth, with_config};
 use crate::cli::findings::several;
 use crate::cli::source::quoted;
+use crate::config::VARIABLE_UNSET;
 use crate::kernel::diagnostic::Severity;
 use crate::kernel::time::Clock;
 
@@ -32,7 +33,16 @@ pub(super) fn examine<'p>(
         }
     };
     let mut seen = vec![load];
-    let warnings = report.count(Severity::Warning);
+    let unset: Vec<_> = report
+        .sorted()
+        .into_iter()
+        .filter(|finding| finding.severity == Severity::Warning && finding.code == VARIABLE_UNSET)
+        .collect();
+    seen.extend(unset.iter().map(|finding| {
+        Observation::new("environment", &*finding.file, finding.message.clone())
+            .doubtful(finding.help.clone())
+    }));
+    let warnings = report.count(Severity::Warning).saturating_sub(unset.len());
     let policy = checked.policy_digest().map(|digest| {
         let digest = digest.to_hex();
         let short = digest.get(..12).unwrap_or(&digest);

@@ -34,8 +34,13 @@ pub(super) async fn examine(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Obse
         let (check, target) = (peer.check, target(&peer, clock));
         let scheme = if peer.tls.is_some() { "TLS" } else { "TCP" };
         let subject = format!("{} {}:{} ({scheme})", peer.name, peer.host, peer.port);
+        let is_elsewhere = peer.tls.and_then(|(_, own)| own).is_some_and(|(_, key)| config.stands_in(key));
         tries.spawn(async move {
             let seen = match target {
+                Err(TlsError::Key { .. }) if is_elsewhere => {
+                    Observation::new(check, subject, "not tried: the key to show it is not set here")
+                        .unknown("run this in the gate's environment")
+                }
                 Ok(target) => tried(check, subject, probe(&target, WITHIN).await),
                 Err(error) => Observation::new(check, subject, chain(&error))
                     .bad("mend the certificates that its section of the configuration names"),

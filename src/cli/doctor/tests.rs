@@ -194,6 +194,22 @@ fn what_does_not_load_is_named() {
     );
 
     let installation = Installation::new();
+    installation.edit(
+        "# ── Which request",
+        "[[audit.sink]]\nname = \"siem\"\nurl = \"http://127.0.0.1:1\"\ntoken = { env = \"PINEGATE_TEST_NOT_SET\" }\n\
+         [traces]\nendpoint = \"https://127.0.0.1:1\"\nca = \"certs/ca.pem\"\ncertificate = \"certs/server.pem\"\n\
+         key = { env = \"PINEGATE_TEST_NOT_SET\" }\n# ── Which request",
+    );
+    let seen = installation.doctor();
+    seen.stands("loads", "gateway.toml", "ok");
+    let said = seen.stands("environment", "gateway.toml", "warning");
+    assert!(said.contains("PINEGATE_TEST_NOT_SET") && said.contains("refuses to start"), "{said}");
+    assert_eq!(seen.of("environment").len(), 2);
+    // All else is looked at, but for what would be shown a certificate whose key is not known here.
+    assert!(seen.stands("traces", "(TLS)", "unknown").contains("not tried"));
+    seen.stands("certificate", "server.pem", "ok");
+
+    let installation = Installation::new();
     fs::remove_file(installation.path("policies/grants.csv")).unwrap();
     assert!(installation.doctor().stands("loads", "gateway.toml", "failure").contains("grants.csv"));
 

@@ -92,6 +92,19 @@ impl Published {
     }
 }
 
+/// A text without its digests: a record says which commit it was part of, and how many there are goes by how fast the
+/// writer comes to its turn.
+fn without_digests(text: &str) -> String {
+    let is_digest =
+        |word: &str| word.len() == 64 && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let parts = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+    let shown = parts.map(|part| {
+        let word = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        if is_digest(word) { part.replace(word, "DIGEST") } else { part.to_owned() }
+    });
+    shown.collect()
+}
+
 /// Who reads the log is not who has the gate's secrets.
 #[test]
 fn the_log_is_read_without_the_secrets_of_the_gate() {
@@ -439,7 +452,7 @@ fn a_published_log_is_verified_with_keys_and_from_where_it_was() {
     assert!(ran.exit == 0 && ran.err.contains("no signature was checked"), "{ran:?}");
     let ran = verify(&["--policy", &published.policy]);
     assert_eq!((ran.exit, ran.err.as_str()), (0, ""), "{ran:?}");
-    insta::assert_snapshot!("verify_policy", ran.out.replace(&published.log, "LOG"));
+    insta::assert_snapshot!("verify_policy", without_digests(&ran.out.replace(&published.log, "LOG")));
     let other = signer("gate-1", SignatureKind::Ed25519, 9).key().to_string();
     let ran = verify(&["--key", &other]);
     assert!(ran.exit == 1 && ran.out.contains("foreign-head"), "{ran:?}");

@@ -68,7 +68,7 @@ impl<'d, 's> Reader<'d, 's> {
             raised_priority: priority.is_some_and(|at| at.value),
             pseudonym_key,
             checkpoint: match checkpoint {
-                Some(checkpoint) => Some(checkpoint?),
+                Some(checkpoint) => checkpoint?,
                 None => None,
             },
             witnesses: witnesses.into_iter().collect::<Option<_>>()?,
@@ -83,7 +83,7 @@ impl<'d, 's> Reader<'d, 's> {
         let node = table.text("node").map(|at| at.value.to_owned());
         let witnesses = table.tables("witness").iter().map(witness_key).collect::<Option<_>>()?;
         let checkpoint = table.table("checkpoint").map(|table| self.checkpoint(table, node));
-        let key = checkpoint.map(|settings| settings.map(|settings| settings.signer.key().clone()));
+        let key = checkpoint.map(|read| read.flatten().map(|settings| settings.signer.key().clone()));
         Some((directory, witnesses, key))
     }
 
@@ -97,7 +97,8 @@ impl<'d, 's> Reader<'d, 's> {
         Some(key)
     }
 
-    fn checkpoint(&self, table: Table<'d, 's>, node: Option<String>) -> Option<CheckpointSettings> {
+    /// How heads are signed; `None` in `Some` where the key is not known here.
+    fn checkpoint(&self, table: Table<'d, 's>, node: Option<String>) -> Option<Option<CheckpointSettings>> {
         if !table.has("key") {
             table.missing("key", "an Ed25519 private key, PKCS #8 PEM: `openssl genpkey -algorithm ed25519`");
         }
@@ -105,7 +106,8 @@ impl<'d, 's> Reader<'d, 's> {
         let origin = table.text("origin").map(|at| at.value.to_owned()).or(node);
         let every = duration(&table, "every", Duration::from_secs(10));
         let records = count(&table, "records", 1..=100_000_000, 65_536);
-        let signer = secret.zip(origin).and_then(|(secret, origin)| {
+        let is_elsewhere = secret.as_ref().is_some_and(|secret| self.stands_in(secret));
+        let signer = secret.filter(|_| !is_elsewhere).zip(origin).and_then(|(secret, origin)| {
             let signer = NoteSigner::from_pkcs8(&origin, SignatureKind::Ed25519, &secret);
             let key = match &signer {
                 Err(NoteError::PrivateKey) => "key",
@@ -114,8 +116,11 @@ impl<'d, 's> Reader<'d, 's> {
             signer.map_err(|error| table.bad_value(key, table.span_of(key), &error)).ok()
         });
         table.finish();
+        if is_elsewhere {
+            return Some(None);
+        }
         let records = u64::try_from(records).ok()?;
-        Some(CheckpointSettings { signer: Arc::new(signer?), every, records })
+        Some(Some(CheckpointSettings { signer: Arc::new(signer?), every, records }))
     }
 
     fn witness(&self, table: Table<'d, 's>) -> Option<WitnessSettings> {

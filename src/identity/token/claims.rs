@@ -5,7 +5,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 use super::json::{Json, Object};
-use super::{Expected, TokenError};
+use super::{Expected, Form, TokenError};
 use crate::kernel::id::{GrantId, PurposeCode, SystemId, TokenId};
 use crate::kernel::time::Timestamp;
 
@@ -103,8 +103,7 @@ pub(super) struct Claims {
 
 impl Claims {
     pub(super) fn read(payload: &[u8]) -> Result<Self, TokenError> {
-        let object = Object::read(payload)
-            .ok_or(TokenError::Malformed("its claims are not a JSON object whose names come once"))?;
+        let object = Object::read(payload).ok_or(TokenError::Malformed(Form::Claims))?;
         Ok(Self {
             issuer: text(&object, "iss")?.to_owned(),
             audience: audience(&object)?.to_owned(),

@@ -2,9 +2,9 @@
 
 use data_encoding::BASE64URL_NOPAD;
 
-use super::TokenError;
 use super::json::{Json, Object};
 use super::keys::{KeySet, SignatureAlgorithm};
+use super::{Form, TokenError};
 
 /// The longest token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -29,11 +29,10 @@ pub fn verify_jws<'k>(
     if token.len() > MAX_TOKEN_BYTES {
         return Err(TokenError::TooLong);
     }
-    let (signed, signature) =
-        token.rsplit_once('.').ok_or(TokenError::Malformed("it has not three parts"))?;
-    let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed("it has not three parts"))?;
+    let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed(Form::Parts))?;
+    let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed(Form::Parts))?;
     if payload.contains('.') {
-        return Err(TokenError::Malformed("it has not three parts"));
+        return Err(TokenError::Malformed(Form::Parts));
     }
     let header = Header::read(&decode(header)?)?;
     let payload = decode(payload)?;
@@ -49,9 +48,7 @@ pub fn verify_jws<'k>(
 
 /// Decodes base64url as RFC 7515 section 2 has it: no padding, no blank, no stray bits at the end.
 fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
-    BASE64URL_NOPAD
-        .decode(part.as_bytes())
-        .map_err(|_| TokenError::Malformed("a part is not base64url without padding"))
+    BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| TokenError::Malformed(Form::Coding))
 }
 
 struct Header {
@@ -61,15 +58,14 @@ struct Header {
 
 impl Header {
     fn read(bytes: &[u8]) -> Result<Self, TokenError> {
-        let object = Object::read(bytes)
-            .ok_or(TokenError::Malformed("its header is not a JSON object whose names come once"))?;
+        let object = Object::read(bytes).ok_or(TokenError::Malformed(Form::Header))?;
         if let Some(refused) = REFUSED_MEMBERS.into_iter().find(|name| object.get(name).is_some()) {
             return Err(TokenError::HeaderMember(refused));
         }
         match object.get("typ") {
             None => {}
             Some(Json::Text(kind)) if is_accepted_type(kind) => {}
-            Some(_) => return Err(TokenError::Malformed("its `typ` is neither `JWT` nor `at+jwt`")),
+            Some(_) => return Err(TokenError::Malformed(Form::Type)),
         }
         let algorithm = object
             .text("alg")

@@ -48,6 +48,8 @@ pub struct Filter {
     pub decision: Option<String>,
     /// Refused with this code.
     pub reason: Option<String>,
+    /// Answered with this status, or with one of this class.
+    pub status: Option<Statuses>,
     /// Decided otherwise by the candidate policy: in this way, or in `any`.
     pub shadow: Option<String>,
 }
@@ -134,6 +136,52 @@ impl Network {
     }
 }
 
+/// One status of HTTP, or all of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statuses {
+    first: u16,
+    last: u16,
+}
+
+/// Why a text is neither a status nor a class of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a status, such as `403`, or a class, such as `4xx`")]
+pub struct StatusesError;
+
+impl FromStr for Statuses {
+    type Err = StatusesError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // RFC 9110, section 15: three digits, of which the first is the class. A platform may send one above 599.
+        match text.as_bytes() {
+            [class @ b'1'..=b'9', b'x' | b'X', b'x' | b'X'] => {
+                let first = u16::from(class - b'0') * 100;
+                Ok(Self { first, last: first + 99 })
+            }
+            [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] => {
+                let status = text.parse().map_err(|_| StatusesError)?;
+                Ok(Self { first: status, last: status })
+            }
+            _ => Err(StatusesError),
+        }
+    }
+}
+
+impl Statuses {
+    /// Whether a status is one of them.
+    #[must_use]
+    pub fn contains(self, status: u64) -> bool {
+        (u64::from(self.first)..=u64::from(self.last)).contains(&status)
+    }
+
+    /// What stands in every line that has one of them.
+    fn needle(self) -> String {
+        let name = Name::STATUS.as_str();
+        let Self { first, last } = self;
+        if first == last { format!("\"{name}\":{first}") } else { format!("\"{name}\":{}", first / 100) }
+    }
+}
+
 /// A filter made ready to be held against many lines.
 #[derive(Debug)]
 pub struct Matcher {
@@ -142,6 +190,7 @@ pub struct Matcher {
     exact: Vec<(Name, String)>,
     address: Option<Network>,
     grant: Option<GrantId>,
+    status: Option<Statuses>,
     shadow: Option<String>,
     /// What every line that matches has in it somewhere, the rarest first.
     needles: Vec<Finder<'static>>,
@@ -162,6 +211,7 @@ impl Matcher {
             needle(&format!("\"{}\":\"{text}\"", name.as_str()));
         }
         filter.shadow.iter().for_each(|_| needle("\"shadow\":\""));
+        filter.status.iter().for_each(|statuses| needle(&statuses.needle()));
         let instant = |at: Timestamp| format!("{at:.6}");
         Self {
             from: filter.from.map(instant),
@@ -169,6 +219,7 @@ impl Matcher {
             exact,
             address: filter.address,
             grant: filter.grant.clone(),
+            status: filter.status,
             shadow: filter.shadow.clone(),
             needles,
         }
@@ -222,6 +273,9 @@ impl Matcher {
         self.exact.iter().all(|(name, text)| record.is(*name, text))
             && self.address.is_none_or(is_from)
             && self.grant.as_ref().is_none_or(|grant| has(Name::GRANTS, grant) || has(Name::DENIED_BY, grant))
+            && self.status.is_none_or(|statuses| {
+                record.number(Name::STATUS).is_some_and(|status| statuses.contains(status))
+            })
             && self.shadow.as_ref().is_none_or(|wanted| {
                 record.raw(Name::SHADOW).is_some() && (wanted == "any" || record.is(Name::SHADOW, wanted))
             })
@@ -254,6 +308,26 @@ mod tests {
             ["", "gate", "192.0.2", "192.0.2.1/24", "192.0.2.0/33", "::/129", "192.0.2.0/x", "1.2.3.4/-1"]
         {
             assert_eq!(text.parse::<Network>(), Err(NetworkError), "{text}");
+        }
+    }
+
+    #[test]
+    fn statuses_are_one_or_a_class() {
+        for (statuses, status, is_in) in [
+            ("403", 403, true),
+            ("403", 404, false),
+            ("4xx", 399, false),
+            ("4xx", 400, true),
+            ("4XX", 499, true),
+            ("4xx", 500, false),
+            ("9xx", 999, true),
+        ] {
+            let parsed: Statuses = statuses.parse().unwrap();
+            assert_eq!(parsed.contains(status), is_in, "{status} in {statuses}");
+        }
+        for text in ["", "4", "40", "099", "0xx", "40x", "4x3", "4xxx", "1000", "+40", " 403", "xxx", "４xx"]
+        {
+            assert_eq!(text.parse::<Statuses>(), Err(StatusesError), "{text}");
         }
     }
 }

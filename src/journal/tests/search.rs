@@ -6,9 +6,9 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::audit::{Chain, ParsedRecord};
+use crate::audit::{Chain, Outcome, ParsedRecord};
 use crate::journal::read::{Filter, Follower, Order, Records, Search, Step, find, tail};
-use crate::kernel::id::{GrantId, ParameterName, ResourceId, SystemId};
+use crate::kernel::id::{FieldPath, GrantId, ParameterName, ResourceId, SystemId};
 
 /// What a record is made of, by small numbers.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +37,36 @@ fn instant(second: u8) -> Timestamp {
     Timestamp::from_second(i64::from(second)).unwrap()
 }
 
+/// How a permitted access ended, but for those that had not.
+fn outcome<'a>(made: Made, masked: &'a [(&'a FieldPath, u64)]) -> Option<Outcome<'a>> {
+    let status = [200, 403, 404, 502].get(usize::from(made.second)).filter(|_| made.permitted)?;
+    Some(Outcome {
+        status: *status,
+        bytes_in: 0,
+        bytes_out: 0,
+        records: None,
+        masked,
+        dropped: &[],
+        egress: &[],
+        unclassified: 0,
+        submitted: None,
+        received_mac: None,
+        sent_sha256: None,
+        total_us: 0,
+        decide_us: 0,
+        upstream_us: 0,
+        attempts: 1,
+        aborted: None,
+        ended_by: None,
+    })
+}
+
 fn entry(made: Made) -> Entry {
     let (system, resource, grants) = (system(made.system), resource(made.resource), [grant(made.grant)]);
-    // A parameter that looks like what is searched for.
+    // A parameter and a field that look like what is searched for.
     let bait = [(ParameterName::parse("system").unwrap(), "sys:s1".to_owned())];
+    let field = FieldPath::parse("status").unwrap();
+    let masked = [(&field, 403)];
     Access {
         kind: if made.permitted { Kind::Access } else { Kind::Intent },
         at: instant(made.second),
@@ -72,7 +98,7 @@ fn entry(made: Made) -> Entry {
         policy: "aa",
         config: "bb",
         shadow: (made.second == 3).then_some(crate::audit::Shadow { change: "extent", policy: "cc" }),
-        outcome: None,
+        outcome: outcome(made, &masked),
     }
     .encode()
 }
@@ -123,6 +149,7 @@ fn holds(filter: &Filter, record: &ParsedRecord) -> bool {
             .grant
             .as_ref()
             .is_none_or(|grant| record.grants.iter().chain(&record.denied_by).any(|it| it == grant.as_str()))
+        && filter.status.is_none_or(|statuses| record.status.is_some_and(|it| statuses.contains(it.into())))
         && filter
             .shadow
             .as_ref()
@@ -171,21 +198,25 @@ fn filters() -> impl Strategy<Value = Filter> {
         weighted(0.2, prop_oneof![Just("192.0.2.1"), Just("192.0.2.2/31")]),
         weighted(0.2, 0..4_u8),
         weighted(0.2, prop_oneof![Just("intent"), Just("access")]),
+        weighted(0.2, prop_oneof![Just("200"), Just("403"), Just("4xx")]),
     );
     (words, rest).prop_map(
-        |((from, until, of, on, by), (permitted, reason, shadow, address, certificate, kind))| Filter {
-            from: from.map(instant),
-            until: until.map(instant),
-            system: of.map(system),
-            resource: on.map(resource),
-            grant: by.map(grant),
-            decision: permitted.map(|yes| if yes { "permit" } else { "deny" }.to_owned()),
-            reason: reason.map(str::to_owned),
-            shadow: shadow.map(str::to_owned),
-            address: address.map(|text| text.parse().unwrap()),
-            certificate: certificate.map(|byte| Digest([byte; 32])),
-            kind: kind.map(str::to_owned),
-            ..Filter::default()
+        |((from, until, of, on, by), (permitted, reason, shadow, address, certificate, kind, status))| {
+            Filter {
+                from: from.map(instant),
+                until: until.map(instant),
+                system: of.map(system),
+                resource: on.map(resource),
+                grant: by.map(grant),
+                decision: permitted.map(|yes| if yes { "permit" } else { "deny" }.to_owned()),
+                reason: reason.map(str::to_owned),
+                shadow: shadow.map(str::to_owned),
+                address: address.map(|text| text.parse().unwrap()),
+                certificate: certificate.map(|byte| Digest([byte; 32])),
+                kind: kind.map(str::to_owned),
+                status: status.map(|text| text.parse().unwrap()),
+                ..Filter::default()
+            }
         },
     )
 }

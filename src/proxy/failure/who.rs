@@ -5,7 +5,7 @@
 //! anybody, and the caller's own words.
 
 use super::{identity_code, token_code};
-use crate::identity::token::Expected;
+use crate::identity::token::{Expected, Form, MAX_TOKEN_BYTES};
 use crate::identity::{IdentityError, TokenError};
 use crate::proxy::problem::{Code, Language, Words, words};
 
@@ -84,9 +84,9 @@ fn token_in_chinese(error: &TokenError) -> String {
     let title = token_code(error).title(Language::Zh);
     let why = match error {
         TokenError::Repeated => "`Authorization` 请求头不止一个".to_owned(),
-        TokenError::Scheme => "`Authorization` 须为 `Bearer`、一个空格和令牌".to_owned(),
-        TokenError::TooLong => "令牌过长".to_owned(),
-        TokenError::Malformed(_) => "不是由三段组成的 JWS 紧凑格式".to_owned(),
+        TokenError::Scheme => "`Authorization` 须为 `Bearer`、一个空格和令牌（RFC 6750）".to_owned(),
+        TokenError::TooLong => format!("令牌超过 {MAX_TOKEN_BYTES} 字节"),
+        TokenError::Malformed(form) => form_in_chinese(*form).to_owned(),
         TokenError::HeaderMember(member) => format!("令牌头部含有不被接受的 `{member}`"),
         TokenError::Algorithm { accepted } if accepted.is_empty() => "算法须与密钥一致".to_owned(),
         TokenError::Algorithm { accepted } => {
@@ -115,6 +115,18 @@ fn token_in_chinese(error: &TokenError) -> String {
         | TokenError::Binding { named: None } => return title.to_owned(),
     };
     format!("{title}（{why}）")
+}
+
+/// The same as its `Display`, in Chinese.
+fn form_in_chinese(form: Form) -> &'static str {
+    match form {
+        Form::Parts => "不是由三段组成",
+        Form::Coding => "有一段不是无填充的 base64url",
+        Form::Header => "头部不是名称不重复的 JSON 对象",
+        Form::Type => "`typ` 既不是 `JWT` 也不是 `at+jwt`",
+        Form::Claims => "声明不是名称不重复的 JSON 对象",
+        Form::NoClaims => "没有声明",
+    }
 }
 
 /// The same as its `Display`, in Chinese.
@@ -284,6 +296,8 @@ const MENDS: &[(Code, Words)] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -349,6 +363,28 @@ mod tests {
                 assert_eq!(Failure::Denied(Box::new(denied)).detail(language), absent);
             }
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_form_of_a_token_is_said_in_both_languages() {
+        let said = |error: TokenError| [token(&error, Language::En), token(&error, Language::Zh)];
+        let [english, chinese] = said(TokenError::Malformed(Form::Coding));
+        assert_eq!(
+            english,
+            "the token is not well formed: a part is not base64url without padding; send the token as the issuer gave \
+             it out, in one field `Authorization: Bearer <token>`"
+        );
+        assert_eq!(
+            chinese,
+            "用途令牌不是格式正确的签名令牌（有一段不是无填充的 base64url）；请原样发送签发方给出的令牌，且只用一个 \
+             `Authorization: Bearer <令牌>`"
+        );
+        let forms = [Form::Parts, Form::Coding, Form::Header, Form::Type, Form::Claims, Form::NoClaims];
+        let told: HashSet<_> =
+            forms.map(|form| said(TokenError::Malformed(form))).into_iter().flatten().collect();
+        assert_eq!(told.len(), 2 * forms.len(), "each is told apart: {told:#?}");
+        // A bound is named in both.
+        assert!(said(TokenError::TooLong).iter().all(|text| text.contains("8192")));
     }
 
     #[test]

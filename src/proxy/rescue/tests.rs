@@ -18,7 +18,7 @@ use crate::proxy::problem::{Code, Language};
 use crate::telemetry::Metrics;
 
 /// What is live in a gate of the example's configuration and policies, and its time.
-fn live() -> (Arc<Snapshot>, Arc<dyn Clock>) {
+pub(in crate::proxy) fn live() -> (Arc<Snapshot>, Arc<dyn Clock>) {
     let ground = tempfile::tempdir().unwrap();
     let at = |name: &str| ground.path().join(name);
     let now = "2026-06-01T01:30:00Z".parse().unwrap();
@@ -39,7 +39,7 @@ fn live() -> (Arc<Snapshot>, Arc<dyn Clock>) {
     (Arc::new(assembled.unwrap_or_else(|| panic!("{report:?}")).snapshot), clock)
 }
 
-fn peer() -> Arc<Peer> {
+pub(in crate::proxy) fn peer() -> Arc<Peer> {
     let key = rcgen::KeyPair::generate().unwrap();
     let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap().der().to_vec();
     let somewhere = "192.0.2.1:7".parse().unwrap();

@@ -153,7 +153,7 @@ fn subcommands(command: &[String]) -> Vec<String> {
 }
 
 /// All commands that do something, in full: `audit verify`.
-fn commands() -> BTreeSet<String> {
+pub(super) fn commands() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let mut open: Vec<Vec<String>> = vec![Vec::new()];
     while let Some(command) = open.pop() {
