@@ -46,7 +46,9 @@ impl<'k> Subject<'k> {
     pub fn all(kind: &'k SubjectKind, text: &str) -> impl Iterator<Item = Self> {
         let list = Some(text).filter(|text| text.contains(parts_values));
         let parts = |by: fn(char) -> bool| {
-            list.into_iter().flat_map(move |list| list.split(by)).filter_map(move |part| Self::new(kind, part))
+            list.into_iter()
+                .flat_map(move |list| list.split(by))
+                .filter_map(move |part| Self::new(kind, part))
         };
         let others = parts(|sign| parts_values(sign) && !sign.is_whitespace());
         let formed = parts(parts_values).filter(Self::has_form);

@@ -134,8 +134,8 @@ async fn talk<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Page, AskEr
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = |error: &dyn std::error::Error| AskError::Broken(chain(error));
-    let odd = |error: &dyn std::error::Error| AskError::Odd(chain(error));
+    let broken = |error: &(dyn std::error::Error + 'static)| AskError::Broken(chain(error));
+    let odd = |error: &(dyn std::error::Error + 'static)| AskError::Odd(chain(error));
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     let asked = async {

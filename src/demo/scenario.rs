@@ -398,7 +398,7 @@ fn client_tls(
     system: Option<&str>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<ClientConfig>, DemoError> {
-    let failed = |error: &dyn std::error::Error| DemoError::Client(chain(error));
+    let failed = |error: &(dyn std::error::Error + 'static)| DemoError::Client(chain(error));
     let pem = |path: PathBuf| -> Result<PemFile, LayoutError> {
         Ok(PemFile { bytes: super::layout::read(&path)?.into(), name: Arc::from(path.display().to_string()) })
     };
@@ -419,7 +419,7 @@ fn client_tls(
 }
 
 fn client(tls: Arc<ClientConfig>, port: u16) -> Result<Client, DemoError> {
-    let failed = |error: &dyn std::error::Error| DemoError::Client(chain(error));
+    let failed = |error: &(dyn std::error::Error + 'static)| DemoError::Client(chain(error));
     let url: http::Uri = format!("https://localhost:{port}").parse().map_err(|error| failed(&error))?;
     Client::new(ClientSettings {
         id: UpstreamId::parse("gate").map_err(|error| failed(&error))?,
@@ -551,7 +551,7 @@ fn records(out: &mut dyn Write, layout: &Layout) -> io::Result<()> {
 
 /// Who asked for a person: found with the key, and nowhere to be read. Whether both are so.
 fn subjects(out: &mut dyn Write, layout: &Layout) -> Result<bool, DemoError> {
-    let failed = |error: &dyn std::error::Error| DemoError::Client(chain(error));
+    let failed = |error: &(dyn std::error::Error + 'static)| DemoError::Client(chain(error));
     let kind = SubjectKind::parse("resident-id").map_err(|error| failed(&error))?;
     let key = DigestKey::new(&Secret::new(super::layout::read(&layout.audit_key())?));
     let digest = Subject::new(&kind, PERSON).map(|person| key.subject(&person).to_string());

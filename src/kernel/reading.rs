@@ -9,12 +9,13 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// The zeros of all scripts that have decimal digits (`Nd` of Unicode 16), but for those that are digits of ASCII in the
 /// normal form: each is followed by the other nine.
-const ZEROS: [u32; 67] = [
-    0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0,
-    0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620,
-    0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0x104a0, 0x10d30, 0x10d40, 0x11066, 0x110f0, 0x11136, 0x111d0,
-    0x112f0, 0x11450, 0x114d0, 0x11650, 0x116c0, 0x116d0, 0x116da, 0x11730, 0x118e0, 0x11950, 0x11bf0, 0x11c50,
-    0x11d50, 0x11da0, 0x11f50, 0x16a60, 0x16ac0, 0x16b50, 0x16d70, 0x1e140, 0x1e2f0, 0x1e4f0, 0x1e5f1, 0x1e950,
+const ZEROS: [u32; 68] = [
+    0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50,
+    0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40,
+    0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0x104a0, 0x10d30, 0x10d40, 0x11066,
+    0x110f0, 0x11136, 0x111d0, 0x112f0, 0x11450, 0x114d0, 0x11650, 0x116c0, 0x116d0, 0x116da, 0x11730,
+    0x118e0, 0x11950, 0x11bf0, 0x11c50, 0x11d50, 0x11da0, 0x11f50, 0x16130, 0x16a60, 0x16ac0, 0x16b50,
+    0x16d70, 0x1e140, 0x1e2f0, 0x1e4f0, 0x1e5f1, 0x1e950,
 ];
 
 /// `text` as programs have it that compare loosely: in normal form KC (Unicode, annex 15), with the digits of every
@@ -27,7 +28,8 @@ pub fn normalized(text: &str) -> Cow<'_, str> {
 fn digit_or_same(c: char) -> char {
     let after = ZEROS.partition_point(|zero| *zero <= u32::from(c));
     let zero = after.checked_sub(1).and_then(|place| ZEROS.get(place));
-    zero.and_then(|zero| char::from_digit(u32::from(c).checked_sub(*zero).filter(|digit| *digit < 10)?, 10)).unwrap_or(c)
+    zero.and_then(|zero| char::from_digit(u32::from(c).checked_sub(*zero).filter(|digit| *digit < 10)?, 10))
+        .unwrap_or(c)
 }
 
 /// Whether programs part several values in one text by `sign`: in OpenAPI 3 `,`, blank and `|`; `;` and `、` besides; and
@@ -76,8 +78,8 @@ mod tests {
     #[test]
     fn what_parts_values_does_so_in_every_width() {
         for sign in [
-            ',', ';', '|', '、', ' ', '\t', '\u{a0}', '\u{3000}', '，', '；', '｜', '\u{37E}', '\u{FE50}', '\u{FE10}', '\u{FE54}',
-            '\u{FE14}', '\u{FF64}', '\u{FE51}', '\u{FE11}',
+            ',', ';', '|', '、', ' ', '\t', '\u{a0}', '\u{3000}', '，', '；', '｜', '\u{37E}', '\u{FE50}',
+            '\u{FE10}', '\u{FE54}', '\u{FE14}', '\u{FF64}', '\u{FE51}', '\u{FE11}',
         ] {
             assert!(parts_values(sign), "{sign:?}");
         }

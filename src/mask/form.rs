@@ -99,7 +99,7 @@ impl<'s> Scan<'s> {
             self.context.record()?;
         }
         self.escape(0)?;
-        let semicolon = memchr::memchr(b';', self.piece).filter(|_| self.context.plan.refuses);
+        let semicolon = memchr::memchr(b';', self.piece).filter(|_| self.context.plan.is_of_requests);
         let sound = semicolon.unwrap_or(self.piece.len());
         let mut specials = Specials::new(self.context.lanes, self.piece, *b"&=%");
         while let Some(at) = specials.next().filter(|at| *at < sound) {

@@ -104,6 +104,8 @@ pub struct Plan {
     pub(super) moulds: Vec<Mould>,
     /// Whether a body is refused of which anything would be masked or dropped.
     pub(super) refuses: bool,
+    /// Whether it is for what clients send: a form in it may not be parted in two ways.
+    pub(super) is_of_requests: bool,
     /// The mould that searches, if there is one.
     pub(super) search: Option<u16>,
     egress: Option<Egress>,
@@ -134,6 +136,7 @@ impl Plan {
             beside: Beside { event: Some(Rule::WHOLE), id: Some(Rule::WHOLE) },
             moulds: Vec::new(),
             refuses: false,
+            is_of_requests: false,
             search: None,
             egress: None,
             namespaces: Vec::new(),
@@ -169,6 +172,13 @@ impl Plan {
         Self::build(spec, true)
     }
 
+    /// The plan for what clients send: the platform reads it, and may read a form otherwise than it is masked
+    /// ([`MaskError::Semicolon`](super::MaskError::Semicolon)). One that refuses is for that already.
+    #[must_use]
+    pub fn of_requests(self) -> Self {
+        Self { is_of_requests: true, ..self }
+    }
+
     fn build(spec: &PlanSpec<'_>, refuses: bool) -> Result<Self, PlanError> {
         let format = spec.shape.format;
         if format == BodyFormat::Opaque {
@@ -198,6 +208,7 @@ impl Plan {
                 delimiter: spec.shape.delimiter,
                 automaton,
                 refuses,
+                is_of_requests: refuses,
                 egress: spec.egress,
                 namespaces: names.namespaces.clone(),
                 ..Self::identity()

@@ -306,7 +306,8 @@ fn check_one_reading(routed: &Routed) -> Result<(), Failure> {
 
 /// Whether something that was decoded has an escape left: a program that decodes twice reads another text.
 fn is_still_encoded(decoded: &str) -> bool {
-    let is_escape = |rest: &str| rest.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let is_escape =
+        |rest: &str| rest.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
     decoded.split('%').skip(1).any(is_escape)
 }
 

@@ -218,7 +218,8 @@ impl Plans {
             egress: resource.egress.filter(|_| intake.is_none()),
         };
         let plan = match intake.map(|intake| intake.fields) {
-            None | Some(RequestFields::Mask) => Plan::compile(&spec)?,
+            None => Plan::compile(&spec)?,
+            Some(RequestFields::Mask) => Plan::compile(&spec)?.of_requests(),
             Some(RequestFields::Restrict) => Plan::refusing(&spec)?,
         };
         let compiled = Arc::new(AnnouncedPlan { header: announcement(&plan), plan: Arc::new(plan) });

@@ -70,14 +70,16 @@ pub(super) fn write_ends_of_any<N: Notation>(
     hidden: &str,
     out: &mut Vec<u8>,
 ) -> Option<()> {
-    is_half(ends.first + ends.last, text).then_some(())?;
+    is_half_hidden(ends, text).then_some(())?;
     write_ends::<N>(text, ends, hidden, out)
 }
 
-/// Whether so many characters are at most half of those of `text` that are seen. Blanks that fill up a column of fixed
-/// width hide nothing.
-fn is_half(kept: usize, text: &str) -> bool {
-    2 * kept <= text.chars().filter(|c| !is_unseen(*c)).count()
+/// Whether at least half of `text` is hidden behind its `ends`. What nobody sees hides nothing: blanks fill up columns of
+/// fixed width.
+fn is_half_hidden(ends: Ends, text: &str) -> bool {
+    let kept = ends.first + ends.last;
+    let hidden = text.chars().count().saturating_sub(kept);
+    text.chars().skip(ends.first).take(hidden).filter(|c| !is_unseen(*c)).count() >= kept
 }
 
 /// Blanks, controls and what Unicode calls ignorable.
@@ -229,7 +231,7 @@ pub(super) fn write_coordinates<N: Notation>(text: &str, decimals: usize, out: &
 pub(super) fn write_email<N: Notation>(text: &str, first: usize, out: &mut Vec<u8>) -> Option<()> {
     let (local, domain) = recognise::email_parts(text)?;
     let kept = match local.char_indices().nth(first) {
-        Some((end, _)) if is_half(first, local) => local.get(..end)?,
+        Some((end, _)) if is_half_hidden(Ends { first, last: 0 }, local) => local.get(..end)?,
         _ => "",
     };
     N::open(out);
