@@ -55,6 +55,8 @@ impl Afterwards {
                 journal.progress(),
                 told(journal),
             );
+            // A gate that never signs one is to be told of as one that stopped signing.
+            metrics.keeping.head_at.set(seconds(clock.now()));
             publishing = Some(publisher.spawn()?);
         }
         let retention = Retention { days: audit.retention_days, holds, announce: Arc::new(journal.clone()) };
@@ -82,12 +84,16 @@ struct Told {
     journal: Journal,
 }
 
+/// The seconds since 1970 that metrics have.
+fn seconds(at: jiff::Timestamp) -> f64 {
+    jiff::SignedDuration::from_millis(at.as_millisecond()).as_secs_f64()
+}
+
 impl PublishObserver for Told {
     fn signed(&self, head: &SignedHead) {
         let keeping = &self.metrics.keeping;
         keeping.head_records.set(i64::try_from(head.checkpoint.size).unwrap_or(i64::MAX));
-        let now = jiff::SignedDuration::from_millis(self.clock.now().as_millisecond());
-        keeping.head_at.set(now.as_secs_f64());
+        keeping.head_at.set(seconds(self.clock.now()));
     }
 
     fn refused(&self, why: &Refusal) {

@@ -39,7 +39,7 @@ impl KeepingMetrics {
             )?,
             head_at: f.gauge(
                 "pinegate_audit_head_timestamp_seconds",
-                "When the last head of the log was signed.",
+                "When the last head of the log was signed, or else the gate started that signs them.",
             )?,
             refused: f.int_gauge(
                 "pinegate_audit_signing_refused",
