@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use crate::city::{ANY_PORT, Call, City, Plan, SURVEY, SURVEYOR, in_parts, soon, spiffe, until, whole};
+use crate::city::{ANY_PORT, Call, City, Http, Plan, SURVEY, SURVEYOR, in_parts, soon, spiffe, until, whole};
 use crate::refusals::bytes::platform;
 use crate::refusals::check;
 use crate::tls::service_tls;
@@ -474,4 +474,32 @@ async fn a_connection_that_ended_meanwhile_is_nobodys_loss() {
     while let Some(ended) = calls.join_next().await {
         ended.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_spoils_the_trial_of_a_breaker_spoils_it_for_nobody_else() {
+    let one = Server::start(Mood::Status(503)).await;
+    let more = "[upstream.breaker]\nrequests = 4\nfailure_percent = 100\nopen = \"5s\"";
+    let city = city(&[&one], more).await;
+    for _ in 0..4 {
+        check(&city.call(get()).await, 502, "upstream-failed");
+    }
+    check(&city.call(get()).await, 503, "upstream-unavailable");
+    one.feels(Mood::Well);
+    // A body that is too large shows only on its way: the trial is this request's, and tells nothing of the platform.
+    let spoilt = until("the trial to be had", async || {
+        let (sender, body) = in_parts();
+        let feed = async move {
+            let part = Bytes::from(vec![b'x'; 1 << 20]);
+            while sender.send(Ok(Frame::data(part.clone()))).await.is_ok() {}
+            std::future::pending().await
+        };
+        let reply = tokio::select! {
+            reply = city.call(Call::post(SURVEYOR, SURVEY, "/_up/it", body).over(Http::Two).english()) => reply,
+            never = feed => never,
+        };
+        (reply.status != 503).then_some(reply)
+    });
+    check(&spoilt.await, 413, "request-too-large");
+    city.call(get()).await.assert_data();
 }
