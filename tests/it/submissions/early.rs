@@ -87,7 +87,7 @@ async fn an_answer_before_the_end_waits_for_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_platform_that_says_yes_and_takes_no_more_is_given_up() {
     let Some(Step::Send(yes)) = accepted().into_iter().next() else { panic!("an answer") };
-    let never = Step::Wait(std::sync::Arc::default());
+    let never = Step::Wait(Arc::default());
     let scripted = Scripted::start([("restrict", vec![Step::Send(yes), never])]).await;
     let plan = plan().more_config("\n[bounds]\nwhole_request = \"4KiB\"\n");
     let plan = plan.config("response_timeout = \"10s\"", "response_timeout = \"400ms\"");
@@ -201,7 +201,8 @@ upstream = "platform"
         sender.send(Ok(Frame::data("x".into()))).await.unwrap();
         let call =
             Call::post(SURVEYOR, SURVEY, "/_test/plain", body).header("content-type", "application/json");
-        let answered = async { Reply::read(connection.send(call.request(city.files())).await.unwrap()).await };
+        let answered =
+            async { Reply::read(connection.send(call.request(city.files())).await.unwrap()).await };
         let mut answered = std::pin::pin!(answered);
         // Whoever waits for the end of the upload before it answers is as right as whoever ends it then.
         let early = tokio::time::timeout(Duration::from_secs(2), answered.as_mut()).await;
