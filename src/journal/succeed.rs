@@ -173,6 +173,11 @@ impl Successor {
         Ok(Some(Taken { earlier: earlier.into(), entries: entries.into() }))
     }
 
+    #[cfg(test)]
+    pub(super) fn stop(&self) {
+        *stopped(&self.stop) = true;
+    }
+
     /// Looks on a thread of its own, behind whoever serves, until it is told to stop.
     ///
     /// # Errors
