@@ -37,6 +37,7 @@ mod repair;
 mod scan;
 mod storage;
 mod strangers;
+mod succeed;
 mod upkeep;
 mod writer;
 mod zst;
@@ -62,6 +63,7 @@ pub use repair::{Repair, damage, is_repair_unsigned};
 pub use scan::{Damage, DamageKind};
 pub use storage::{DiskStorage, Lock, Storage, StorageFile, read_up_to, write_all_at};
 pub use strangers::StrangersLog;
+pub use succeed::{Succeeding, SuccessionFailure, SuccessionObserver, Successor};
 
 use crate::audit::MAX_LINE_BYTES;
 use crate::kernel::id::NodeId;

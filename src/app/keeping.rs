@@ -6,7 +6,8 @@ use crate::audit::{Event, Lifecycle};
 use crate::config::Config;
 use crate::journal::{
     Hold, Journal, JournalError, KeepFailure, KeepObserver, Keeper, Keeping, PublishObserver,
-    PublishSettings, PublishedHold, Publisher, Publishing, Refusal, Retention, SignedHead, Storage,
+    PublishSettings, PublishedHold, Publisher, Publishing, RecoveredGeneration, Refusal, Retention,
+    SignedHead, Storage, Succeeding, SuccessionFailure, SuccessionObserver, Successor,
 };
 use crate::kernel::diagnostic::chain;
 use crate::kernel::time::Clock;
@@ -16,6 +17,8 @@ use crate::telemetry::{Metrics, Upkeep};
 /// The threads beside the writer.
 #[derive(Debug)]
 pub(super) struct Afterwards {
+    /// Until the journal is to be closed.
+    succeeding: Option<Succeeding>,
     publishing: Option<Publishing>,
     keeping: Keeping,
 }
@@ -59,10 +62,24 @@ impl Afterwards {
             metrics.keeping.head_at.set(seconds(clock.now()));
             publishing = Some(publisher.spawn()?);
         }
+        let successor = Successor::new(
+            audit.directory.clone(),
+            Arc::clone(&storage),
+            Arc::clone(clock),
+            journal.clone(),
+            told(journal),
+        );
         let retention = Retention { days: audit.retention_days, holds, announce: Arc::new(journal.clone()) };
         let keeper = Keeper::new(audit.directory.clone(), storage, journal.progress(), told(journal))
             .prune(retention, Arc::clone(clock));
-        Ok(Self { publishing, keeping: keeper.spawn()? })
+        Ok(Self { succeeding: Some(successor.spawn()?), publishing, keeping: keeper.spawn()? })
+    }
+
+    /// What others leave from now on is for who comes next; to be called before the journal is closed.
+    pub(super) fn leave(&mut self) {
+        if self.succeeding.take().is_some_and(|succeeding| !succeeding.stop()) {
+            tracing::error!("nobody has looked any more for what other gates left of the audit log");
+        }
     }
 
     /// Ends them, after the journal was closed; blocks until the last head is signed.
@@ -133,5 +150,24 @@ impl KeepObserver for Told {
     fn failed(&self, failure: &KeepFailure) {
         self.metrics.keeping.failed(Upkeep::Keep);
         tracing::warn!(error = chain(failure), "closed segments of the audit log stay as they are for now");
+    }
+}
+
+impl SuccessionObserver for Told {
+    fn closed(&self, left: &RecoveredGeneration) {
+        tracing::warn!(?left, "a gate beside this one ended without closing its audit log: it is closed now");
+    }
+
+    fn failed(&self, failure: &SuccessionFailure) {
+        self.metrics.keeping.failed(Upkeep::Keep);
+        let error = chain(failure);
+        if failure.is_final() {
+            tracing::error!(error, "what another gate left of the audit log stays as it is");
+        } else {
+            tracing::warn!(
+                error,
+                "what another gate left of the audit log is not closed yet; it is tried again"
+            );
+        }
     }
 }

@@ -319,8 +319,11 @@ impl Running {
         // As long as the journal is open, no other process sends its records.
         tokio::join!(self.shipping.drain(LAST_SHIPMENT), last_spans);
         let journal = gate.journal.clone();
-        let afterwards = self.afterwards.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut afterwards = self.afterwards.lock().unwrap_or_else(PoisonError::into_inner).take();
         let close = move || {
+            if let Some(afterwards) = &mut afterwards {
+                afterwards.leave();
+            }
             let closed = journal.close();
             // The last head is signed once the last record is durable.
             afterwards.map(Afterwards::end).unwrap_or_default();

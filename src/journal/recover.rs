@@ -60,13 +60,53 @@ pub(super) struct Opened {
 }
 
 /// An earlier generation under our lock, read to its end.
-struct Earlier {
+#[derive(Debug)]
+pub(super) struct Earlier {
     place: GenerationDir,
     scan: Scan,
     cut_bytes: u64,
     repaired: Option<String>,
     /// Held until the generation is marked closed.
     _lock: Box<dyn Lock>,
+}
+
+impl Earlier {
+    /// Marks it closed. What is said of it must be durable.
+    pub(super) fn close(&self, storage: &dyn Storage) -> Result<RecoveredGeneration, JournalError> {
+        write_closed(storage, &self.place.path, &self.scan.chain)
+            .map_err(JournalError::io("close", &self.place.path))?;
+        Ok(RecoveredGeneration {
+            generation: self.place.number,
+            records: self.scan.chain.next(),
+            cut_bytes: self.cut_bytes,
+            repaired: self.repaired.clone(),
+        })
+    }
+}
+
+/// How another generation is found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Nothing follows any more.
+    Closed,
+    /// Its process writes it, or another process puts it in order.
+    Live,
+    /// Its process has ended without closing it.
+    Left(Box<dyn Lock>),
+}
+
+/// Looks how a generation is, and takes its lock if its process left it open.
+pub(super) fn look(storage: &dyn Storage, place: &GenerationDir) -> Result<Found, JournalError> {
+    let is_closed = || {
+        let names = storage.list(&place.path).map_err(JournalError::io("list", &place.path))?;
+        Ok::<_, JournalError>(names.iter().any(|name| name == CLOSED))
+    };
+    if is_closed()? {
+        return Ok(Found::Closed);
+    }
+    let Some(lock) = lock(storage, place)? else { return Ok(Found::Live) };
+    // Whoever had the lock may have closed it since.
+    Ok(if is_closed()? { Found::Closed } else { Found::Left(lock) })
 }
 
 /// Opens a new generation in `config.directory` and closes what earlier processes left open.
@@ -82,14 +122,10 @@ pub(super) fn open(
     let mut locked = Vec::new();
     let mut closed = Vec::new();
     for place in &before {
-        let names = storage.list(&place.path).map_err(JournalError::io("list", &place.path))?;
-        if names.iter().any(|name| name == CLOSED) {
-            closed.push(place.clone());
-            continue;
-        }
-        match lock(&**storage, place)? {
-            None => live.push(place.number),
-            Some(lock) => locked.push((place, lock)),
+        match look(&**storage, place)? {
+            Found::Closed => closed.push(place.clone()),
+            Found::Live => live.push(place.number),
+            Found::Left(lock) => locked.push((place, lock)),
         }
     }
     if let (Some(_), Some(&generation)) = (&config.repair, live.first()) {
@@ -105,17 +141,7 @@ pub(super) fn open(
         .map_err(JournalError::io("begin a segment in", &place.path))?;
     let entries = recovery_entries(config, &**storage, clock.now(), &closed, &earlier, &intents)?;
     commit_all(&mut log, &entries).map_err(JournalError::io("write to", &place.path))?;
-    let mut recovered = Vec::new();
-    for done in earlier {
-        write_closed(&**storage, &done.place.path, &done.scan.chain)
-            .map_err(JournalError::io("close", &done.place.path))?;
-        recovered.push(RecoveredGeneration {
-            generation: done.place.number,
-            records: done.scan.chain.next(),
-            cut_bytes: done.cut_bytes,
-            repaired: done.repaired,
-        });
-    }
+    let recovered = earlier.iter().map(|done| done.close(&**storage)).collect::<Result<_, _>>()?;
     let recovery = Recovery {
         generation: place.number,
         directory: place.path,
@@ -172,7 +198,7 @@ fn begin_generation(
 
 /// Reads a generation that nobody writes any more, cuts what is torn, and notes which intents it
 /// leaves open.
-fn read_earlier(
+pub(super) fn read_earlier(
     config: &JournalConfig,
     storage: &dyn Storage,
     place: &GenerationDir,
@@ -357,8 +383,8 @@ fn good_bytes(storage: &dyn Storage, end: &Ending) -> io::Result<Vec<u8>> {
     Ok(good)
 }
 
-/// What the new generation begins with: what came before it, and the outcomes nobody recorded.
-fn recovery_entries(
+/// What is said of other generations: what came before, and the outcomes nobody recorded.
+pub(super) fn recovery_entries(
     config: &JournalConfig,
     storage: &dyn Storage,
     at: Timestamp,

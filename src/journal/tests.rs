@@ -7,6 +7,7 @@ mod publish;
 mod search;
 mod sim;
 mod since;
+mod succeed;
 mod tamper;
 
 use super::*;

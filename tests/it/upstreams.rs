@@ -10,14 +10,14 @@ use bytes::Bytes;
 use http_body::Frame;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use crate::city::{ANY_PORT, Call, City, Plan, SURVEY, SURVEYOR, in_parts, soon, spiffe, until, whole};
+use crate::city::{ANY_PORT, Call, City, Http, Plan, SURVEY, SURVEYOR, in_parts, soon, spiffe, until, whole};
 use crate::refusals::bytes::platform;
 use crate::refusals::check;
 use crate::tls::service_tls;
@@ -474,4 +474,68 @@ async fn a_connection_that_ended_meanwhile_is_nobodys_loss() {
     while let Some(ended) = calls.join_next().await {
         ended.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_spoils_the_trial_of_a_breaker_spoils_it_for_nobody_else() {
+    let one = Server::start(Mood::Status(503)).await;
+    let more = "[upstream.breaker]\nrequests = 4\nfailure_percent = 100\nopen = \"5s\"";
+    let city = city(&[&one], more).await;
+    for _ in 0..4 {
+        check(&city.call(get()).await, 502, "upstream-failed");
+    }
+    check(&city.call(get()).await, 503, "upstream-unavailable");
+    one.feels(Mood::Well);
+    // A body that is too large shows only on its way: the trial is this request's, and tells nothing of the platform.
+    let spoilt = until("the trial to be had", async || {
+        let (sender, body) = in_parts();
+        let feed = async move {
+            let part = Bytes::from(vec![b'x'; 1 << 20]);
+            while sender.send(Ok(Frame::data(part.clone()))).await.is_ok() {}
+            std::future::pending().await
+        };
+        let reply = tokio::select! {
+            reply = city.call(Call::post(SURVEYOR, SURVEY, "/_up/it", body).over(Http::Two).english()) => reply,
+            never = feed => never,
+        };
+        (reply.status != 503).then_some(reply)
+    });
+    check(&spoilt.await, 413, "request-too-large");
+    city.call(get()).await.assert_data();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_platform_says_as_it_ends_a_connection_is_in_no_log() {
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let _platform = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connections.spawn(async move {
+                let words = b"13800138000 is secret";
+                let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+                let length = u8::try_from(8 + words.len()).unwrap();
+                // GOAWAY: no stream was worked on, INTERNAL_ERROR, and words.
+                let goodbye =
+                    [&[0, 0, length, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2], &words[..]].concat();
+                stream.write_all(&settings).await.unwrap();
+                // The preface, settings, a window and a head: it is asked by then.
+                let mut came = 0;
+                while came < 150 {
+                    came += stream.read(&mut [0; 4096]).await.unwrap();
+                }
+                stream.write_all(&goodbye).await.unwrap();
+                while stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {}
+            });
+        }
+    });
+    let city = Plan::new()
+        .unlimited()
+        .config("url = \"http://PLATFORM\"", &format!("url = \"http://{at}\"\nhttp2 = true"))
+        .start_without_platform()
+        .await;
+    check(&city.call(Call::survey("/_test/1k").english()).await, 502, "upstream-invalid");
+    until("the failure to be logged", async || city.gate.logged("forwarding failed")).await;
+    let logged = city.gate.log_text();
+    assert!(!logged.contains("13800138000"), "{logged}");
 }

@@ -143,6 +143,23 @@ async fn a_sink_that_is_down_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_gate_left_that_was_killed_beside_another_arrives() {
+    let mut plan = Plan::new();
+    let receiver = sink(&mut plan, "").await;
+    receiver.feel(Mood::Down);
+    let mut old = plan.start().await;
+    old.call(Call::survey("/_test/1k")).await.assert_data();
+    let mut files = old.files().clone();
+    files.edit_config("admin.sock", "second.sock");
+    let new = old.beside(&files).await;
+    // As who upgrades it does with one that takes too long to drain.
+    old.gate.kill();
+    receiver.feel(Mood::Well);
+    new.call(Call::survey("/_test/1k")).await.assert_data();
+    receiver.has_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sink_that_refuses_or_hangs_stops_nothing() {
     for (mood, reason) in [(Mood::Refusing, "refused"), (Mood::Hanging, "timeout")] {
         let mut plan = Plan::new();

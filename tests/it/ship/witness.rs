@@ -75,3 +75,27 @@ async fn a_gate_without_its_witness_serves() {
     city.gate.signal(Signal::TERM);
     assert_eq!(city.gate.ended().await.code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_are_signed_on_after_a_gate_was_killed_beside_another() {
+    let mut plan = Plan::new();
+    let key = key_command(&["--new", "--log", "test"], &plan.files.at("certs/checkpoint.key")).unwrap();
+    let key = VerifierKey::parse(&key).unwrap();
+    plan.files.add_config("\n[audit.checkpoint]\nkey = \"certs/checkpoint.key\"\nevery = \"100ms\"\n");
+    let audit = plan.files.audit();
+    let signed = || {
+        let bytes = std::fs::read(audit.join("test.tlog/checkpoint")).ok()?;
+        Some(Checkpoint::open(&bytes, &key).unwrap().0.size)
+    };
+    let mut old = plan.start().await;
+    old.call(Call::survey("/_test/1k")).await.assert_data();
+    until("two records under a head", async || signed().filter(|size| *size >= 2)).await;
+    let mut files = old.files().clone();
+    files.edit_config("admin.sock", "second.sock");
+    let new = old.beside(&files).await;
+    // As who upgrades it does with one that takes too long to drain.
+    old.gate.kill();
+    new.call(Call::survey("/_test/1k")).await.assert_data();
+    let records = u64::try_from(log(&audit).len()).unwrap();
+    until("all of them under a head", async || signed().filter(|size| *size >= records)).await;
+}

@@ -1,8 +1,17 @@
 //! Platforms that answer before they have all of a body.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
 use super::*;
 use crate::answers::{Scripted, Step, head};
-use crate::city::{soon, until};
+use crate::city::{ANY_PORT, soon, until};
 use crate::refusals::check;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -78,7 +87,7 @@ async fn an_answer_before_the_end_waits_for_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_platform_that_says_yes_and_takes_no_more_is_given_up() {
     let Some(Step::Send(yes)) = accepted().into_iter().next() else { panic!("an answer") };
-    let never = Step::Wait(std::sync::Arc::default());
+    let never = Step::Wait(Arc::default());
     let scripted = Scripted::start([("restrict", vec![Step::Send(yes), never])]).await;
     let plan = plan().more_config("\n[bounds]\nwhole_request = \"4KiB\"\n");
     let plan = plan.config("response_timeout = \"10s\"", "response_timeout = \"400ms\"");
@@ -138,5 +147,83 @@ max_request_body = "1KiB"
         assert!(reply.broken.is_some(), "a reply that was cut off looks whole");
         let outcome = city.outcome_of(&reply).await;
         assert_eq!(outcome.aborted.as_deref(), Some("request-too-large"), "{outcome:#?}");
+    }
+}
+
+/// A platform that answers a request as soon as it has its head and takes the body all the same: how many `x` of it
+/// came, and who is told when a body has ended, one way or another.
+async fn eager() -> (SocketAddr, Arc<AtomicU64>, Arc<Notify>) {
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let (taken, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
+    let (count, end) = (Arc::clone(&taken), Arc::clone(&ended));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let Some(Step::Send(yes)) = accepted().into_iter().next() else { panic!("an answer") };
+            stream.write_all(&yes).await.unwrap();
+            let (mut room, mut tail) = ([0; 4096], Vec::new());
+            while !tail.ends_with(b"0\r\n\r\n") {
+                let read = stream.read(&mut room).await.unwrap_or(0);
+                if read == 0 {
+                    break;
+                }
+                let came = room[..read].iter().filter(|byte| **byte == b'x').count();
+                count.fetch_add(u64::try_from(came).unwrap(), Ordering::SeqCst);
+                tail.extend_from_slice(&room[..read]);
+                tail.drain(..tail.len().saturating_sub(8));
+            }
+            end.notify_one();
+        }
+    });
+    (at, taken, ended)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_platform_takes_after_its_answer_is_on_record() {
+    let (at, taken, ended) = eager().await;
+    let route = r#"
+[[route]]
+method = "POST"
+path = "/_test/plain"
+resource = "test.lead"
+action = "submit"
+upstream = "platform"
+"#;
+    let city = plan().more_config(route).start_before(at).await;
+    for http in [Http::One, Http::Two] {
+        let before = taken.load(Ordering::SeqCst);
+        let connection = city.client(SURVEYOR).connect(http).await.unwrap();
+        let (sender, body) = in_parts();
+        sender.send(Ok(Frame::data("x".into()))).await.unwrap();
+        let call =
+            Call::post(SURVEYOR, SURVEY, "/_test/plain", body).header("content-type", "application/json");
+        let answered =
+            async { Reply::read(connection.send(call.request(city.files())).await.unwrap()).await };
+        let mut answered = std::pin::pin!(answered);
+        // Whoever waits for the end of the upload before it answers is as right as whoever ends it then.
+        let early = tokio::time::timeout(Duration::from_secs(2), answered.as_mut()).await;
+        for _ in 0..16 {
+            if sender.send(Ok(Frame::data("x".repeat(4096).into()))).await.is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        let reply = match early {
+            Ok(reply) => reply,
+            Err(_elapsed) => soon("the reply", answered).await,
+        };
+        assert_eq!(reply.status, 202, "{reply:?}");
+        soon("the end of the upload", ended.notified()).await;
+        let outcome = city.outcome_of(&reply).await;
+        let came = taken.load(Ordering::SeqCst) - before;
+        assert!(
+            outcome.bytes_in >= Some(came),
+            "{http:?}: {came} bytes reached the platform, {:?} are on record",
+            outcome.bytes_in
+        );
     }
 }
