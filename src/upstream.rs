@@ -140,6 +140,22 @@ pub struct Lease<B> {
     _places: (bulkhead::Place, Option<bulkhead::Place>),
 }
 
+/// A request that a breaker has let through, until something is learned by it. If nothing ever is, for a reason of the
+/// request's own or because nobody waits for it any more, its trial is given back.
+struct Admitted<'u, B> {
+    upstream: &'u Upstream<B>,
+    admission: Admission,
+    is_judged: bool,
+}
+
+impl<B> Drop for Admitted<'_, B> {
+    fn drop(&mut self) {
+        if !self.is_judged {
+            self.upstream.breaker.told_nothing(self.upstream.now(), self.admission);
+        }
+    }
+}
+
 /// One service of the platform.
 #[derive(Debug)]
 pub struct Upstream<B> {
@@ -158,6 +174,13 @@ pub struct Upstream<B> {
     metrics: UpstreamMetrics,
     ended: CancellationToken,
     _end: DropGuard,
+}
+
+impl<B> Upstream<B> {
+    /// Milliseconds, above zero.
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
 }
 
 impl<B> Upstream<B>
@@ -235,11 +258,6 @@ where
         Some(Arc::clone(partitions.entry(provider.clone()).or_insert_with(made)))
     }
 
-    /// Milliseconds, above zero.
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
-    }
-
     /// Sends a request, and waits for the head of a reply.
     ///
     /// # Errors
@@ -258,6 +276,7 @@ where
         if let Admission::Refused(after) = admission {
             return Err(self.is_open(after));
         }
+        let mut admitted = Admitted { upstream: self, admission, is_judged: false };
         self.budget.requested(now / 1_000);
         let (mut avoid, mut last, mut tries) = (None, None, 0);
         loop {
@@ -280,7 +299,7 @@ where
                     if !outgoing.opens_session() {
                         endpoint.heard(&response);
                     }
-                    self.judge(endpoint, admission, !is_unavailable(response.status()));
+                    self.judge(endpoint, &mut admitted, !is_unavailable(response.status()));
                     return Ok((response, Lease { _endpoint: in_work, _places: places }));
                 }
                 Err(error) => error,
@@ -288,7 +307,7 @@ where
             if outgoing.is_own_fault() {
                 return Err(error.into());
             }
-            self.judge(endpoint, admission, false);
+            self.judge(endpoint, &mut admitted, false);
             if tries >= self.budget.tries() || !may_repeat(reached(&error), outgoing.method()) {
                 return Err(error.into());
             }
@@ -358,8 +377,9 @@ where
     }
 
     /// Draws conclusions from an attempt.
-    fn judge(&self, endpoint: &Arc<Endpoint<B>>, admission: Admission, went_well: bool) {
-        let (now, rules) = (self.now(), &self.settings.ejection);
+    fn judge(&self, endpoint: &Arc<Endpoint<B>>, admitted: &mut Admitted<'_, B>, went_well: bool) {
+        let (now, rules, admission) = (self.now(), &self.settings.ejection, admitted.admission);
+        admitted.is_judged = true;
         if went_well {
             endpoint.health.succeeded(now, rules);
             let was_open = matches!(admission, Admission::Trial(_));

@@ -51,6 +51,9 @@ pub(crate) enum BodyError {
     /// The client sends too slowly.
     #[error("the client sends too slowly")]
     Slow,
+    /// It is no part of the request any more: the record of that is written.
+    #[error("the record of the request is written already")]
+    OffRecord,
 }
 
 impl BodyError {
@@ -65,6 +68,7 @@ impl BodyError {
             Self::Quota(_) => "rows-exhausted",
             Self::Withdrawn(why) => why,
             Self::Slow => "request-slow",
+            Self::OffRecord => "request-over",
         }
     }
 }
@@ -141,10 +145,15 @@ fn length_of(polled: &Poll<Option<Result<Frame<Bytes>, BodyError>>>) -> Option<u
 pub(crate) struct UploadState {
     /// Whether it is still taken.
     pub(super) pulse: Pulse,
+    /// How many came, and whether no more may: in one, so that none goes on that whoever seals a record does not see.
     bytes: AtomicU64,
     fault: OnceLock<UploadFault>,
+    has_ended: AtomicBool,
     over: Notify,
 }
+
+/// The bit of the counter of an upload that says that no more may go on.
+const CLOSED: u64 = 1 << 63;
 
 /// What was wrong with an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,7 +187,18 @@ impl UploadFault {
 impl UploadState {
     /// How many bytes of it came.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed) & !CLOSED
+    }
+
+    /// Counts what came; how many that makes, if they may go on.
+    fn count(&self, bytes: u64) -> Option<u64> {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        (before & CLOSED == 0).then(|| before.saturating_add(bytes))
+    }
+
+    /// Lets no byte more go on to the platform; how many came until then. For whoever writes the last record.
+    pub(crate) fn close(&self) -> u64 {
+        self.bytes.fetch_or(CLOSED, Ordering::Relaxed) & !CLOSED
     }
 
     /// What was wrong with it, if anything.
@@ -186,13 +206,29 @@ impl UploadState {
         self.fault.get()
     }
 
-    /// Waits until nothing more of a body that is sifted can be found wrong. One may wait.
-    pub(crate) async fn sifted(&self) {
-        self.over.notified().await;
+    /// Whether nothing more of it comes, or can be found wrong if it is sifted.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
-    /// Ends that wait.
+    /// Waits until that is so, or the platform has kept a part of it waiting for longer than `within`: whether it
+    /// has ended. One may wait.
+    pub(crate) async fn ended(&self, within: Duration) -> bool {
+        let ended = async {
+            while !self.has_ended() {
+                self.over.notified().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = ended => true,
+            () = self.pulse.stalled(within) => false,
+        }
+    }
+
+    /// Notes that it has ended.
     pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
         self.over.notify_one();
     }
 
@@ -239,10 +275,23 @@ pub(crate) struct Upload {
     home: Option<oneshot::Sender<Parts>>,
 }
 
+/// Ends an upload with what is still to come of it.
+#[derive(Debug)]
+struct EndOf(Arc<UploadState>);
+
+impl Drop for EndOf {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Where the parts of an [`Upload`] come from.
 #[derive(Debug)]
 enum Parts {
-    Coming(Arriving),
+    Coming {
+        inner: Arriving,
+        _end: EndOf,
+    },
     /// In hand and counted.
     Read(Bytes),
     /// Bounded and counted on its way into the sieve.
@@ -252,14 +301,22 @@ enum Parts {
 impl Parts {
     fn of(body: RequestBody) -> (Self, Arc<UploadState>) {
         match body {
-            RequestBody::Taken => (Self::Read(Bytes::new()), Arc::default()),
-            RequestBody::Coming(inner) => (Self::Coming(inner), Arc::default()),
-            RequestBody::Read { bytes, state } => (Self::Read(bytes), state),
+            RequestBody::Taken => Self::in_hand(Bytes::new(), Arc::default()),
+            RequestBody::Coming(inner) => {
+                let state = Arc::<UploadState>::default();
+                (Self::Coming { inner, _end: EndOf(Arc::clone(&state)) }, state)
+            }
+            RequestBody::Read { bytes, state } => Self::in_hand(bytes, state),
             RequestBody::Sifting(sieve) => {
                 let state = Arc::clone(sieve.state());
                 (Self::Sifting(sieve), state)
             }
         }
+    }
+
+    fn in_hand(bytes: Bytes, state: Arc<UploadState>) -> (Self, Arc<UploadState>) {
+        state.end();
+        (Self::Read(bytes), state)
     }
 }
 
@@ -285,9 +342,9 @@ impl Uploads {
     pub(crate) fn new(body: RequestBody, limit: u64) -> (Self, Arc<UploadState>) {
         let (parts, state) = Parts::of(body);
         let source = match parts {
-            Parts::Coming(inner) if inner.is_end_stream() => UploadSource::InHand(Bytes::new()),
+            Parts::Coming { inner, .. } if inner.is_end_stream() => UploadSource::InHand(Bytes::new()),
             Parts::Read(bytes) => UploadSource::InHand(bytes),
-            coming @ (Parts::Coming(_) | Parts::Sifting(_)) => UploadSource::Coming(coming),
+            coming @ (Parts::Coming { .. } | Parts::Sifting(_)) => UploadSource::Coming(coming),
         };
         (Self { source, limit, state: Arc::clone(&state) }, state)
     }
@@ -332,7 +389,7 @@ impl Upload {
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let inner = match &mut self.inner {
-            Parts::Coming(inner) => inner,
+            Parts::Coming { inner, .. } => inner,
             Parts::Read(bytes) => {
                 let bytes = std::mem::take(bytes);
                 return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
@@ -355,7 +412,9 @@ impl Upload {
             }
         };
         let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        let bytes = self.state.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
+        let Some(bytes) = self.state.count(length) else {
+            return Poll::Ready(Some(Err(BodyError::OffRecord)));
+        };
         if bytes > self.limit {
             self.state.fail(UploadFault::TooLarge { limit: self.limit });
             return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
@@ -380,7 +439,7 @@ impl Body for Upload {
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
-            Parts::Coming(inner) => inner.is_end_stream(),
+            Parts::Coming { inner, .. } => inner.is_end_stream(),
             Parts::Read(bytes) => bytes.is_empty(),
             Parts::Sifting(_) => false,
         }
@@ -388,7 +447,7 @@ impl Body for Upload {
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
-            Parts::Coming(inner) => inner.size_hint(),
+            Parts::Coming { inner, .. } => inner.size_hint(),
             Parts::Read(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             // How much comes out is known at its end.
             Parts::Sifting(_) => SizeHint::new(),
@@ -462,6 +521,58 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Pieces<B> {
             all.set_upper(upper.saturating_add(held));
         }
         all
+    }
+}
+
+/// A reply to an upload that has not ended: the end of the one waits for that of the other.
+struct AfterUpload {
+    inner: Stream,
+    /// The last that `inner` gave, once it has.
+    last: Option<Option<Bytes>>,
+    /// Whether the upload has ended as it should.
+    ended: Pin<Box<dyn Future<Output = bool> + Send>>,
+    is_over: bool,
+}
+
+impl Body for AfterUpload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        if this.is_over {
+            return Poll::Ready(None);
+        }
+        if this.last.is_none() {
+            let frame = ready!(this.inner.as_mut().poll_frame(cx)).transpose()?;
+            if frame.is_some() && !this.inner.is_end_stream() {
+                return Poll::Ready(frame.map(Ok));
+            }
+            this.last = Some(frame.and_then(|frame| frame.into_data().ok()));
+        }
+        let has_ended = ready!(this.ended.as_mut().poll(cx));
+        this.is_over = true;
+        if !has_ended {
+            return Poll::Ready(Some(Err(BodyError::Stalled)));
+        }
+        Poll::Ready(this.last.take().flatten().map(|data| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.last {
+            None => self.inner.size_hint(),
+            Some(last) => {
+                let held = last.as_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(u64::try_from(held).unwrap_or(u64::MAX))
+            }
+        }
     }
 }
 
@@ -553,6 +664,13 @@ impl ReplyBody {
             self.content = Content::Stream(wrap(stream));
         }
         self
+    }
+
+    /// Has the end of a body that is still coming wait for that of an upload, of which the platform must not keep a
+    /// part waiting for longer than `within`.
+    pub(crate) fn after(self, upload: Arc<UploadState>, within: Duration) -> Self {
+        let ended = Box::pin(async move { upload.ended(within).await && upload.fault().is_none() });
+        self.map_stream(|inner| Box::pin(AfterUpload { inner, last: None, ended, is_over: false }))
     }
 
     /// Ends a body that is still coming as soon as what was decided holds no longer.
@@ -671,6 +789,31 @@ mod tests {
     /// Whether it is stalled once any time has passed.
     fn stalls(pulse: &Pulse) -> bool {
         (0..1_000_000).any(|_| pulse.is_stalled(Duration::ZERO))
+    }
+
+    #[test]
+    fn nothing_is_counted_behind_the_record() {
+        let state = UploadState::default();
+        assert_eq!((state.count(3), state.count(4), state.bytes()), (Some(3), Some(7), 7));
+        assert_eq!((state.close(), state.count(5)), (7, None));
+        assert_eq!(state.count(0), None, "nor does anything go on later");
+    }
+
+    #[tokio::test]
+    async fn an_upload_in_hand_has_ended_and_one_that_is_coming_has_not() {
+        let long = Duration::from_mins(1);
+        let (_uploads, state) = Uploads::new(RequestBody::Taken, 1);
+        assert!(state.has_ended() && state.ended(long).await);
+        let read = RequestBody::Read { bytes: "a".into(), state: Arc::default() };
+        let (_uploads, state) = Uploads::new(read, 1);
+        assert!(state.has_ended() && state.ended(long).await);
+        let state = Arc::<UploadState>::default();
+        let end = EndOf(Arc::clone(&state));
+        assert!(!state.has_ended());
+        state.pulse.beat();
+        assert!(!state.ended(Duration::from_millis(1)).await, "nobody takes it");
+        drop(end);
+        assert!(state.ended(long).await);
     }
 
     #[test]

@@ -125,6 +125,7 @@ fn failure_of(error: &BodyError) -> Failure {
         BodyError::Slow => RequestFailure::Slow.into(),
         BodyError::Stalled
         | BodyError::Withdrawn(_)
+        | BodyError::OffRecord
         | BodyError::Mask(_)
         | BodyError::Coding(_)
         | BodyError::Quota(_)

@@ -154,12 +154,9 @@ pub(crate) async fn forward(
     draft.note_upstream(started.elapsed());
     if is_sifted && sent.as_ref().is_ok_and(|(response, _)| response.status().is_success()) {
         // The platform may say yes before it has all; the gate has not said so yet.
-        tokio::select! {
-            () = state.sifted() => {}
-            () = state.pulse.stalled(within) => {
-                let upstream = route.upstream.id().clone();
-                sent = Err(ClientError::Timeout { upstream, within }.into());
-            }
+        if !state.ended(within).await {
+            let upstream = route.upstream.id().clone();
+            sent = Err(ClientError::Timeout { upstream, within }.into());
         }
     }
     if let Some(fault) = state.fault() {
@@ -171,6 +168,20 @@ pub(crate) async fn forward(
         tracing::warn!(request_id = %draft.request_id, trace_id = draft.trace_id(), error = %chain(&error), "forwarding failed");
         UpstreamFailure::None(error).into()
     })
+}
+
+/// Waits for the end of an upload to which the platform has said yes before it had all of it: what it takes of it is to be
+/// on record, and who hears the answer takes all that they sent for taken.
+pub(crate) async fn taken(cleared: &Cleared, state: &UploadState) -> Result<(), Failure> {
+    let Cleared { exchange, route, permit, .. } = cleared;
+    let within = route.upstream.response_timeout();
+    if !state.ended(within).await {
+        let upstream = route.upstream.id().clone();
+        return Err(UpstreamFailure::None(ClientError::Timeout { upstream, within }.into()).into());
+    }
+    let Some(fault) = state.fault() else { return Ok(()) };
+    heard(fault, exchange.parts.version).await;
+    Err(failure_of(fault, route, permit, &exchange.snapshot.policy))
 }
 
 /// What is asked of the platform: path and query as they were sent, whose one reading was decided.

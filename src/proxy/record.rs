@@ -333,9 +333,10 @@ impl Counts<'_> {
         let replied = self.replied.as_ref();
         Outcome {
             status: ending.status.as_u16(),
+            // Whatever came after this would be on no record.
             bytes_in: ending
                 .bytes_in
-                .unwrap_or_else(|| draft.upload.get().map_or(0, |upload| upload.bytes())),
+                .unwrap_or_else(|| draft.upload.get().map_or(0, |upload| upload.close())),
             bytes_out: ending.bytes,
             records: replied.map(|count| count.records),
             masked: replied.map_or(&[], |count| &count.masked),

@@ -20,7 +20,7 @@ use super::authorize::Cleared;
 use super::body::{BodyError, ReplyBody};
 use super::exchange::{Draft, Exchange};
 use super::failure::{Failure, MaskFailure, RequestFailure, UpstreamFailure};
-use super::forward::{PINEGATE_GRANT, forward, is_unsafe, joined};
+use super::forward::{PINEGATE_GRANT, forward, is_unsafe, joined, taken};
 use super::media::Form;
 use super::problem::words;
 use super::record::Recorder;
@@ -95,6 +95,13 @@ pub(crate) async fn oblige(
         }
         reply
     };
+    if let Some(upload) = cleared.exchange.draft.upload.get().filter(|upload| !upload.has_ended()) {
+        if reply.is_stream() {
+            reply = reply.after(Arc::clone(upload), route.upstream.response_timeout());
+        } else {
+            taken(&cleared, upload).await?;
+        }
+    }
     if let Some(decided) = cleared.decided.take() {
         reply = reply.tied(decided);
     }
@@ -336,7 +343,7 @@ fn failure_of(error: BodyError, draft: &Draft) -> Failure {
         }
         BodyError::Quota(failure) => *failure,
         // The one ends what streams, the other an upload.
-        BodyError::Withdrawn(_) | BodyError::Slow => Failure::Gate,
+        BodyError::Withdrawn(_) | BodyError::Slow | BodyError::OffRecord => Failure::Gate,
         error @ (BodyError::Broken(_) | BodyError::TooLarge { .. } | BodyError::Refused(_)) => {
             tracing::warn!(%request_id, trace_id, error = %chain(&error), "an answer broke off");
             UpstreamFailure::Invalid { why: words("the answer broke off", "应答中途断开") }.into()

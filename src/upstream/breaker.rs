@@ -105,6 +105,13 @@ impl Breaker {
         is_bad && opened(self.after(now)).is_ok()
     }
 
+    /// Notes that an attempt told nothing, neither well nor ill: if it was the trial, the next request is.
+    pub fn told_nothing(&self, now: u64, admission: Admission) {
+        if let Admission::Trial(own) = admission {
+            self.until.compare_exchange(own, now.max(1), Ordering::Relaxed, Ordering::Relaxed).ok();
+        }
+    }
+
     fn after(&self, now: u64) -> u64 {
         let open = u64::try_from(self.rules.open.as_millis()).unwrap_or(u64::MAX).max(1);
         now.saturating_add(open)
@@ -162,6 +169,26 @@ mod tests {
         let breaker = opened(1_000);
         assert_eq!(breaker.admit(6_000), Admission::Trial(11_000));
         assert_eq!(breaker.admit(11_000), Admission::Trial(16_000));
+    }
+
+    #[test]
+    fn a_trial_that_told_nothing_is_given_back() {
+        let breaker = opened(1_000);
+        let spoilt = breaker.admit(6_000);
+        assert_eq!(breaker.admit(6_100), Admission::Refused(Duration::from_millis(4_900)));
+        breaker.told_nothing(6_200, spoilt);
+        assert!(breaker.is_open(), "nothing was learned");
+        assert_eq!(breaker.refuses(6_200), None);
+        let next = breaker.admit(6_200);
+        assert_eq!(next, Admission::Trial(11_200));
+        assert_eq!(breaker.admit(6_200), Admission::Refused(Duration::from_secs(5)), "one at a time");
+        // One given back twice, or late, is not the one that is being made.
+        breaker.told_nothing(6_300, spoilt);
+        breaker.told_nothing(6_300, Admission::Closed);
+        assert_eq!(breaker.admit(6_300), Admission::Refused(Duration::from_millis(4_900)));
+        breaker.succeeded(6_400, next);
+        breaker.told_nothing(6_500, next);
+        assert!(!breaker.is_open());
     }
 
     #[test]

@@ -227,3 +227,38 @@ upstream = "platform"
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_reply_that_streams_waits_for_the_end_of_the_upload() {
+    // More than is masked whole.
+    let list = format!(r#"{{"data":[{}{{"name":"a"}}]}}"#, r#"{"name":"a"},"#.repeat(30_000));
+    let length = list.len().to_string();
+    let early = Step::send(head("200 OK", &[JSON, ("content-length", &length)]) + list.as_str());
+    let scripted = Scripted::start([("plain", vec![early, Step::Take])]).await;
+    let route = r#"
+[[route]]
+method = "POST"
+path = "/_test/plain"
+resource = "test.lead"
+action = "submit"
+upstream = "platform"
+"#;
+    let city = plan().more_config(route).start_before(scripted.at).await;
+    for http in [Http::One, Http::Two] {
+        let connection = city.client(SURVEYOR).connect(http).await.unwrap();
+        let (sender, body) = in_parts();
+        sender.send(Ok(Frame::data("[".into()))).await.unwrap();
+        let call =
+            Call::post(SURVEYOR, SURVEY, "/_test/plain", body).header("content-type", "application/json");
+        let response = soon("the head", connection.send(call.request(city.files()))).await.unwrap();
+        let mut read = std::pin::pin!(Reply::read(response));
+        let early = tokio::time::timeout(Duration::from_millis(500), read.as_mut()).await;
+        assert!(early.is_err(), "{http:?}: the reply has ended before the upload");
+        sender.send(Ok(Frame::data(format!("{}]", " ".repeat(4096)).into()))).await.unwrap();
+        drop(sender);
+        let reply = soon("the rest", read).await;
+        assert_eq!((reply.status.as_u16(), reply.broken.is_none()), (200, true), "{http:?}");
+        let outcome = city.outcome_of(&reply).await;
+        assert_eq!((outcome.bytes_in, outcome.aborted), (Some(4098), None), "{http:?}");
+    }
+}
