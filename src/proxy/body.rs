@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{Notify, oneshot};
@@ -150,6 +151,8 @@ pub(crate) struct UploadState {
     fault: OnceLock<UploadFault>,
     has_ended: AtomicBool,
     over: Notify,
+    /// Who waits for more of it to come.
+    waiting: AtomicWaker,
 }
 
 /// The bit of the counter of an upload that says that no more may go on.
@@ -196,9 +199,18 @@ impl UploadState {
         (before & CLOSED == 0).then(|| before.saturating_add(bytes))
     }
 
-    /// Lets no byte more go on to the platform; how many came until then. For whoever writes the last record.
+    /// Lets no byte more go on to the platform, and ends the wait for any; how many came until then. For whoever writes
+    /// the last record.
     pub(crate) fn close(&self) -> u64 {
-        self.bytes.fetch_or(CLOSED, Ordering::Relaxed) & !CLOSED
+        let before = self.bytes.fetch_or(CLOSED, Ordering::Relaxed);
+        self.waiting.wake();
+        before & !CLOSED
+    }
+
+    /// Whether no byte more may go on; who asks is woken when that changes.
+    fn is_closed(&self, cx: &Context<'_>) -> bool {
+        self.waiting.register(cx.waker());
+        self.bytes.load(Ordering::Relaxed) & CLOSED != 0
     }
 
     /// What was wrong with it, if anything.
@@ -397,7 +409,14 @@ impl Upload {
             Parts::Sifting(sieve) => return sieve.poll_sifted(cx),
         };
         let data = loop {
-            match ready!(Pin::new(&mut *inner).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+            let Poll::Ready(polled) = Pin::new(&mut *inner).poll_frame(cx) else {
+                // Else the platform's connection would be kept for a client that says nothing.
+                if self.state.is_closed(cx) {
+                    return Poll::Ready(Some(Err(BodyError::OffRecord)));
+                }
+                return Poll::Pending;
+            };
+            match polled.map(|frame| frame.map(Frame::into_data)) {
                 None => return Poll::Ready(None),
                 Some(Ok(Ok(data))) => break data,
                 Some(Ok(Err(_trailers))) => {}

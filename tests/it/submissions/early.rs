@@ -19,6 +19,16 @@ const RECORD: &str = r#"{"name":"王云","age":77},"#;
 /// More than the bound up to which a body is held whole.
 const RECORDS: u64 = 5_000;
 
+/// A route whose bodies pass as they are.
+const PLAIN: &str = r#"
+[[route]]
+method = "POST"
+path = "/_test/plain"
+resource = "test.lead"
+action = "submit"
+upstream = "platform"
+"#;
+
 /// A platform that answers so as soon as it has the head of a request.
 async fn before(steps: Vec<Step>) -> (City, Scripted) {
     let scripted = Scripted::start([("restrict", steps)]).await;
@@ -34,7 +44,8 @@ async fn submit(city: &City, scripted: &Scripted, last: &'static str, http: Http
         let front = format!("[{}", RECORD.repeat(usize::try_from(RECORDS).unwrap()));
         sender.send(Ok(Frame::data(front.into()))).await.unwrap();
         until("the platform to be asked", async || (scripted.requests() > seen).then_some(())).await;
-        sender.send(Ok(Frame::data(last.into()))).await.unwrap();
+        // Who was refused meanwhile need not send it.
+        sender.send(Ok(Frame::data(last.into()))).await.ok();
         if last.ends_with(']') {
             drop(sender);
         } else {
@@ -150,9 +161,9 @@ max_request_body = "1KiB"
     }
 }
 
-/// A platform that answers a request as soon as it has its head and takes the body all the same: how many `x` of it
-/// came, and who is told when a body has ended, one way or another.
-async fn eager() -> (SocketAddr, Arc<AtomicU64>, Arc<Notify>) {
+/// A platform that gives `answer` as soon as it has the head of a request and takes the body all the same: how many `x` of
+/// it came, and who is told when a body has ended, one way or another.
+async fn eager(answer: Vec<u8>) -> (SocketAddr, Arc<AtomicU64>, Arc<Notify>) {
     let listener = TcpListener::bind(ANY_PORT).await.unwrap();
     let at = listener.local_addr().unwrap();
     let (taken, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
@@ -163,8 +174,7 @@ async fn eager() -> (SocketAddr, Arc<AtomicU64>, Arc<Notify>) {
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(stream.read_u8().await.unwrap());
             }
-            let Some(Step::Send(yes)) = accepted().into_iter().next() else { panic!("an answer") };
-            stream.write_all(&yes).await.unwrap();
+            stream.write_all(&answer).await.unwrap();
             let (mut room, mut tail) = ([0; 4096], Vec::new());
             while !tail.ends_with(b"0\r\n\r\n") {
                 let read = stream.read(&mut room).await.unwrap_or(0);
@@ -184,16 +194,9 @@ async fn eager() -> (SocketAddr, Arc<AtomicU64>, Arc<Notify>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_platform_takes_after_its_answer_is_on_record() {
-    let (at, taken, ended) = eager().await;
-    let route = r#"
-[[route]]
-method = "POST"
-path = "/_test/plain"
-resource = "test.lead"
-action = "submit"
-upstream = "platform"
-"#;
-    let city = plan().more_config(route).start_before(at).await;
+    let Some(Step::Send(yes)) = accepted().into_iter().next() else { panic!("an answer") };
+    let (at, taken, ended) = eager(yes.into()).await;
+    let city = plan().more_config(PLAIN).start_before(at).await;
     for http in [Http::One, Http::Two] {
         let before = taken.load(Ordering::SeqCst);
         let connection = city.client(SURVEYOR).connect(http).await.unwrap();
@@ -235,15 +238,7 @@ async fn the_end_of_a_reply_that_streams_waits_for_the_end_of_the_upload() {
     let length = list.len().to_string();
     let early = Step::send(head("200 OK", &[JSON, ("content-length", &length)]) + list.as_str());
     let scripted = Scripted::start([("plain", vec![early, Step::Take])]).await;
-    let route = r#"
-[[route]]
-method = "POST"
-path = "/_test/plain"
-resource = "test.lead"
-action = "submit"
-upstream = "platform"
-"#;
-    let city = plan().more_config(route).start_before(scripted.at).await;
+    let city = plan().more_config(PLAIN).start_before(scripted.at).await;
     for http in [Http::One, Http::Two] {
         let connection = city.client(SURVEYOR).connect(http).await.unwrap();
         let (sender, body) = in_parts();
@@ -260,5 +255,28 @@ upstream = "platform"
         assert_eq!((reply.status.as_u16(), reply.broken.is_none()), (200, true), "{http:?}");
         let outcome = city.outcome_of(&reply).await;
         assert_eq!((outcome.bytes_in, outcome.aborted), (Some(4098), None), "{http:?}");
+    }
+}
+
+/// Whoever is refused and says nothing more would else keep a connection to the platform from everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_lets_go_of_the_platform_whatever_the_client_does() {
+    let no = head("422 Unprocessable Content", &[JSON, ("content-length", "2")]) + "{}";
+    let (at, taken, ended) = eager(no.into()).await;
+    let city = plan().more_config(PLAIN).start_before(at).await;
+    for http in [Http::One, Http::Two] {
+        let before = taken.load(Ordering::SeqCst);
+        let connection = city.client(SURVEYOR).connect(http).await.unwrap();
+        let (sender, body) = in_parts();
+        sender.send(Ok(Frame::data("x".into()))).await.unwrap();
+        let call =
+            Call::post(SURVEYOR, SURVEY, "/_test/plain", body).header("content-type", "application/json");
+        let response = soon("an answer", connection.send(call.request(city.files()))).await.unwrap();
+        let reply = Reply::read(response).await;
+        check(&reply, 422, "upstream-rejected");
+        soon("the platform to be let go", ended.notified()).await;
+        let came = taken.load(Ordering::SeqCst) - before;
+        assert!(city.outcome_of(&reply).await.bytes_in >= Some(came), "{http:?}: {came}");
+        drop(sender);
     }
 }
