@@ -41,7 +41,7 @@ impl Siblings {
                 .any(|(other, ..)| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
         };
         Self::Refusing {
-            plain: mask::plan(shape, fields),
+            plain: mask::compile(shape, fields, None, |spec| Plan::compile(spec).map(Plan::of_requests)),
             refusing: mask::compile(shape, fields, None, Plan::refusing),
             is_copied: !fields.iter().any(is_nested),
         }

@@ -65,6 +65,11 @@ const OWNED: &[Owned] = &[
     owned("crossterm", &["cli"], "only people at a terminal press keys"),
     owned("fpe", &["mask"], "one masker encrypts, and says what its values are"),
     owned("governor", &["quota"], "limits count in one place"),
+    owned(
+        "h2",
+        &["kernel"],
+        "its errors repeat what the other end said: they are put into words in one place",
+    ),
     owned("hyper_rustls", &["upstream"], "only the client towards the platform"),
     owned("indicatif", &["cli"], "progress is shown to people alone"),
     owned("jsonwebtoken", &["identity"], "its defaults accept bad tokens: guarded in one place"),
@@ -100,6 +105,7 @@ const OWNED: &[Owned] = &[
     owned("toml", &["document"], "`snapshot` and `config` read files through the strict document"),
     owned("thread_priority", &["journal"], "one thread may run before others: the audit writer"),
     owned("tower", &["proxy", "upstream"], "the stage list is the edge's; connectors are services"),
+    owned("unicode_normalization", &["kernel"], "how others read a text is decided in one place"),
     owned("uuid", &["kernel"], "ids are made in one place"),
     owned(
         "x509_parser",
