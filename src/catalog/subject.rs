@@ -12,13 +12,10 @@ const RESIDENT_ID: &str = "resident-id";
 const MOBILE: &str = "mobile";
 const CREDIT_CODE: &str = "credit-code";
 
-/// How many subjects one text may name. A record has room for fewer, and says that there were more.
-const MAX_LISTED: usize = 512;
-
 /// A person or company that a request names, in the one form that all spellings of it have.
 ///
 /// It is data that must not be kept: it does not print, and is made to be digested.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Subject<'k> {
     kind: &'k SubjectKind,
     value: String,
@@ -40,7 +37,7 @@ impl<'k> Subject<'k> {
         (!value.is_empty()).then_some(Self { kind, value })
     }
 
-    /// Everyone whom `text` names, at most [`MAX_LISTED`]: as a whole, and as a list, for a program behind the gate may part
+    /// Everyone whom `text` names: as a whole, and as a list, for a program behind the gate may part
     /// it (`A,B`). At blanks, which are within numbers too, it is parted only where a part has the form of its kind.
     /// Those that have it come first, so that nothing else takes their place where there is not enough for all.
     pub fn all(kind: &'k SubjectKind, text: &str) -> impl Iterator<Item = Self> {
@@ -52,7 +49,7 @@ impl<'k> Subject<'k> {
         };
         let others = parts(|sign| parts_values(sign) && !sign.is_whitespace());
         let formed = parts(parts_values).filter(Self::has_form);
-        formed.chain(Self::new(kind, text)).chain(others).take(MAX_LISTED)
+        formed.chain(Self::new(kind, text)).chain(others)
     }
 
     /// Whether the value is as long as those of its kind are; of a kind without a form, each is.

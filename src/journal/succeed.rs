@@ -106,7 +106,8 @@ impl Successor {
             self.taken = self.take()?;
         }
         let Some(taken) = &mut self.taken else { return Ok(()) };
-        // Either all of it is on record or nothing, unless this process is killed or its disk fails.
+        // It stops before the first or after the last, unless the queue is full, this process is killed or its disk fails:
+        // then the next to take it may say again what was said already.
         let stopped = stopped(&self.stop);
         // The last room on a disk is for what this process has begun.
         if *stopped || !self.journal.is_durable() {
@@ -216,8 +217,8 @@ impl Succeeding {
     /// work. What it reads is not waited for: it may be long, and whoever comes next reads it again.
     #[must_use]
     pub fn stop(self) -> bool {
-        *stopped(&self.stop) = true;
         let was_at_work = !self.thread.is_finished();
+        *stopped(&self.stop) = true;
         self.thread.thread().unpark();
         was_at_work
     }

@@ -47,7 +47,7 @@ pub struct Entitlement {
     /// The fields that one of them gives, and every way in which they may leave.
     pub fields: BTreeMap<FieldPath, Vec<Treatment>>,
     /// The parameters that each of them constrains, so that no request does without, and the values of all.
-    pub constrained: BTreeMap<ParameterName, Vec<String>>,
+    pub constrained: BTreeMap<ParameterName, BTreeSet<String>>,
 }
 
 /// The grants of one system by resource, at one instant.
@@ -89,15 +89,11 @@ impl Entitlement {
     fn constrain(&mut self, grant: &Grant) {
         let constraints = &grant.scope.constraints;
         if self.grants.is_empty() {
-            self.constrained = constraints.iter().map(|it| (it.parameter.clone(), Vec::new())).collect();
+            self.constrained = constraints.iter().map(|it| (it.parameter.clone(), BTreeSet::new())).collect();
         }
         self.constrained.retain(|name, values| {
             let Some(constraint) = constraints.iter().find(|it| it.parameter == *name) else { return false };
-            for value in constraint.patterns.iter().map(ToString::to_string) {
-                if !values.contains(&value) {
-                    values.push(value);
-                }
-            }
+            values.extend(constraint.patterns.iter().map(ToString::to_string));
             true
         });
     }

@@ -548,6 +548,8 @@ struct AfterUpload {
     inner: Stream,
     /// The last that `inner` gave, once it has.
     last: Option<Option<Bytes>>,
+    /// Whether `inner` has said that it is over.
+    is_inner_over: bool,
     /// Whether the upload has ended as it should.
     ended: Pin<Box<dyn Future<Output = bool> + Send>>,
     is_over: bool,
@@ -567,10 +569,16 @@ impl Body for AfterUpload {
         }
         if this.last.is_none() {
             let frame = ready!(this.inner.as_mut().poll_frame(cx)).transpose()?;
-            if frame.is_some() && !this.inner.is_end_stream() {
+            // Whoever knows the length asks for nothing behind the last part.
+            let is_last = this.inner.is_end_stream() || this.inner.size_hint().exact() == Some(0);
+            if frame.is_some() && !is_last {
                 return Poll::Ready(frame.map(Ok));
             }
+            this.is_inner_over = frame.is_none();
             this.last = Some(frame.and_then(|frame| frame.into_data().ok()));
+        }
+        while !this.is_inner_over && !this.inner.is_end_stream() {
+            this.is_inner_over = ready!(this.inner.as_mut().poll_frame(cx)).transpose()?.is_none();
         }
         let has_ended = ready!(this.ended.as_mut().poll(cx));
         this.is_over = true;
@@ -689,7 +697,9 @@ impl ReplyBody {
     /// part waiting for longer than `within`.
     pub(crate) fn after(self, upload: Arc<UploadState>, within: Duration) -> Self {
         let ended = Box::pin(async move { upload.ended(within).await && upload.fault().is_none() });
-        self.map_stream(|inner| Box::pin(AfterUpload { inner, last: None, ended, is_over: false }))
+        self.map_stream(|inner| {
+            Box::pin(AfterUpload { inner, last: None, is_inner_over: false, ended, is_over: false })
+        })
     }
 
     /// Ends a body that is still coming as soon as what was decided holds no longer.

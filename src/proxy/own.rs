@@ -65,17 +65,17 @@ fn answer(page: &str, request: &mut Normalized) -> Result<Response<ReplyBody>, F
     }
     let caller = request.take_caller()?;
     let exchange = request.exchange();
-    let content = match page {
-        "grants" => grants(exchange, &caller),
-        "catalog" => catalog(exchange),
-        "openapi.json" => openapi(exchange, &caller),
+    let content: fn(&Exchange, &Caller) -> Value = match page {
+        "grants" => grants,
+        "catalog" => |exchange, _anybody| catalog(exchange),
+        "openapi.json" => openapi,
         _ => return Err(Failure::ResourceUnknown),
     };
     let method = &exchange.parts.method;
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(RequestFailure::Method { allowed: vec![Method::GET] }.into());
     }
-    let mut body = serde_json::to_vec_pretty(&content).map_err(|_| Failure::Gate)?;
+    let mut body = serde_json::to_vec_pretty(&content(exchange, &caller)).map_err(|_| Failure::Gate)?;
     body.push(b'\n');
     let is_head = *method == Method::HEAD;
     let mut response = Response::new(if is_head { ReplyBody::empty() } else { ReplyBody::whole(body) });

@@ -95,10 +95,11 @@ pub(crate) async fn oblige(
         }
         reply
     };
-    if let Some(upload) = cleared.exchange.draft.upload.get().filter(|upload| !upload.has_ended()) {
-        if reply.is_stream() {
+    if let Some(upload) = cleared.exchange.draft.upload.get() {
+        if reply.is_stream() && !upload.has_ended() {
             reply = reply.after(Arc::clone(upload), route.upstream.response_timeout());
         } else {
+            // Also of one that has ended: it may have failed since the platform's answer began.
             taken(&cleared, upload).await?;
         }
     }

@@ -1,6 +1,8 @@
 //! Whom a request is about: noted as keyed digests as soon as the route is known, and of the body as soon as
 //! it is read, so that refusals name them as permits do. No value outlives the stage that reads it.
 
+use foldhash::{HashSet, HashSetExt as _};
+
 use super::exchange::Draft;
 use super::resolve::Routed;
 use super::routes::RouteParameter;
@@ -29,17 +31,26 @@ pub(super) fn note_of_body(routed: &Routed, values: &[(ParameterName, Vec<String
     Draft::note(&routed.exchange().draft.subjects_in_body, digests(routed, in_body));
 }
 
+/// How many subjects are noted of a head or a body. A record has room for fewer, and says that there were more.
+const MAX_NOTED: usize = 512;
+
 /// The digests of all values of subjects, each once. A catalogue with subjects does not load without a key.
 fn digests<'p>(
     routed: &Routed,
     parameters: impl Iterator<Item = (&'p RouteParameter, &'p [String])>,
 ) -> Vec<SubjectDigest> {
-    let mut digests = Vec::new();
+    let (mut digests, mut seen) = (Vec::new(), HashSet::new());
     let Some(key) = &routed.exchange().snapshot.digests else { return digests };
     for (parameter, values) in parameters {
         let Some(kind) = &parameter.subject else { continue };
         for subject in values.iter().flat_map(|value| Subject::all(kind, value)) {
-            add(&mut digests, key.subject(&subject));
+            if digests.len() == MAX_NOTED {
+                return digests;
+            }
+            if !seen.contains(&subject) {
+                digests.push(key.subject(&subject));
+                seen.insert(subject);
+            }
         }
     }
     digests
