@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -502,40 +502,4 @@ async fn who_spoils_the_trial_of_a_breaker_spoils_it_for_nobody_else() {
     });
     check(&spoilt.await, 413, "request-too-large");
     city.call(get()).await.assert_data();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_platform_says_as_it_ends_a_connection_is_in_no_log() {
-    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
-    let at = listener.local_addr().unwrap();
-    let _platform = tokio::spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            connections.spawn(async move {
-                let words = b"13800138000 is secret";
-                let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-                let length = u8::try_from(8 + words.len()).unwrap();
-                // GOAWAY: no stream was worked on, INTERNAL_ERROR, and words.
-                let goodbye =
-                    [&[0, 0, length, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2], &words[..]].concat();
-                stream.write_all(&settings).await.unwrap();
-                // The preface, settings, a window and a head: it is asked by then.
-                let mut came = 0;
-                while came < 150 {
-                    came += stream.read(&mut [0; 4096]).await.unwrap();
-                }
-                stream.write_all(&goodbye).await.unwrap();
-                while stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {}
-            });
-        }
-    });
-    let city = Plan::new()
-        .unlimited()
-        .config("url = \"http://PLATFORM\"", &format!("url = \"http://{at}\"\nhttp2 = true"))
-        .start_without_platform()
-        .await;
-    check(&city.call(Call::survey("/_test/1k").english()).await, 502, "upstream-invalid");
-    until("the failure to be logged", async || city.gate.logged("forwarding failed")).await;
-    let logged = city.gate.log_text();
-    assert!(!logged.contains("13800138000"), "{logged}");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::*;
 use crate::answers::{Scripted, Step, head};
@@ -147,10 +147,7 @@ max_request_body = "1KiB"
     let city = plan().more_config(route).start_before(scripted.at).await;
     for http in [Http::One, Http::Two] {
         let connection = city.client(SURVEYOR).connect(http).await.unwrap();
-        let (sender, body) = in_parts();
-        sender.send(Ok(Frame::data("[".into()))).await.unwrap();
-        let call =
-            Call::post(SURVEYOR, SURVEY, "/_test/plain", body).header("content-type", "application/json");
+        let (sender, call) = begun("[").await;
         let response = soon("the head", connection.send(call.request(city.files()))).await.unwrap();
         assert_eq!(response.status(), 200);
         sender.send(Ok(Frame::data(" ".repeat(1 << 10).into()))).await.unwrap();
@@ -159,6 +156,14 @@ max_request_body = "1KiB"
         let outcome = city.outcome_of(&reply).await;
         assert_eq!(outcome.aborted.as_deref(), Some("request-too-large"), "{outcome:#?}");
     }
+}
+
+/// A request to [`PLAIN`] of which this much is there, and where the rest of it comes from.
+async fn begun(front: &'static str) -> (mpsc::Sender<std::io::Result<Frame<Bytes>>>, Call) {
+    let (sender, body) = in_parts();
+    sender.send(Ok(Frame::data(front.into()))).await.unwrap();
+    let call = Call::post(SURVEYOR, SURVEY, "/_test/plain", body);
+    (sender, call.header("content-type", "application/json"))
 }
 
 /// A platform that gives `answer` as soon as it has the head of a request and takes the body all the same: how many `x` of
@@ -200,15 +205,12 @@ async fn what_the_platform_takes_after_its_answer_is_on_record() {
     for http in [Http::One, Http::Two] {
         let before = taken.load(Ordering::SeqCst);
         let connection = city.client(SURVEYOR).connect(http).await.unwrap();
-        let (sender, body) = in_parts();
-        sender.send(Ok(Frame::data("x".into()))).await.unwrap();
-        let call =
-            Call::post(SURVEYOR, SURVEY, "/_test/plain", body).header("content-type", "application/json");
+        let (sender, call) = begun("x").await;
         let answered =
             async { Reply::read(connection.send(call.request(city.files())).await.unwrap()).await };
         let mut answered = std::pin::pin!(answered);
         // Whoever waits for the end of the upload before it answers is as right as whoever ends it then.
-        let early = tokio::time::timeout(Duration::from_secs(2), answered.as_mut()).await;
+        let early = tokio::time::timeout(Duration::from_millis(500), answered.as_mut()).await;
         for _ in 0..16 {
             if sender.send(Ok(Frame::data("x".repeat(4096).into()))).await.is_err() {
                 break;
@@ -241,10 +243,7 @@ async fn the_end_of_a_reply_that_streams_waits_for_the_end_of_the_upload() {
     let city = plan().more_config(PLAIN).start_before(scripted.at).await;
     for http in [Http::One, Http::Two] {
         let connection = city.client(SURVEYOR).connect(http).await.unwrap();
-        let (sender, body) = in_parts();
-        sender.send(Ok(Frame::data("[".into()))).await.unwrap();
-        let call =
-            Call::post(SURVEYOR, SURVEY, "/_test/plain", body).header("content-type", "application/json");
+        let (sender, call) = begun("[").await;
         let response = soon("the head", connection.send(call.request(city.files()))).await.unwrap();
         let mut read = std::pin::pin!(Reply::read(response));
         let early = tokio::time::timeout(Duration::from_millis(500), read.as_mut()).await;
@@ -267,10 +266,7 @@ async fn a_no_lets_go_of_the_platform_whatever_the_client_does() {
     for http in [Http::One, Http::Two] {
         let before = taken.load(Ordering::SeqCst);
         let connection = city.client(SURVEYOR).connect(http).await.unwrap();
-        let (sender, body) = in_parts();
-        sender.send(Ok(Frame::data("x".into()))).await.unwrap();
-        let call =
-            Call::post(SURVEYOR, SURVEY, "/_test/plain", body).header("content-type", "application/json");
+        let (sender, call) = begun("x").await;
         let response = soon("an answer", connection.send(call.request(city.files()))).await.unwrap();
         let reply = Reply::read(response).await;
         check(&reply, 422, "upstream-rejected");
