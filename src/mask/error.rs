@@ -45,8 +45,8 @@ pub enum MaskError {
         /// Where the escape stops being one.
         at: u64,
     },
-    /// A `;` that is not escaped, in a form that may not hold more than was granted: some programs part pairs at it
-    /// (HTML 4.01, appendix B.2.2), and read another field behind it.
+    /// A `;` that is not escaped, in a form that a client sends: some programs part pairs at it (HTML 4.01, appendix
+    /// B.2.2), and read another field behind it.
     #[error("unescaped `;` at byte {at}; write it `%3B`")]
     Semicolon {
         /// Where.

@@ -193,7 +193,8 @@ impl UploadState {
         self.bytes.load(Ordering::Relaxed) & !CLOSED
     }
 
-    /// Counts what came; how many that makes, if they may go on.
+    /// Counts what came; how many that makes, if they may go on. What may not is counted as well, for nobody: the record
+    /// is written by then.
     fn count(&self, bytes: u64) -> Option<u64> {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         (before & CLOSED == 0).then(|| before.saturating_add(bytes))
